@@ -1,0 +1,62 @@
+# Everything a developer types. `make` alone explains it.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ROSTER ?=
+TESTS ?= tests
+JS := tests/acceptance/js
+
+.PHONY: help setup demo test lint format bench lock clean
+
+help: ## list these commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "schoolsync needs Python 3.11 or newer; set PYTHON=python3.x"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+# One stamp per lock: nothing is done again until a lock or pyproject.toml changes.
+$(VENV)/runtime.stamp: requirements/runtime.txt pyproject.toml | $(BIN)/python
+	@echo "installing schoolsync (once, or when the lock changes) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/runtime.txt -r requirements/build.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/runtime.stamp
+	@echo "installing the test and check tools (once, or when the lock changes) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
+	@touch $@
+
+$(JS)/node_modules/.stamp: $(JS)/package-lock.json
+	@if command -v npm >/dev/null; then echo "installing the JavaScript Graph client for the tests ..."; cd $(JS) && npm ci --silent --no-audit --no-fund && touch node_modules/.stamp; else echo "npm is missing: the tests through the JavaScript Graph client will be skipped"; fi
+
+setup: $(VENV)/dev.stamp ## create .venv from the locks; does nothing when it is up to date
+
+demo: $(VENV)/runtime.stamp ## run the main job on the bundled roster, or on ROSTER=<folder or zip>
+	@$(BIN)/python -m schoolsync.testing.demo $(if $(ROSTER),"$(ROSTER)")
+
+test: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## run all tests (TESTS=path for some of them)
+	@$(BIN)/python -m pytest -n $${PYTEST_WORKERS:-2} --dist loadgroup -q $(TESTS)
+
+lint: $(VENV)/dev.stamp ## check layout, types and who imports whom
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/dev.stamp ## settle the layout of the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/dev.stamp ## measure the engine against its floors and write benchmarks/RESULTS.md
+	@$(BIN)/python -m benchmarks
+
+lock: $(VENV)/dev.stamp ## renew the locks in requirements/ from pyproject.toml
+	@./requirements/lock $(BIN)/uv
+
+clean: ## remove .venv and what the tools left
+	rm -rf $(VENV) $(JS)/node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist

@@ -1,0 +1,61 @@
+"""The one tree of errors.
+
+Every error a person can meet derives from `SchoolsyncError`. Its `str()` is the sentence that person reads, its
+attributes are the facts. The HTTP face turns them into Graph's envelope in exactly one place (`graph.errors`); the
+command line prints them as one line. Three kinds show in the type: the data is wrong (a finding, never raised past
+the engine), the world is wrong (`WorldError`: retry or quarantine), we are wrong (anything else: a bug, loud).
+"""
+
+from __future__ import annotations
+
+
+class SchoolsyncError(Exception):
+    """Something a person has to know about; the message says what and what to do next."""
+
+
+class WorldError(SchoolsyncError):
+    """The world failed us: a disk, a database, a network. Trying again may help."""
+
+
+class UsageError(SchoolsyncError):
+    """A command or a setting was used wrongly."""
+
+
+class Refused(SchoolsyncError):
+    """A caller's request that cannot be granted. `target` names the member or parameter at fault, if there is one."""
+
+    def __init__(self, message: str, *, target: str | None = None) -> None:
+        super().__init__(message)
+        self.target = target
+
+
+class Invalid(Refused):
+    """The request is wrong in itself: a bad value, an unknown member, a missing one (HTTP 400)."""
+
+
+class NotFound(Refused):
+    """What the request names does not exist in this tenant (HTTP 404)."""
+
+
+class Conflict(Refused):
+    """The request is right but not now: the state of the object forbids it (HTTP 409)."""
+
+
+class PreconditionFailed(Refused):
+    """The object changed since the caller read it (HTTP 412)."""
+
+
+class Forbidden(Refused):
+    """The caller may not do this (HTTP 403)."""
+
+
+class Unauthenticated(Refused):
+    """There is no token, or none that this server accepts (HTTP 401)."""
+
+
+class TooLarge(Refused):
+    """The request is larger than a limit allows (HTTP 413)."""
+
+
+class NotBuilt(Refused):
+    """Part of Graph's surface that this server does not serve yet (HTTP 501)."""

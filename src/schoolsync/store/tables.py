@@ -1,0 +1,349 @@
+"""The tables of an installation, for SQLite and PostgreSQL alike.
+
+Two families. `control` holds tenants, profiles, their status, runs, errors and uploads; `directory` holds schools,
+classes, people and the links between them (on SQLite one file per tenant, so a bulk load and a PATCH never share a
+write lock). The integer tenant number leads every key. Times are 100 ns ticks (`schoolsync.ticks`). Integer `key`s
+are local to a database and never leave it; `id` is the object id the world sees.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+SCHEMA_VERSION = 1
+"""Raised by one with every change of the tables; a program refuses a database whose version it does not know."""
+
+control = MetaData()
+directory = MetaData()
+
+
+def _table(metadata: MetaData, name: str, *parts: Column | Index | UniqueConstraint, key: tuple[str, ...]) -> Table:
+    """A table whose primary key is `key` and, on SQLite, its storage order too."""
+    return Table(name, metadata, *parts, PrimaryKeyConstraint(*key), sqlite_with_rowid=False)
+
+
+def _schema(metadata: MetaData) -> Table:
+    return Table("schema_version", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
+
+
+# --- control -------------------------------------------------------------------------------------------------------
+
+control_schema = _schema(control)
+
+tenants = Table(
+    "tenants",
+    control,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),  # lower-case GUID, the token's `tid`
+    Column("created", BigInteger, nullable=False),
+)
+
+profiles = _table(
+    control,
+    "profiles",
+    Column("tenant", Integer),
+    Column("id", Text, nullable=False),  # lower-case GUID
+    Column("number", Integer, nullable=False),  # small stand-in for `id` in the directory's rows; never reused
+    Column("display_name", Text, nullable=False),
+    Column("data_provider", Text, nullable=False),  # JSON in Graph's shape, without secrets
+    Column("identity", Text, nullable=False),  # JSON, identitySynchronizationConfiguration
+    Column("licenses", Text, nullable=False, server_default="[]"),  # JSON, licensesToAssign
+    Column("expiration_date", Text),  # YYYY-MM-DD
+    Column("special_characters", Boolean),  # handleSpecialCharacterConstraint
+    Column("policy", Text, nullable=False, server_default="{}"),  # JSON, schoolsync's own settings of a profile
+    Column("key_space", Text, nullable=False, server_default="default"),
+    Column("state", Text, nullable=False),  # educationSynchronizationProfileState
+    Column("version", Integer, nullable=False, server_default="1"),  # ETag
+    Column("created", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+    Column("due", BigInteger),  # when the worker starts a run by itself (retry, deferred start); null = never
+    UniqueConstraint("tenant", "number"),
+    key=("tenant", "id"),
+)
+
+secrets = _table(
+    control,
+    "secrets",  # written by a request, read only by the source that needs them, never by a face
+    Column("tenant", Integer),
+    Column("profile", Text),
+    Column("name", Text),  # path inside the profile, e.g. dataProvider/connectionSettings/clientSecret
+    Column("value", Text, nullable=False),
+    key=("tenant", "profile", "name"),
+)
+
+profile_status = _table(
+    control,
+    "profile_status",
+    Column("tenant", Integer),
+    Column("profile", Text),
+    # What GET profileStatus shows: our own last word, or what a caller has reported since.
+    Column("status", Text),
+    Column("status_message", Text),
+    Column("error_count", BigInteger, nullable=False, server_default="0"),
+    Column("last_synchronization", BigInteger),
+    Column("last_activity", BigInteger),
+    Column("own_status", Text),  # the state of our own runs, whatever callers report
+    Column("version", Integer, nullable=False, server_default="1"),  # ETag
+    key=("tenant", "profile"),
+)
+
+runs = _table(
+    control,
+    "runs",
+    Column("tenant", Integer),
+    Column("profile", Text),
+    Column("id", Text),  # GUID
+    Column("number", Integer, nullable=False),  # 1, 2, 3 … within the profile
+    Column("state", Text, nullable=False),  # runs.states.RunState
+    Column("stage", Text),  # last stage begun: extracting, validating, planning, applying, finishing
+    Column("attempt", Integer, nullable=False, server_default="0"),  # workflow executions so far
+    Column("fence", Integer, nullable=False, server_default="0"),  # who may write: the highest fence wins
+    Column("wish", Text),  # pause | cancel: what a person asked of a run at work
+    Column("cause", Text, nullable=False),  # start | reset | retry | due
+    Column("upload", Text),  # uploads.id that this run reads
+    Column("ignore_findings", Boolean, nullable=False, server_default=text("false")),  # resume said: leave out and go on
+    Column("held_for", Text),  # findings | guard: why state is held
+    Column("verification", Text),  # JSON list of verification messages; null until checked
+    Column("message", Text),
+    Column("rows_done", BigInteger, nullable=False, server_default="0"),
+    Column("rows_total", BigInteger),
+    Column("error_count", BigInteger, nullable=False, server_default="0"),
+    Column("summary", Text),  # JSON: counts of the roster, of the plan, guard verdicts
+    Column("input_hash", Text),  # what an unchanged upload is recognised by
+    Column("snapshot", Text),  # object key prefix of the applied snapshot
+    Column("position", BigInteger),  # the directory's position when this run ended
+    Column("asked", BigInteger, nullable=False),
+    Column("asked_by", Text),
+    Column("began", BigInteger),
+    Column("ended", BigInteger),
+    key=("tenant", "profile", "id"),
+)
+Index(
+    "runs_open",  # at most one run of a profile is neither done nor discarded
+    runs.c.tenant,
+    runs.c.profile,
+    unique=True,
+    sqlite_where=runs.c.ended.is_(None),
+    postgresql_where=runs.c.ended.is_(None),
+)
+Index("runs_queue", runs.c.state, runs.c.asked)
+
+errors = _table(
+    control,
+    "errors",
+    Column("tenant", Integer),
+    Column("profile", Text),
+    Column("id", Text),
+    Column("run", Text),  # null: written by a caller
+    Column("entry_type", Text),
+    Column("error_code", Text),
+    Column("error_message", Text),
+    Column("joining_value", Text),
+    Column("reportable_identifier", Text),
+    Column("recorded", BigInteger),
+    Column("version", Integer, nullable=False, server_default="1"),
+    key=("tenant", "profile", "id"),
+)
+
+uploads = _table(
+    control,
+    "uploads",
+    Column("tenant", Integer),
+    Column("profile", Text),
+    Column("id", Text),
+    Column("state", Text, nullable=False),  # open (the inbox, one per profile) | sealed | gone
+    Column("opened", BigInteger, nullable=False),
+    Column("sealed", BigInteger),
+    key=("tenant", "profile", "id"),
+)
+Index(
+    "uploads_open",
+    uploads.c.tenant,
+    uploads.c.profile,
+    unique=True,
+    sqlite_where=uploads.c.state == "open",
+    postgresql_where=uploads.c.state == "open",
+)
+
+upload_files = _table(
+    control,
+    "upload_files",
+    Column("tenant", Integer),
+    Column("profile", Text),
+    Column("upload", Text),
+    Column("name", Text),  # as the client spelled it, folders included
+    Column("object", Text, nullable=False),  # object storage key of the bytes
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("etag", Text, nullable=False),
+    Column("headers", Text, nullable=False, server_default="{}"),  # JSON: content type, md5, metadata
+    Column("modified", BigInteger, nullable=False),
+    key=("tenant", "profile", "upload", "name"),
+)
+
+upload_blocks = _table(
+    control,
+    "upload_blocks",
+    Column("tenant", Integer),
+    Column("profile", Text),
+    Column("upload", Text),
+    Column("name", Text),
+    Column("block", Text),  # base64 block id
+    Column("object", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("written", BigInteger, nullable=False),
+    key=("tenant", "profile", "upload", "name", "block"),
+)
+
+clients = _table(
+    control,
+    "clients",  # of the built-in token issuer
+    Column("tenant", Integer),
+    Column("id", Text),
+    Column("name", Text),
+    Column("secret_hash", Text, nullable=False),
+    Column("roles", Text, nullable=False),  # blank-separated application roles
+    Column("created", BigInteger, nullable=False),
+    key=("tenant", "id"),
+)
+
+# --- directory -----------------------------------------------------------------------------------------------------
+
+directory_schema = _schema(directory)
+
+positions = Table(
+    "positions",
+    directory,
+    Column("tenant", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, nullable=False),  # rises by one with every transaction that changes something
+    Column("last_key", BigInteger, nullable=False),  # highest surrogate key given out
+)
+
+fences = _table(
+    directory,
+    "fences",  # the highest fence that ever wrote for a profile; a lower one may not write again
+    Column("tenant", Integer),
+    Column("profile", Integer),
+    Column("run", Text, nullable=False),
+    Column("fence", Integer, nullable=False),
+    key=("tenant", "profile"),
+)
+
+batches = _table(
+    directory,
+    "batches",  # the ledger of what was applied; a batch and its row commit together
+    Column("tenant", Integer),
+    Column("run", Text),
+    Column("batch", Integer),
+    Column("profile", Integer, nullable=False),
+    Column("plan", Text, nullable=False),  # the plan's hash
+    Column("rows", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("applied", BigInteger, nullable=False),
+    key=("tenant", "run", "batch"),
+)
+
+
+def _object(name: str, *columns: Column) -> Table:
+    """A table of objects the world sees: identity, ownership, life, then `columns`."""
+    return _table(
+        directory,
+        name,
+        Column("tenant", Integer),
+        Column("key", BigInteger),
+        Column("id", Text, nullable=False),
+        Column("profile", Integer),  # profiles.number of the owner; null = made by hand
+        Column("source_id", Text),  # the SIS ID within the owner's key space
+        Column("generation", Integer, nullable=False, server_default="0"),
+        Column("active", Boolean, nullable=False, server_default=text("true")),  # still in its source
+        Column("created", BigInteger, nullable=False),
+        Column("changed", BigInteger, nullable=False),
+        Column("position", BigInteger, nullable=False),  # positions.position of the last change
+        Column("display_name", Text),
+        Column("external_source", Text),
+        Column("external_source_detail", Text),
+        Column("created_by", Text),  # JSON identitySet
+        *columns,
+        UniqueConstraint("tenant", "id"),
+        key=("tenant", "key"),
+    )
+
+
+def _texts(*names: str) -> list[Column]:
+    return [Column(name, Text) for name in names]
+
+
+schools = _object(
+    "schools",
+    *_texts("description", "external_id", "external_principal_id", "principal_name", "principal_email"),
+    *_texts("lowest_grade", "highest_grade", "school_number", "phone", "fax"),
+    *_texts("address_street", "address_city", "address_state", "address_country", "address_postal_code"),
+    *_texts("state_id", "nces_id", "zone"),  # extension attributes only
+)
+
+classes = _object(
+    "classes",
+    *_texts("mail_nickname", "description", "class_code", "grade", "external_id", "external_name"),
+    *_texts("term_external_id", "term_name", "term_start", "term_end"),  # dates as YYYY-MM-DD
+    *_texts("course_external_id", "course_name", "course_number", "course_description", "course_subject"),
+    *_texts("school_source_id", "period", "status"),  # extension attributes only
+)
+
+people = _object(
+    "people",
+    Column("primary_role", Text, nullable=False),  # educationUserRole
+    *_texts("user_principal_name", "account_name"),  # account_name: the principal name in lower case, unique
+    *_texts("mail_nickname", "mail", "given_name", "middle_name", "surname"),
+    Column("account_enabled", Boolean),
+    *_texts("department", "office_location", "mobile_phone", "business_phone", "preferred_language"),
+    *_texts("password_policies", "user_type", "usage_location"),
+    Column("licenses", Text, nullable=False, server_default="[]"),  # JSON list of assignedLicense
+    Column("related_contacts", Text, nullable=False, server_default="[]"),  # JSON list of relatedContact
+    Column("tokens_valid_from", BigInteger),
+    Column("show_in_address_list", Boolean),
+    *_texts("immutable_id", "student_external_id", "student_number", "student_grade", "graduation_year"),
+    *_texts("birth_date", "gender", "teacher_external_id", "teacher_number"),
+    *_texts("mailing_street", "mailing_city", "mailing_state", "mailing_country", "mailing_postal_code"),
+    *_texts("residence_street", "residence_city", "residence_state", "residence_country", "residence_postal_code"),
+    *_texts("school_source_id", "state_id", "secondary_email", "status", "title", "qualification"),  # extensions
+)
+Index("people_account", people.c.tenant, people.c.account_name, unique=True)
+
+
+def _link(name: str, left: str, right: str, *columns: Column) -> Table:
+    """A table of links between two objects' keys, readable from either side."""
+    table = _table(
+        directory,
+        name,
+        Column("tenant", Integer),
+        Column(left, BigInteger),
+        Column(right, BigInteger),
+        Column("profile", Integer),  # profiles.number of the owner; null = made by hand
+        *columns,
+        key=("tenant", left, right),
+    )
+    Index(f"{name}_{right}", table.c.tenant, table.c[right], table.c[left])
+    return table
+
+
+school_classes = _link("school_classes", "school", "class")
+school_people = _link("school_people", "school", "person")
+class_people = _link(
+    "class_people",
+    "class",
+    "person",
+    Column("member", Boolean, nullable=False),  # students, and teachers too
+    Column("teacher", Boolean, nullable=False),
+)
