@@ -1,7 +1,7 @@
 """First sync, unchanged second sync and a day's churn through the real API, beside the bare parse of the same files.
 
-    make bench                                          # 100 000 people, 3 rounds, writes benchmarks/RESULTS.md
-    python -m benchmarks --people 10000 --rounds 1      # a quick look, prints only
+make bench                                          # 100 000 people, 3 rounds, writes benchmarks/RESULTS.md
+python -m benchmarks --people 10000 --rounds 1      # a quick look, prints only
 """
 
 from __future__ import annotations

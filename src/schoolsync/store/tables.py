@@ -8,6 +8,8 @@ are local to a database and never leave it; `id` is the object id the world sees
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -29,7 +31,9 @@ control = MetaData()
 directory = MetaData()
 
 
-def _table(metadata: MetaData, name: str, *parts: Column | Index | UniqueConstraint, key: tuple[str, ...]) -> Table:
+def _table(
+    metadata: MetaData, name: str, *parts: Column[Any] | Index | UniqueConstraint, key: tuple[str, ...]
+) -> Table:
     """A table whose primary key is `key` and, on SQLite, its storage order too."""
     return Table(name, metadata, *parts, PrimaryKeyConstraint(*key), sqlite_with_rowid=False)
 
@@ -113,7 +117,9 @@ runs = _table(
     Column("wish", Text),  # pause | cancel: what a person asked of a run at work
     Column("cause", Text, nullable=False),  # start | reset | retry | due
     Column("upload", Text),  # uploads.id that this run reads
-    Column("ignore_findings", Boolean, nullable=False, server_default=text("false")),  # resume said: leave out and go on
+    Column(
+        "ignore_findings", Boolean, nullable=False, server_default=text("false")
+    ),  # resume said: leave out and go on
     Column("held_for", Text),  # findings | guard: why state is held
     Column("verification", Text),  # JSON list of verification messages; null until checked
     Column("message", Text),
@@ -256,7 +262,7 @@ batches = _table(
 )
 
 
-def _object(name: str, *columns: Column) -> Table:
+def _object(name: str, *columns: Column[Any]) -> Table:
     """A table of objects the world sees: identity, ownership, life, then `columns`."""
     return _table(
         directory,
@@ -281,7 +287,7 @@ def _object(name: str, *columns: Column) -> Table:
     )
 
 
-def _texts(*names: str) -> list[Column]:
+def _texts(*names: str) -> list[Column[Any]]:
     return [Column(name, Text) for name in names]
 
 
@@ -322,7 +328,7 @@ people = _object(
 Index("people_account", people.c.tenant, people.c.account_name, unique=True)
 
 
-def _link(name: str, left: str, right: str, *columns: Column) -> Table:
+def _link(name: str, left: str, right: str, *columns: Column[Any]) -> Table:
     """A table of links between two objects' keys, readable from either side."""
     table = _table(
         directory,

@@ -1,0 +1,28 @@
+"""Who is calling: what a verified token says, and nothing it does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """The caller of one request.
+
+    `delegated` tokens act for a person and carry scopes; `application` tokens act for themselves and carry roles. A
+    token with both is delegated and its roles are ignored. `none` carries neither and may do nothing.
+    """
+
+    tenant: int  # tenants.number
+    tenant_id: str  # lower-case GUID
+    kind: Literal["delegated", "application", "none"]
+    grants: frozenset[str]  # scopes of a delegated token, roles of an application token
+    user_id: str | None = None  # claim `oid` (or `sub`)
+    user_name: str | None = None  # claim `upn`, `preferred_username` or `unique_name`; never logged
+    client: str | None = None  # claim `appid` or `azp`
+
+    @property
+    def audit_name(self) -> str:
+        """Stable, free of personal data: for logs and for `runs.asked_by`."""
+        return f"{self.kind}:{self.user_id or self.client or 'unknown'}"

@@ -1,0 +1,119 @@
+"""What the worker tells the engine and what it hears back: plain values, carried as JSON lines.
+
+The engine is a process of its own, because it reads and writes directory files through a driver that must never share
+a process with `sqlite3`. It is handed a `Job`, then asked for one stage after another. Every answer is small: rows
+stay in DuckDB or in Parquet and JSON files under `Job.folder`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from schoolsync.plan.policy import Policy
+
+
+class JobFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One uploaded file."""
+
+    name: str  # as the client spelled it, folders included
+    path: str  # where its bytes are
+    sha256: str
+    size: int
+
+
+class Base(msgspec.Struct, frozen=True, kw_only=True):
+    """The last run of the profile that was applied whole."""
+
+    run: str
+    snapshot: str  # folder of its Parquet files
+    input_hash: str
+    position: int  # the directory's position when it ended
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt at one run."""
+
+    tenant: int
+    tenant_id: str
+    profile: int  # profiles.number
+    profile_id: str
+    living: tuple[int, ...]  # numbers of all profiles the tenant has now; objects of others may be adopted
+    run: str
+    fence: int  # rises with every attempt; the directory refuses a lower one
+    format: str  # "sds-v1"
+    files: tuple[JobFile, ...]
+    policy: Policy
+    directory: str  # the tenant's directory file
+    folder: str  # where this run keeps plan, snapshot and reports; survives the attempt
+    scratch: str  # spill space; emptied afterwards
+    base: Base | None
+    ignore_findings: bool
+    now: int  # ticks: when the run was asked for; the same for every attempt
+    memory_limit: str
+    threads: int
+    batch_rows: int
+    max_rows: int  # most rows of one file
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """educationFileSynchronizationVerificationMessage."""
+
+    type: Literal["Error", "Warning", "Information"]
+    file_name: str
+    description: str
+
+
+class Extracted(msgspec.Struct, frozen=True, kw_only=True):
+    """Stage extracting: the files are read."""
+
+    rows: dict[str, int]  # data rows per file
+    unchanged: bool  # same files, settings and directory as the base: nothing is left to do
+
+
+class Validated(msgspec.Struct, frozen=True, kw_only=True):
+    """Stage validating: the rules have run."""
+
+    messages: tuple[Message, ...]
+    errors: int  # findings of severity error
+    warnings: int
+    fatal: bool  # a file is missing, unreadable or empty: nobody may go on with this upload
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """Stage planning: the plan is stored, or was found stored by an earlier attempt."""
+
+    plan: str  # hash of the plan
+    batches: int
+    rows: int  # rows that the batches write
+    steps: dict[str, dict[str, int]]  # kind -> create/update/remove/link/unlink -> count
+    errors: int  # entry errors, listed in error_files
+    error_files: tuple[str, ...]  # each a JSON array of rows of the table `errors`, at most 5 000
+    failed: dict[str, int]  # kind -> records that cannot be synchronized
+    seen: dict[str, int]  # kind -> records in the roster
+    held: str | None  # the sentence of the guard that holds the plan, or None
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
+    """One batch is in the directory (now, or since an earlier attempt)."""
+
+    batch: int
+    rows: int
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
+    """The snapshot is kept; the run is over."""
+
+    snapshot: str
+    input_hash: str
+    position: int
+    wakes: int | None  # ticks when the profile wants a run by itself (synchronizationStartDate), or None
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
+    """The engine could not do what it was asked."""
+
+    reason: str  # one sentence a person can act on, without personal data
+    retry: bool  # the world failed us (disk, lock): trying again may help
+    superseded: bool = False  # a newer attempt holds the fence: leave everything alone

@@ -1,0 +1,253 @@
+"""What an operator may set, where each value came from, and nothing else.
+
+A value comes from, in this order: the command line, the environment (`SCHOOLSYNC_…`), a TOML file, the default. Only
+this module reads them; every other part is handed a `Settings`. The table in docs/settings.md is made from the
+`help` texts below. Standard library alone, so that `--help` and `token` stay quick.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from schoolsync.errors import UsageError
+
+PREFIX = "SCHOOLSYNC_"
+FILE = "schoolsync.toml"
+MIB = 1024 * 1024
+
+
+def _setting(default: Any, help_text: str, *, secret: bool = False) -> Any:  # a dataclass field of any type
+    metadata = {"help": help_text, "secret": secret}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The effective settings of one installation."""
+
+    data_dir: Path = _setting(Path("schoolsync-data"), "folder of databases, files, keys and certificates")
+    host: str = _setting("127.0.0.1", "address to listen on")
+    port: int = _setting(8080, "port to listen on")
+    public_url: str | None = _setting(None, "base URL that clients use, when it differs from scheme, host and port")
+    tls: bool = _setting(False, "serve HTTPS with a certificate of our own making, kept under `tls/`")
+    tls_cert: Path | None = _setting(None, "certificate chain (PEM) to serve HTTPS with")
+    tls_key: Path | None = _setting(None, "private key (PEM) of `tls_cert`")
+    trusted_proxies: tuple[str, ...] = _setting((), "addresses whose X-Forwarded-Proto/Host/Port headers are believed")
+    audiences: tuple[str, ...] = _setting(
+        (), "audiences of our own that tokens of any trusted issuer may carry, such as `api://schoolsync`"
+    )
+    start_wait: float = _setting(60.0, "seconds that `start` waits for the verification of the uploaded files")
+    upload_max_bytes: int = _setting(2048 * MIB, "largest file that may be uploaded, in bytes")
+    upload_max_files: int = _setting(64, "most files that one upload may hold")
+    upload_lifetime: int = _setting(3600, "seconds that an upload URL works")
+    upload_permissions: str = _setting(
+        "w", "what an upload URL allows: `w`, or `rcwl` for tools that list and read back"
+    )
+    roster_max_rows: int = _setting(50_000_000, "most rows that one roster file may hold")
+    body_max_bytes: int = _setting(4 * MIB, "largest body of an API request, in bytes")
+    page_size: int = _setting(100, "objects on a page when the client does not say")
+    page_max: int = _setting(999, "most objects on a page")
+    memory_limit: str = _setting("320MiB", "memory that the roster engine may use before it spills to disk")
+    threads: int = _setting(2, "threads of the roster engine")
+    batch_rows: int = _setting(20_000, "rows that one batch writes to the directory")
+    concurrent_runs: int = _setting(1, "synchronizations that work at the same time")
+    retention_days: int = _setting(30, "days that uploads, snapshots and plans are kept after use")
+    log_level: str = _setting("info", "debug, info, warning or error")
+
+    @property
+    def base_url(self) -> str:
+        """Scheme, host and port that clients use, without a trailing slash."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        scheme = "https" if self.secure else "http"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}:{self.port}"
+
+    @property
+    def secure(self) -> bool:
+        """Whether we serve HTTPS ourselves."""
+        return self.tls or self.tls_cert is not None
+
+    # Where things are inside the data directory.
+    @property
+    def control_db(self) -> Path:
+        return self.data_dir / "control.db"
+
+    @property
+    def runs_db(self) -> Path:
+        return self.data_dir / "runs.db"
+
+    @property
+    def directories(self) -> Path:
+        return self.data_dir / "directory"
+
+    @property
+    def objects(self) -> Path:
+        return self.data_dir / "objects"
+
+    @property
+    def keys(self) -> Path:
+        return self.data_dir / "keys"
+
+    @property
+    def scratch(self) -> Path:
+        return self.data_dir / "scratch"
+
+    def directory_db(self, tenant_id: str) -> Path:
+        """The directory file of one tenant (lower-case GUID)."""
+        return self.directories / f"{tenant_id}.db"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One effective setting: its name, what it is, and where it came from."""
+
+    name: str
+    value: object
+    source: str
+    help: str
+    secret: bool
+
+    @property
+    def shown(self) -> str:
+        """The value as a person may see it."""
+        if self.value is None:
+            return "-"
+        if self.secret:
+            return "********"
+        if isinstance(self.value, tuple):
+            return ", ".join(self.value) or "-"
+        return str(self.value).lower() if isinstance(self.value, bool) else str(self.value)
+
+
+def load(given: Mapping[str, object] | None = None, *, environment: Mapping[str, str] | None = None) -> Settings:
+    """The effective settings; `given` are the command line's, None or missing means not said.
+
+    Raises UsageError, with the setting's name and where it came from, for a value that cannot be.
+    """
+    values: dict[str, Any] = {value.name: value.value for value in effective(given, environment=environment)}
+    return Settings(**values)
+
+
+def effective(
+    given: Mapping[str, object] | None = None, *, environment: Mapping[str, str] | None = None
+) -> list[Value]:
+    """Every setting with its source, in the order of `Settings`."""
+    given = {name: value for name, value in (given or {}).items() if value is not None}
+    environment = os.environ if environment is None else environment
+    path, table = _file(given, environment)
+    known = {entry.name for entry in fields(Settings)}
+    for name in table:
+        if name.replace("-", "_") not in known:
+            raise UsageError(f"{path}: there is no setting “{name}”; docs/settings.md lists them all.")
+    from_file = {name.replace("-", "_"): value for name, value in table.items()}
+    values = []
+    for entry in fields(Settings):
+        variable = PREFIX + entry.name.upper()
+        raw: object
+        if entry.name in given:
+            raw, source = given[entry.name], "command line"
+        elif variable in environment:
+            raw, source = environment[variable], f"environment {variable}"
+        elif entry.name in from_file:
+            raw, source = from_file[entry.name], f"file {path}"
+        else:
+            raw, source = entry.default, "default"
+        value = _convert(entry.name, str(entry.type), raw, source)
+        values.append(Value(entry.name, value, source, entry.metadata["help"], entry.metadata["secret"]))
+    _check({value.name: value for value in values})
+    return values
+
+
+def _file(given: Mapping[str, object], environment: Mapping[str, str]) -> tuple[Path | None, dict[str, object]]:
+    """The TOML file named by SCHOOLSYNC_CONFIG, or `schoolsync.toml` in the data directory when it is there."""
+    named = environment.get(PREFIX + "CONFIG")
+    folder = Path(str(given.get("data_dir") or environment.get(PREFIX + "DATA_DIR") or "schoolsync-data"))
+    path = Path(named) if named else folder / FILE
+    try:
+        if not named and not path.is_file():
+            return None, {}
+        return path, tomllib.loads(path.read_text("utf-8"))
+    except OSError as problem:
+        raise UsageError(f"The settings file {path} cannot be read: {problem.strerror}.") from problem
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise UsageError(f"The settings file {path} is not valid TOML: {problem}.") from problem
+
+
+_TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
+
+
+def _convert(name: str, kind: str, raw: object, source: str) -> object:
+    """`raw` as the type that `Settings` declares for `name`."""
+
+    def wrong(expected: str) -> UsageError:
+        return UsageError(f"The setting {name} ({source}) must be {expected}.")
+
+    if raw is None or (raw == "" and kind.endswith("| None")):
+        return None
+    if kind.startswith("Path"):
+        if not isinstance(raw, (str, Path)) or not str(raw):
+            raise wrong("a path")
+        return Path(raw).expanduser()
+    if kind.startswith("tuple"):
+        parts = raw.replace(",", " ").split() if isinstance(raw, str) else raw
+        if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
+            raise wrong("a list of texts")
+        return tuple(parts)
+    if kind == "bool":
+        if isinstance(raw, bool):
+            return raw
+        text = str(raw).lower()
+        if text in _TRUE | _FALSE:
+            return text in _TRUE
+        raise wrong("true or false")
+    if kind in {"int", "float"}:
+        try:
+            if isinstance(raw, bool):
+                raise ValueError
+            number = int(str(raw)) if kind == "int" else float(str(raw))
+        except ValueError:
+            raise wrong("a whole number" if kind == "int" else "a number") from None
+        if not 0 <= number < 2**53:
+            raise wrong("zero or more")
+        return number
+    if not isinstance(raw, str):
+        raise wrong("a text")
+    return raw
+
+
+def _check(values: dict[str, Value]) -> None:
+    """What single values cannot show to be wrong."""
+
+    def wrong(name: str, sentence: str) -> UsageError:
+        return UsageError(f"The setting {name} ({values[name].source}) {sentence}.")
+
+    public_url = values["public_url"].value
+    if isinstance(public_url, str):
+        parts = urlsplit(public_url)
+        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
+            raise wrong("public_url", "must be a URL such as https://sds.example.org")
+    port = values["port"].value
+    if isinstance(port, int) and port > 65535:
+        raise wrong("port", "must be at most 65535")
+    if (values["tls_cert"].value is None) != (values["tls_key"].value is None):
+        raise UsageError("The settings tls_cert and tls_key belong together: give both or neither.")
+    if str(values["log_level"].value) not in {"debug", "info", "warning", "error"}:
+        raise wrong("log_level", "must be debug, info, warning or error")
+    if str(values["upload_permissions"].value) not in {"w", "rcwl"}:
+        raise wrong("upload_permissions", "must be w or rcwl")
+    for name in ("page_size", "page_max", "threads", "batch_rows", "concurrent_runs", "body_max_bytes"):
+        if values[name].value == 0:
+            raise wrong(name, "must be at least 1")
+    for name in ("page_size", "page_max"):
+        number = values[name].value
+        if isinstance(number, int) and number > 999:
+            raise wrong(name, "must be at most 999")
