@@ -1,0 +1,138 @@
+"""The API process: builds the services, serves the Graph face, the upload containers and the built-in issuer.
+
+It never loads the roster engine or a bulk driver; it talks to the worker through the control database alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import structlog
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.http import HTTP1Settings, HTTP2Settings
+from granian.server.embed import Server
+
+from schoolsync import logs
+from schoolsync.access import certificates, issuer_http
+from schoolsync.access.tokens import Verifier
+from schoolsync.graph.app import create_app
+from schoolsync.graph.call import Services
+from schoolsync.profiles.service import Profiles
+from schoolsync.runs import lifeline
+from schoolsync.runs.processes import READY, WORKER_GONE, WORKER_READY, clock, from_line, make_folders, new_id
+from schoolsync.runs.service import Runs
+from schoolsync.settings import Settings
+from schoolsync.store.control import open_control
+from schoolsync.store.directories import Directories
+from schoolsync.uploads import blobs
+from schoolsync.uploads.service import Uploads
+
+HEADERS_MAX = 64 * 1024
+GRACE = 5.0
+"""Seconds that requests at work get when the server is asked to end."""
+
+log = structlog.get_logger()
+
+
+def build(settings: Settings, *, worker_ready: threading.Event) -> Any:  # an ASGI application
+    """Everything one API process serves, as one ASGI application."""
+    control = open_control(settings.control_db)
+    directories = Directories(settings)
+    uploads = Uploads(control=control, settings=settings, clock=clock, new_id=new_id)
+    runs = Runs(control=control, settings=settings, uploads=uploads, clock=clock, new_id=new_id)
+    profiles = Profiles(control=control, runs=runs, settings=settings, clock=clock, new_id=new_id)
+    services = Services(
+        settings=settings,
+        control=control,
+        directories=directories,
+        profiles=profiles,
+        runs=runs,
+        uploads=uploads,
+        clock=clock,
+        new_id=new_id,
+    )
+    verifier = Verifier(control=control, settings=settings, clock=clock)
+    return create_app(
+        services,
+        verify=verifier.verify,
+        blobs=blobs.app(uploads),
+        issuer=issuer_http.app(control=control, settings=settings, clock=clock),
+        ready=worker_ready.is_set,
+    )
+
+
+def main() -> int:
+    """Serve until the supervisor goes or asks for the end."""
+    settings = from_line(sys.stdin.buffer.readline())
+    worker_ready = threading.Event()
+
+    def heard(line: bytes) -> None:
+        if line == WORKER_READY:
+            worker_ready.set()
+        elif line == WORKER_GONE:
+            worker_ready.clear()
+
+    lifeline.watch(heard)
+    logs.configure(settings.log_level, "api")
+    make_folders(settings)
+    app = build(settings, worker_ready=worker_ready)
+    cert, key = _certificate(settings)
+    asyncio.run(_serve(settings, app, cert, key))
+    return 0
+
+
+async def _serve(settings: Settings, app: Any, cert: Path | None, key: Path | None) -> None:
+    server = Server(
+        app,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGINL,
+        http=HTTPModes.auto,
+        http1_settings=HTTP1Settings(header_read_timeout=30_000, max_buffer_size=HEADERS_MAX * 8),
+        http2_settings=HTTP2Settings(max_headers_size=HEADERS_MAX),
+        websockets=False,
+        log_enabled=False,
+        ssl_cert=cert,
+        ssl_key=key,
+        ssl_protocol_min=SSLProtocols.tls12,  # Windows PowerShell 5.1 knows nothing newer
+    )
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        threading.Timer(GRACE, os._exit, (0,)).start()
+        server.stop()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor hears Ctrl-C and tells us
+    ready = asyncio.get_running_loop().call_soon(_say_ready)
+    try:
+        await server.serve()
+    finally:
+        ready.cancel()
+    os._exit(0)  # threads at work hold nothing that is not crash-safe
+
+
+def _say_ready() -> None:
+    sys.stdout.buffer.write(READY)
+    sys.stdout.buffer.flush()
+
+
+def _certificate(settings: Settings) -> tuple[Path | None, Path | None]:
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        return settings.tls_cert, settings.tls_key
+    if not settings.tls:
+        return None, None
+    hosts = {settings.host, "localhost", "127.0.0.1"}
+    if settings.public_url:
+        hosts.add(settings.public_url.split("://", 1)[1].partition("/")[0].rpartition("@")[2].rsplit(":", 1)[0])
+    return certificates.ensure(settings.data_dir / "tls", sorted(hosts))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

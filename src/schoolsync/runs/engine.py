@@ -1,0 +1,74 @@
+"""The roster engine as a process of its own: reads a job and one question after another from standard input.
+
+It holds DuckDB, Arrow and the directory's bulk driver, and never `sqlite3`: two SQLite libraries in one process would
+break each other's locks. Answers are JSON lines on standard output; logs go to standard error. When the worker is
+gone it ends at once.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+from typing import Any
+
+import msgspec
+
+from schoolsync.runs import lifeline
+from schoolsync.runs.job import Failed, Job
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """One question of the worker."""
+
+    stage: str  # open, extract, validate, plan, apply, finish
+    job: Job | None = None  # with open
+    batch: int | None = None  # with apply
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the engine: progress, a result, or a failure."""
+
+    progress: tuple[int, int | None] | None = None
+    result: msgspec.Raw | None = None
+    failed: Failed | None = None
+
+
+def main() -> int:
+    """Answer until the worker goes. The heavy libraries are loaded before the first question comes."""
+    sys.stdout = sys.stderr  # nothing but answers may reach the worker
+    out = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    # Questions are read by a thread of their own, so that the worker's end is noticed in the middle of a stage.
+    asked: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(asked,), name="lifeline", daemon=True).start()
+    from schoolsync.runs.stages import StageFailed, Stages
+
+    def say(answer: Answer) -> None:
+        out.write(msgspec.json.encode(answer) + b"\n")
+
+    stages: Stages | None = None
+    while True:
+        ask = msgspec.json.decode(asked.get(), type=Ask)
+        try:
+            result: Any = None  # one of the answers of `runs.job`
+            if ask.stage == "open":
+                assert ask.job is not None
+                stages = Stages(ask.job, lambda done, total: say(Answer(progress=(done, total))))
+            else:
+                assert stages is not None, "a job comes first"
+                result = stages.apply(ask.batch or 0) if ask.stage == "apply" else getattr(stages, ask.stage)()
+            say(Answer(result=msgspec.Raw(msgspec.json.encode(result))))
+        except StageFailed as problem:
+            say(Answer(failed=problem.failed))
+
+
+def _listen(asked: queue.SimpleQueue[bytes]) -> None:
+    for line in lifeline.lines():
+        asked.put(line)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,530 @@
+"""What the worker writes down about runs: stages, progress, verdicts, endings.
+
+Every entry is one short write transaction on the control database and may be written twice (a step of the workflow
+can be repeated after a crash). An entry of an attempt that is no longer the run's is refused, and the answer tells
+the workflow to stop. Status texts name counts, never people.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, func, select, update
+
+from schoolsync.profiles import status as statuses
+from schoolsync.profiles.policy import policy_of
+from schoolsync.runs import endings
+from schoolsync.runs.job import Base, Finished, Job, JobFile, Planned, Validated
+from schoolsync.runs.service import Runs
+from schoolsync.runs.states import ACTIVE, Cause, HeldFor, RunState, Wish
+from schoolsync.settings import Settings
+from schoolsync.store import errors as error_rows
+from schoolsync.store.control import Control
+from schoolsync.store.tables import profiles, runs, tenants
+from schoolsync.uploads.service import Uploads
+
+STAGES = {
+    RunState.EXTRACTING: ("extracting", "Reading the uploaded files."),
+    RunState.VALIDATING: ("validating", "Checking the roster."),
+    RunState.PLANNING: ("inProgress", "Working out what changes."),
+    RunState.APPLYING: ("inProgress", "Applying the changes."),
+}
+# How the kinds of a plan are called in a sentence; the order is that of the sentence.
+KINDS = {"schools": "schools", "classes": "classes", "people": "people", "links": "memberships"}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Which attempt at which run."""
+
+    tenant: int
+    profile: str
+    run: str
+    attempt: int
+
+    @property
+    def workflow(self) -> str:
+        """The id of the workflow that makes this attempt; one id, one execution."""
+        return f"{self.run}:{self.attempt}"
+
+
+class Journal:
+    """The worker's pen."""
+
+    def __init__(
+        self, *, control: Control, settings: Settings, uploads: Uploads, runs: Runs, clock: Callable[[], int]
+    ) -> None:
+        self._control = control
+        self._settings = settings
+        self._uploads = uploads
+        self._runs = runs
+        self._clock = clock
+
+    # --- taking runs up --------------------------------------------------------------------------------------------
+
+    def queued(self, most: int) -> list[Key]:
+        """The oldest runs that wait for a worker; their next attempts."""
+        with self._control.read() as connection:
+            rows = connection.execute(
+                select(runs.c.tenant, runs.c.profile, runs.c.id, runs.c.attempt)
+                .where(runs.c.state == RunState.QUEUED)
+                .order_by(runs.c.asked)
+                .limit(most)
+            ).all()
+        return [Key(row.tenant, row.profile, row.id, row.attempt + 1) for row in rows]
+
+    def unfinished(self) -> list[Key]:
+        """The runs that a worker took up and that have not stopped; their present attempts."""
+        taken = ACTIVE - {RunState.QUEUED}
+        with self._control.read() as connection:
+            rows = connection.execute(
+                select(runs.c.tenant, runs.c.profile, runs.c.id, runs.c.attempt).where(runs.c.state.in_(taken))
+            ).all()
+        return [Key(row.tenant, row.profile, row.id, row.attempt) for row in rows]
+
+    def take(self, key: Key) -> bool:
+        """Take a queued run up as attempt `key.attempt`; False when it is no longer to be had."""
+        with self._control.write() as connection:
+            found = self._find(connection, key)
+            if found is None or found.state != RunState.QUEUED or found.attempt != key.attempt - 1:
+                return False
+            stage = RunState.APPLYING if found.stage == RunState.APPLYING else RunState.EXTRACTING
+            self._set(connection, key, attempt=key.attempt, state=stage, began=found.began or self._clock())
+            self._show(connection, key, *STAGES[stage])
+            return True
+
+    def give_back(self, key: Key) -> None:
+        """Queue a run again whose attempt ended without a word (its workflow failed outside of any step)."""
+        with self._control.write() as connection:
+            if self._current(connection, key) is not None:
+                self._set(connection, key, state=RunState.QUEUED)
+
+    def job(self, key: Key) -> Job | None:
+        """What the engine is to do, under a new fence; None when the attempt is no longer the run's."""
+        with self._control.write() as connection:
+            row = self._current(connection, key)
+            if row is None:
+                return None
+            self._set(connection, key, fence=row.fence + 1)
+            profile = connection.execute(
+                select(profiles).where(profiles.c.tenant == key.tenant, profiles.c.id == key.profile)
+            ).one()
+            tenant_id = connection.execute(select(tenants.c.id).where(tenants.c.number == key.tenant)).scalar_one()
+            living = connection.execute(select(profiles.c.number).where(profiles.c.tenant == key.tenant)).scalars()
+            files = self._uploads.files(connection, key.tenant, key.profile, row.upload) if row.upload else []
+            return Job(
+                tenant=key.tenant,
+                tenant_id=tenant_id,
+                profile=profile.number,
+                profile_id=key.profile,
+                living=tuple(sorted(living)),
+                run=key.run,
+                fence=row.fence + 1,
+                format="sds-v1",
+                files=tuple(
+                    JobFile(name=file.name, path=str(file.path), sha256=file.sha256, size=file.size) for file in files
+                ),
+                policy=policy_of(profile),
+                directory=str(self._settings.directory_db(tenant_id)),
+                folder=str(self.folder(tenant_id, key.profile, key.run)),
+                scratch=str(self._settings.scratch / f"{key.run}-{row.fence + 1}"),
+                base=None if row.cause == Cause.RESET else self._base(connection, key, tenant_id),
+                ignore_findings=row.ignore_findings,
+                now=row.asked,
+                memory_limit=self._settings.memory_limit,
+                threads=self._settings.threads,
+                batch_rows=self._settings.batch_rows,
+                max_rows=self._settings.roster_max_rows,
+            )
+
+    def is_planned(self, key: Key) -> bool:
+        """Whether the run had begun to apply its plan before this attempt."""
+        with self._control.read() as connection:
+            row = self._find(connection, key)
+        return row is not None and row.stage == RunState.APPLYING
+
+    def provider(self, key: Key) -> str:
+        """The type of the profile's data provider, such as `educationCsvDataProvider`."""
+        with self._control.read() as connection:
+            stored = connection.execute(
+                select(profiles.c.data_provider).where(profiles.c.tenant == key.tenant, profiles.c.id == key.profile)
+            ).scalar_one()
+        return str(json.loads(stored)["@odata.type"]).rpartition(".")[2]
+
+    def folder(self, tenant_id: str, profile: str, run: str) -> Path:
+        """Where a run keeps its plan, snapshot and reports."""
+        return self._settings.objects / "tenants" / tenant_id / "profiles" / profile / "runs" / run
+
+    # --- stages ----------------------------------------------------------------------------------------------------
+
+    def begins(self, key: Key, stage: RunState) -> bool:
+        """A stage begins. False: stop here, a person wished so or the run is another attempt's."""
+        with self._control.write() as connection:
+            row = self._heed(connection, key)
+            if row is None:
+                return False
+            if row.state != stage:
+                self._set(connection, key, state=stage, stage=stage)
+                self._show(connection, key, *STAGES[stage])
+            elif row.stage != stage:
+                self._set(connection, key, stage=stage)
+            return True
+
+    def verified(self, key: Key, validated: Validated) -> bool:
+        """The verification is there. True: go on. Otherwise the run is discarded (its caller waits) or held."""
+        messages = msgspec.json.encode(validated.messages).decode()
+        with self._control.write() as connection:
+            row = self._heed(connection, key)
+            if row is None:
+                return False
+            wrong = validated.fatal or (validated.errors > 0 and not row.ignore_findings)
+            if not wrong:
+                self._set(connection, key, verification=messages)
+                self._seal(connection, key, row)
+                return True
+            if row.cause == Cause.START:
+                self._set(
+                    connection, key, verification=messages, state=RunState.DISCARDED, ended=self._clock(), wish=None
+                )
+                self._restore(connection, key, row)
+                return False
+            held_for = HeldFor.FATAL if validated.fatal else HeldFor.FINDINGS
+            self._set(connection, key, verification=messages, state=RunState.HELD, held_for=held_for)
+            self._seal(connection, key, row)
+            self._show(connection, key, "validationError", _held_message(validated))
+            return False
+
+    def unchanged(self, key: Key) -> bool:
+        """Files, settings and directory are as they were: the run ends as the last one did, and nothing is written."""
+        now = self._clock()
+        with self._control.write() as connection:
+            row = self._heed(connection, key)
+            if row is None:
+                return False
+            last = self._last_done(connection, key)
+            assert last is not None, "an unchanged upload has a run it equals"
+            self._seal(connection, key, row)
+            summary = json.loads(row.summary or "{}")
+            summary |= {name: value for name, value in json.loads(last.summary or "{}").items() if name != "before"}
+            summary |= {"steps": {}, "unchanged": True}
+            status = str(summary.get("status", "success"))
+            message = "Nothing has changed since the last synchronization."
+            if last.error_count:
+                message += f" {last.error_count:,} records still could not be synchronized: see errors."
+            self._set(
+                connection,
+                key,
+                state=RunState.DONE,
+                ended=now,
+                verification=last.verification or "[]",
+                snapshot=last.snapshot,
+                input_hash=last.input_hash,
+                position=last.position,
+                error_count=last.error_count,
+                summary=json.dumps(summary),
+                message=message,
+            )
+            done = now if status == "success" else None
+            self._show(connection, key, status, message, error_count=last.error_count, synchronized=done)
+            if status == "quarantined":
+                ending = endings.repeated(past=self._past(connection, key), now=now)
+                self._due(connection, key, ending.retry)
+            return True
+
+    def planned(self, key: Key, planned: Planned) -> bool:
+        """The plan is stored: list its errors; hold it when a guard says so. True: apply it."""
+        with self._control.write() as connection:
+            row = self._heed(connection, key)
+            if row is None:
+                return False
+            error_rows.forget(connection, tenant=key.tenant, profile=key.profile, besides=key.run)
+        for path in planned.error_files:
+            with self._control.write() as connection:
+                error_rows.insert_chunk(
+                    connection,
+                    tenant=key.tenant,
+                    profile=key.profile,
+                    run=key.run,
+                    rows=Path(path).read_text("utf-8"),
+                )
+        with self._control.write() as connection:
+            row = self._heed(connection, key)
+            if row is None:
+                return False
+            summary = json.loads(row.summary or "{}")
+            summary |= {"plan": planned.plan, "steps": planned.steps, "failed": planned.failed, "seen": planned.seen}
+            self._set(
+                connection,
+                key,
+                error_count=planned.errors,
+                rows_total=planned.rows,
+                summary=json.dumps(summary),
+            )
+            if planned.held is not None:
+                self._set(connection, key, state=RunState.HELD, held_for=HeldFor.GUARD, message=planned.held)
+                self._show(connection, key, "validationError", planned.held, error_count=planned.errors)
+                return False
+            self._show(connection, key, "inProgress", "Applying the changes.", error_count=planned.errors)
+            return True
+
+    def applied(self, key: Key, rows_done: int, rows_total: int) -> bool:
+        """A batch is in the directory. False: stop here."""
+        with self._control.write() as connection:
+            row = self._heed(connection, key)
+            if row is None:
+                return False
+            self._set(connection, key, rows_done=rows_done)
+            self._show(connection, key, "inProgress", f"Applying: {rows_done:,} of {rows_total:,} rows.")
+            return True
+
+    # --- endings ---------------------------------------------------------------------------------------------------
+
+    def finished(self, key: Key, planned: Planned, finished: Finished) -> None:
+        """The run was applied whole."""
+        now = self._clock()
+        with self._control.write() as connection:
+            row = self._current(connection, key)
+            if row is None:
+                return
+            ending = endings.applied(
+                errors=planned.errors,
+                failed=planned.failed,
+                seen=planned.seen,
+                past=self._past(connection, key),
+                now=now,
+            )
+            summary = json.loads(row.summary or "{}") | {"status": ending.status}
+            message = _done_message(planned)
+            self._set(
+                connection,
+                key,
+                state=RunState.DONE,
+                ended=now,
+                wish=None,
+                rows_done=planned.rows,
+                snapshot=finished.snapshot,
+                input_hash=finished.input_hash,
+                position=finished.position,
+                message=message,
+                summary=json.dumps(summary),
+            )
+            done = now if ending.status == "success" else None
+            self._show(connection, key, ending.status, message, error_count=planned.errors, synchronized=done)
+            times = [time for time in (ending.retry, finished.wakes) if time is not None]
+            self._due(connection, key, min(times) if times else None)
+            self._after(connection, key, row)
+
+    def failed(self, key: Key, reason: str) -> None:
+        """The run cannot go on."""
+        now = self._clock()
+        with self._control.write() as connection:
+            row = self._current(connection, key)
+            if row is None:
+                return
+            ending = endings.broken(past=self._past(connection, key), now=now)
+            summary = json.loads(row.summary or "{}") | {"status": ending.status}
+            changes: dict[str, Any] = {}  # column values are of any type
+            if row.verification is None:
+                changes["verification"] = json.dumps([{"type": "Error", "file_name": "", "description": reason}])
+            self._set(
+                connection,
+                key,
+                state=RunState.FAILED,
+                ended=now,
+                wish=None,
+                message=reason,
+                summary=json.dumps(summary),
+                **changes,
+            )
+            self._show(connection, key, ending.status, reason)
+            self._due(connection, key, ending.retry)
+            self._after(connection, key, row)
+
+    def begin_due(self) -> bool:
+        """Begin the runs whose profiles asked for one at this time (retries, start dates); whether there were any."""
+        now = self._clock()
+        with self._control.read() as connection:
+            found = connection.execute(
+                select(profiles.c.tenant, profiles.c.id).where(profiles.c.due <= now, profiles.c.state == "provisioned")
+            ).all()
+        for profile in found:
+            with self._control.write() as connection:
+                still = connection.execute(
+                    select(profiles.c.due).where(
+                        profiles.c.tenant == profile.tenant, profiles.c.id == profile.id, profiles.c.due <= now
+                    )
+                ).one_or_none()
+                if still is None:
+                    continue
+                upload = self._uploads.latest_sealed(connection, profile.tenant, profile.id)
+                open_run = self._runs.open_run(connection, profile.tenant, profile.id)
+                paused = statuses.own(connection, tenant=profile.tenant, profile=profile.id) == "paused"
+                if open_run is None and upload is not None and not paused:
+                    quarantined = statuses.own(connection, tenant=profile.tenant, profile=profile.id) == "quarantined"
+                    cause = Cause.RETRY if quarantined else Cause.DUE
+                    self._runs.begin(connection, profile.tenant, profile.id, cause=cause, upload=upload, now=now)
+                else:
+                    key = Key(profile.tenant, profile.id, "", 0)
+                    # While paused the date waits for the resume; an open run does what was due.
+                    self._due(connection, key, now + endings.HOUR if paused else None)
+        return bool(found)
+
+    # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _find(self, connection: Connection, key: Key) -> Row[Any] | None:
+        return connection.execute(select(runs).where(*_is(key))).one_or_none()
+
+    def _current(self, connection: Connection, key: Key) -> Row[Any] | None:
+        """The run's row, when this attempt still is the one that works on it."""
+        row = self._find(connection, key)
+        if row is None or row.attempt != key.attempt or row.state not in ACTIVE - {RunState.QUEUED}:
+            return None
+        return row
+
+    def _heed(self, connection: Connection, key: Key) -> Row[Any] | None:
+        """As `_current`, after heeding what a person wished meanwhile."""
+        row = self._current(connection, key)
+        if row is None or row.wish is None:
+            return row
+        if row.wish == Wish.PAUSE:
+            late = {"cause": Cause.LATE} if row.cause == Cause.START else {}
+            self._set(connection, key, state=RunState.PAUSED, wish=None, **late)
+        else:
+            self._set(connection, key, state=RunState.CANCELLED, ended=self._clock(), wish=None)
+            self._after(connection, key, row)
+        return None
+
+    def _after(self, connection: Connection, key: Key, row: Row[Any]) -> None:
+        """A pause or reset that was wished for while the run came to its end still counts."""
+        if row.wish == Wish.RESET:
+            self._runs.begin_again(connection, key.tenant, key.profile, now=self._clock())
+        elif row.wish == Wish.PAUSE:
+            self._show(connection, key, "paused", "Paused.")
+
+    def _seal(self, connection: Connection, key: Key, row: Row[Any]) -> None:
+        """The files belong to this run from now on; the next upload begins with an empty container."""
+        if row.upload is not None and row.cause in {Cause.START, Cause.LATE}:
+            self._uploads.seal(connection, key.tenant, key.profile, row.upload, self._clock())
+
+    def _restore(self, connection: Connection, key: Key, row: Row[Any]) -> None:
+        """Put the status back as it was before `start`: files with errors are as if they had not been sent."""
+        before = json.loads(row.summary)["before"]
+        statuses.restore(connection, tenant=key.tenant, profile=key.profile, before=before)
+
+    def _base(self, connection: Connection, key: Key, tenant_id: str) -> Base | None:
+        last = self._last_done(connection, key)
+        if last is None or last.snapshot is None or not Path(last.snapshot).is_dir():
+            return None
+        return Base(run=last.id, snapshot=last.snapshot, input_hash=last.input_hash, position=last.position)
+
+    def _last_done(self, connection: Connection, key: Key) -> Row[Any] | None:
+        """The profile's last run that was applied whole, unless one that came later was cut off."""
+        row = connection.execute(
+            select(runs)
+            .where(runs.c.tenant == key.tenant, runs.c.profile == key.profile, runs.c.snapshot.is_not(None))
+            .order_by(runs.c.number.desc())
+            .limit(1)
+        ).one_or_none()
+        if row is None:
+            return None
+        later = connection.execute(
+            select(func.count())
+            .select_from(runs)
+            .where(
+                runs.c.tenant == key.tenant,
+                runs.c.profile == key.profile,
+                runs.c.number > row.number,
+                runs.c.id != key.run,
+                runs.c.stage == RunState.APPLYING,
+            )
+        ).scalar_one()
+        return None if later else row
+
+    def _past(self, connection: Connection, key: Key) -> list[endings.Past]:
+        rows = connection.execute(
+            select(runs.c.state, runs.c.summary, runs.c.ended)
+            .where(
+                runs.c.tenant == key.tenant,
+                runs.c.profile == key.profile,
+                runs.c.id != key.run,
+                runs.c.state.in_([RunState.DONE, RunState.FAILED]),
+            )
+            .order_by(runs.c.number.desc())
+            .limit(40)
+        ).all()
+        return [
+            endings.Past(
+                status=json.loads(row.summary or "{}").get("status", "success"),
+                failed=row.state == RunState.FAILED,
+                ended=row.ended,
+            )
+            for row in rows
+        ]
+
+    def _due(self, connection: Connection, key: Key, when: int | None) -> None:
+        connection.execute(
+            update(profiles).where(profiles.c.tenant == key.tenant, profiles.c.id == key.profile).values(due=when)
+        )
+
+    def _set(self, connection: Connection, key: Key, **values: Any) -> None:
+        connection.execute(update(runs).where(*_is(key)).values(**values))
+
+    def _show(
+        self,
+        connection: Connection,
+        key: Key,
+        status: str,
+        message: str,
+        *,
+        error_count: int | None = None,
+        synchronized: int | None = None,
+    ) -> None:
+        statuses.record(
+            connection,
+            tenant=key.tenant,
+            profile=key.profile,
+            status=status,
+            message=message,
+            now=self._clock(),
+            error_count=error_count,
+            synchronized=synchronized,
+        )
+
+
+def _is(key: Key) -> tuple[Any, ...]:
+    return runs.c.tenant == key.tenant, runs.c.profile == key.profile, runs.c.id == key.run
+
+
+def _held_message(validated: Validated) -> str:
+    first = next((message for message in validated.messages if message.type == "Error"), None)
+    what = f" First: {first.file_name}: {first.description}." if first else ""
+    if validated.fatal:
+        return f"The uploaded files cannot be used; nothing was changed.{what.replace('..', '.')}"
+    return (
+        f"{validated.errors:,} records of the roster are wrong; nothing was changed. Resume to leave them out, or "
+        f"upload corrected files and start again.{what.replace('..', '.')}"
+    )
+
+
+def _done_message(planned: Planned) -> str:
+    seen = ", ".join(f"{planned.seen[kind]:,} {name}" for kind, name in KINDS.items() if kind in planned.seen)
+    sums: dict[str, int] = {}
+    for steps in planned.steps.values():
+        for step, count in steps.items():
+            sums[step] = sums.get(step, 0) + count
+    done = _steps(sums)
+    message = f"Synchronized {seen or 'the roster'}: {done}."
+    if planned.errors:
+        message += f" {planned.errors:,} records could not be synchronized: see errors."
+    return message
+
+
+def _steps(sums: Mapping[str, int]) -> str:
+    words = {"create": "created", "update": "updated", "remove": "set inactive", "link": "linked", "unlink": "unlinked"}
+    parts = [f"{sums[step]:,} {word}" for step, word in words.items() if sums.get(step)]
+    return ", ".join(parts) or "nothing to change"

@@ -1,0 +1,34 @@
+"""A child process that ends when its parent does, however the parent ended. Standard library alone.
+
+The parent keeps the writing end of the child's standard input and never closes it while it lives; the kernel closes
+it when the parent is killed. The child's first line is what it is told to do.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+
+def lines() -> Iterator[bytes]:
+    """What the parent says, line by line, until it is gone."""
+    stream = sys.stdin.buffer
+    while line := stream.readline():
+        yield line
+
+
+def watch(heard: Callable[[bytes], None] | None = None) -> None:
+    """End this process at once when the parent goes; hand every further line to `heard`.
+
+    At once is right: all our work is crash-safe, and a process without its parent must not write any more.
+    """
+
+    def listen() -> None:
+        for line in lines():
+            if heard is not None:
+                heard(line)
+        os._exit(0)
+
+    threading.Thread(target=listen, name="lifeline", daemon=True).start()

@@ -1,0 +1,66 @@
+"""What the processes of one `serve` share: how settings are handed over, the clock, the ids."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from schoolsync import ticks
+from schoolsync.errors import WorldError
+from schoolsync.settings import Settings
+
+READY = b"ready\n"
+"""What a child says once it works, and what the API hears when the worker does."""
+WORKER_READY = b"worker ready\n"
+WORKER_GONE = b"worker gone\n"
+
+
+def clock() -> int:
+    """Now, in ticks."""
+    return ticks.of(datetime.now(UTC))
+
+
+def new_id() -> str:
+    """A fresh object id."""
+    return str(uuid.uuid4())
+
+
+def to_line(settings: Settings) -> bytes:
+    """The settings as one line of JSON for a child process."""
+    values = {entry.name: getattr(settings, entry.name) for entry in fields(Settings)}
+    return json.dumps(values, default=str).encode() + b"\n"
+
+
+def from_line(line: bytes) -> Settings:
+    """The settings a parent handed over."""
+    values: dict[str, Any] = json.loads(line)  # of every type a setting has
+    for name in ("data_dir", "tls_cert", "tls_key"):
+        values[name] = Path(values[name]) if values[name] is not None else None
+    for name in ("trusted_proxies", "audiences"):
+        values[name] = tuple(values[name])
+    return Settings(**values)
+
+
+def make_folders(settings: Settings) -> None:
+    """Make the data directory and what is in it; children's data is for the owner's eyes alone.
+
+    Raises WorldError when it cannot be made or written.
+    """
+    os.umask(0o077)
+    try:
+        for folder in (
+            settings.data_dir,
+            settings.directories,
+            settings.objects,
+            settings.keys,
+            settings.scratch,
+        ):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+    except OSError as problem:
+        raise WorldError(f"The data directory {settings.data_dir} cannot be used: {problem.strerror}.") from problem

@@ -1,0 +1,78 @@
+"""How long files of runs and uploads are kept: `retention_days` after use, and never the ones still needed.
+
+Needed are the snapshot that the next run is compared with, the upload that a reset reads again, and whatever an open
+run works with. Rows that tell what happened stay.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import structlog
+from sqlalchemy import delete, func, select, update
+
+from schoolsync import ticks
+from schoolsync.settings import Settings
+from schoolsync.store.control import Control
+from schoolsync.store.tables import runs, tenants, upload_blocks, upload_files, uploads
+
+DAY = 24 * 3600 * ticks.PER_SECOND
+log = structlog.get_logger()
+
+
+def sweep(control: Control, settings: Settings, now: int) -> int:
+    """Delete the files of runs and uploads that are past their time; how many folders went."""
+    before = now - settings.retention_days * DAY
+    root = settings.objects / "tenants"
+    gone = 0
+    for folder in [*root.glob("*/profiles/*/runs/*"), *root.glob("*/profiles/*/uploads/*")]:
+        tenant_id, profile, kind, name = folder.parts[-5], *folder.parts[-3:]
+        past = _run_is_past if kind == "runs" else _upload_is_past
+        if folder.is_dir() and past(control, tenant_id, profile, name, before):
+            shutil.rmtree(folder, ignore_errors=True)
+            log.info("files deleted after their time", profile=profile, kind=kind, id=name)
+            gone += 1
+    return gone
+
+
+def _run_is_past(control: Control, tenant_id: str, profile: str, run: str, before: int) -> bool:
+    mine = (runs.c.tenant == _number(tenant_id), runs.c.profile == profile)
+    with control.read() as connection:
+        row = connection.execute(select(runs.c.ended).where(*mine, runs.c.id == run)).one_or_none()
+        last = connection.execute(
+            select(runs.c.snapshot).where(*mine, runs.c.snapshot.is_not(None)).order_by(runs.c.number.desc()).limit(1)
+        ).scalar_one_or_none()
+    if last is not None and run in Path(last).parts:
+        return False
+    return row is not None and row.ended is not None and row.ended < before
+
+
+def _upload_is_past(control: Control, tenant_id: str, profile: str, upload: str, before: int) -> bool:
+    mine = (uploads.c.tenant == _number(tenant_id), uploads.c.profile == profile)
+    with control.write() as connection:
+        sealed = connection.execute(
+            select(uploads.c.sealed).where(*mine, uploads.c.id == upload, uploads.c.state == "sealed")
+        ).scalar_one_or_none()
+        last = connection.execute(select(func.max(uploads.c.sealed)).where(*mine)).scalar_one_or_none()
+        used = connection.execute(
+            select(func.count())
+            .select_from(runs)
+            .where(runs.c.tenant == _number(tenant_id), runs.c.profile == profile, runs.c.upload == upload)
+            .where(runs.c.ended.is_(None))
+        ).scalar_one()
+        if sealed is None or sealed >= before or sealed == last or used:
+            return False
+        for table in (upload_files, upload_blocks):
+            connection.execute(
+                delete(table).where(
+                    table.c.tenant == _number(tenant_id), table.c.profile == profile, table.c.upload == upload
+                )
+            )
+        connection.execute(update(uploads).where(*mine, uploads.c.id == upload).values(state="gone"))
+    return True
+
+
+def _number(tenant_id: str) -> object:
+    """The tenant's number, as part of a query."""
+    return select(tenants.c.number).where(tenants.c.id == tenant_id).scalar_subquery()

@@ -1,0 +1,363 @@
+"""What faces and housekeeping may ask of runs: start, pause, resume, reset, look.
+
+Everything happens in the caller's write transaction on the control database, so that a request and a worker never
+see half of it. The work itself is the worker's: a run is handed over by its row in state `queued`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from sqlalchemy import Connection, func, insert, select, update
+
+from schoolsync import ticks
+from schoolsync.access.principal import Principal
+from schoolsync.errors import Conflict, Invalid, NotFound
+from schoolsync.profiles import status as statuses
+from schoolsync.runs.job import Message
+from schoolsync.runs.states import ACTIVE, Cause, HeldFor, OpenRun, RunState, Wish
+from schoolsync.store.control import Control
+from schoolsync.store.tables import errors, profile_status, profiles, runs
+
+if TYPE_CHECKING:
+    from schoolsync.settings import Settings
+    from schoolsync.uploads.service import Uploads
+
+POLL = 0.02
+CSV_PROVIDER = "educationCsvDataProvider"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What `start` can say: the verification's messages, and whether the sync goes on."""
+
+    messages: tuple[Message, ...]
+    accepted: bool
+
+
+class Runs:
+    """Runs of all profiles. Safe to share between threads."""
+
+    def __init__(
+        self,
+        *,
+        control: Control,
+        settings: Settings,
+        uploads: Uploads,
+        clock: Callable[[], int],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._control = control
+        self._settings = settings
+        self._uploads = uploads
+        self._clock = clock
+        self._new_id = new_id
+
+    # --- looking ---------------------------------------------------------------------------------------------------
+
+    def open_run(self, connection: Connection, tenant: int, profile: str) -> OpenRun | None:
+        """The run of the profile that has not ended, or None."""
+        row = connection.execute(
+            select(runs.c.id, runs.c.number, runs.c.state, runs.c.held_for, runs.c.wish).where(
+                runs.c.tenant == tenant, runs.c.profile == profile, runs.c.ended.is_(None)
+            )
+        ).one_or_none()
+        if row is None:
+            return None
+        return OpenRun(
+            row.id,
+            row.number,
+            RunState(row.state),
+            HeldFor(row.held_for) if row.held_for else None,
+            Wish(row.wish) if row.wish else None,
+        )
+
+    def active(self, connection: Connection, tenant: int, profile: str) -> bool:
+        """Whether a run of the profile works or is about to: uploads are blocked then."""
+        run = self.open_run(connection, tenant, profile)
+        return run is not None and run.active
+
+    # --- asking ----------------------------------------------------------------------------------------------------
+
+    def begin(
+        self,
+        connection: Connection,
+        tenant: int,
+        profile: str,
+        *,
+        cause: str,
+        upload: str | None,
+        now: int,
+        by: Principal | None = None,
+    ) -> str:
+        """Queue a new run and return its id. The caller has made sure that no run is open."""
+        run = self._new_id()
+        highest = connection.execute(
+            select(func.max(runs.c.number)).where(runs.c.tenant == tenant, runs.c.profile == profile)
+        ).scalar_one()
+        before = connection.execute(
+            select(profile_status).where(profile_status.c.tenant == tenant, profile_status.c.profile == profile)
+        ).one()
+        kept = ("status", "status_message", "error_count", "last_synchronization", "last_activity", "own_status")
+        summary = {"before": {name: getattr(before, name) for name in kept}}
+        connection.execute(
+            insert(runs).values(
+                tenant=tenant,
+                profile=profile,
+                id=run,
+                number=(highest or 0) + 1,
+                state=RunState.QUEUED,
+                cause=cause,
+                upload=upload,
+                summary=json.dumps(summary),
+                asked=now,
+                asked_by=by.audit_name if by else None,
+            )
+        )
+        connection.execute(
+            update(profiles).where(profiles.c.tenant == tenant, profiles.c.id == profile).values(due=None)
+        )
+        first = "inProgress" if cause == Cause.RESET else "extracting"
+        self._record(connection, tenant, profile, first, "Waiting for a worker.", now)
+        return run
+
+    def pause(self, connection: Connection, tenant: int, profile: str, *, now: int, by: Principal) -> None:
+        """Stop the work of the profile at the next batch, until `resume`. Twice is once."""
+        run = self.open_run(connection, tenant, profile)
+        if run is None:
+            self._record(connection, tenant, profile, "paused", "Paused.", now)
+        elif run.state == RunState.PAUSED or run.wish is not None:
+            return
+        elif run.state in {RunState.HELD, RunState.QUEUED}:
+            self._set(connection, tenant, profile, run.id, state=RunState.PAUSED, cause=Cause.LATE)
+            self._record(connection, tenant, profile, "paused", "Paused.", now)
+        else:
+            self._set(connection, tenant, profile, run.id, wish=Wish.PAUSE)
+            self._record(connection, tenant, profile, "paused", "Paused: the batch at work is finished first.", now)
+
+    def resume(self, connection: Connection, tenant: int, profile: str, *, now: int, by: Principal) -> None:
+        """Go on where a pause or findings stopped the work.
+
+        Findings are passed over only for a delegated caller, and only those of single records: no resume turns a
+        missing or unreadable file into an empty one (Conflict).
+        """
+        self._refuse_expired(connection, tenant, profile, now)
+        run = self.open_run(connection, tenant, profile)
+        if run is None:
+            self._resume_without_run(connection, tenant, profile, now)
+            return
+        if run.active:
+            if run.wish == Wish.PAUSE:
+                self._set(connection, tenant, profile, run.id, wish=None)
+                self._record(connection, tenant, profile, "inProgress", "Going on.", now)
+            return
+        changes: dict[str, Any] = {"state": RunState.QUEUED, "wish": None}  # column values are of any type
+        if run.held_for == HeldFor.FATAL:
+            raise Conflict(
+                f"Run {run.number} is held because a file is missing, unreadable or empty. Resuming cannot mean that "
+                "the school is empty: upload the right files and start again."
+            )
+        if run.held_for == HeldFor.GUARD:
+            raise Conflict(
+                f"Run {run.number} is held by a guard. It needs an approval of exactly this plan, or other files and "
+                "a new start; resuming is not an approval."
+            )
+        if run.held_for == HeldFor.FINDINGS:
+            if by.kind != "delegated":
+                raise Conflict(
+                    f"Run {run.number} is held because records of the roster are wrong. Leaving them out needs a "
+                    "person: resume with a delegated token, or upload corrected files and start again."
+                )
+            changes |= {"ignore_findings": True, "held_for": None}
+        self._set(connection, tenant, profile, run.id, **changes)
+        self._record(connection, tenant, profile, "inProgress", "Going on.", now)
+
+    def reset(self, connection: Connection, tenant: int, profile: str, *, now: int, by: Principal | None) -> None:
+        """Forget the errors and synchronize again from the last sealed upload, comparing with what is really there.
+
+        Nothing is deleted from the directory.
+        """
+        connection.execute(errors.delete().where(errors.c.tenant == tenant, errors.c.profile == profile))
+        run = self.open_run(connection, tenant, profile)
+        if run is not None and run.active and run.state != RunState.QUEUED:
+            self._set(connection, tenant, profile, run.id, wish=Wish.RESET)
+            statuses.record(
+                connection,
+                tenant=tenant,
+                profile=profile,
+                status="inProgress",
+                message="Starting again.",
+                now=now,
+                error_count=0,
+            )
+            return
+        if run is not None:
+            self._set(connection, tenant, profile, run.id, state=RunState.CANCELLED, ended=now)
+        self.begin_again(connection, tenant, profile, now=now, by=by)
+
+    def begin_again(
+        self, connection: Connection, tenant: int, profile: str, *, now: int, by: Principal | None = None
+    ) -> None:
+        """Queue the run that a reset asks for; without any upload so far there is only the waiting to go back to."""
+        upload = self._uploads.latest_sealed(connection, tenant, profile)
+        if upload is None and self._provider(connection, tenant, profile) == CSV_PROVIDER:
+            statuses.record(
+                connection,
+                tenant=tenant,
+                profile=profile,
+                status=None,
+                message=statuses.WAITS_FOR_FILES,
+                now=now,
+                error_count=0,
+            )
+            return
+        self.begin(connection, tenant, profile, cause=Cause.RESET, upload=upload, now=now, by=by)
+        statuses.record(
+            connection,
+            tenant=tenant,
+            profile=profile,
+            status="inProgress",
+            message="Starting again.",
+            now=now,
+            error_count=0,
+        )
+
+    async def start(self, principal: Principal, profile_id: str, now: int) -> Started:
+        """Verify the uploaded files and, when they hold no error, synchronize them.
+
+        Waits for the verification, at most `start_wait` seconds; a verification that takes longer goes on, and what
+        it finds then holds the run. A start during an active run answers with that run's messages. Raises NotFound,
+        Invalid (provider without files), Conflict (not provisioned, paused).
+        """
+        run = await asyncio.to_thread(self._accept_start, principal, profile_id, now)
+        deadline = asyncio.get_running_loop().time() + self._settings.start_wait
+        while True:
+            answer = await asyncio.to_thread(self._verified, principal.tenant, profile_id, run)
+            if answer is not None:
+                return answer
+            if asyncio.get_running_loop().time() >= deadline:
+                if await asyncio.to_thread(self._stop_waiting, principal.tenant, profile_id, run):
+                    return Started((), True)
+                continue  # it was verified just now
+            await asyncio.sleep(POLL)
+
+    # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _accept_start(self, principal: Principal, profile_id: str, now: int) -> str:
+        tenant = principal.tenant
+        with self._control.write() as connection:
+            row = connection.execute(
+                select(profiles.c.state, profiles.c.data_provider).where(
+                    profiles.c.tenant == tenant, profiles.c.id == profile_id
+                )
+            ).one_or_none()
+            if row is None:
+                raise NotFound(f"There is no synchronization profile {profile_id}.")
+            if not _is_csv(row.data_provider):
+                raise Invalid("Only a profile with a CSV data provider is started; others synchronize by themselves.")
+            if row.state != "provisioned":
+                raise Conflict(f"The profile is {row.state}: wait until its state is provisioned, then start it.")
+            self._refuse_expired(connection, tenant, profile_id, now)
+            run = self.open_run(connection, tenant, profile_id)
+            if run is not None and run.active:
+                return run.id
+            own = connection.execute(
+                select(profile_status.c.own_status).where(
+                    profile_status.c.tenant == tenant, profile_status.c.profile == profile_id
+                )
+            ).scalar_one()
+            if own == "paused" or (run is not None and run.state == RunState.PAUSED):
+                raise Conflict("The profile is paused: resume it before you start it.")
+            if run is not None:
+                self._set(connection, tenant, profile_id, run.id, state=RunState.DISCARDED, ended=now)
+            inbox = self._uploads.inbox(connection, tenant, profile_id)
+            return self.begin(connection, tenant, profile_id, cause=Cause.START, upload=inbox, now=now, by=principal)
+
+    def _verified(self, tenant: int, profile: str, run: str) -> Started | None:
+        with self._control.read() as connection:
+            row = connection.execute(
+                select(runs.c.state, runs.c.verification).where(
+                    runs.c.tenant == tenant, runs.c.profile == profile, runs.c.id == run
+                )
+            ).one_or_none()
+        if row is None:
+            return Started((), True)  # the profile was deleted meanwhile
+        if row.verification is not None:
+            messages = msgspec.json.decode(row.verification, type=tuple[Message, ...])
+            return Started(messages, row.state != RunState.DISCARDED)
+        return None if row.state in ACTIVE else Started((), True)
+
+    def _stop_waiting(self, tenant: int, profile: str, run: str) -> bool:
+        """Tell the worker that nobody waits any more; False when the verification is there after all."""
+        with self._control.write() as connection:
+            return bool(
+                connection.execute(
+                    update(runs)
+                    .where(
+                        runs.c.tenant == tenant,
+                        runs.c.profile == profile,
+                        runs.c.id == run,
+                        runs.c.verification.is_(None),
+                    )
+                    .values(cause=Cause.LATE)
+                ).rowcount
+            )
+
+    def _resume_without_run(self, connection: Connection, tenant: int, profile: str, now: int) -> None:
+        own = connection.execute(
+            select(profile_status.c.own_status).where(
+                profile_status.c.tenant == tenant, profile_status.c.profile == profile
+            )
+        ).scalar_one_or_none()
+        if own != "paused":
+            return
+        last = self.last_ending(connection, tenant, profile)
+        self._record(connection, tenant, profile, last[0], last[1], now)
+
+    def last_ending(self, connection: Connection, tenant: int, profile: str) -> tuple[str | None, str]:
+        """Status and message that the profile's last run ended with; before any run, those of a new profile."""
+        row = connection.execute(
+            select(runs.c.summary, runs.c.message)
+            .where(
+                runs.c.tenant == tenant,
+                runs.c.profile == profile,
+                runs.c.state.in_([RunState.DONE, RunState.FAILED]),
+            )
+            .order_by(runs.c.number.desc())
+            .limit(1)
+        ).one_or_none()
+        if row is None:
+            return None, statuses.WAITS_FOR_FILES
+        return json.loads(row.summary or "{}").get("status", "success"), row.message or ""
+
+    def _refuse_expired(self, connection: Connection, tenant: int, profile: str, now: int) -> None:
+        date = connection.execute(
+            select(profiles.c.expiration_date).where(profiles.c.tenant == tenant, profiles.c.id == profile)
+        ).scalar_one_or_none()
+        if date is not None and date <= ticks.text(now)[:10]:
+            raise Conflict(f"The profile expired on {date}: set a later expirationDate first.")
+
+    def _provider(self, connection: Connection, tenant: int, profile: str) -> str:
+        stored = connection.execute(
+            select(profiles.c.data_provider).where(profiles.c.tenant == tenant, profiles.c.id == profile)
+        ).scalar_one()
+        return CSV_PROVIDER if _is_csv(stored) else ""
+
+    def _record(
+        self, connection: Connection, tenant: int, profile: str, status: str | None, message: str, now: int
+    ) -> None:
+        statuses.record(connection, tenant=tenant, profile=profile, status=status, message=message, now=now)
+
+    def _set(self, connection: Connection, tenant: int, profile: str, run: str, **values: Any) -> None:
+        connection.execute(
+            update(runs).where(runs.c.tenant == tenant, runs.c.profile == profile, runs.c.id == run).values(**values)
+        )
+
+
+def _is_csv(data_provider: str) -> bool:
+    return str(json.loads(data_provider).get("@odata.type", "")).lower().endswith(CSV_PROVIDER.lower())

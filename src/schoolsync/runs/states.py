@@ -1,0 +1,74 @@
+"""The states of a run and what each means for the rest of the house. Values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class RunState(StrEnum):
+    """Where one run is (column `runs.state`)."""
+
+    QUEUED = "queued"  # asked for; a worker will take it
+    EXTRACTING = "extracting"  # the uploaded files are read
+    VALIDATING = "validating"  # the rules run
+    PLANNING = "planning"  # what would change is worked out and stored
+    APPLYING = "applying"  # batches are written to the directory
+    PAUSED = "paused"  # a person asked it to stop for now; resume goes on where it stopped
+    HELD = "held"  # findings or a guard stopped it; see `held_for`
+    DONE = "done"  # applied whole
+    FAILED = "failed"  # it could not go on; the next run compares with what is really there
+    DISCARDED = "discarded"  # verification failed at start, or a newer start replaced it before it was applied
+    CANCELLED = "cancelled"  # reset or deletion of the profile ended it
+
+
+ACTIVE = frozenset({RunState.QUEUED, RunState.EXTRACTING, RunState.VALIDATING, RunState.PLANNING, RunState.APPLYING})
+"""A worker has it or will take it by itself: uploads are blocked."""
+
+WAITING = frozenset({RunState.PAUSED, RunState.HELD})
+"""Only a person moves it on. Together with ACTIVE: the open states, of which a profile has at most one."""
+
+ENDED = frozenset({RunState.DONE, RunState.FAILED, RunState.DISCARDED, RunState.CANCELLED})
+
+
+class Wish(StrEnum):
+    """What a person asked of a run at work (column `runs.wish`); the worker heeds it between two batches."""
+
+    PAUSE = "pause"
+    CANCEL = "cancel"
+    RESET = "reset"  # cancel, then begin anew
+
+
+class HeldFor(StrEnum):
+    """Why a run is held (column `runs.held_for`)."""
+
+    FINDINGS = "findings"  # records are wrong: they may be left out by a delegated resume
+    FATAL = "fatal"  # a file is missing, unreadable or empty: only other files help
+    GUARD = "guard"  # the plan would do what a guard forbids
+
+
+class Cause(StrEnum):
+    """Why a run was begun (column `runs.cause`)."""
+
+    START = "start"  # POST start, whose caller still waits for the verification
+    LATE = "late"  # POST start, whose caller no longer waits
+    RESET = "reset"
+    RETRY = "retry"  # the profile was quarantined and tries again
+    DUE = "due"  # a start date of the profile was reached
+    PROVISIONED = "provisioned"  # a profile with an API provider syncs by itself once provisioned
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """The one run of a profile that has not ended."""
+
+    id: str
+    number: int
+    state: RunState
+    held_for: HeldFor | None
+    wish: Wish | None
+
+    @property
+    def active(self) -> bool:
+        """Whether a worker has it or will take it by itself."""
+        return self.state in ACTIVE

@@ -1,0 +1,212 @@
+"""`schoolsync serve`: one process that starts the API and the worker, restarts them when they die, and takes them
+along when it goes. Standard library alone, so that it stays small and has little that could fail.
+
+Each child holds the reading end of a pipe from here: when this process is killed, the pipe closes and they end.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+from schoolsync.errors import UsageError, WorldError
+from schoolsync.runs.processes import READY, WORKER_GONE, WORKER_READY, make_folders, to_line
+from schoolsync.settings import Settings
+
+GRACE = 8.0
+"""Seconds that children get to end by themselves."""
+BACKOFF = 5.0
+"""Longest wait before a child that keeps dying is started again, in seconds."""
+HOPELESS = 3
+"""A child that dies this often before it was ever ready will not become ready: we give up and say so."""
+
+
+class Child:
+    """A process that is started again whenever it ends, until it is told to stop."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self.ready = False
+        self.was_ready = False
+        self.deaths = 0
+        self.not_before = 0.0
+
+    def start(self) -> None:
+        """Start the process and listen for its word."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"schoolsync.runs.{self.name}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "MALLOC_ARENA_MAX": "2"},
+        )
+        self._process = process
+        self.say(to_line(self._settings))
+        threading.Thread(target=self._listen, args=(process,), daemon=True).start()
+
+    def say(self, line: bytes) -> None:
+        """Tell the process something; a process that is gone hears nothing."""
+        process = self._process
+        if process is None or process.stdin is None:
+            return
+        with self._lock:
+            try:
+                process.stdin.write(line)
+                process.stdin.flush()
+            except OSError:
+                return
+
+    def ended(self) -> bool:
+        """Whether the process is not there (any more)."""
+        return self._process is None or self._process.poll() is not None
+
+    def died(self, now: float) -> None:
+        """Note that the process ended unasked."""
+        self.ready = False
+        self.deaths += 1
+        self.not_before = now + min(BACKOFF, 0.1 * 2 ** min(self.deaths, 10))
+        if self._process is not None:
+            for stream in (self._process.stdin, self._process.stdout):
+                if stream is not None:
+                    try:
+                        stream.close()
+                    except OSError:
+                        continue  # unsent words of a dead reader
+            self._process = None
+
+    def signal(self, number: int) -> None:
+        """Send a signal."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the end of the process; False when it is still there."""
+        if self._process is None:
+            return True
+        try:
+            self._process.wait(max(seconds, 0.01))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _listen(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                if line == READY and process is self._process:
+                    self.ready = self.was_ready = True
+        except (OSError, ValueError):
+            return  # it ended
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; 0 after a clean end.
+
+    Raises UsageError when the data directory is served already or the port is taken, WorldError when the data
+    directory cannot be used or a child cannot be started.
+    """
+    make_folders(settings)
+    with _only_one(settings.data_dir / "serve.lock"):
+        return _supervise(replace(settings, port=_port(settings)))
+
+
+def _supervise(settings: Settings) -> int:
+    stop = threading.Event()
+
+    def asked(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, asked)
+    signal.signal(signal.SIGINT, asked)
+    api, worker = Child("api", settings), Child("worker", settings)
+    told = False
+    try:
+        for child in (worker, api):
+            child.start()
+        _tell(f"schoolsync serves {settings.base_url} (data in {settings.data_dir})")
+        while not stop.wait(0.03):
+            now = time.monotonic()
+            for child in (worker, api):
+                _keep_alive(child, now)
+            if api.ready and worker.ready != told:
+                told = worker.ready
+                api.say(WORKER_READY if told else WORKER_GONE)
+            told = told and api.ready
+    finally:
+        _end((api, worker))
+    return 0
+
+
+def _keep_alive(child: Child, now: float) -> None:
+    """Start a child again that has died, not faster and faster."""
+    if not child.ended():
+        return
+    if child.not_before == 0.0 or now >= child.not_before:
+        if child.not_before == 0.0:
+            child.died(now)
+            if not child.was_ready and child.deaths >= HOPELESS:
+                raise WorldError(f"The {child.name} process cannot be started; its messages above say why.")
+            _tell(f"schoolsync: the {child.name} process ended and is started again")
+            return
+        child.not_before = 0.0
+        child.start()
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def _end(children: tuple[Child, ...]) -> None:
+    deadline = time.monotonic() + GRACE
+    for child in children:
+        child.signal(signal.SIGTERM)
+    for child in children:
+        if not child.wait(deadline - time.monotonic()):
+            child.signal(signal.SIGKILL)
+            child.wait(1.0)
+
+
+@contextmanager
+def _only_one(path: Path) -> Iterator[None]:
+    """Hold the lock of the data directory; it goes with the process, however that ends."""
+    with path.open("a+b") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            holder = lock.read().decode(errors="replace").strip() or "unknown"
+            raise UsageError(
+                f"The data directory {path.parent} is served already, by process {holder}. Stop that one first, or "
+                "choose another --data-dir."
+            ) from None
+        lock.seek(0)
+        lock.truncate()
+        lock.write(str(os.getpid()).encode())
+        lock.flush()
+        yield
+
+
+def _port(settings: Settings) -> int:
+    """The port to listen on; says in words that it is taken, before anything is started. 0 becomes a free one."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as problem:
+            raise UsageError(f"Cannot listen on {settings.host} port {settings.port}: {problem.strerror}.") from problem
+        return int(probe.getsockname()[1])

@@ -1,0 +1,166 @@
+"""The worker process: takes runs up, drives their workflows, keeps the house in order.
+
+It reads and writes the control database and DBOS's own file, and leaves directory files to the engines. Ended by a
+signal or killed, it may be started again at any moment: DBOS and the journal know where everything stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+import structlog
+from dbos import DBOS, DBOSConfig, SetWorkflowID
+
+from schoolsync import logs
+from schoolsync.errors import WorldError
+from schoolsync.profiles import housekeeping
+from schoolsync.runs import lifeline, retention
+from schoolsync.runs.engines import Engines
+from schoolsync.runs.journal import Journal, Key
+from schoolsync.runs.processes import READY, clock, from_line, make_folders, new_id
+from schoolsync.runs.service import Runs
+from schoolsync.runs.workflow import synchronize, worker
+from schoolsync.settings import Settings
+from schoolsync.store.control import Control, open_control
+from schoolsync.uploads.service import Uploads
+
+POLL = 0.02
+LOOK = 1.0  # seconds after which we look even if nobody seems to have written: time itself makes things due
+TIDY = 3600.0
+ATTEMPTS = 25
+"""A run whose attempts end without a word this often is given up; a person's pauses do not add up to it soon."""
+WORKFLOW_VERSION = "1"
+"""Raised when the order of the workflow's steps changes: kept answers then no longer fit."""
+
+log = structlog.get_logger()
+
+
+class Dispatcher:
+    """Turns rows that ask for work into workflows."""
+
+    def __init__(self, *, settings: Settings, control: Control, runs: Runs, journal: Journal, engines: Engines) -> None:
+        self._settings = settings
+        self._control = control
+        self._runs = runs
+        self._journal = journal
+        self._engines = engines
+
+    def loop(self) -> None:
+        """Work for ever."""
+        watch = self._control.watch()
+        looked = tidied = 0.0
+        while True:
+            now = time.monotonic()
+            try:
+                if watch.changed() or now - looked >= LOOK:
+                    looked = now
+                    self.look()
+                if now - tidied >= TIDY:
+                    tidied = now
+                    retention.sweep(self._control, self._settings, clock())
+            except WorldError as problem:
+                log.error("the control database cannot be used", reason=str(problem))
+                time.sleep(1)
+            time.sleep(POLL)
+
+    def look(self) -> None:
+        """Do whatever is due now."""
+        housekeeping.sweep(self._control, self._settings, self._runs, clock())
+        self._journal.begin_due()
+        at_work = self._journal.unfinished()
+        for key in at_work:
+            self._mend(key)
+        for key in self._journal.queued(self._settings.concurrent_runs - len(at_work)):
+            if self._journal.take(key):
+                self._begin(key)
+        self._engines.warm_up()
+
+    def _begin(self, key: Key) -> None:
+        log.info("run attempt begins", tenant=key.tenant, profile=key.profile, run=key.run, attempt=key.attempt)
+        with SetWorkflowID(key.workflow):
+            DBOS.start_workflow(synchronize, key.tenant, key.profile, key.run, key.attempt)
+
+    def _mend(self, key: Key) -> None:
+        """A run that is marked as taken up, yet nothing works on it, is begun (again)."""
+        status = DBOS.get_workflow_status(key.workflow)
+        if status is None:
+            self._begin(key)  # we were killed between the mark and the beginning
+        elif status.status in {"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"}:
+            # The workflow ended after we listed the run, or failed outside of its steps.
+            if key not in self._journal.unfinished():
+                return
+            if key.attempt >= ATTEMPTS:
+                self._journal.failed(key, "The run was given up after many attempts; see the server's log.")
+            else:
+                log.warning("run attempt ended without a word", run=key.run, attempt=key.attempt)
+                self._journal.give_back(key)
+
+
+def main() -> int:
+    """Run until the supervisor goes."""
+    settings = from_line(sys.stdin.buffer.readline())
+    lifeline.watch()
+    logs.configure(settings.log_level, "worker")
+    make_folders(settings)
+    control = open_control(settings.control_db)
+    uploads = Uploads(control=control, settings=settings, clock=clock, new_id=new_id)
+    runs = Runs(control=control, settings=settings, uploads=uploads, clock=clock, new_id=new_id)
+    worker.journal = Journal(control=control, settings=settings, uploads=uploads, runs=runs, clock=clock)
+    worker.engines = Engines()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        # Every step may be repeated: ending in the middle of one loses nothing.
+        worker.engines.end()
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor hears Ctrl-C and tells us
+    _empty(settings.scratch)
+    worker.engines.warm_up()
+    _launch_dbos(settings.runs_db)
+    sys.stdout.buffer.write(READY)
+    sys.stdout.buffer.flush()
+    dispatcher = Dispatcher(
+        settings=settings,
+        control=control,
+        runs=runs,
+        journal=worker.journal,
+        engines=worker.engines,
+    )
+    dispatcher.loop()
+    return 0
+
+
+def _launch_dbos(path: Path) -> None:
+    config: DBOSConfig = {
+        "name": "schoolsync",
+        "system_database_url": f"sqlite:///{path}",
+        "application_version": WORKFLOW_VERSION,
+        "executor_id": "local",
+        "log_level": "WARNING",
+        "enable_otlp": False,
+        "notification_listener_polling_interval_sec": 1.0,
+    }
+    DBOS(config=config)
+    DBOS.launch()
+    logging.getLogger("dbos").propagate = False
+
+
+def _empty(folder: Path) -> None:
+    """Nothing in the scratch folder outlives the worker that put it there."""
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

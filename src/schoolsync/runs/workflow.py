@@ -1,0 +1,202 @@
+"""One attempt at one run, as a durable workflow.
+
+Each stage and each batch is a step: its answer is kept by DBOS, so that a worker that was killed goes on behind the
+last step that was finished. A step can be done twice; the journal and the directory's ledger make twice the same as
+once. What is decided here depends on answers of steps alone.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+from dbos import DBOS
+
+from schoolsync.runs.engines import EngineFailed, EngineLost, Engines
+from schoolsync.runs.job import Applied, Extracted, Failed, Finished, Job, Planned, Validated
+from schoolsync.runs.journal import Journal, Key
+from schoolsync.runs.states import RunState
+
+TRIES = 5
+"""How often one stage is tried when the world fails it (an engine killed, a disk full, a lock held too long)."""
+
+CSV_PROVIDER = "educationCsvDataProvider"
+
+T = TypeVar("T", Extracted, Validated, Planned, Applied, Finished)
+Kept = dict[str, Any]  # a step's answer as DBOS keeps it: JSON of one of the structs above
+log = structlog.get_logger()
+
+
+class Superseded(Exception):
+    """Another attempt has taken the run over: this one stops without a word."""
+
+
+class Worker:
+    """What the steps work with; one per process."""
+
+    journal: Journal
+    engines: Engines
+
+
+worker = Worker()
+
+
+@DBOS.workflow(name="synchronize")
+def synchronize(tenant: int, profile: str, run: str, attempt: int) -> str:
+    """Make attempt `attempt` at a run; returns how it went, for the log alone."""
+    key = Key(tenant, profile, run, attempt)
+    try:
+        outcome = _synchronize(key)
+    except Superseded:
+        outcome = "superseded"
+    except EngineFailed as problem:
+        _fail(tenant, profile, run, attempt, problem.failed.reason)
+        outcome = "failed"
+    finally:
+        worker.engines.release(key.workflow)
+    log.info("run attempt ended", tenant=tenant, profile=profile, run=run, attempt=attempt, outcome=outcome)
+    return outcome
+
+
+def _synchronize(key: Key) -> str:
+    who = (key.tenant, key.profile, key.run, key.attempt)
+    provider = _provider(*who)
+    if provider != CSV_PROVIDER:
+        reason = (
+            f"This release of schoolsync cannot read from a {provider.removeprefix('education')} yet; profiles with "
+            "a CSV data provider work today."
+        )
+        _fail(*who, reason)
+        return "failed"
+    if not _is_planned(*who):
+        if not _begins(*who, RunState.EXTRACTING):
+            return "stopped"
+        extracted = _answer(_extract(*who), Extracted)
+        if extracted.unchanged:
+            return "unchanged" if _unchanged(*who) else "stopped"
+        if not _begins(*who, RunState.VALIDATING):
+            return "stopped"
+        if not _validate(*who):
+            return "stopped"
+        if not _begins(*who, RunState.PLANNING):
+            return "stopped"
+    planned = _answer(_plan(*who), Planned)
+    if not _note_plan(*who, msgspec.to_builtins(planned)):
+        return "stopped"
+    if not _begins(*who, RunState.APPLYING):
+        return "stopped"
+    done = 0
+    for batch in range(planned.batches):
+        rows = _apply(*who, batch, done, planned.rows)
+        if rows < 0:
+            return "stopped"
+        done += rows
+    _finish(*who, msgspec.to_builtins(planned))
+    return "done"
+
+
+# --- steps: arguments and answers are plain values, because DBOS keeps them ----------------------------------------
+
+
+@DBOS.step()
+def _provider(tenant: int, profile: str, run: str, attempt: int) -> str:
+    return worker.journal.provider(Key(tenant, profile, run, attempt))
+
+
+@DBOS.step()
+def _is_planned(tenant: int, profile: str, run: str, attempt: int) -> bool:
+    """Whether an earlier attempt stopped while it applied: the stored plan is gone on with."""
+    return worker.journal.is_planned(Key(tenant, profile, run, attempt))
+
+
+@DBOS.step()
+def _begins(tenant: int, profile: str, run: str, attempt: int, stage: str) -> bool:
+    return worker.journal.begins(Key(tenant, profile, run, attempt), RunState(stage))
+
+
+@DBOS.step()
+def _extract(tenant: int, profile: str, run: str, attempt: int) -> Kept:
+    return _ask(Key(tenant, profile, run, attempt), "extract", Extracted)
+
+
+@DBOS.step()
+def _unchanged(tenant: int, profile: str, run: str, attempt: int) -> bool:
+    return worker.journal.unchanged(Key(tenant, profile, run, attempt))
+
+
+@DBOS.step()
+def _validate(tenant: int, profile: str, run: str, attempt: int) -> bool:
+    key = Key(tenant, profile, run, attempt)
+    return worker.journal.verified(key, _answer(_ask(key, "validate", Validated), Validated))
+
+
+@DBOS.step()
+def _plan(tenant: int, profile: str, run: str, attempt: int) -> Kept:
+    return _ask(Key(tenant, profile, run, attempt), "plan", Planned)
+
+
+@DBOS.step()
+def _note_plan(tenant: int, profile: str, run: str, attempt: int, planned: Kept) -> bool:
+    return worker.journal.planned(Key(tenant, profile, run, attempt), _answer(planned, Planned))
+
+
+@DBOS.step()
+def _apply(tenant: int, profile: str, run: str, attempt: int, batch: int, done: int, total: int) -> int:
+    """Apply one batch; its rows, or -1 when the run is to stop here."""
+    key = Key(tenant, profile, run, attempt)
+    applied = _answer(_ask(key, "apply", Applied, batch=batch), Applied)
+    return applied.rows if worker.journal.applied(key, done + applied.rows, total) else -1
+
+
+@DBOS.step()
+def _finish(tenant: int, profile: str, run: str, attempt: int, planned: Kept) -> None:
+    key = Key(tenant, profile, run, attempt)
+    finished = _answer(_ask(key, "finish", Finished), Finished)
+    worker.journal.finished(key, _answer(planned, Planned), finished)
+
+
+@DBOS.step()
+def _fail(tenant: int, profile: str, run: str, attempt: int, reason: str) -> None:
+    worker.journal.failed(Key(tenant, profile, run, attempt), reason)
+
+
+# --- inside a step -------------------------------------------------------------------------------------------------
+
+
+def _ask(key: Key, stage: str, kind: type[T], *, batch: int | None = None) -> Kept:
+    """Have the engine do a stage; again, by a new engine, when the world failed it."""
+
+    def job() -> Job:
+        made = worker.journal.job(key)
+        if made is None:
+            raise Superseded
+        return made
+
+    failed = Failed(reason="The roster engine ended unexpectedly again and again; see the server's log.", retry=True)
+    for tried in range(TRIES):
+        if tried:
+            time.sleep(0.1 * 2**tried)
+        try:
+            return _of(worker.engines.of(key.workflow, job).ask(stage, kind, batch=batch))
+        except EngineLost as problem:
+            log.warning("engine lost", run=key.run, stage=stage, batch=batch, reason=str(problem))
+        except EngineFailed as problem:
+            if problem.failed.superseded:
+                raise Superseded from problem
+            if not problem.failed.retry:
+                raise
+            failed = problem.failed
+            log.warning("stage failed", run=key.run, stage=stage, batch=batch, reason=failed.reason)
+        worker.engines.release(key.workflow)
+    raise EngineFailed(failed)
+
+
+def _of(answer: T) -> Kept:
+    kept: Kept = msgspec.to_builtins(answer)
+    return kept
+
+
+def _answer(kept: Kept, kind: type[T]) -> T:
+    return msgspec.convert(kept, kind)
