@@ -106,7 +106,7 @@ async def _serve(settings: Settings, app: Any, cert: Path | None, key: Path | No
 
     def end(_number: int, _frame: FrameType | None) -> None:
         threading.Timer(GRACE, os._exit, (0,)).start()
-        server.stop()
+        server.stop()  # type: ignore[no-untyped-call]
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor hears Ctrl-C and tells us

@@ -1,0 +1,177 @@
+"""The command line: `schoolsync serve`, `token`, `validate`, `client`, `settings`.
+
+A face: it reads arguments, calls one function, prints. Every command imports what it needs when it runs, so that
+`--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from schoolsync import __version__
+from schoolsync.errors import SchoolsyncError, UsageError, WorldError
+
+app = typer.Typer(
+    name="schoolsync",
+    help="An open, self-hosted School Data Sync that speaks the Microsoft Graph education API.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+client = typer.Typer(help="Clients that may fetch tokens of the built-in issuer.", no_args_is_help=True)
+app.add_typer(client, name="client")
+
+DataDir = Annotated[Path | None, typer.Option("--data-dir", metavar="DIR", help="Folder of databases, files, keys.")]
+
+
+@app.command()
+def serve(
+    data_dir: DataDir = None,
+    host: Annotated[str | None, typer.Option(metavar="H", help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(metavar="P", help="Port to listen on; 0 takes a free one.")] = None,
+    tls: Annotated[
+        bool | None, typer.Option("--tls/--no-tls", help="Serve HTTPS with a certificate of our own making.")
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(metavar="PEM", help="Certificate chain to serve HTTPS with.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="PEM", help="Private key of --tls-cert.")] = None,
+    public_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Base URL that clients use, when it is another one.")
+    ] = None,
+) -> None:
+    """Serve the API and run the synchronizations until stopped."""
+    from schoolsync.runs import supervisor
+    from schoolsync.settings import load
+
+    given = {
+        "data_dir": data_dir,
+        "host": host,
+        "port": port,
+        "tls": tls,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
+        "public_url": public_url,
+    }
+    raise typer.Exit(supervisor.serve(load(given)))
+
+
+@app.command()
+def token(
+    tenant: Annotated[str, typer.Option(metavar="UUID", help="Tenant the token is for.")],
+    data_dir: DataDir = None,
+    scope: Annotated[
+        str | None, typer.Option(help="Scopes of a delegated token, e.g. “EduAdministration.ReadWrite EduRoster.Read”.")
+    ] = None,
+    role: Annotated[
+        list[str] | None, typer.Option(help="Role of an application token, e.g. EduRoster.Read.All; may be repeated.")
+    ] = None,
+    user: Annotated[str | None, typer.Option(metavar="UPN", help="Person a delegated token acts for.")] = None,
+    expires_in: Annotated[int, typer.Option(metavar="S", help="Seconds that the token is valid.")] = 3600,
+) -> None:
+    """Print one bearer token of the built-in issuer, and nothing else."""
+    from schoolsync.cli import token as command
+    from schoolsync.settings import load
+
+    settings = load({"data_dir": data_dir})
+    raise typer.Exit(
+        command.run(settings, tenant=tenant, scope=scope, roles=tuple(role or ()), user=user, expires_in=expires_in)
+    )
+
+
+@app.command()
+def validate(
+    path: Annotated[Path, typer.Argument(help="Folder, zip or CSV file of a roster.")],
+    format: Annotated[str | None, typer.Option(help="Format of the roster; found out when not given.")] = None,  # noqa: A002
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check a roster without sending it anywhere.
+
+    Exit status: 0 clean or warnings only, 1 errors, 2 unreadable or wrong usage.
+    """
+    from schoolsync.cli import validate as command
+
+    raise typer.Exit(command.run(path, format=format, json=json))
+
+
+@app.command()
+def settings(data_dir: DataDir = None) -> None:
+    """Print the effective settings, each with where it comes from; secrets are masked."""
+    from schoolsync.settings import effective
+
+    values = effective({"data_dir": data_dir})
+    widths = (max(len(value.name) for value in values), max(len(value.shown) for value in values))
+    for value in values:
+        print(f"{value.name:<{widths[0]}}  {value.shown:<{widths[1]}}  {value.source}")
+
+
+@client.command("add")
+def client_add(
+    tenant: Annotated[str, typer.Option(metavar="UUID", help="Tenant the client belongs to.")],
+    role: Annotated[list[str], typer.Option(help="Application role of its tokens; may be repeated.")],
+    name: Annotated[str | None, typer.Option(help="A name to know it by.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Register a client and print its id and secret; the secret is shown only this once."""
+    from schoolsync.cli import client as command
+    from schoolsync.settings import load
+
+    raise typer.Exit(command.add(load({"data_dir": data_dir}), tenant=tenant, roles=tuple(role), name=name))
+
+
+@client.command("list")
+def client_list(
+    tenant: Annotated[str | None, typer.Option(metavar="UUID", help="Only clients of this tenant.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """List the registered clients with their roles."""
+    from schoolsync.cli import client as command
+    from schoolsync.settings import load
+
+    raise typer.Exit(command.list_(load({"data_dir": data_dir}), tenant=tenant))
+
+
+@client.command("remove")
+def client_remove(
+    client_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the client.")],
+    tenant: Annotated[str, typer.Option(metavar="UUID", help="Tenant the client belongs to.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Remove a client; tokens it has stay valid until they expire."""
+    from schoolsync.cli import client as command
+    from schoolsync.settings import load
+
+    raise typer.Exit(command.remove(load({"data_dir": data_dir}), tenant=tenant, client_id=client_id))
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        print(f"schoolsync {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> int:
+    """Run a command; every expected problem is one line on standard error.
+
+    Exit status 2 for wrong usage or refused input, 1 when the world failed us.
+    """
+    try:
+        app(standalone_mode=True)
+    except (UsageError, WorldError, SchoolsyncError) as problem:
+        print(f"schoolsync: {problem}", file=sys.stderr)
+        return 1 if isinstance(problem, WorldError) else 2
+    except KeyboardInterrupt:
+        return 130
+    return 0

@@ -1,0 +1,62 @@
+"""How runs end, and when a quarantined profile is tried again."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schoolsync.runs import endings
+from schoolsync.runs.endings import HOUR, Past
+
+NOW = 639_000_000_000_000_000
+
+
+def _applied(failed: dict[str, int], seen: dict[str, int], past: tuple[Past, ...] = ()) -> endings.Ending:
+    return endings.applied(errors=sum(failed.values()), failed=failed, seen=seen, past=past, now=NOW)
+
+
+def test_success_is_only_for_a_run_without_any_error() -> None:
+    """A single record that could not be synchronized makes the run end in error."""
+    assert _applied({}, {"people": 100}).status == "success"
+    assert _applied({"people": 1}, {"people": 100}).status == "error"
+
+
+def test_quarantine_needs_both_a_large_share_and_five_records() -> None:
+    """Four of four is too few records, forty of a hundred is too small a share, five of twelve is enough."""
+    assert _applied({"people": 4}, {"people": 4}).status == "error"
+    assert _applied({"people": 40}, {"people": 100}).status == "error"
+    assert _applied({"people": 5}, {"people": 12}).status == "quarantined"
+    assert _applied({"classes": 5, "people": 1}, {"classes": 10, "people": 1000}).status == "quarantined"
+
+
+def test_three_broken_runs_in_a_row_quarantine_the_profile() -> None:
+    """A success between them starts the count again."""
+    broken = Past("error", True, NOW)
+    fine = Past("success", False, NOW)
+    assert endings.broken(past=(), now=NOW).status == "error"
+    assert endings.broken(past=(broken,), now=NOW).status == "error"
+    assert endings.broken(past=(broken, fine, broken), now=NOW).status == "error"
+    assert endings.broken(past=(broken, broken), now=NOW).status == "quarantined"
+
+
+def test_retries_come_after_6_12_and_24_hours_then_daily_then_never() -> None:
+    """The wait grows with each failed retry; after 28 days the profile is left alone."""
+    past: tuple[Past, ...] = ()
+    now, waits = NOW, []
+    while True:
+        ending = endings.applied(errors=9, failed={"people": 9}, seen={"people": 9}, past=past, now=now)
+        past = (Past(ending.status, False, now), *past)
+        if ending.retry is None:
+            break
+        waits.append((ending.retry - now) // HOUR)
+        now = ending.retry
+    assert waits[:4] == [6, 12, 24, 24]
+    assert 27 * 24 <= sum(waits) <= 29 * 24
+
+
+@given(st.lists(st.sampled_from(["success", "error"]), max_size=5))
+def test_one_success_leaves_quarantine(statuses: list[str]) -> None:
+    """Whatever came before it, the first quarantine after another ending waits six hours."""
+    past = tuple(Past(status, False, NOW - 1) for status in statuses)
+    ending = endings.applied(errors=9, failed={"people": 9}, seen={"people": 9}, past=past, now=NOW)
+    assert ending.retry == NOW + 6 * HOUR
