@@ -45,12 +45,15 @@ log = structlog.get_logger()
 class Dispatcher:
     """Turns rows that ask for work into workflows."""
 
-    def __init__(self, *, settings: Settings, control: Control, runs: Runs, journal: Journal, engines: Engines) -> None:
+    def __init__(
+        self, *, settings: Settings, control: Control, runs: Runs, journal: Journal, engines: Engines, uploads: Uploads
+    ) -> None:
         self._settings = settings
         self._control = control
         self._runs = runs
         self._journal = journal
         self._engines = engines
+        self._uploads = uploads
 
     def loop(self) -> None:
         """Work for ever."""
@@ -65,6 +68,7 @@ class Dispatcher:
                 if now - tidied >= TIDY:
                     tidied = now
                     retention.sweep(self._control, self._settings, clock())
+                    self._uploads.sweep(clock())
             except WorldError as problem:
                 log.error("the control database cannot be used", reason=str(problem))
                 time.sleep(1)
@@ -133,6 +137,7 @@ def main() -> int:
         runs=runs,
         journal=worker.journal,
         engines=worker.engines,
+        uploads=uploads,
     )
     dispatcher.loop()
     return 0
