@@ -1,0 +1,109 @@
+"""What a person meets at the command line before anything is served."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TENANT = "11111111-2222-4333-8444-555555555555"
+
+
+def schoolsync(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a person would."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SCHOOLSYNC_")}
+    return subprocess.run(
+        [sys.executable, "-m", "schoolsync", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**clean, **environment},
+        check=False,
+    )
+
+
+def cpu_seconds(*arguments: str) -> float:
+    """The least CPU time of three runs of a command: other work on the machine only ever adds to it."""
+    times = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert schoolsync(*arguments).returncode == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(times)
+
+
+def test_help_and_tokens_stay_light(tmp_path: Path) -> None:
+    """`--help` costs at most 0.2 s of CPU, `token` at most 0.4 s: nothing heavy is loaded for them."""
+    assert cpu_seconds("--help") <= 0.2
+    assert cpu_seconds("token", "--data-dir", str(tmp_path), "--tenant", TENANT, "--role", "EduRoster.Read.All") <= 0.4
+
+
+def test_help_lists_every_command() -> None:
+    """A newcomer finds the commands by asking."""
+    answer = schoolsync("--help")
+    for command in ("serve", "token", "validate", "settings", "client"):
+        assert f"\n  {command} " in answer.stdout
+
+
+def test_settings_are_shown_with_their_source(tmp_path: Path) -> None:
+    """Where a value comes from is told beside it."""
+    (tmp_path / "schoolsync.toml").write_text("page_size = 50\n")
+    answer = schoolsync("settings", "--data-dir", str(tmp_path), SCHOOLSYNC_PORT="9999")
+    lines = {line.split()[0]: line.split(None, 2)[1:] for line in answer.stdout.splitlines()}
+    assert lines["port"] == ["9999", "environment SCHOOLSYNC_PORT"]
+    assert lines["page_size"] == ["50", f"file {tmp_path / 'schoolsync.toml'}"]
+    assert lines["host"] == ["127.0.0.1", "default"]
+
+
+def test_a_wrong_setting_is_one_line_and_status_2(tmp_path: Path) -> None:
+    """No traceback for a slip in the environment."""
+    answer = schoolsync("settings", "--data-dir", str(tmp_path), SCHOOLSYNC_PORT="many")
+    assert answer.returncode == 2
+    assert answer.stderr == "schoolsync: The setting port (environment SCHOOLSYNC_PORT) must be a whole number.\n"
+
+
+def test_serve_says_in_words_that_the_port_is_taken(tmp_path: Path) -> None:
+    """Nothing is started, the sentence names address and port."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        answer = schoolsync("serve", "--data-dir", str(tmp_path / "data"), "--port", str(port))
+    assert answer.returncode == 2
+    assert answer.stderr.startswith(f"schoolsync: Cannot listen on 127.0.0.1 port {port}: ")
+    assert answer.stderr.count("\n") == 1
+
+
+def test_serve_says_in_words_that_the_data_directory_cannot_be_used(tmp_path: Path) -> None:
+    """A file where the directory should be."""
+    (tmp_path / "data").write_text("")
+    answer = schoolsync("serve", "--data-dir", str(tmp_path / "data"), "--port", "0")
+    assert answer.returncode == 1
+    assert "cannot be used" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("serve", "--port", "x"),
+        ("token",),
+        ("token", "--tenant", TENANT),
+        ("token", "--tenant", "contoso", "--role", "EduRoster.Read.All"),
+        ("token", "--tenant", TENANT, "--role", "EduRoster.Write.All"),
+        ("token", "--tenant", TENANT, "--scope", "EduRoster.Read nonsense"),
+        ("nothing",),
+    ],
+)
+def test_wrong_usage_is_status_2_without_a_traceback(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Every slip at the command line is a sentence."""
+    answer = schoolsync(*arguments, SCHOOLSYNC_DATA_DIR=str(tmp_path))
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    assert "Traceback" not in answer.stderr
