@@ -70,7 +70,8 @@ def build(settings: Settings, *, worker_ready: threading.Event) -> Any:  # an AS
 
 def main() -> int:
     """Serve until the supervisor goes or asks for the end."""
-    settings = from_line(sys.stdin.buffer.readline())
+    said = lifeline.lines()
+    settings = from_line(next(said))
     worker_ready = threading.Event()
 
     def heard(line: bytes) -> None:
@@ -79,7 +80,7 @@ def main() -> int:
         elif line == WORKER_GONE:
             worker_ready.clear()
 
-    lifeline.watch(heard)
+    lifeline.watch(said, heard)
     logs.configure(settings.log_level, "api")
     make_folders(settings)
     app = build(settings, worker_ready=worker_ready)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import queue
 import sys
-import threading
 from typing import Any
 
 import msgspec
@@ -42,7 +41,7 @@ def main() -> int:
     os.dup2(2, 1)
     # Questions are read by a thread of their own, so that the worker's end is noticed in the middle of a stage.
     asked: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(asked,), name="lifeline", daemon=True).start()
+    lifeline.watch(lifeline.lines(), asked.put)
     from schoolsync.runs.stages import StageFailed, Stages
 
     def say(answer: Answer) -> None:
@@ -62,12 +61,6 @@ def main() -> int:
             say(Answer(result=msgspec.Raw(msgspec.json.encode(result))))
         except StageFailed as problem:
             say(Answer(failed=problem.failed))
-
-
-def _listen(asked: queue.SimpleQueue[bytes]) -> None:
-    for line in lifeline.lines():
-        asked.put(line)
-    os._exit(0)
 
 
 if __name__ == "__main__":

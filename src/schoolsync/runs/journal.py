@@ -404,7 +404,8 @@ class Journal:
         if row.wish == Wish.RESET:
             self._runs.begin_again(connection, key.tenant, key.profile, now=self._clock())
         elif row.wish == Wish.PAUSE:
-            self._show(connection, key, "paused", "Paused.")
+            date = self._runs.expired(connection, key.tenant, key.profile, self._clock())
+            self._show(connection, key, "paused", f"Paused: the profile expired on {date}." if date else "Paused.")
 
     def _seal(self, connection: Connection, key: Key, row: Row[Any]) -> None:
         """The files belong to this run from now on; the next upload begins with an empty container."""

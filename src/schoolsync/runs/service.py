@@ -289,7 +289,7 @@ class Runs:
             return Started((), True)  # the profile was deleted meanwhile
         if row.verification is not None:
             messages = msgspec.json.decode(row.verification, type=tuple[Message, ...])
-            return Started(messages, row.state != RunState.DISCARDED)
+            return Started(messages, row.state not in {RunState.DISCARDED, RunState.FAILED})
         return None if row.state in ACTIVE else Started((), True)
 
     def _stop_waiting(self, tenant: int, profile: str, run: str) -> bool:
@@ -336,11 +336,16 @@ class Runs:
         return json.loads(row.summary or "{}").get("status", "success"), row.message or ""
 
     def _refuse_expired(self, connection: Connection, tenant: int, profile: str, now: int) -> None:
-        date = connection.execute(
+        date = self.expired(connection, tenant, profile, now)
+        if date is not None:
+            raise Conflict(f"The profile expired on {date}: set a later expirationDate first.")
+
+    def expired(self, connection: Connection, tenant: int, profile: str, now: int) -> str | None:
+        """The date on which the profile expired, or None when it has not."""
+        date: str | None = connection.execute(
             select(profiles.c.expiration_date).where(profiles.c.tenant == tenant, profiles.c.id == profile)
         ).scalar_one_or_none()
-        if date is not None and date <= ticks.text(now)[:10]:
-            raise Conflict(f"The profile expired on {date}: set a later expirationDate first.")
+        return date if date is not None and date <= ticks.text(now)[:10] else None
 
     def _provider(self, connection: Connection, tenant: int, profile: str) -> str:
         stored = connection.execute(

@@ -109,8 +109,9 @@ class Dispatcher:
 
 def main() -> int:
     """Run until the supervisor goes."""
-    settings = from_line(sys.stdin.buffer.readline())
-    lifeline.watch()
+    said = lifeline.lines()
+    settings = from_line(next(said))
+    lifeline.watch(said)
     logs.configure(settings.log_level, "worker")
     make_folders(settings)
     control = open_control(settings.control_db)

@@ -95,7 +95,7 @@ profile_status = _table(
     # What GET profileStatus shows: our own last word, or what a caller has reported since.
     Column("status", Text),
     Column("status_message", Text),
-    Column("error_count", BigInteger, nullable=False, server_default="0"),
+    Column("error_count", BigInteger, server_default="0"),  # null only when a caller has said so
     Column("last_synchronization", BigInteger),
     Column("last_activity", BigInteger),
     Column("own_status", Text),  # the state of our own runs, whatever callers report

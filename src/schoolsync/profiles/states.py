@@ -1,0 +1,40 @@
+"""The life of a profile, from `provisioning` to gone, and what each state allows. Values only."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from schoolsync.errors import Conflict
+
+
+class State(StrEnum):
+    """educationSynchronizationProfileState."""
+
+    PROVISIONING = "provisioning"
+    PROVISIONED = "provisioned"
+    PROVISIONING_FAILED = "provisioningFailed"
+    DELETING = "deleting"
+    DELETION_FAILED = "deletionFailed"
+    UNKNOWN_FUTURE_VALUE = "unknownFutureValue"  # Graph's sentinel; no profile of ours is ever in it
+
+
+LIVING = frozenset({State.PROVISIONING, State.PROVISIONED, State.PROVISIONING_FAILED})
+"""States in which a profile can be changed and files can be uploaded for it."""
+
+
+def must_live(state: str) -> None:
+    """Raise Conflict when the profile is on its way out and can no longer be changed."""
+    if state not in LIVING:
+        raise Conflict(f"The profile is {state}: it can no longer be changed.")
+
+
+def must_stay(state: str) -> None:
+    """Raise Conflict when the profile is being deleted; what is about to vanish is only read."""
+    if state == State.DELETING:
+        raise Conflict("The profile is deleting: it can only be read until it is gone.")
+
+
+def must_be_provisioned(state: str) -> None:
+    """Raise Conflict when the profile cannot synchronize, now or any more."""
+    if state != State.PROVISIONED:
+        raise Conflict(f"The profile is {state}: it must be provisioned first.")
