@@ -1,0 +1,202 @@
+"""Uploads as the rest of the house knows them: a URL to hand out, an inbox to seal, files to read.
+
+A profile has at most one open upload, its inbox; `start` seals it into a run and the next file begins a new one.
+While a run is at work nobody may write. How the bytes arrive is `uploads.blobs`' business, what they mean a source's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Connection, delete, select, update
+
+from schoolsync import ticks
+from schoolsync.access.keys import uploads_key
+from schoolsync.errors import Conflict, Invalid, NotFound
+from schoolsync.runs.states import ACTIVE
+from schoolsync.settings import Settings
+from schoolsync.store.control import Control
+from schoolsync.store.tables import profiles, runs, tenants, upload_blocks, upload_files, uploads
+from schoolsync.uploads import signatures
+
+CSV_PROVIDER = "#microsoft.graph.educationCsvDataProvider"
+WRITABLE = frozenset({"provisioning", "provisioned", "provisioningFailed"})
+"""States of a profile in which files may be uploaded; published scripts ask for the URL right after the creation."""
+
+ORPHANED_AFTER = 24 * 3600 * ticks.PER_SECOND
+"""A file that no row names is a leftover of a crash once nobody can still be writing it."""
+
+BLOCKS_KEPT = 7 * 24 * 3600 * ticks.PER_SECOND
+"""How long blocks wait for their block list, as in Azure."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file of an upload."""
+
+    name: str  # as the client spelled it, folders included
+    path: Path
+    size: int
+    sha256: str
+
+
+class Uploads:
+    """Uploads of all profiles. Safe to share between threads.
+
+    Methods that take a connection work in the caller's transaction.
+    """
+
+    def __init__(
+        self, control: Control, settings: Settings, clock: Callable[[], int], new_id: Callable[[], str]
+    ) -> None:
+        self.control = control
+        self.settings = settings
+        self.clock = clock
+        self.new_id = new_id
+        self._key = uploads_key(settings.keys)
+
+    # --- the URL ---------------------------------------------------------------------------------------------------
+
+    def container_url(self, tenant: int, tenant_id: str, profile_id: str, now: int) -> str:
+        """A URL that uploads into the profile's inbox until it expires.
+
+        Raises NotFound for an unknown or vanishing profile, Invalid when its data does not come from files, Conflict
+        while a run works with the files sent before.
+        """
+        with self.control.read() as connection:
+            row = connection.execute(
+                select(profiles.c.state, profiles.c.data_provider).where(
+                    profiles.c.tenant == tenant, profiles.c.id == profile_id
+                )
+            ).one_or_none()
+            if row is None or row.state == "deleting":
+                raise NotFound(f"There is no synchronization profile {profile_id}.")
+            if json.loads(row.data_provider).get("@odata.type") != CSV_PROVIDER:
+                raise Invalid("Only a profile with a CSV data provider takes uploaded files.")
+            if row.state not in WRITABLE:
+                raise Conflict(f"The profile is {row.state}: no files can be uploaded.")
+            if self.blocked(connection, tenant, profile_id):
+                raise Conflict("The profile is synchronizing the files sent before: upload again when it has finished.")
+        query = signatures.signed_query(
+            self._key.get(),
+            tenant=tenant,
+            profile=profile_id,
+            now=now,
+            expires=now + self.settings.upload_lifetime * ticks.PER_SECOND,
+            permissions=self.settings.upload_permissions,
+        )
+        return f"{self.settings.base_url}/uploads/{profile_id}?{query}"
+
+    def opened_by(self, profile_id: str, query_string: bytes, now: int) -> signatures.Access:
+        """What a URL opens. Raises signatures.NotSigned when it opens nothing."""
+        parameters = signatures.parameters(query_string)
+        return signatures.check(self._key.get(), profile=profile_id, query=parameters, now=now)
+
+    # --- what runs need --------------------------------------------------------------------------------------------
+
+    def blocked(self, connection: Connection, tenant: int, profile: str) -> bool:
+        """Whether a run is at work, so that no file may change."""
+        return (
+            connection.execute(
+                select(runs.c.id)
+                .where(runs.c.tenant == tenant, runs.c.profile == profile, runs.c.ended.is_(None))
+                .where(runs.c.state.in_(sorted(ACTIVE)))
+            ).first()
+            is not None
+        )
+
+    def inbox(self, connection: Connection, tenant: int, profile: str) -> str | None:
+        """The open upload, or None when nothing was sent since the last one was sealed."""
+        return connection.execute(
+            select(uploads.c.id).where(
+                uploads.c.tenant == tenant, uploads.c.profile == profile, uploads.c.state == "open"
+            )
+        ).scalar_one_or_none()
+
+    def files(self, connection: Connection, tenant: int, profile: str, upload: str) -> list[StoredFile]:
+        """The complete files of an upload, by name."""
+        rows = connection.execute(
+            select(upload_files.c.name, upload_files.c.object, upload_files.c.size, upload_files.c.sha256)
+            .where(upload_files.c.tenant == tenant, upload_files.c.profile == profile)
+            .where(upload_files.c.upload == upload)
+            .order_by(upload_files.c.name)
+        )
+        return [StoredFile(row.name, self.settings.objects / row.object, row.size, row.sha256) for row in rows]
+
+    def seal(self, connection: Connection, tenant: int, profile: str, upload: str, now: int) -> None:
+        """Close an upload for good: its files belong to a run from now on, unfinished blocks are dropped."""
+        connection.execute(
+            update(uploads)
+            .where(uploads.c.tenant == tenant, uploads.c.profile == profile, uploads.c.id == upload)
+            .where(uploads.c.state == "open")
+            .values(state="sealed", sealed=now)
+        )
+        connection.execute(
+            delete(upload_blocks).where(
+                upload_blocks.c.tenant == tenant, upload_blocks.c.profile == profile, upload_blocks.c.upload == upload
+            )
+        )
+
+    def latest_sealed(self, connection: Connection, tenant: int, profile: str) -> str | None:
+        """The upload that the last start sealed, or None."""
+        return connection.execute(
+            select(uploads.c.id)
+            .where(uploads.c.tenant == tenant, uploads.c.profile == profile, uploads.c.state == "sealed")
+            .order_by(uploads.c.sealed.desc())
+            .limit(1)
+        ).scalar_one_or_none()
+
+    # --- leftovers -------------------------------------------------------------------------------------------------
+
+    def sweep(self, now: int) -> int:
+        """Delete blocks nobody ever listed, and files that a crash left without a row; how many files went."""
+        with self.control.write() as connection:
+            connection.execute(delete(upload_blocks).where(upload_blocks.c.written < now - BLOCKS_KEPT))
+        gone = 0
+        for folder in (self.settings.objects / "tenants").glob("*/profiles/*/uploads/*"):
+            gone += self._sweep_folder(folder, now)
+        if gone:
+            log.info("leftover upload files deleted", files=gone)
+        return gone
+
+    def _sweep_folder(self, folder: Path, now: int) -> int:
+        old = [
+            entry for entry in os.scandir(folder) if entry.is_file() and _modified(entry.stat()) < now - ORPHANED_AFTER
+        ]
+        if not old:
+            return 0
+        named = self._objects(folder.parts[-5], folder.parts[-3], folder.name)
+        leftover = [
+            entry for entry in old if Path(entry.path).relative_to(self.settings.objects).as_posix() not in named
+        ]
+        for entry in leftover:
+            Path(entry.path).unlink(missing_ok=True)
+        return len(leftover)
+
+    def _objects(self, tenant_id: str, profile: str, upload: str) -> set[str]:
+        """Object keys that rows of an upload name."""
+        number = select(tenants.c.number).where(tenants.c.id == tenant_id).scalar_subquery()
+        with self.control.read() as connection:
+            return {
+                key
+                for table in (upload_files, upload_blocks)
+                for key in connection.execute(
+                    select(table.c.object).where(
+                        table.c.tenant == number, table.c.profile == profile, table.c.upload == upload
+                    )
+                ).scalars()
+            }
+
+
+def _modified(state: os.stat_result) -> int:
+    return _UNIX_EPOCH + state.st_mtime_ns // 100
+
+
+_UNIX_EPOCH = ticks.parse("1970-01-01T00:00:00Z")
