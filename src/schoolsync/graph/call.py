@@ -15,11 +15,10 @@ from schoolsync.access.principal import Principal
 if TYPE_CHECKING:
     from schoolsync.profiles.service import Profiles
     from schoolsync.runs.service import Runs
-    from schoolsync.store.directories import Directories
-    from schoolsync.uploads.service import Uploads
-
     from schoolsync.settings import Settings
     from schoolsync.store.control import Control
+    from schoolsync.store.directories import Directories
+    from schoolsync.uploads.service import Uploads
 
 Json = dict[str, Any]  # a JSON object: its values are of any kind
 
@@ -52,6 +51,8 @@ class Call:
     headers: Mapping[str, str]  # lower-case names
     body: Json | None  # decoded JSON object where the route takes one
     now: int  # ticks
+    request_id: str = ""  # this request's GUID, as the answer's header and every error body say it
+    client_request_id: str = ""  # what the caller calls the request; the same GUID when it does not say
 
     def prefers(self, preference: str) -> bool:
         """Whether a `Prefer` header names `preference` (compared without case)."""

@@ -26,12 +26,26 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     batch: int | None = None  # with apply
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the engine: progress, a result, or a failure."""
+class Progress(msgspec.Struct, frozen=True, tag="progress"):
+    """How far a stage is."""
 
-    progress: tuple[int, int | None] | None = None
-    result: msgspec.Raw | None = None
-    failed: Failed | None = None
+    done: int
+    total: int | None
+
+
+class Result(msgspec.Struct, frozen=True, tag="result"):
+    """A stage is done; `value` is one of the answers of `runs.job`, or true."""
+
+    value: msgspec.Raw
+
+
+class Failure(msgspec.Struct, frozen=True, tag="failure"):
+    """A stage cannot be done."""
+
+    failed: Failed
+
+
+Answer = Progress | Result | Failure
 
 
 def main() -> int:
@@ -51,16 +65,16 @@ def main() -> int:
     while True:
         ask = msgspec.json.decode(asked.get(), type=Ask)
         try:
-            result: Any = None  # one of the answers of `runs.job`
+            result: Any = True  # or one of the answers of `runs.job`
             if ask.stage == "open":
                 assert ask.job is not None
-                stages = Stages(ask.job, lambda done, total: say(Answer(progress=(done, total))))
+                stages = Stages(ask.job, lambda done, total: say(Progress(done, total)))
             else:
                 assert stages is not None, "a job comes first"
                 result = stages.apply(ask.batch or 0) if ask.stage == "apply" else getattr(stages, ask.stage)()
-            say(Answer(result=msgspec.Raw(msgspec.json.encode(result))))
+            say(Result(msgspec.Raw(msgspec.json.encode(result))))
         except StageFailed as problem:
-            say(Answer(failed=problem.failed))
+            say(Failure(problem.failed))
 
 
 if __name__ == "__main__":

@@ -15,11 +15,13 @@ from typing import TypeVar
 import msgspec
 
 from schoolsync.errors import WorldError
-from schoolsync.runs.engine import Answer, Ask
+from schoolsync.runs import engine as protocol
+from schoolsync.runs.engine import Answer, Ask, Failure, Result
 from schoolsync.runs.job import Failed, Job
 
 T = TypeVar("T")
 Progress = Callable[[int, int | None], None]
+_decoder = msgspec.json.Decoder(Answer)
 
 
 class EngineLost(WorldError):
@@ -61,7 +63,7 @@ class Engine:
 
     def open(self, job: Job) -> None:
         """Hand over what is to be done."""
-        self._say(Ask(stage="open", job=job), type(None), None)
+        self._say(Ask(stage="open", job=job), bool, None)
 
     def ask(self, stage: str, kind: type[T], *, batch: int | None = None, progress: Progress | None = None) -> T:
         """Have one stage done. Raises EngineFailed, or EngineLost when the process ends before it answers."""
@@ -85,14 +87,16 @@ class Engine:
             self._process.stdin.write(msgspec.json.encode(ask) + b"\n")
             self._process.stdin.flush()
             while line := self._process.stdout.readline():
-                answer = msgspec.json.decode(line, type=Answer)
-                if answer.failed is not None:
-                    raise EngineFailed(answer.failed)
-                if answer.result is not None:
-                    return msgspec.json.decode(bytes(answer.result), type=kind)
-                if answer.progress is not None and progress is not None:
-                    progress(*answer.progress)
-        except (OSError, msgspec.DecodeError) as problem:
+                answer = _decoder.decode(line)
+                match answer:
+                    case Failure(failed):
+                        raise EngineFailed(failed)
+                    case Result(value):
+                        return msgspec.json.decode(bytes(value), type=kind)
+                    case protocol.Progress(done, total):
+                        if progress is not None:
+                            progress(done, total)
+        except OSError as problem:
             raise EngineLost("The roster engine cannot be reached.") from problem
         raise EngineLost("The roster engine ended in the middle of its work.")
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, select
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from schoolsync.errors import WorldError
@@ -101,7 +102,13 @@ def open_control(path: Path) -> Control:
     Raises WorldError when the file cannot be used or was written by another version of the schema.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False})
+    # Parameters stay out of error texts: among them are people's data.
+    engine = create_engine(
+        f"sqlite:///{path}",
+        connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False},
+        hide_parameters=True,
+        max_overflow=60,
+    )
     event.listen(engine, "connect", _prepare)
     control = Control(engine)
     fresh = not path.exists()
@@ -133,5 +140,5 @@ def _world() -> Iterator[None]:
         yield
     except IntegrityError:
         raise
-    except OperationalError as problem:
-        raise WorldError(f"The control database cannot be used now: {problem.orig}.") from problem
+    except (DatabaseError, PoolTimeout) as problem:
+        raise WorldError("The control database cannot be used now.") from problem

@@ -1,0 +1,185 @@
+"""Which column holds which property of a school, a class, a person.
+
+One mapping per kind, by property path as the education API names it (`student/externalId`), read in both directions:
+rows become nested values, written values become columns. It knows nothing of callers or requests.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import Column, Row, Table
+
+from schoolsync.store import tables
+
+Values = dict[str, Any]  # properties by name: texts, numbers, nested mappings and lists
+
+_IDENTITY = {
+    "id": "id",
+    "displayName": "display_name",
+    "externalSource": "external_source",
+    "externalSourceDetail": "external_source_detail",
+}
+
+
+def _address(owner: str, prefix: str) -> dict[str, str]:
+    parts = {"street": "street", "city": "city", "state": "state", "countryOrRegion": "country"}
+    parts["postalCode"] = "postal_code"
+    return {f"{owner}/{name}": f"{prefix}_{column}" for name, column in parts.items()}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One kind of object."""
+
+    type_name: str
+    table: Table
+    paths: Mapping[str, str]  # property path -> column name; one value each
+    lists: Mapping[str, str] = field(default_factory=dict)  # property -> column with a JSON list
+    phone: str | None = None  # column of the single business phone
+    empty_lists: tuple[str, ...] = ()  # collections that are never filled here
+    always: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # complex -> (column, value that makes it so)
+
+    @property
+    def columns(self) -> dict[str, Column[Any]]:
+        """Columns by property path: what can be filtered and sorted by."""
+        return {path: self.table.c[column] for path, column in self.paths.items()}
+
+    @cached_property
+    def _scalars(self) -> list[tuple[str, str]]:
+        return [(path, column) for path, column in self.paths.items() if "/" not in path]
+
+    @cached_property
+    def _parts(self) -> dict[str, list[tuple[str, str]]]:
+        """Complex property -> names and columns of its parts."""
+        parts: dict[str, list[tuple[str, str]]] = {}
+        for path, column in self.paths.items():
+            owner, slash, name = path.partition("/")
+            if slash:
+                parts.setdefault(owner, []).append((name, column))
+        return parts
+
+    def values(self, row: Row[Any]) -> Values:
+        """The properties of a row. A complex property without any value is None."""
+        found = row._mapping
+        result: Values = {name: found[column] for name, column in self._scalars}
+        for owner, parts in self._parts.items():
+            filled = {name: found[column] for name, column in parts}
+            marker = self.always.get(owner)
+            there = marker is not None and found[marker[0]] == marker[1]
+            result[owner] = filled if there or any(value is not None for value in filled.values()) else None
+        for name, column in self.lists.items():
+            result[name] = json.loads(found[column])
+        if self.phone:
+            phone = found[self.phone]
+            result["businessPhones"] = [] if phone is None else [phone]
+        for name in self.empty_lists:
+            result[name] = []
+        created_by = found["created_by"]
+        result["createdBy"] = None if created_by is None else json.loads(created_by)
+        return result
+
+    def written(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Columns for the properties among `values` that have one; what is not among them is not in the result."""
+        result: dict[str, Any] = {}
+        for path, column in self.paths.items():
+            owner, slash, name = path.partition("/")
+            if owner not in values or owner == "id":
+                continue
+            value = values[owner]
+            if not slash:
+                result[column] = value
+            elif value is None:
+                result[column] = None
+            elif name in value:
+                result[column] = value[name]
+        for name, column in self.lists.items():
+            if name in values:
+                result[column] = json.dumps(values[name] or [], ensure_ascii=False, separators=(",", ":"))
+        if self.phone and "businessPhones" in values:
+            result[self.phone] = next(iter(values["businessPhones"]), None)
+        return result
+
+
+def _same(*names: str) -> dict[str, str]:
+    """Properties whose column has the same name in snake case."""
+    return {name: "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name) for name in names}
+
+
+def _below(owner: str, columns: Iterable[tuple[str, str]]) -> dict[str, str]:
+    return {f"{owner}/{name}": column for name, column in columns}
+
+
+SCHOOL = Shape(
+    "educationSchool",
+    tables.schools,
+    {
+        **_IDENTITY,
+        **_same("description", "externalId", "externalPrincipalId", "principalName", "principalEmail"),
+        **_same("lowestGrade", "highestGrade", "schoolNumber", "phone", "fax"),
+        **_address("address", "address"),
+    },
+)
+
+CLASS = Shape(
+    "educationClass",
+    tables.classes,
+    {
+        **_IDENTITY,
+        **_same("mailNickname", "description", "classCode", "grade", "externalId", "externalName"),
+        **_below(
+            "term",
+            [
+                ("externalId", "term_external_id"),
+                ("displayName", "term_name"),
+                ("startDate", "term_start"),
+                ("endDate", "term_end"),
+            ],
+        ),
+        **_below(
+            "course",
+            [
+                ("externalId", "course_external_id"),
+                ("displayName", "course_name"),
+                ("courseNumber", "course_number"),
+                ("description", "course_description"),
+                ("subject", "course_subject"),
+            ],
+        ),
+    },
+)
+
+PERSON = Shape(
+    "educationUser",
+    tables.people,
+    {
+        **_IDENTITY,
+        **_same("primaryRole", "userPrincipalName", "mailNickname", "mail", "givenName", "middleName", "surname"),
+        **_same("accountEnabled", "department", "officeLocation", "mobilePhone", "preferredLanguage"),
+        **_same("passwordPolicies", "userType", "usageLocation", "showInAddressList"),
+        "refreshTokensValidFromDateTime": "tokens_valid_from",
+        "onPremisesInfo/immutableId": "immutable_id",
+        **_below(
+            "student",
+            [
+                ("externalId", "student_external_id"),
+                ("studentNumber", "student_number"),
+                ("grade", "student_grade"),
+                ("graduationYear", "graduation_year"),
+                ("birthDate", "birth_date"),
+                ("gender", "gender"),
+            ],
+        ),
+        **_below("teacher", [("externalId", "teacher_external_id"), ("teacherNumber", "teacher_number")]),
+        **_address("mailingAddress", "mailing"),
+        **_address("residenceAddress", "residence"),
+    },
+    lists={"assignedLicenses": "licenses", "relatedContacts": "related_contacts"},
+    phone="business_phone",
+    empty_lists=("assignedPlans", "provisionedPlans"),
+    always={"student": ("primary_role", "student"), "teacher": ("primary_role", "teacher")},
+)

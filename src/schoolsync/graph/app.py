@@ -1,0 +1,425 @@
+"""The HTTP face: one ASGI application for Graph, the upload containers, the built-in issuer and `/healthz`.
+
+In front stands a thin layer that every request passes: it gives the request its id, finds who is asking and which
+operation is meant, and puts the same headers on every answer, errors included. Behind it Litestar runs the operations
+of `graph.routes`, each under a fixed path; what a client's path looked like is of no concern there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from email.utils import format_datetime
+from functools import partial
+from typing import Any, cast
+
+import msgspec
+from litestar import Litestar, Request, Response
+from litestar.connection import ASGIConnection
+from litestar.enums import HttpMethod
+from litestar.exceptions import HTTPException, InternalServerException
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+
+from schoolsync import ticks
+from schoolsync.access import permissions
+from schoolsync.access.principal import Principal
+from schoolsync.errors import Forbidden, Invalid, NotFound, TooLarge
+from schoolsync.graph import errors, requests
+from schoolsync.graph.call import Call, Reply, Services
+from schoolsync.graph.errors import BadRequest, MethodNotAllowed
+from schoolsync.graph.origin import Origin
+from schoolsync.graph.paths import Match, Tree, split
+from schoolsync.graph.routes import ROUTES, Area, Route
+
+# ASGI as the servers speak it: messages are mappings of any values.
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+
+ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
+Verify = Callable[[str | None, int], Principal]
+"""Turns an `Authorization` header into the caller, at a moment in ticks. Raises Unauthenticated."""
+
+JSON = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
+JSON_ERROR = "application/json"
+VERSIONS = {"v1.0": "v1.0", "beta": "beta"}
+METHODS = "GET,POST,PATCH,PUT,DELETE,HEAD,OPTIONS"
+THREADS = 16
+MAX_AGE = "86400"  # seconds that a browser may remember a preflight
+
+_SERVER_INFO = (
+    '{"ServerInfo":{"DataCenter":"Local","Slice":"E","Ring":"1","ScaleUnit":"000","RoleInstance":"schoolsync"}}'
+)
+_EXPOSED = (
+    "ETag, Location, Preference-Applied, Content-Range, request-id, client-request-id, ReadWriteConsistencyToken, "
+    "SdkVersion, WWW-Authenticate, Retry-After"
+)
+_UNKNOWN_MEMBERS = "include-unknown-enum-members"
+_ISSUER_MARKS = ("/oauth2/", "/.well-known/", "/discovery/")
+_CLIENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_HEADER_UNSAFE = re.compile(r"[^\x20-\x7e]")
+_ARRIVAL = "schoolsync.arrival"  # key in the ASGI scope
+
+
+def create_app(
+    services: Services,
+    *,
+    verify: Verify,
+    blobs: ASGI,
+    issuer: ASGI,
+    ready: Callable[[], bool],
+    routes: Iterable[Route] = ROUTES,
+) -> ASGI:
+    """The whole application.
+
+    `blobs` answers below /uploads, `issuer` the token endpoints, `ready` says what /healthz says. Each gets requests
+    as they came in.
+    """
+    return _Front(services, verify, blobs, issuer, ready, tuple(routes))
+
+
+@dataclass(slots=True)
+class _Arrival:
+    """What the front layer knows of one request."""
+
+    services: Services
+    request_id: str
+    client_request_id: str
+    now: int
+    origin: str
+    headers: Any  # Mapping[str, str]
+    directory: bool = False
+    # Known once the path and the token were read:
+    version: str = ""
+    match: Match | None = None
+    principal: Principal | None = None
+
+    def failure(self, error: Exception) -> errors.Failure:
+        request = errors.Request(request_id=self.request_id, client_request_id=self.client_request_id, now=self.now)
+        return errors.failure(
+            _ours(error),
+            request=request,
+            directory=self.directory,
+            authorize_url=f"{self.origin}/common/oauth2/authorize",
+        )
+
+
+class _Front:
+    def __init__(
+        self,
+        services: Services,
+        verify: Verify,
+        blobs: ASGI,
+        issuer: ASGI,
+        ready: Callable[[], bool],
+        routes: tuple[Route, ...],
+    ) -> None:
+        self._services = services
+        self._verify = verify
+        self._blobs = blobs
+        self._issuer = issuer
+        self._ready = ready
+        self._tree = Tree(routes)
+        self._origin = Origin(services.settings)
+        threads = ThreadPoolExecutor(THREADS, thread_name_prefix="graph")
+        self._litestar = Litestar(
+            [_endpoint(route, threads) for route in routes],
+            openapi_config=None,
+            logging_config=None,
+            guards=[_authorize],
+            exception_handlers={Exception: _refused},
+            request_max_body_size=services.settings.body_max_bytes,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await cast(ASGI, self._litestar)(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            raise NotImplementedError(f"no {scope['type']} here")
+        segments = _first_segments(scope["path"])
+        first = segments[0].lower() if segments else ""
+        if first == "uploads":
+            await self._blobs(scope, receive, send)
+            return
+        if first not in VERSIONS and any(mark in scope["path"].lower() for mark in _ISSUER_MARKS):
+            await self._issuer(scope, receive, send)
+            return
+        await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        arrival = self._arrive(scope)
+        sender = _Sender(send, arrival, head=scope["method"] == "HEAD")
+        try:
+            if scope["method"] == "OPTIONS":
+                await self._preflight(arrival, sender)
+            elif scope["path"].rstrip("/").lower() == "/healthz":
+                await self._health(scope, arrival, sender)
+            else:
+                self._enter(scope, arrival)
+                await cast(ASGI, self._litestar)(scope, receive, sender)
+        except Exception as error:
+            if sender.started:
+                raise
+            await _send_failure(sender, arrival.failure(error))
+
+    def _arrive(self, scope: Scope) -> _Arrival:
+        headers = requests.headers(scope["headers"])
+        request_id = self._services.new_id()
+        named = headers.get("client-request-id", "")
+        client = scope.get("client")
+        return _Arrival(
+            services=self._services,
+            request_id=request_id,
+            client_request_id=named if _CLIENT_ID.fullmatch(named) else request_id,
+            now=self._services.clock(),
+            origin=self._origin.of(
+                scheme=scope.get("scheme", "http"), client=client[0] if client else None, headers=headers
+            ),
+            headers=headers,
+        )
+
+    def _enter(self, scope: Scope, arrival: _Arrival) -> None:
+        """Find caller and operation; point the scope at the operation's own path. Raises what Graph would refuse."""
+        try:
+            version, match = self._find(scope)
+        except Invalid:
+            self._identify(arrival)  # a stranger learns nothing about paths
+            raise
+        if match is None:
+            self._identify(arrival)
+            raise NotFound("There is nothing at this address: the API begins with /v1.0 or /beta.")
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        route = match.routes.get(method)
+        arrival.directory = any(known.area is Area.DIRECTORY for known in match.routes.values())
+        if route is None or not route.public:
+            self._identify(arrival)
+        if route is None:
+            methods = [*match.routes, "HEAD"] if "GET" in match.routes else [*match.routes]
+            raise MethodNotAllowed((*methods, "OPTIONS"))
+        arrival.version, arrival.match = version, match
+        scope["method"] = method
+        scope["path"] = _fixed_path(match.template)
+        scope["raw_path"] = scope["path"].encode()
+        scope["root_path"] = ""
+        scope[_ARRIVAL] = arrival
+
+    def _find(self, scope: Scope) -> tuple[str, Match | None]:
+        raw = scope.get("raw_path") or scope["path"].encode()
+        version, *below = split(raw) or [""]
+        known = VERSIONS.get(version.lower())
+        return (known, self._tree.find(below)) if known else ("", None)
+
+    def _identify(self, arrival: _Arrival) -> None:
+        arrival.principal = self._verify(arrival.headers.get("authorization"), arrival.now)
+
+    async def _preflight(self, arrival: _Arrival, send: Send) -> None:
+        asked = _HEADER_UNSAFE.sub("", arrival.headers.get("access-control-request-headers", ""))
+        headers = {
+            "Allow": METHODS,
+            "Access-Control-Allow-Methods": METHODS,
+            "Access-Control-Allow-Headers": asked or "*",
+            "Access-Control-Max-Age": MAX_AGE,
+        }
+        await _send(send, 204, headers, b"")
+
+    async def _health(self, scope: Scope, arrival: _Arrival, send: Send) -> None:
+        if scope["method"] not in {"GET", "HEAD"}:
+            raise MethodNotAllowed(("GET", "HEAD", "OPTIONS"))
+        ready = self._ready()
+        body = b'{"status":"ready"}' if ready else b'{"status":"starting"}'
+        await _send(send, 200 if ready else 503, {"Content-Type": JSON_ERROR}, body)
+
+
+class _Sender:
+    """Passes an answer on with the headers that every answer has, and without a body where there is none to send."""
+
+    def __init__(self, send: Send, arrival: _Arrival, *, head: bool) -> None:
+        self._send = send
+        self._arrival = arrival
+        self._head = head
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            message = {**message, "headers": self._headers(message["status"], message["headers"])}
+        elif self._head and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await self._send(message)
+
+    def _headers(self, status: int, given: Iterable[tuple[bytes, bytes]]) -> Headers:
+        arrival = self._arrival
+        headers = {name.lower(): value for name, value in given}
+        if status in {204, 304}:
+            headers.pop(b"content-type", None)
+            headers.pop(b"content-length", None)
+        elif headers.get(b"content-length", b"0") == b"0":
+            # A type without a body makes the JavaScript client throw.
+            headers.pop(b"content-type", None)
+            headers[b"content-length"] = b"0"
+        headers[b"request-id"] = arrival.request_id.encode()
+        headers[b"client-request-id"] = arrival.client_request_id.encode()
+        headers[b"x-ms-ags-diagnostic"] = _SERVER_INFO.encode()
+        headers[b"date"] = format_datetime(ticks.moment(arrival.now), usegmt=True).encode()
+        headers[b"strict-transport-security"] = b"max-age=31536000"
+        headers[b"cache-control"] = b"no-cache"
+        headers.setdefault(b"vary", b"Accept-Encoding")
+        if "origin" in arrival.headers:
+            headers[b"access-control-allow-origin"] = b"*"
+            headers[b"access-control-expose-headers"] = _EXPOSED.encode()
+        return list(headers.items())
+
+
+async def _send(send: Send, status: int, headers: dict[str, str], body: bytes) -> None:
+    encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    encoded.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _send_failure(send: Send, failure: errors.Failure) -> None:
+    headers = {**failure.headers, "Content-Type": JSON_ERROR}
+    await _send(send, failure.status, headers, msgspec.json.encode(failure.body))
+
+
+def _first_segments(path: str) -> list[str]:
+    return [part for part in path.split("/", 4) if part][:1]
+
+
+def _fixed_path(template: str) -> str:
+    """Where Litestar keeps the operations of a template: keys are no part of the look-up."""
+    return "/" + re.sub(r"\{(\w+)\}", r":\1", template)
+
+
+# --- inside Litestar -----------------------------------------------------------------------------------------------
+
+
+def _endpoint(route: Route, threads: ThreadPoolExecutor) -> HTTPRouteHandler:
+    """One operation as Litestar runs it."""
+    handler = route.resolve()
+    waits = inspect.iscoroutinefunction(handler)
+
+    async def answer(request: Request[Any, Any, Any]) -> Response[bytes]:
+        arrival = _arrival(request)
+        content = await _content(request, route)
+        query = requests.options(request.scope["query_string"], built=route.built)
+        call = _call(arrival, route, query, content)
+        if waits:
+            reply = await cast(Awaitable[Reply], handler(call))
+        elif route.inline:
+            reply = cast(Reply, handler(call))
+        else:
+            reply = await asyncio.get_running_loop().run_in_executor(threads, partial(cast(Any, handler), call))
+        return _response(call, route, reply)
+
+    decorate = HTTPRouteHandler(
+        _fixed_path(route.template), http_method=HttpMethod(route.method), status_code=200, route=route
+    )
+    return decorate(answer)
+
+
+def _arrival(connection: ASGIConnection[Any, Any, Any, Any]) -> _Arrival:
+    return cast(_Arrival, cast(Any, connection.scope)[_ARRIVAL])
+
+
+async def _authorize(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """A guard: the caller's permission, before the body is read. A coroutine, or Litestar would pay a thread for it."""
+    route = handler.opt.get("route")
+    if route is None or route.public:
+        return
+    arrival = _arrival(connection)
+    assert arrival.principal is not None
+    check(arrival.principal, route)
+
+
+def check(principal: Principal, route: Route) -> None:
+    """Raise Forbidden unless the caller may use the operation."""
+    needed = route.scopes if principal.kind == "delegated" else route.roles
+    refusal: Forbidden | None = None
+    for name in needed or (None,):
+        try:
+            permissions.check(principal, delegated=name, application=name)
+        except Forbidden as problem:
+            refusal = problem
+        else:
+            return
+    assert refusal is not None
+    raise refusal
+
+
+async def _content(request: Request[Any, Any, Any], route: Route) -> bytes | None:
+    """The body's bytes, read only where the operation takes one."""
+    if not route.body:
+        return None
+    requests.check_content_type(request.headers.get("content-type"))
+    return await request.body()
+
+
+def _call(arrival: _Arrival, route: Route, query: dict[str, str], content: bytes | None) -> Call:
+    match = arrival.match
+    assert match is not None
+    if route.body or route.method == "GET":
+        requests.check_accept(arrival.headers.get("accept"), text=route.text)
+    return Call(
+        services=arrival.services,
+        principal=cast(Principal, arrival.principal),
+        version=arrival.version,
+        root=f"{arrival.origin}/{arrival.version}",
+        path=match.path,
+        keys=match.keys,
+        query=query,
+        headers=arrival.headers,
+        body=None if content is None else requests.body(content),
+        now=arrival.now,
+        request_id=arrival.request_id,
+        client_request_id=arrival.client_request_id,
+    )
+
+
+def _response(call: Call, route: Route, reply: Reply) -> Response[bytes]:
+    """The reply with what every reply of its kind carries."""
+    headers = dict(reply.headers)
+    applied = [headers.pop("Preference-Applied", "")]
+    status, body = reply.status, reply.body
+    if status < 300 and call.shows_unknown_members:
+        applied.append(_UNKNOWN_MEMBERS)
+    if route.method == "PATCH" and status == 200 and call.prefers("return=minimal"):
+        applied.append("return=minimal")
+        status, body = 204, None
+    if any(applied):
+        headers["Preference-Applied"] = ", ".join(filter(None, applied))
+    if body is None:
+        return Response(b"", status_code=status, headers=headers)
+    if isinstance(body, str):
+        return Response(body.encode(), status_code=status, headers={**headers, "Content-Type": "text/plain"})
+    if status == 201 and "id" in body:
+        headers.setdefault("Location", f"{call.root}/{call.path}/{body['id']}")
+    headers["Content-Type"] = JSON if status < 400 else JSON_ERROR
+    headers["OData-Version"] = "4.0"
+    return Response(msgspec.json.encode(body), status_code=status, headers=headers)
+
+
+def _refused(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Litestar's way to an error answer; the envelope is made in `graph.errors`."""
+    failure = _arrival(request).failure(error)
+    headers = {**failure.headers, "Content-Type": JSON_ERROR}
+    return Response(msgspec.json.encode(failure.body), status_code=failure.status, headers=headers)
+
+
+def _ours(error: Exception) -> Exception:
+    """An error of the framework as one of ours."""
+    if not isinstance(error, HTTPException):
+        return error
+    if error.status_code == 413:
+        return TooLarge("The body is larger than this server takes.")
+    if error.status_code < 500 or (isinstance(error, InternalServerException) and "disconnected" in error.detail):
+        return BadRequest("The request cannot be read.")
+    return error

@@ -1,0 +1,62 @@
+"""Under which URL a client sees this server: links and contexts are built on it.
+
+The configured public URL wins; then what a trusted proxy forwards; then the request's own scheme and host. Forwarded
+headers of anybody else are ignored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+from schoolsync.errors import UsageError
+from schoolsync.settings import Settings
+
+_HOST = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.IGNORECASE | re.ASCII)
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+
+class Origin:
+    """Finds the public base URL of a request."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._proxies: list[IPv4Network | IPv6Network] = []
+        for address in settings.trusted_proxies:
+            try:
+                self._proxies.append(ip_network(address, strict=False))
+            except ValueError as problem:
+                raise UsageError(
+                    f"The setting trusted_proxies names “{address}”, which is no address or network."
+                ) from problem
+
+    def of(self, *, scheme: str, client: str | None, headers: Mapping[str, str]) -> str:
+        """Scheme, host and port without a trailing slash; `client` is the address the request came from."""
+        if self._settings.public_url:
+            return self._settings.base_url
+        host = headers.get("host", "")
+        if self._trusts(client):
+            scheme = _first(headers.get("x-forwarded-proto")).lower() or scheme
+            host = _first(headers.get("x-forwarded-host")) or host
+            port = _first(headers.get("x-forwarded-port"))
+            bare = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
+            if port.isdecimal():
+                host = bare if _DEFAULT_PORTS.get(scheme) == port else f"{bare}:{port}"
+        if scheme not in _DEFAULT_PORTS or not _HOST.fullmatch(host):
+            return self._settings.base_url
+        return f"{scheme}://{host}"
+
+    def _trusts(self, client: str | None) -> bool:
+        if not self._proxies or client is None:
+            return False
+        try:
+            address = ip_address(client)
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None)  # ::ffff:10.0.0.1 is 10.0.0.1
+        return any((mapped or address) in network for network in self._proxies)
+
+
+def _first(header: str | None) -> str:
+    return (header or "").partition(",")[0].strip()

@@ -1,0 +1,257 @@
+"""Lists and counts: `$filter`, `$orderby`, `$top`, `$skip`, `$count`, `$select` and pages over one selectable.
+
+Pages go by key, so they neither repeat nor lose an object when others come and go. A page token holds everything it
+needs (options and place) in unreserved characters, because some clients send it back alone and unescaped. It is read
+as any other input: what it says is checked, and it can only ever narrow what the handler's own condition allows.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Integer,
+    Row,
+    and_,
+    func,
+    literal,
+    or_,
+    select,
+    type_coerce,
+)
+
+from schoolsync.errors import Forbidden, Invalid
+from schoolsync.graph import filters, render
+from schoolsync.graph.call import Call, Json, Reply
+from schoolsync.graph.types import canonical
+
+ORDER_MAX = 8  # properties in one $orderby
+_PAGE_SIZE = re.compile(r"(?:odata\.)?maxpagesize\s*=\s*\"?(\d{1,9})\"?", re.IGNORECASE)
+_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+_CARRIED = ("select", "filter", "orderby", "top", "count")  # options that a token holds
+_LINKED = (*_CARRIED, "skip", "format")  # options that a link repeats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What is listed, and what may be asked about it."""
+
+    type_name: str
+    source: FromClause
+    where: ColumnElement[bool]  # what the caller may see; always leads with the tenant
+    columns: Mapping[str, ColumnElement[Any]]  # by property path: what can be filtered and sorted by
+    key: Sequence[ColumnElement[Any]]  # not null, together unique within `where`; the order when none is asked for
+    values: Callable[[Row[Any]], Mapping[str, Any]]  # a row's properties by declared name
+    context: str  # what follows `$metadata#`
+    fetch: Sequence[ColumnElement[Any]] | None = None  # columns that `values` reads; None = all of `source`
+    always_count: bool = False  # `@odata.count` on every page, asked for or not
+    visible: frozenset[str] | None = None  # property paths that the caller may ask about; None = all
+    folded: frozenset[str] = frozenset({"id"})  # text properties whose column holds lower case already
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    column: ColumnElement[Any]
+    descending: bool = False
+    nullable: bool = True
+
+
+class _Token(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    version: int
+    options: dict[str, str]
+    place: list[str | int | float | bool | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    given: Mapping[str, str]
+    place: Sequence[str | int | float | bool | None] | None = None
+    applied: Mapping[str, str] = field(default_factory=dict)
+
+
+def page(call: Call, connection: Connection, listing: Listing) -> Reply:
+    """One page of the listing as the caller asks for it.
+
+    Raises Invalid (target: the option) for an option that cannot be understood.
+    """
+    options = _options(call)
+    size, applied = _size(call, options.given)
+    orders = _orders(listing, options.given.get("orderby"))
+    where = _where(listing, options.given.get("filter"))
+    write = render.shape(
+        listing.type_name,
+        select=options.given.get("select"),
+        version=call.version,
+        unveiled=call.shows_unknown_members,
+    )
+    body: Json = {"@odata.context": f"{call.root}/$metadata#{listing.context}"}
+    wants_count = _flag(options.given.get("count"))
+    if listing.always_count or (wants_count and options.place is None):
+        body["@odata.count"] = _total(connection, listing, where)
+    rows = _rows(connection, listing, where, orders, options, size) if size else []
+    if len(rows) > size > 0:
+        rows = rows[:size]
+        place = list(rows[-1])[-len(orders) :]
+        body["@odata.nextLink"] = _next_link(call, options.given, place)
+    body["value"] = [write(listing.values(row), {}) for row in rows]
+    return Reply(body=body, headers={"Preference-Applied": applied} if applied else {})
+
+
+def count(call: Call, connection: Connection, listing: Listing) -> Reply:
+    """How many objects the listing holds, `$filter` applied, as plain text."""
+    return Reply(body=str(_total(connection, listing, _where(listing, call.query.get("filter")))))
+
+
+def _options(call: Call) -> _Options:
+    text = call.query.get("skiptoken")
+    if text is None:
+        return _Options(call.query)
+    try:
+        padded = text + "=" * (-len(text) % 4)
+        token = msgspec.msgpack.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=_Token)
+    except (binascii.Error, ValueError, msgspec.MsgspecError, RecursionError) as problem:
+        raise _bad_token() from problem
+    if token.version != 1 or not set(token.options) <= set(_CARRIED):
+        raise _bad_token()
+    kept = {name: value for name, value in call.query.items() if name not in {*_CARRIED, "skip"}}
+    return _Options({**kept, **token.options}, token.place)
+
+
+def _bad_token() -> Invalid:
+    return Invalid("The $skiptoken is not one of this server: start again with the first page.", target="$skiptoken")
+
+
+def _size(call: Call, given: Mapping[str, str]) -> tuple[int, str | None]:
+    """How many objects the page may hold, and the preference that decided it."""
+    settings = call.services.settings
+    top = _number("$top", given.get("top"))
+    wish = _PAGE_SIZE.search(call.headers.get("prefer", ""))
+    wished = int(wish[1]) if wish and int(wish[1]) > 0 else None
+    if wished is None:
+        return min(settings.page_size if top is None else top, settings.page_max), None
+    size = min(wished, settings.page_max)
+    return size if top is None else min(size, top), f"odata.maxpagesize={size}"
+
+
+def _number(option: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not _NUMBER.fullmatch(text.strip()):
+        raise Invalid(
+            f"Invalid value '{text[:40]}' for {option}: it must be a whole number, zero or more.", target=option
+        )
+    return int(text)
+
+
+def _flag(text: str | None) -> bool:
+    if text is None or text.strip().lower() == "false":
+        return False
+    if text.strip().lower() == "true":
+        return True
+    raise Invalid("Invalid value for $count: it must be true or false.", target="$count")
+
+
+def _where(listing: Listing, text: str | None) -> ColumnElement[bool]:
+    if text is None:
+        return listing.where
+    return and_(
+        listing.where,
+        filters.where(text, listing.type_name, listing.columns, visible=listing.visible, folded=listing.folded),
+    )
+
+
+def _orders(listing: Listing, text: str | None) -> list[_Order]:
+    orders = [_order(listing, part) for part in text.split(",")] if text is not None else []
+    if len(orders) > ORDER_MAX:
+        raise Invalid(f"$orderby names more than {ORDER_MAX} properties.", target="$orderby")
+    return [*orders, *(_Order(column, nullable=False) for column in listing.key)]
+
+
+def _order(listing: Listing, part: str) -> _Order:
+    name, *rest = part.split() or [""]
+    direction = " ".join(rest).lower()
+    path = canonical(listing.type_name, name)
+    if path is None:
+        raise Invalid(
+            f"Could not find a property named '{name[:100]}' on type 'microsoft.graph.{listing.type_name}'.",
+            target="$orderby",
+        )
+    if listing.visible is not None and path not in listing.visible:
+        raise Forbidden("The token's permission does not include a property that $orderby names.", target=path)
+    if path not in listing.columns or direction not in {"", "asc", "desc"}:
+        raise Invalid(f"Unsupported $orderby: '{part.strip()[:100]}'.", target="$orderby")
+    column = listing.columns[path]
+    if isinstance(column.type, Boolean):
+        column = type_coerce(column, Integer)
+    return _Order(column, direction == "desc")
+
+
+def _rows(
+    connection: Connection,
+    listing: Listing,
+    where: ColumnElement[bool],
+    orders: Sequence[_Order],
+    options: _Options,
+    size: int,
+) -> list[Row[Any]]:
+    fetch = list(listing.source.c) if listing.fetch is None else list(listing.fetch)
+    # The places of the last row come behind what the handler reads, under names of their own.
+    placed = [order.column.label(f"order_{number}") for number, order in enumerate(orders)]
+    statement = select(*fetch, *placed).select_from(listing.source).where(where).limit(size + 1)
+    for order in orders:
+        sort = order.column.desc() if order.descending else order.column.asc()
+        if order.nullable:  # null is the smallest value, whichever database it is
+            sort = sort.nulls_last() if order.descending else sort.nulls_first()
+        statement = statement.order_by(sort)
+    if options.place is not None:
+        statement = statement.where(_after(orders, options.place))
+    elif skip := _number("$skip", options.given.get("skip")):
+        statement = statement.offset(skip)
+    return list(connection.execute(statement).all())
+
+
+def _after(orders: Sequence[_Order], place: Sequence[str | int | float | bool | None]) -> ColumnElement[bool]:
+    """Strictly behind the row at `place`."""
+    if len(place) != len(orders):
+        raise _bad_token()
+    condition: ColumnElement[bool] | None = None
+    for order, value in reversed(list(zip(orders, place, strict=True))):
+        if value is None and not order.nullable:
+            raise _bad_token()
+        bound = literal(value, order.column.type)
+        same = order.column.is_(None) if value is None else order.column == bound
+        beyond: list[ColumnElement[bool]] = []
+        if value is not None:
+            beyond.append(order.column < bound if order.descending else order.column > bound)
+            if order.descending and order.nullable:
+                beyond.append(order.column.is_(None))
+        elif not order.descending:
+            beyond.append(order.column.is_not(None))
+        if condition is not None:
+            beyond.append(and_(same, condition))
+        condition = or_(*beyond)
+    assert condition is not None
+    return condition
+
+
+def _total(connection: Connection, listing: Listing, where: ColumnElement[bool]) -> int:
+    return connection.execute(select(func.count()).select_from(listing.source).where(where)).scalar_one()
+
+
+def _next_link(call: Call, given: Mapping[str, str], place: list[Any]) -> str:
+    options = {name: given[name] for name in _CARRIED if name in given}
+    token = base64.urlsafe_b64encode(msgspec.msgpack.encode(_Token(1, options, place))).rstrip(b"=").decode()
+    repeated = [(name, given[name]) for name in _LINKED if name in given]
+    query = "&".join(f"${name}={quote(value, safe='')}" for name, value in [*repeated, ("skiptoken", token)])
+    return f"{call.root}/{quote(call.path, safe='/@')}?{query}"

@@ -1,0 +1,155 @@
+"""Entities as Graph writes them: ticks become texts, types are named, unknown members are veiled, `$select` applies.
+
+Handlers hand over values by declared name, as `bodies.read` yields them; a value that is not handed over is not
+written. Write-only members never come out, whatever a handler gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from schoolsync import ticks
+from schoolsync.errors import Invalid
+from schoolsync.graph.call import Call, Json
+from schoolsync.graph.types import ENUMS, TYPES, UNKNOWN, Access, Property, canonical, named
+
+_Writer = Callable[[Any], Any]  # one JSON-able value in, one out
+Tree = Mapping[str, "Tree | None"]  # what `$select` leaves of a type; None = all of it
+
+EXTENSION = "extension_"
+_OPEN = frozenset({"administrativeUnit", "group", "user"})  # types that carry extension attributes
+_SELECT_MAX = 200  # names in one `$select`
+_HIDDEN_ACCESS = frozenset({Access.WRITE_ONLY, Access.NOT_KEPT, Access.NAVIGATION})
+
+
+def entity(
+    type_name: str,
+    values: Mapping[str, Any],
+    *,
+    call: Call,
+    context: str | None = None,
+    on_request: Mapping[str, Any] | None = None,
+) -> Json:
+    """One entity of the answer to `call`, cut down to its `$select`.
+
+    `context` is what follows `$metadata#`. Annotations (`@odata.etag`) among the values are written as they are.
+    `on_request` are values written only when `$select` names them. Raises Invalid for an unknown name in `$select`.
+    """
+    head: Json = {"@odata.context": f"{call.root}/$metadata#{context}"} if context else {}
+    write = shape(type_name, select=call.query.get("select"), version=call.version, unveiled=call.shows_unknown_members)
+    return {**head, **write(values, on_request or {})}
+
+
+def shape(
+    type_name: str, *, select: str | None, version: str, unveiled: bool
+) -> Callable[[Mapping[str, Any], Mapping[str, Any]], Json]:
+    """A writer of entities of one type under one `$select`: (values, values on request) -> JSON object."""
+    tree = selection(type_name, select)
+    veil_all = version != "beta"
+    write = _writer(type_name, _freeze(tree), unveiled, veil_all)
+    named_extensions = _extensions(type_name, select)
+
+    def written(values: Mapping[str, Any], on_request: Mapping[str, Any]) -> Json:
+        result: Json = {key: value for key, value in values.items() if key.startswith("@odata.")}
+        result.update(write(values))
+        for name in named_extensions:
+            if name in on_request:
+                result[name] = on_request[name]
+        return result
+
+    return written
+
+
+def selection(type_name: str, select: str | None) -> Tree | None:
+    """What `$select` leaves, by declared names; None = everything. Raises Invalid for a name that does not exist."""
+    if select is None or not select.strip():
+        return None
+    names = [name.strip() for name in select.split(",")]
+    if len(names) > _SELECT_MAX:
+        raise Invalid(f"$select names more than {_SELECT_MAX} properties.", target="$select")
+    tree: dict[str, Any] = {"id": None}  # nested mappings, None for a whole member
+    for name in names:
+        if name == "*":
+            return None
+        if type_name in _OPEN and name.lower().startswith(EXTENSION):
+            continue
+        path = canonical(type_name, name)
+        if path is None:
+            raise Invalid(
+                f"Could not find a property named '{name[:100]}' on type 'microsoft.graph.{type_name}'.",
+                target="$select",
+            )
+        _plant(tree, path.split("/"))
+    return tree
+
+
+def _plant(tree: dict[str, Any], parts: list[str]) -> None:
+    first, *rest = parts
+    if not rest or (first in tree and tree[first] is None):
+        tree[first] = None
+    else:
+        _plant(tree.setdefault(first, {}), rest)
+
+
+def _extensions(type_name: str, select: str | None) -> tuple[str, ...]:
+    if type_name not in _OPEN or select is None:
+        return ()
+    return tuple(name.strip() for name in select.split(",") if name.strip().lower().startswith(EXTENSION))
+
+
+_Frozen = frozenset[tuple[str, Any]] | None  # a Tree that can be a cache key
+
+
+def _freeze(tree: Tree | None) -> _Frozen:
+    return None if tree is None else frozenset((name, _freeze(below)) for name, below in tree.items())
+
+
+@lru_cache(512)
+def _writer(type_name: str, tree: _Frozen, unveiled: bool, v1: bool) -> Callable[[Mapping[str, Any]], Json]:
+    chosen = None if tree is None else dict(tree)
+    parts: list[tuple[str, _Writer | None]] = [
+        (prop.name, _property_writer(prop, (chosen or {}).get(prop.name), unveiled, v1))
+        for prop in TYPES[type_name].properties.values()
+        if prop.access not in _HIDDEN_ACCESS and (chosen is None or prop.name in chosen)
+    ]
+
+    def write(values: Mapping[str, Any]) -> Json:
+        return {
+            name: values[name] if writer is None else writer(values[name]) for name, writer in parts if name in values
+        }
+
+    return write
+
+
+def _property_writer(prop: Property, below: _Frozen, unveiled: bool, v1: bool) -> _Writer | None:
+    single = _value_writer(prop.type, below, unveiled, v1)
+    if prop.collection:
+        if single is None:
+            return lambda values: values or []
+        return lambda values: [single(value) for value in values or ()]
+    if single is None:
+        return None
+    return lambda value: None if value is None else single(value)
+
+
+def _value_writer(type_name: str, below: _Frozen, unveiled: bool, v1: bool) -> _Writer | None:
+    if type_name == "DateTimeOffset":
+        return ticks.text
+    if type_name in ENUMS:
+        enum = ENUMS[type_name]
+        veiled = enum.hidden if not unveiled else enum.beta_only if v1 else frozenset()
+        return (lambda value: UNKNOWN if value in veiled else value) if veiled else None
+    if type_name not in TYPES:
+        return None
+    if not TYPES[type_name].abstract:
+        return _writer(type_name, below, unveiled, v1)
+
+    def write_derived(value: Mapping[str, Any]) -> Json:
+        wire_name = str(value["@odata.type"])
+        concrete = named(type_name, wire_name)
+        assert concrete is not None, f"{wire_name} is no {type_name}"
+        return {"@odata.type": concrete.odata_type, **_writer(concrete.name, below, unveiled, v1)(value)}
+
+    return write_derived

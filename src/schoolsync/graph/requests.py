@@ -1,0 +1,94 @@
+"""What a request says beside its path: query options, what it accepts, its body.
+
+Wrong things are refused here, before a handler sees them; what is only unusual (a body on GET, a content type without
+a body, options without `$`) is let through, because real clients send it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from schoolsync.errors import NotBuilt
+from schoolsync.graph.call import Json
+from schoolsync.graph.errors import BadRequest, NotAcceptable, UnsupportedMediaType
+
+_READ = {"select", "filter", "orderby", "top", "skip", "count", "skiptoken", "format"}
+_LATER = {"expand": "$expand", "search": "$search", "deltatoken": "$deltatoken", "apply": "$apply"}
+_OTHER = {"id"}  # $id, of links
+_FIELDS_MAX = 100
+_BOM = b"\xef\xbb\xbf"
+_JSON_TYPE = re.compile(r"application/(?:[\w.-]+\+)?json|text/json")
+_QUALITY_ZERO = re.compile(r";\s*q\s*=\s*0(?:\.0*)?\s*(?:;|$)")
+
+
+def options(query: bytes, *, built: bool) -> dict[str, str]:
+    """Query options by lower-case name without `$`. Plain keys that are no option are left out.
+
+    Raises BadRequest for an unknown `$option` or one given twice, NotBuilt for one that is not served yet.
+    """
+    try:
+        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=_FIELDS_MAX, errors="strict")
+    except ValueError as problem:
+        raise BadRequest("The query string cannot be read.") from problem
+    found: dict[str, str] = {}
+    for key, value in pairs:
+        name = key.lower().removeprefix("$")
+        if name in _LATER and built:
+            raise NotBuilt(f"The query option {_LATER[name]} is not supported yet.", target=_LATER[name])
+        if name not in _READ and name not in _LATER and name not in _OTHER:
+            if key.startswith("$"):
+                raise BadRequest(f"The query option '{key[:40]}' is not known.", target=key[:40])
+            continue
+        if name in found:
+            raise BadRequest(f"The query option '${name}' is given twice.", target=f"${name}")
+        if "\0" in value:
+            raise BadRequest(f"The query option '${name}' holds a NUL character.", target=f"${name}")
+        found[name] = value
+    if found.get("format", "json").strip().lower().partition(";")[0] not in {"json", "application/json"}:
+        raise NotAcceptable("Only JSON can be sent: leave $format out or say json.", target="$format")
+    return found
+
+
+def check_accept(header: str | None, *, text: bool) -> None:
+    """Raise NotAcceptable when an `Accept` header leaves out everything that the answer could be."""
+    if not header or not header.strip():
+        return
+    wanted = {"*/*", "application/*", "application/json"} | ({"text/*", "text/plain"} if text else set())
+    for part in header.lower().split(","):
+        kind = part.partition(";")[0].strip()
+        if (kind in wanted or _JSON_TYPE.fullmatch(kind)) and not _QUALITY_ZERO.search(part):
+            return
+    raise NotAcceptable("The answer is JSON, which the request's Accept header excludes.")
+
+
+def check_content_type(header: str | None) -> None:
+    """Raise UnsupportedMediaType when a body is announced as something else than JSON."""
+    if header and header.strip() and not _JSON_TYPE.fullmatch(header.partition(";")[0].strip().lower()):
+        raise UnsupportedMediaType("The body must be JSON: send Content-Type: application/json.")
+
+
+def body(content: bytes) -> Json:
+    """The JSON object in a body. Raises BadRequest when there is none."""
+    content = content.removeprefix(_BOM)
+    if not content.strip():
+        raise BadRequest("Empty Payload. JSON content expected.")
+    try:
+        value = msgspec.json.decode(content)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as problem:
+        raise BadRequest("Unable to read JSON request payload.") from problem
+    if not isinstance(value, dict):
+        raise BadRequest("Unable to read JSON request payload: an object is expected.")
+    return value
+
+
+def headers(raw: list[tuple[bytes, bytes]]) -> Mapping[str, str]:
+    """Headers by lower-case name; several of one name are joined with a comma."""
+    found: dict[str, str] = {}
+    for name, value in raw:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found

@@ -1,0 +1,82 @@
+"""/education/schools and what hangs on a school."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement
+
+from schoolsync.directory import attributes, reading
+from schoolsync.directory.shapes import CLASS, PERSON, SCHOOL
+from schoolsync.graph.call import Call, Reply
+from schoolsync.graph.resources.views import View, reading_view
+
+
+def list_schools(call: Call) -> Reply:
+    """GET /education/schools."""
+    with reading_view(call) as view:
+        return view.page(SCHOOL)
+
+
+def count_schools(call: Call) -> Reply:
+    """GET /education/schools/$count."""
+    with reading_view(call) as view:
+        return view.count(SCHOOL)
+
+
+def get_school(call: Call) -> Reply:
+    """GET /education/schools/{school}."""
+    with reading_view(call) as view:
+        return view.answer(SCHOOL, view.school())
+
+
+def get_administrative_unit(call: Call) -> Reply:
+    """GET /education/schools/{school}/administrativeUnit."""
+    with reading_view(call) as view:
+        row = view.school()
+        values = {"id": row.id, "displayName": row.display_name, "description": row.description, "visibility": None}
+        return view.plain(
+            "administrativeUnit", values, attributes.of_school(row), "directory/administrativeUnits/$entity"
+        )
+
+
+def list_classes(call: Call) -> Reply:
+    """GET /education/schools/{school}/classes."""
+    with reading_view(call) as view:
+        return view.page(CLASS, _classes(view))
+
+
+def count_classes(call: Call) -> Reply:
+    """GET /education/schools/{school}/classes/$count."""
+    with reading_view(call) as view:
+        return view.count(CLASS, _classes(view))
+
+
+def get_classes(call: Call) -> Reply:
+    """GET /education/schools/{school}/classes/{class}."""
+    with reading_view(call) as view:
+        return view.answer(CLASS, view.group(_classes(view)))
+
+
+def list_users(call: Call) -> Reply:
+    """GET /education/schools/{school}/users."""
+    with reading_view(call) as view:
+        return view.page(PERSON, _people(view))
+
+
+def count_users(call: Call) -> Reply:
+    """GET /education/schools/{school}/users/$count."""
+    with reading_view(call) as view:
+        return view.count(PERSON, _people(view))
+
+
+def get_users(call: Call) -> Reply:
+    """GET /education/schools/{school}/users/{user}."""
+    with reading_view(call) as view:
+        return view.answer(PERSON, view.person(_people(view)))
+
+
+def _classes(view: View) -> ColumnElement[bool]:
+    return reading.classes_of_school(view.tenant, view.school().key)
+
+
+def _people(view: View) -> ColumnElement[bool]:
+    return reading.people_of_school(view.tenant, view.school().key)

@@ -1,0 +1,185 @@
+"""What one caller sees of the directory, and how its objects are answered.
+
+Applications see the whole tenant. Whoever acts for a person sees the classes that person is in and the people of
+those classes; with no more than ReadBasic, only a few properties of each. Nothing here is ever of another tenant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, false
+
+from schoolsync.access import permissions
+from schoolsync.directory import reading
+from schoolsync.directory.reading import Found
+from schoolsync.directory.shapes import CLASS, PERSON, SCHOOL, Shape
+from schoolsync.errors import NotFound
+from schoolsync.graph import etags, query, render
+from schoolsync.graph.call import Call, Reply
+from schoolsync.graph.errors import BadRequest
+from schoolsync.graph.routes import Permission
+
+_NAMED = frozenset({"id", "displayName"})
+# What ReadBasic shows of each type; docs/graph.md lists it.
+BASIC: Mapping[str, frozenset[str]] = {
+    "educationSchool": _NAMED | {"description", "externalId", "externalSource", "externalSourceDetail", "schoolNumber"},
+    "educationClass": _NAMED
+    | {"description", "mailNickname", "classCode", "externalId", "externalName"}
+    | {"externalSource", "externalSourceDetail"},
+    "educationUser": _NAMED | {"givenName", "middleName", "surname", "mail", "accountEnabled", "primaryRole"},
+    "administrativeUnit": _NAMED | {"description", "visibility"},
+    "group": _NAMED | {"description", "mailNickname", "visibility", "groupTypes"},
+    "user": _NAMED | {"givenName", "surname", "mail", "accountEnabled"},
+}
+_SETS = {"educationSchool": "schools", "educationClass": "classes", "educationUser": "users"}
+
+Condition = Callable[[int, int], ColumnElement[bool]]  # (tenant, key) -> condition
+
+
+class View:
+    """The directory through the eyes of one caller, during one request."""
+
+    def __init__(self, call: Call, connection: Connection) -> None:
+        self.call = call
+        self.connection = connection
+        self.tenant = call.principal.tenant
+
+    # --- what may be seen ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def caller(self) -> Found | None:
+        """The person a delegated token acts for, when the directory has that person."""
+        principal = self.call.principal
+        return reading.caller(self.connection, self.tenant, principal.user_id, principal.user_name)
+
+    @property
+    def delegated(self) -> bool:
+        """Whether the caller acts for a person."""
+        return self.call.principal.kind == "delegated"
+
+    def basic(self, type_name: str) -> frozenset[str] | None:
+        """The properties that ReadBasic leaves of a type, for a caller that has no more; None = all of them."""
+        if self.delegated and not permissions.has(self.call.principal, Permission.ROSTER_READ.value):
+            return BASIC[type_name]
+        return None
+
+    def seen(self, table: Table) -> ColumnElement[bool]:
+        """The condition under which the caller may see a row of an object table."""
+        tenant = table.c.tenant == self.tenant
+        if not self.delegated or table is SCHOOL.table:
+            return tenant
+        if self.caller is None:
+            return false()
+        shared = reading.classes_shared_with if table is CLASS.table else reading.people_sharing_with
+        return and_(tenant, shared(self.tenant, self.caller.key))
+
+    # --- single objects --------------------------------------------------------------------------------------------
+
+    def school(self, also: ColumnElement[bool] | None = None) -> Found:
+        """The school of the path. Raises NotFound when there is none that the caller may see."""
+        return self._one(SCHOOL, self.call.keys["school"], also)
+
+    def group(self, also: ColumnElement[bool] | None = None) -> Found:
+        """The class of the path. Raises NotFound when there is none that the caller may see."""
+        return self._one(CLASS, self.call.keys["class"], also)
+
+    def person(self, also: ColumnElement[bool] | None = None) -> Found:
+        """The person of the path, by id or principal name. Raises NotFound when the caller may see none."""
+        return self._one(PERSON, self.call.keys["user"], also)
+
+    def me(self) -> Found:
+        """The person a delegated token acts for. Raises NotFound when the directory does not have that person."""
+        if not self.delegated:
+            raise BadRequest("/me request is only valid with delegated authentication flow.")
+        if self.caller is None:
+            raise NotFound("The signed-in user does not exist in the directory.")
+        return self.caller
+
+    def _one(self, shape: Shape, key: str, also: ColumnElement[bool] | None) -> Found:
+        seen = self.seen(shape.table)
+        condition = seen if also is None else and_(seen, also)
+        if shape is PERSON:
+            found = reading.find_person(self.connection, self.tenant, key, condition)
+        else:
+            found = reading.find(self.connection, shape.table, self.tenant, key, condition)
+        if found is None:
+            raise NotFound(
+                f"Resource '{key[:100]}' does not exist or one of its queried reference-property objects "
+                "are not present."
+            )
+        return found
+
+    # --- answers ---------------------------------------------------------------------------------------------------
+
+    def answer(self, shape: Shape, row: Found, *, status: int = 200, context: str | None = None) -> Reply:
+        """One object, with its entity tag."""
+        tag = etags.weak(row.position)
+        if status == 200 and self.call.body is None and etags.not_modified(self.call, tag):
+            return Reply(status=304, headers={"ETag": tag})
+        values = {"@odata.etag": tag, **self._values(shape)(row)}
+        body = render.entity(
+            shape.type_name,
+            values,
+            call=self.call,
+            context=context or f"education/{_SETS[shape.type_name]}/$entity",
+        )
+        return Reply(status=status, body=body, headers={"ETag": tag})
+
+    def page(self, shape: Shape, condition: ColumnElement[bool] | None = None) -> Reply:
+        """A page of the objects that meet the condition and that the caller may see."""
+        return query.page(self.call, self.connection, self._listing(shape, condition))
+
+    def count(self, shape: Shape, condition: ColumnElement[bool] | None = None) -> Reply:
+        """How many objects meet the condition and may be seen by the caller."""
+        return query.count(self.call, self.connection, self._listing(shape, condition))
+
+    def plain(self, type_name: str, values: Mapping[str, Any], attributes: Mapping[str, str], context: str) -> Reply:
+        """The plain directory object behind a school, a class or a person."""
+        basic = self.basic(type_name)
+        if basic is not None:
+            values = {name: value for name, value in values.items() if name in basic}
+            attributes = {}
+        return Reply(body=render.entity(type_name, values, call=self.call, context=context, on_request=attributes))
+
+    def _listing(self, shape: Shape, condition: ColumnElement[bool] | None) -> query.Listing:
+        seen = self.seen(shape.table)
+        narrowed = condition is not None or (self.delegated and shape is not SCHOOL)
+        columns: dict[str, ColumnElement[Any]] = dict(shape.columns)
+        if shape is PERSON:
+            columns["userPrincipalName"] = shape.table.c.account_name
+        return query.Listing(
+            type_name=shape.type_name,
+            source=shape.table,
+            where=seen if condition is None else and_(seen, condition),
+            columns=columns,
+            # Where links lead to the rows, the id must not tempt the planner to walk the whole table in its order.
+            key=[shape.table.c.id.concat("") if narrowed else shape.table.c.id],
+            values=self._values(shape),
+            context=f"education/{_SETS[shape.type_name]}",
+            visible=self.basic(shape.type_name),
+            folded=frozenset({"id", "userPrincipalName"}),
+        )
+
+    def _values(self, shape: Shape) -> Callable[[Row[Any]], Mapping[str, Any]]:
+        basic = self.basic(shape.type_name)
+        if basic is None:
+            return shape.values
+        return lambda row: {name: value for name, value in shape.values(row).items() if name in basic}
+
+
+@contextmanager
+def reading_view(call: Call) -> Iterator[View]:
+    """The caller's view for reading."""
+    with call.services.directories.read(call.principal.tenant_id) as connection:
+        yield View(call, connection)
+
+
+@contextmanager
+def writing_view(call: Call) -> Iterator[View]:
+    """The caller's view inside a write transaction."""
+    with call.services.directories.write(call.principal.tenant_id) as connection:
+        yield View(call, connection)

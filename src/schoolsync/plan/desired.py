@@ -1,0 +1,176 @@
+# ruff: noqa: S608  # what is put into these statements are names of ours and quoted literals
+"""What the roster wants of the directory: one view per kind of object, and the list of all records.
+
+Also makes the empty tables of what the directory holds (`held`), which whoever can read a directory fills. Records of
+a kind that is deferred are not wanted and not missed either: that kind is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import duckdb
+
+from schoolsync.plan import identity, kinds
+from schoolsync.plan.kinds import LINKS, OBJECTS, LinkKind, LinkTable, ObjectKind, ObjectTable, Writing
+from schoolsync.plan.policy import Kind, Policy
+from schoolsync.roster import values
+
+OBJECT_TABLES: tuple[ObjectTable, ...] = ("schools", "classes", "people")
+LINK_TABLES: tuple[LinkTable, ...] = ("school_classes", "school_people", "class_people")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """On what terms a plan is made."""
+
+    tenant_id: str
+    profile: int  # our number among the tenant's profiles
+    living: tuple[int, ...]  # numbers of all profiles the tenant has
+    policy: Policy
+    now: int  # ticks
+    columns: Mapping[str, Collection[str]] | None = None  # of the canonical tables that this roster has; None: all
+    absent: Collection[str] = ()  # canonical tables that this roster has no file for
+
+    def deferred(self, kind: Kind) -> bool:
+        """Whether the profile leaves this kind alone for now."""
+        return self.policy.customization(kind).deferred
+
+    @property
+    def objects(self) -> tuple[ObjectKind, ...]:
+        """The kinds of objects that are synchronized."""
+        return tuple(kind for kind in OBJECTS if not self.deferred(kind.name))
+
+    @property
+    def links(self) -> tuple[LinkKind, ...]:
+        """The kinds of links that are synchronized."""
+        return tuple(kind for kind in LINKS if not self.deferred(kind.policy))
+
+    @property
+    def owners(self) -> str:
+        """The profiles there are, as an SQL list; objects of any other have lost their owner."""
+        return ", ".join(map(str, sorted({*self.living, self.profile})))
+
+    def is_ours(self, owner: str) -> str:
+        """The condition that `owner` is this profile."""
+        return f"{owner} = {self.profile}"
+
+    def is_free(self, owner: str) -> str:
+        """The condition that `owner` is nobody (made by hand) or a profile that is gone."""
+        return f"({owner} IS NULL OR {owner} NOT IN ({self.owners}))"
+
+    def is_orphaned(self, owner: str) -> str:
+        """The condition that `owner` is a profile that is gone."""
+        return f"({owner} NOT IN ({self.owners}))"
+
+    def writing(self, kind: ObjectKind) -> dict[kinds.Property, Writing]:
+        """What is done with every property of `kind`."""
+        return kinds.writing(kind, self.policy, columns=self.columns, absent=self.absent)
+
+    @property
+    def waits_until(self) -> int | None:
+        """When pupils are put into their classes (ticks), if that is still to come."""
+        start = self.policy.customization("studentEnrollment").start
+        return start if start is not None and start > self.now else None
+
+
+def held_columns(table: ObjectTable | LinkTable) -> dict[str, str]:
+    """The columns of `held.<table>` and their DuckDB types; all but `owner` are called as in the directory.
+
+    `owner` is the directory's `profile`.
+    """
+    if table in kinds.LINK_SIDES:
+        left, right = kinds.LINK_SIDES[table]
+        columns = {left: "BIGINT", right: "BIGINT", "owner": "BIGINT"}
+        return columns | ({"member": "BOOLEAN", "teacher": "BOOLEAN"} if table == "class_people" else {})
+    columns = {"key": "BIGINT", "id": "VARCHAR", "owner": "BIGINT", "source_id": "VARCHAR", "active": "BOOLEAN"}
+    if table == "classes":
+        columns["mail_nickname"] = "VARCHAR"
+    return columns | dict.fromkeys(kinds.compared(table), "VARCHAR")
+
+
+def prepare(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """Make the schemas `held` and `planned` anew: empty tables of the directory, views of what is wanted."""
+    for schema in ("held", "planned"):
+        db.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+        db.execute(f"CREATE SCHEMA {schema}")
+    for table in (*OBJECT_TABLES, *LINK_TABLES):
+        columns = ", ".join(f'"{name}" {kind}' for name, kind in held_columns(table).items())
+        db.execute(f"CREATE TABLE held.{table} ({columns})")
+    db.execute("CREATE TABLE planned.facts AS SELECT $1::VARCHAR AS profile_name", [terms.policy.profile_name])
+    db.execute(
+        "CREATE TABLE planned.errors (entry_type VARCHAR, error_code VARCHAR, error_message VARCHAR, "
+        "joining_value VARCHAR, reportable_identifier VARCHAR)"
+    )
+    _contacts(db)
+    for kind in terms.objects:
+        _records(db, terms, kind)
+    _all_records(db, terms)
+    _left_out(db, terms)
+
+
+def _contacts(db: duckdb.DuckDBPyConnection) -> None:
+    relationship = values.relationship("coalesce(relationship, '')")
+    db.execute(f"""
+        CREATE VIEW planned.contacts AS
+        SELECT student_id, CAST(to_json(list({{
+            'displayName': name, 'relationship': {relationship}, 'emailAddress': email, 'mobilePhone': phone
+        }} ORDER BY email, name)) AS VARCHAR) AS contacts
+        FROM roster.contacts GROUP BY student_id
+    """)
+
+
+def _records(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind) -> None:
+    """`planned.<kind>_records`: a row per record with the directory's column names and the values they shall have."""
+    wanted = [one for one, how in terms.writing(kind).items() if how is not Writing.LEAVE]
+    columns = ", ".join(
+        f"{f'r.{one.source}' if one.source.isidentifier() else one.source} AS {one.column}" for one in wanted
+    )
+    contacts = any(one.source == kinds.CONTACTS for one in wanted)
+    joined = "LEFT JOIN planned.contacts AS c ON c.student_id = r.source_id" if contacts else ""
+    db.execute(f"""
+        CREATE VIEW planned.{kind.name}_records AS
+        SELECT r.source_id, r.file, r.line, {columns}
+        FROM roster.{kind.records} AS r CROSS JOIN planned.facts AS facts {joined} WHERE {kind.where}
+    """)
+
+
+def _all_records(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    parts = [
+        f"SELECT '{kind.name}' AS kind, source_id FROM roster.{kind.records} AS r WHERE {kind.where}"
+        for kind in terms.objects
+    ]
+    nothing = "SELECT '' AS kind, '' AS source_id LIMIT 0"
+    db.execute(f"CREATE TABLE planned.records AS {' UNION ALL '.join(parts) or nothing}")
+
+
+def _left_out(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """Records that are left out for their mistakes: their objects and links stay as they are."""
+    parts = " UNION ALL ".join(
+        f"SELECT '{kind.name}' AS kind, r.source_id FROM roster.left_out AS r "
+        f"WHERE r.kind = '{kind.records}' AND {kind.where}"
+        for kind in OBJECTS
+    )
+    db.execute(f"""
+        CREATE TABLE planned.spared AS SELECT DISTINCT kind, source_id FROM ({parts})
+        WHERE (kind, source_id) NOT IN (SELECT (kind, source_id) FROM planned.records)
+    """)
+
+
+def new_names(terms: Terms, kind: ObjectKind) -> dict[str, str]:
+    """What a new object of `kind` is called: SQL over the record `r`, by the columns of `planned.new`."""
+    policy = terms.policy
+    names = {
+        "id": identity.object_id(
+            tenant_id=terms.tenant_id, key_space=policy.key_space, kind=kind.identity, source_id="r.source_id"
+        ),
+        "name": "NULL::VARCHAR",
+    }
+    if kind.name == "section":
+        names["name"] = identity.alias("r.source_id", replace=policy.replace_special_characters)
+    if kind.role is not None and policy.creates:
+        names["name"] = identity.sign_in_name(
+            "r.username", domain=policy.domains.get(kind.role), replace=policy.replace_special_characters
+        )
+    return names

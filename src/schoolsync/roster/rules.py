@@ -1,0 +1,287 @@
+"""Every rule a roster can break, in one table.
+
+A rule has a fixed severity and two sentences: what is wrong and what to do. docs/rules.md lists exactly these. Checks
+live elsewhere (`roster.checks` and the sources); nothing here looks at data, and no sentence repeats a person's data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """What a finding means for going on."""
+
+    ERROR = "error"  # blocks the synchronization
+    WARNING = "warning"  # does not
+
+
+class Family(StrEnum):
+    """The four kinds of finding whose description is part of the Graph API, and all others."""
+
+    MISSING = "missing"
+    FORMAT = "format"
+    REFERENCE = "reference"
+    DUPLICATE = "duplicate"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule. `says` and `advice` may name `{column}` and `{detail}`; `summary` says it of `{count}` rows."""
+
+    id: str
+    severity: Severity
+    says: str
+    advice: str
+    family: Family = Family.OTHER
+    summary: str = ""
+    # The upload cannot be used at all, whoever says to go on: it must never be read as "empty".
+    fatal: bool = False
+
+    def message(self, *, column: str | None, detail: str | None) -> str:
+        """The sentences of one finding."""
+        facts = {"column": column or "the row", "detail": detail or ""}
+        return f"{self.says.format(**facts)} {self.advice.format(**facts)}"
+
+    def description(self, *, count: int, column: str | None, detail: str | None) -> str:
+        """What Graph's verification message says about `count` rows that break this rule."""
+        known = _DESCRIPTIONS.get(self.family)
+        if known is not None:
+            return known.format(count=count, column=column or "")
+        if not self.summary:
+            return self.message(column=column, detail=detail)
+        text = self.summary.format(count=count, column=column or "", detail=detail or "")
+        return f"{text} Field - {column}" if column and "{column}" not in self.summary else text
+
+
+# Clients compare these texts with the documented ones: they are wire format, not prose.
+_DESCRIPTIONS = {
+    Family.MISSING: "{count} row(s) have missing data for the field - {column}",
+    Family.FORMAT: "{count} row(s) have an invalid format for the field - {column}",
+    Family.REFERENCE: "{count} row(s) have referenced data not found in source. Field - {column}",
+    Family.DUPLICATE: "{count} duplicates found in column {column} which requires values to be Unique.",
+}
+
+
+def _fatal(rule: str, says: str, advice: str) -> Rule:
+    return Rule(id=rule, severity=Severity.ERROR, says=says, advice=advice, fatal=True)
+
+
+def _error(rule: str, says: str, advice: str, *, family: Family = Family.OTHER, summary: str = "") -> Rule:
+    return Rule(id=rule, severity=Severity.ERROR, says=says, advice=advice, family=family, summary=summary)
+
+
+def _warning(rule: str, says: str, advice: str, *, family: Family = Family.OTHER, summary: str = "") -> Rule:
+    return Rule(id=rule, severity=Severity.WARNING, says=says, advice=advice, family=family, summary=summary)
+
+
+_ALL = (
+    # The set of files
+    _fatal("missing-file", "The file {detail} was not found.", "Upload the same complete set of files every time."),
+    _fatal("double-file", "The file was found more than once.", "Upload every file once, loose or zipped."),
+    _error("unknown-file", "The file does not belong to this format.", "Remove it, or correct its name."),
+    _fatal("unreadable-archive", "The archive cannot be read: {detail}.", "Make the zip again and upload it anew."),
+    _fatal(
+        "unknown-archive-member",
+        "The archive holds something other than a roster file: {detail}.",
+        "Put nothing but the CSV files into the zip.",
+    ),
+    _warning("file-spelling", "The file name is spelled unusually; {detail} is meant.", "Spell it that way."),
+    # A file as a whole
+    _fatal("unreadable-file", "The file cannot be read: {detail}.", "Export it again as CSV and upload it anew."),
+    _fatal("wrong-encoding", "The file is not UTF-8 text but {detail}.", "Save it as CSV UTF-8."),
+    _fatal("line-too-long", "A line is longer than {detail}.", "Look for a missing line end or quote."),
+    _fatal("empty-file", "The file is empty: not even a header.", "Export it again; empty never means nobody."),
+    _fatal("no-rows", "The file has no rows that can be used.", "Export it again; empty never means nobody."),
+    _fatal("too-many-rows", "The file has more than {detail} rows.", "Split the roster over several profiles."),
+    _fatal("wrong-separator", "The values are separated by {detail}.", "Export the file with commas."),
+    _fatal("missing-column", "The column {column} is missing.{detail}", "Add it, with exactly this header."),
+    _fatal("double-column", "The column {column} is there more than once.", "Keep one of them."),
+    _warning("header-spelling", "The header is spelled {detail}; {column} is meant.", "Spell it that way."),
+    _warning("unknown-column", "The column {detail} is not part of the format and is not read.", "Remove it."),
+    _warning("type-line", "A #TYPE line stands above the header.", "Export with -NoTypeInformation."),
+    _warning("mixed-line-ends", "The lines of the file end in different ways.", "Write all line ends as CRLF."),
+    # A row as a whole
+    _error(
+        "ragged-row",
+        "The row has {detail}.",
+        "Give it one value for each header; put quotes around values with commas.",
+        summary="{count} row(s) have more or fewer values than the header has columns.",
+    ),
+    _error(
+        "unterminated-quote",
+        "A value begins with a quote that is never closed.",
+        "Close it, or double the quotes inside the value.",
+        summary="{count} row(s) have a quote that is never closed.",
+    ),
+    _error(
+        "broken-quotes",
+        "A quoted value goes on after its closing quote.",
+        "Double the quotes inside the value.",
+        summary="{count} row(s) have quotes inside a quoted value.",
+    ),
+    _error(
+        "invalid-utf8",
+        "The row holds bytes that are not UTF-8.",
+        "Save the file as CSV UTF-8.",
+        summary="{count} row(s) hold bytes that are not UTF-8.",
+    ),
+    _error(
+        "control-character",
+        "The row holds a control character.",
+        "Remove it.",
+        summary="{count} row(s) hold a control character.",
+    ),
+    _warning(
+        "blank-row", "The row has no values.", "Remove it.", summary="{count} row(s) have no values and are not read."
+    ),
+    _warning(
+        "line-break",
+        "The value of {column} holds a line break, read as a blank.",
+        "Keep every value on one line.",
+        summary="{count} row(s) hold a line break.",
+    ),
+    _warning(
+        "damaged-text",
+        "The value of {column} holds a replacement character: it was damaged before it got here.",
+        "Export it again as UTF-8.",
+        summary="{count} row(s) hold characters that were damaged before the upload.",
+    ),
+    _warning(
+        "outer-blanks",
+        "The value of {column} begins or ends with blanks, which are left out.",
+        "Remove them.",
+        summary="{count} row(s) have blanks around the value.",
+    ),
+    # Values
+    _error("required-value", "{column} is empty.", "Give it a value.", family=Family.MISSING),
+    _error("blank-in-id", "{column} has a blank inside.", "Ids have no blanks.", family=Family.FORMAT),
+    _error("too-long", "{column} has {detail}.", "Shorten it.", family=Family.FORMAT),
+    _warning(
+        "optional-too-long",
+        "{column} has {detail} and is left out.",
+        "Shorten it.",
+        summary="{count} row(s) have a value that is too long and is left out.",
+    ),
+    _error(
+        "invalid-date",
+        "{column} is not a date of this file's format: it looks like {detail}.",
+        "Write dates as YYYY-MM-DD.",
+        family=Family.FORMAT,
+    ),
+    _error("end-before-start", "{column} is before the start date.", "Correct one of them.", family=Family.FORMAT),
+    _error(
+        "invalid-username",
+        "{column} cannot be a sign-in name: {detail}.",
+        "Use letters and digits, with or without one @domain.",
+        family=Family.FORMAT,
+    ),
+    _error(
+        "weak-password",
+        "{column} does not satisfy the password rules.",
+        "Use 8 to 256 characters of three kinds: lower case, upper case, digits, others.",
+        family=Family.FORMAT,
+    ),
+    _error("invalid-mail", "{column} is not a mail address.", "Correct it.", family=Family.FORMAT),
+    _warning(
+        "optional-mail",
+        "{column} is not a mail address and is left out.",
+        "Correct it.",
+        summary="{count} row(s) have no mail address there; the value is left out.",
+    ),
+    _warning(
+        "invalid-year",
+        "{column} is not a year of four digits and is left out.",
+        "Write it as 2027.",
+        summary="{count} row(s) have no year of four digits there; the value is left out.",
+    ),
+    _warning(
+        "unknown-grade",
+        "{column} is not a known grade code; it is kept as it is.",
+        "Use codes such as PK, KG, 1 to 12.",
+        summary="{count} row(s) have a grade code that is not known.",
+    ),
+    _warning(
+        "unknown-relationship",
+        "{column} is not a known role; it counts as Other.",
+        "Use Parent, Relative, Aide, Doctor, Guardian, Child or Other.",
+        summary="{count} row(s) have a role that is not known.",
+    ),
+    _warning(
+        "special-characters",
+        "{column} has characters that directories refuse.",
+        "Use letters and digits, or let the profile replace such characters.",
+        summary="{count} row(s) have characters that directories refuse.",
+    ),
+    _warning(
+        "empty-column",
+        "The profile asks for {column}, but no row has a value.",
+        "Fill the column, or take it out of the profile.",
+    ),
+    # Rows together
+    _error(
+        "duplicate-id",
+        "{column} is the same as in line {detail}, whose row is kept.",
+        "Give every record an id of its own.",
+        family=Family.DUPLICATE,
+    ),
+    _warning(
+        "several-schools",
+        "{column} is the same as in line {detail}, with another school: one person of both schools.",
+        "Nothing is to be done when that is right.",
+        family=Family.DUPLICATE,
+    ),
+    _warning(
+        "repeated-person",
+        "{column} and school are the same as in line {detail}, whose row is kept.",
+        "Remove one of the rows.",
+        family=Family.DUPLICATE,
+    ),
+    _warning(
+        "differing-values",
+        "The row says something else about the person than line {detail}, whose values are kept.",
+        "Make the rows of one person agree.",
+        summary="{count} row(s) say something else than the first row of the same person.",
+    ),
+    _warning(
+        "duplicate-username",
+        "{column} is already used by another person ({detail}).",
+        "Give everybody a value of their own: the later person is not synchronized.",
+        family=Family.DUPLICATE,
+    ),
+    _warning(
+        "repeated-enrollment",
+        "The same person is in the same class in line {detail}.",
+        "Remove one of the rows.",
+        family=Family.DUPLICATE,
+    ),
+    _warning(
+        "repeated-relationship",
+        "The same guardian of the same pupil stands in line {detail}.",
+        "Remove one of the rows.",
+        family=Family.DUPLICATE,
+    ),
+    _warning(
+        "repeated-guardian",
+        "{column} is the same as in line {detail}, whose row is kept.",
+        "Remove one of the rows.",
+        family=Family.DUPLICATE,
+    ),
+    _warning(
+        "look-alike-id",
+        "{column} differs from the id in line {detail} by nothing but letter case or leading zeros.",
+        "Check that these are two records.",
+        summary="{count} row(s) have an id that looks like another one.",
+    ),
+    _error(
+        "unknown-reference",
+        "{column} names {detail}, which is not in its file.",
+        "Add the record, or correct the id.",
+        family=Family.REFERENCE,
+    ),
+)
+
+RULES: Mapping[str, Rule] = {rule.id: rule for rule in _ALL}

@@ -1,0 +1,440 @@
+"""The stages of one attempt at a run, as the engine process does them.
+
+It only joins the parts: sources read and check, `plan` decides, `targets.local` reads and writes the directory. Every
+stage may be done again by a new process that knows nothing but the job: a stored plan is gone on with, a batch that is
+in the directory is not applied again. Nothing here loads `sqlite3`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import msgspec
+import pyarrow as pa
+
+from schoolsync import __version__, sources
+from schoolsync.errors import UsageError, WorldError
+from schoolsync.plan import changes, desired, guards, matching, report
+from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
+from schoolsync.plan.kinds import LinkTable, ObjectTable
+from schoolsync.runs.job import Applied, Extracted, Failed, Finished, Job, Planned, Validated
+from schoolsync.runs.stored_plan import Description, Draft, Plans, SnapshotNote, snapshot_note
+from schoolsync.targets.local import Batch, LocalDirectory, SupersededError, UnknownBatchError, Writer
+
+ENGINE_VERSION = 1
+"""Raised when the same files under the same settings shall be looked at again, or snapshots change their shape."""
+
+_PLAN_STEPS = 8
+
+
+class StageFailed(Exception):
+    """The stage cannot be done; `failed` says why and whether trying again may help."""
+
+    def __init__(self, failed: Failed) -> None:
+        super().__init__(failed.reason)
+        self.failed = failed
+
+
+class Stages:
+    """One attempt at one run. Used by one thread."""
+
+    def __init__(self, job: Job, progress: Callable[[int, int | None], None]) -> None:
+        self._job = job
+        self._progress = progress
+        self._plans = Plans(Path(job.folder))
+        self._writer = Writer(profile=job.profile, living=job.living, run=job.run, fence=job.fence, now=job.now)
+        self._db: duckdb.DuckDBPyConnection | None = None
+        self._directory: LocalDirectory | None = None
+        self._extract: sources.Extract | None = None
+        self._checked: sources.Checked | None = None
+        self._plan: Description | None = None
+
+    # --- the stages ------------------------------------------------------------------------------------------------
+
+    def extract(self) -> Extracted:
+        """Read the files, unless they, the settings and the directory are what they were after the base run."""
+        with _told():
+            known = self._unchanged()
+            if known is not None:
+                return Extracted(rows=known.rows, unchanged=True)
+            self._read()
+            assert self._extract is not None
+            return Extracted(rows=dict(self._extract.rows), unchanged=False)
+
+    def validate(self) -> Validated:
+        """Run the rules over what was read."""
+        with _told():
+            checked = self._check()
+            return Validated(
+                messages=checked.messages(self._roster()),
+                errors=checked.errors,
+                warnings=checked.warnings,
+                fatal=checked.fatal,
+            )
+
+    def plan(self) -> Planned:
+        """Work out and store what changes; a plan that an earlier attempt stored is gone on with."""
+        with _told():
+            stored = self._plans.latest()
+            if stored is not None and self._still_holds(stored):
+                self._plan = stored
+            else:
+                self._plan = self._make_plan()
+            self._forget_roster()
+            return self._plan.planned
+
+    def apply(self, batch: int) -> Applied:
+        """Put one batch of the stored plan into the directory; at once when it is there already."""
+        with _told():
+            plan = self._stored()
+            entry = plan.batches[batch]
+            self._open_directory().apply(
+                self._writer,
+                Batch(
+                    plan=plan.planned.plan,
+                    number=batch,
+                    op=entry.op,
+                    table=entry.table,
+                    position=plan.position + batch,
+                ),
+                self._plans.rows(plan, batch),
+            )
+            return Applied(batch=batch, rows=entry.rows)
+
+    def finish(self) -> Finished:
+        """Keep the snapshot that the next run is compared with."""
+        with _told():
+            plan = self._stored()
+            applied = self._open_directory().applied(self._job.run)
+            if set(applied) != set(range(len(plan.batches))):
+                raise StageFailed(
+                    Failed(reason="Not every batch of the plan is in the directory; start again.", retry=False)
+                )
+            return Finished(
+                snapshot=str(self._plans.keep_snapshot(plan)),
+                input_hash=plan.input_hash,
+                # If anybody else has written meanwhile the directory is further than this, which the next run sees.
+                position=plan.position + len(plan.batches),
+                wakes=plan.wakes,
+            )
+
+    def close(self) -> None:
+        """Give everything back."""
+        self._forget_roster()
+        if self._directory is not None:
+            self._directory.close()
+            self._directory = None
+
+    # --- reading and checking --------------------------------------------------------------------------------------
+
+    def _unchanged(self) -> SnapshotNote | None:
+        base = self._job.base
+        if base is None or base.input_hash != self._input_hash() or not Path(self._job.directory).exists():
+            return None
+        if self._open_directory().position() != base.position:
+            return None
+        return snapshot_note(Path(base.snapshot), ENGINE_VERSION)
+
+    def _input_hash(self) -> str:
+        """What a run depends on besides the directory: the same hash, the same plan."""
+        job = self._job
+        facts = {
+            "engine": [__version__, ENGINE_VERSION],
+            "format": job.format,
+            "files": sorted([file.name.lower(), file.sha256] for file in job.files),
+            "policy": job.policy,
+            "living": sorted(job.living),
+            "ignore_findings": job.ignore_findings,
+            "max_rows": job.max_rows,
+            "waits": self._terms(None).waits_until is not None,
+        }
+        return hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
+
+    def _read(self) -> None:
+        options = self._options()
+        files = [sources.SourceFile(file.name, Path(file.path)) for file in self._job.files]
+        self._extract = sources.extract(self._roster(), files, options)
+
+    def _check(self) -> sources.Checked:
+        if self._extract is None:
+            self._read()
+        assert self._extract is not None
+        if self._checked is None:
+            self._checked = sources.validate(self._roster(), self._extract, self._options())
+        return self._checked
+
+    def _options(self) -> sources.CheckOptions:
+        job = self._job
+        return sources.CheckOptions(
+            format=job.format, policy=job.policy, max_rows=job.max_rows, scratch=Path(job.scratch)
+        )
+
+    def _roster(self) -> duckdb.DuckDBPyConnection:
+        """The engine that the roster is worked on in; what does not fit into memory goes to the scratch folder."""
+        if self._db is None:
+            job = self._job
+            Path(job.scratch).mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._db = duckdb.connect(
+                config={
+                    "memory_limit": job.memory_limit,
+                    "threads": job.threads,
+                    "temp_directory": job.scratch,
+                    "autoinstall_known_extensions": "false",
+                    "autoload_known_extensions": "false",
+                }
+            )
+        return self._db
+
+    def _forget_roster(self) -> None:
+        """Give the memory back that planning took; applying does not need it."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        self._extract = self._checked = None
+        shutil.rmtree(self._job.scratch, ignore_errors=True)
+
+    # --- planning --------------------------------------------------------------------------------------------------
+
+    def _terms(self, checked: sources.Checked | None) -> Terms:
+        job = self._job
+        return Terms(
+            tenant_id=job.tenant_id,
+            profile=job.profile,
+            living=job.living,
+            policy=job.policy,
+            now=job.now,
+            columns=None if checked is None else checked.columns,
+            absent=() if checked is None else checked.absent,
+        )
+
+    def _still_holds(self, stored: Description) -> bool:
+        """Whether a stored plan may be gone on with: it was begun, or nothing has changed since it was made."""
+        directory = self._open_directory()
+        claim = directory.claim(self._writer)
+        begun = directory.applied(self._job.run)
+        return bool(begun) or claim.position == stored.position
+
+    def _make_plan(self) -> Description:
+        checked = self._check()
+        if checked.fatal or (checked.errors and not self._job.ignore_findings):
+            raise StageFailed(Failed(reason="The roster has errors; nothing was changed.", retry=False))
+        db = self._roster()
+        if self._job.ignore_findings:
+            checked.leave_out(db)
+        terms = self._terms(checked)
+        directory = self._open_directory()
+        self._progress(1, _PLAN_STEPS)
+        desired.prepare(db, terms)
+        position = self._find_objects(db, terms, directory)
+        self._progress(2, _PLAN_STEPS)
+        new = matching.resolve(db, terms)
+        claim = directory.claim(self._writer, keys=new)
+        matching.settle(db, claim.first_key)
+        self._progress(3, _PLAN_STEPS)
+        changes.compare_objects(db, terms)
+        changes.want_links(db, terms)
+        self._find_links(db, terms, directory)
+        self._progress(4, _PLAN_STEPS)
+        changes.compare_links(db, terms)
+        self._progress(5, _PLAN_STEPS)
+        return self._store(db, terms, position)
+
+    def _find_objects(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> int:
+        """Fill `held` with this profile's objects and links, and with what new records may mean."""
+        base = self._job.base
+        with directory.reading() as position:
+            if base is not None and base.position == position and snapshot_note(Path(base.snapshot), ENGINE_VERSION):
+                self._from_snapshot(db, terms, Path(base.snapshot))
+            else:
+                self._from_directory(db, terms, directory)
+            matching.seek(db, terms)
+            for lookup in matching.lookups(terms):
+                if not directory.is_empty(lookup.table):
+                    self._look_up(db, directory, lookup)
+            options = matching.options(terms)
+            if options and not directory.is_empty("people"):
+                self._match(db, terms, directory, sorted({option.column for option in options}))
+        return position
+
+    def _from_snapshot(self, db: duckdb.DuckDBPyConnection, terms: Terms, folder: Path) -> None:
+        for table in (*OBJECT_TABLES, *LINK_TABLES):
+            db.execute(
+                f"INSERT INTO held.{table} BY NAME SELECT *, $1 AS owner FROM read_parquet($2)",  # noqa: S608  # ours
+                [terms.profile, str(folder / f"{table}.parquet")],
+            )
+
+    def _from_directory(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:
+        """What the profile has, read back row by row: the directory was changed by others, or a run was cut off."""
+        for table in OBJECT_TABLES:
+            with directory.owned(table, _columns(table), terms.is_ours("profile")) as rows:
+                _take(db, rows, table)
+        # Links of profiles that are gone come along: they go with the objects that are taken over.
+        owners = f"({terms.is_ours('profile')} OR {terms.is_orphaned('profile')})"
+        for link in LINK_TABLES:
+            with directory.owned(link, _columns(link), owners) as rows:
+                _take(db, rows, link)
+
+    def _look_up(self, db: duckdb.DuckDBPyConnection, directory: LocalDirectory, lookup: matching.Lookup) -> None:
+        values = db.sql(f"SELECT v AS value FROM ({lookup.values}) AS q(v)").to_arrow_table()  # noqa: S608  # ours
+        if not values.num_rows:
+            return
+        columns = _columns(lookup.table)
+        with directory.known(lookup.table, columns, by=lookup.column, values=values) as rows:
+            _keep(db, rows, "answer", {**columns, "value": str})
+        matching.found(db, lookup, "answer")
+        db.execute("DROP TABLE answer")
+
+    def _match(
+        self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory, columns: Sequence[str]
+    ) -> None:
+        if not db.execute("SELECT 1 FROM planned.new WHERE kind IN ('student', 'teacher') LIMIT 1").fetchall():
+            return
+        types = {"key": int, **dict.fromkeys(columns, str)}
+        with directory.owned("people", types, "true") as rows:
+            _keep(db, rows, "accounts", types)
+        wanted = db.sql(f"SELECT key AS value FROM ({matching.match(db, terms, 'accounts')})").to_arrow_table()  # noqa: S608  # ours
+        if wanted.num_rows:
+            with directory.known("people", _columns("people"), by="key", values=wanted) as rows:
+                _keep(db, rows, "answer", {**_columns("people"), "value": int})
+            db.execute("INSERT INTO held.people BY NAME SELECT * EXCLUDE (value) FROM answer")
+            db.execute("DROP TABLE answer")
+        db.execute("DROP TABLE accounts")
+
+    def _find_links(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:
+        """Add to `held` the links of others that new links would meet, and those of profiles that are gone."""
+        adopted = db.execute("SELECT 1 FROM planned.targets WHERE how = 'adopted' LIMIT 1").fetchall()
+        with directory.reading():
+            for table in LINK_TABLES:
+                if directory.is_empty(table):
+                    continue
+                columns = _columns(table)
+                if adopted:
+                    with directory.owned(table, columns, terms.is_orphaned("profile")) as rows:
+                        _add(db, rows, table)
+                asked = db.sql(f"FROM planned.{table}_asked").to_arrow_table()
+                if asked.num_rows:
+                    with directory.pairs(table, columns, asked) as rows:
+                        _add(db, rows, table)
+
+    def _store(self, db: duckdb.DuckDBPyConnection, terms: Terms, position: int) -> Description:
+        draft = self._plans.begin(self._job.fence)
+        held = guards.verdict(guards.counts(db, terms))
+        failed = report.failed(db)
+        report.list_left_out(db, terms)
+        error_files = draft.add_errors(report.entries(db, run=self._job.run, now=self._job.now))
+        steps = self._store_steps(db, terms, draft)
+        self._progress(6, _PLAN_STEPS)
+        self._store_snapshot(db, terms, draft)
+        self._progress(7, _PLAN_STEPS)
+        planned = Planned(
+            plan=draft.hash,
+            batches=len(draft.batches),
+            rows=sum(batch.rows for batch in draft.batches),
+            steps=steps,
+            errors=_count(db, "planned.errors"),
+            error_files=error_files,
+            failed=failed,
+            seen=report.seen(db),
+            held=held,
+        )
+        stored = draft.complete(
+            planned=planned, position=position, input_hash=self._input_hash(), wakes=terms.waits_until
+        )
+        self._progress(_PLAN_STEPS, _PLAN_STEPS)
+        return stored
+
+    def _store_steps(self, db: duckdb.DuckDBPyConnection, terms: Terms, draft: Draft) -> dict[str, dict[str, int]]:
+        counted: dict[str, dict[str, int]] = {}
+        for step in changes.steps(db, terms):
+            query = db.sql(step.query)
+            rows = draft.add(step, query.to_arrow_reader, self._job.batch_rows)
+            if rows:
+                ops = counted.setdefault(step.kind, {})
+                ops[step.counted] = ops.get(step.counted, 0) + rows
+        return counted
+
+    def _store_snapshot(self, db: duckdb.DuckDBPyConnection, terms: Terms, draft: Draft) -> None:
+        for table in OBJECT_TABLES:
+            draft.add_snapshot(table, db.sql(changes.objects_after(terms, table)).to_arrow_reader(65_536))
+        for link in LINK_TABLES:
+            draft.add_snapshot(link, db.sql(changes.links_after(terms, link)).to_arrow_reader(262_144))
+        assert self._extract is not None
+        draft.note_snapshot(SnapshotNote(version=ENGINE_VERSION, rows=dict(self._extract.rows)))
+
+    # --- applying --------------------------------------------------------------------------------------------------
+
+    def _open_directory(self) -> LocalDirectory:
+        if self._directory is None:
+            self._directory = LocalDirectory(Path(self._job.directory), tenant=self._job.tenant)
+        return self._directory
+
+    def _stored(self) -> Description:
+        if self._plan is None:
+            self._plan = self._plans.latest()
+        if self._plan is None:
+            raise StageFailed(Failed(reason="The stored plan is not there any more; start again.", retry=False))
+        return self._plan
+
+
+def _columns(table: ObjectTable | LinkTable) -> dict[str, type]:
+    """The columns that are read from the directory, and whether they are numbers or text."""
+    return {name: str if kind == "VARCHAR" else int for name, kind in desired.held_columns(table).items()}
+
+
+def _take(db: duckdb.DuckDBPyConnection, rows: pa.RecordBatchReader, table: ObjectTable | LinkTable) -> None:
+    """Put rows of the directory into `held`."""
+    first = next(iter(desired.held_columns(table)))
+    db.register("arrived", rows)
+    db.execute(f'INSERT INTO held.{table} BY NAME SELECT * FROM arrived WHERE "{first}" <> -1')  # noqa: S608  # ours
+    db.unregister("arrived")
+
+
+def _add(db: duckdb.DuckDBPyConnection, rows: pa.RecordBatchReader, table: LinkTable) -> None:
+    """Put links into `held` that are not there yet."""
+    left, right = list(desired.held_columns(table))[:2]
+    db.register("arrived", rows)
+    db.execute(
+        f"INSERT INTO held.{table} BY NAME SELECT a.* FROM arrived AS a ANTI JOIN held.{table} AS h "  # noqa: S608  # ours
+        f'ON h."{left}" = a."{left}" AND h."{right}" = a."{right}" WHERE a."{left}" <> -1'
+    )
+    db.unregister("arrived")
+
+
+def _keep(db: duckdb.DuckDBPyConnection, rows: pa.RecordBatchReader, table: str, columns: dict[str, type]) -> None:
+    """Keep rows of the directory as a table of their own."""
+    first = next(iter(columns))
+    db.register("arrived", rows)
+    db.execute(f'CREATE OR REPLACE TABLE {table} AS SELECT * FROM arrived WHERE "{first}" <> -1')  # noqa: S608  # ours
+    db.unregister("arrived")
+
+
+def _count(db: duckdb.DuckDBPyConnection, table: str) -> int:
+    ((count,),) = db.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608  # a name of ours
+    return int(count)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Whatever a person must know comes out as StageFailed; anything else is a bug and stays loud."""
+    try:
+        yield
+    except SupersededError as problem:
+        raise StageFailed(Failed(reason="A newer attempt has taken over.", retry=False, superseded=True)) from problem
+    except UnknownBatchError as problem:
+        reason = "The directory has batches of another plan of this run; start again."
+        raise StageFailed(Failed(reason=reason, retry=False)) from problem
+    except (UsageError, matching.UnknownPropertyError) as problem:
+        raise StageFailed(Failed(reason=str(problem), retry=False)) from problem
+    except WorldError as problem:
+        raise StageFailed(Failed(reason=str(problem), retry=True)) from problem
+    except duckdb.OutOfMemoryException as problem:
+        reason = "The roster needs more memory than memory_limit allows, or more disk than the scratch folder has."
+        raise StageFailed(Failed(reason=reason, retry=False)) from problem
+    except (OSError, duckdb.IOException) as problem:
+        code = f" ({problem.strerror})" if isinstance(problem, OSError) and problem.strerror else ""
+        raise StageFailed(Failed(reason=f"A file of the run cannot be read or written{code}.", retry=True)) from problem

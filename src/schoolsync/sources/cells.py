@@ -1,0 +1,177 @@
+"""Checking the values of one raw table, column by column.
+
+One scan counts what is wrong in every column; only what was found is looked at again, to say in which lines. Optional
+values that cannot be used are emptied, everything else stays as it was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+
+import duckdb
+
+from schoolsync.plan.policy import Policy
+from schoolsync.roster import findings, values
+from schoolsync.sources.columns import Column, Kind, Table
+
+_COUNT = "SELECT {counts} FROM {table}"
+_WHERE = "SELECT line, {column} AS value FROM {table} WHERE {test}"
+_REBUILD = "CREATE TABLE raw.rebuilt AS SELECT {columns}, line FROM {table} WHERE NOT ({blank})"
+_TIDY = "(SELECT {columns}, line FROM {table})"
+_EMPTY = "UPDATE {table} SET {column} = NULL WHERE {test}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """A rule, the column it is about, and the SQL that tells whether a row breaks it."""
+
+    rule: str
+    column: Column
+    broken: str
+    detail: str = "NULL"
+    emptied: bool = False  # the value is left out, the record is kept
+
+
+def clean(db: duckdb.DuckDBPyConnection, table: Table) -> Table:
+    """Take off outer blanks and line breaks, and rows without any value; returns the table as it is then."""
+    tests = list(_untidy(table))
+    blank = " AND ".join(f"{name} IS NULL" for name in table.columns)
+    counts = _counted(db, table, [*(test.broken for test in tests), blank])
+    if not any(counts):
+        return table
+    for test, count in zip(tests, counts, strict=False):
+        if count:
+            _add(db, table, test)
+    tidy = ", ".join(f"{_tidy(column, name)} AS {name}" for name, column in table.columns.items())
+    tidied = _TIDY.format(columns=tidy, table=table.lined)
+    rows = _WHERE.format(column="NULL", table=tidied, test=blank)
+    findings.add_rows(db, "blank-row", file=table.uploaded, rows=rows)
+    made = db.execute(_REBUILD.format(columns=", ".join(table.columns), table=tidied, blank=blank)).fetchone()
+    if made == (0,):
+        findings.add_file(db, "no-rows", file=table.uploaded)
+    db.execute(f"DROP TABLE {table.raw}")
+    db.execute(f"ALTER TABLE raw.rebuilt RENAME TO {table.file.table}")
+    return replace(table, line="line")
+
+
+def _untidy(table: Table) -> Iterator[_Test]:
+    for name, column in table.columns.items():
+        if table.blanks and not _secret(column):
+            yield _Test("outer-blanks", column, values.has_outer_blanks(name))
+        if not table.exact:
+            yield _Test("line-break", column, f"contains({name}, chr(10))")
+        if table.damaged:
+            yield _Test("damaged-text", column, f"contains({name}, chr(65533))")
+
+
+def _secret(column: Column) -> bool:
+    return column.kind is Kind.PASSWORD
+
+
+def _tidy(column: Column, name: str) -> str:
+    flat = f"regexp_replace({name}, '\\n+', ' ', 'g')"
+    return flat if _secret(column) else values.without_outer_blanks(flat)
+
+
+def check(db: duckdb.DuckDBPyConnection, table: Table, *, required: Collection[str], policy: Policy | None) -> None:
+    """Report every value that is missing or has the wrong shape, and empty those that are left out."""
+    tests = [
+        test
+        for name, column in table.columns.items()
+        for test in _tests(table, column, required=name in required, policy=policy)
+    ]
+    counts = _counted(db, table, [test.broken for test in tests])
+    broken = [test for test, count in zip(tests, counts, strict=True) if count]
+    for test in broken:
+        _add(db, table, test)
+    for test in broken:
+        if test.emptied:
+            db.execute(_EMPTY.format(table=table.raw, column=test.column.name, test=test.broken))
+
+
+def check_filled(db: duckdb.DuckDBPyConnection, table: Table, column: Column) -> None:
+    """Report an optional column that the profile asks for and that has no value in any row."""
+    if column.name not in table.columns or not _counted(db, table, [f"{column.name} IS NOT NULL"])[0]:
+        findings.add_file(db, "empty-column", file=table.uploaded, column=column.header)
+
+
+def _tests(table: Table, column: Column, *, required: bool, policy: Policy | None) -> Iterator[_Test]:
+    name = column.name
+    if required:
+        # Passwords keep their blanks, but nothing else is no password.
+        yield _Test(
+            "required-value", column, f"nullif(trim({name}), '') IS NULL" if _secret(column) else f"{name} IS NULL"
+        )
+    match column.kind:
+        case Kind.ID if name != "source_id" or table.file.records == "enrollments":
+            return  # it has to be in the file it refers to, and is checked there
+        case Kind.ID:
+            yield _Test("blank-in-id", column, values.has_blank(name))
+        case Kind.DATE:
+            form = table.dates
+            parsed = values.date(name, form)
+            shape = values.shape("found.value")
+            yield _Test("invalid-date", column, f"{name} IS NOT NULL AND ({parsed}) IS NULL", shape)
+            if name == "term_end" and "term_start" in table.columns:
+                yield _Test("end-before-start", column, f"({parsed}) < ({values.date('term_start', form)})")
+            return
+        case Kind.USERNAME:
+            domains = policy.domains.items() if policy else ()
+            domain = next((added for role, added in domains if role == table.file.role), "")
+            problem = values.username_problem(name, domain=domain)
+            detail = values.username_problem("found.value", domain=domain)
+            yield _Test("invalid-username", column, f"({problem}) IS NOT NULL", detail)
+        case Kind.PASSWORD:
+            yield _Test("weak-password", column, f"trim({name}) <> '' AND NOT {values.is_password(name)}")
+            return
+        case Kind.MAIL if required:
+            yield _Test("invalid-mail", column, f"NOT {values.is_mail(name)}")
+        case Kind.MAIL:
+            yield _Test("optional-mail", column, f"NOT {values.is_mail(name)}", emptied=True)
+        case Kind.YEAR:
+            yield _Test("invalid-year", column, f"NOT {values.is_year(name)}", emptied=True)
+            return
+        case Kind.GRADE:
+            yield _Test("unknown-grade", column, f"NOT {values.is_grade(name)}")
+        case Kind.RELATIONSHIP:
+            yield _Test("unknown-relationship", column, f"NOT {values.is_relationship(name)}")
+            return
+        case _:
+            pass
+    yield from _lengths(column, required=required)
+    if not (policy and policy.replace_special_characters):
+        yield from _characters(table, column)
+
+
+def _lengths(column: Column, *, required: bool) -> Iterator[_Test]:
+    if column.kind is Kind.USERNAME:
+        return  # counted with its domain, above
+    # Bytes are known without reading the value, characters have to be counted.
+    long = f"strlen({column.name}) > {column.length} AND length({column.name}) > {column.length}"
+    detail = f"length(found.value) || ' characters, more than {column.length}'"
+    if required:
+        yield _Test("too-long", column, long, detail)
+    else:
+        yield _Test("optional-too-long", column, long, detail, emptied=True)
+
+
+def _characters(table: Table, column: Column) -> Iterator[_Test]:
+    """Sign-in names and the aliases of classes are refused by directories when they have odd characters."""
+    refused = values.has_refused_characters(column.name, username=column.kind is Kind.USERNAME)
+    if column.kind is Kind.USERNAME or (column.kind is Kind.ID and table.file.records == "classes"):
+        yield _Test("special-characters", column, f"{refused} AND NOT {values.has_blank(column.name)}")
+
+
+def _counted(db: duckdb.DuckDBPyConnection, table: Table, tests: list[str]) -> tuple[int, ...]:
+    if not tests:
+        return ()
+    counts = ", ".join(f"count(*) FILTER ({test})" for test in tests)
+    row = db.execute(_COUNT.format(counts=counts, table=table.raw)).fetchone()
+    assert row is not None
+    return row
+
+
+def _add(db: duckdb.DuckDBPyConnection, table: Table, test: _Test) -> None:
+    rows = _WHERE.format(column=test.column.name, table=table.lined, test=test.broken)
+    findings.add_rows(db, test.rule, file=table.uploaded, column=test.column.header, rows=rows, detail=test.detail)

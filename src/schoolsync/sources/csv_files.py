@@ -1,0 +1,457 @@
+"""Reading one CSV file into a DuckDB table, with the physical line of every row, whatever state the file is in.
+
+A clean file is read by DuckDB's parser alone and never rewritten. Any other is copied once with its line ends and
+bytes made plain, cut into lines, and its whole records are told from damaged ones; each damaged line becomes a finding
+and nothing else is lost. Nothing here knows what the columns mean.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from schoolsync.roster import findings
+
+_CHUNK = 1024**2
+_HEADER_BYTES = 256 * 1024
+_MAX_COLUMNS = 500
+_MAX_LINE = 4 * _CHUNK  # a line of more than two chunks is refused before the parser sees it
+_MULTILINE = 1000  # most lines that one value may span in a damaged file
+_CONTROLS = bytes([*range(9), 11, 12, *range(14, 32), 127])
+_INVALID = "\x1a"  # stands for bytes that are not UTF-8
+_CONTROL = "\x1b"  # stands for a control character
+_REPLACEMENT = "\ufffd".encode()
+_SEPARATOR = "\\x1f"  # cannot occur any more once control characters are replaced
+_UNDECODED = re.compile("[\udc80-\udcff]")
+_TO_CONTROL = bytes(27 if value in _CONTROLS else value for value in range(256))
+
+# The grammar of one value, as DuckDB's parser reads it: quoted, or bare and then without commas.
+_FIELD = '(?: *"(?:[^"]|"")*" *| *[^", \\n][^,\\n]*| *)'
+_OPENS = f'(?:{_FIELD},)* *"(?:[^"]|"")*'
+_CLOSES = f'(?:[^"]|"")*" *(?:,{_FIELD})*'
+
+_READ = """
+CREATE OR REPLACE TABLE {table} AS SELECT {columns} FROM read_csv($path, columns={all}, header=false,
+    auto_detect=false, delim=',', quote='"', escape='"', skip={skip}, max_line_size={max_line}, buffer_size={buffer})
+"""
+_READ_LINES = """
+CREATE OR REPLACE TABLE raw.lines AS SELECT t FROM read_csv($path, columns={{'t': 'VARCHAR'}}, header=false,
+    auto_detect=false, delim='{separator}', quote='', escape='', new_line='\\n', max_line_size={max_line})
+"""
+_JUDGE = """
+CREATE OR REPLACE TABLE raw.judged AS
+    SELECT rowid + 1 AS line, t, contains(t, '{invalid}') AS invalid, contains(t, '{control}') AS control,
+        regexp_full_match(t, $record) AS whole, regexp_full_match(t, $closes) AS closes
+    FROM raw.lines WHERE rowid >= $header AND t IS NOT NULL
+"""
+# Lines that are no record on their own, or that could be the end of a value as well: a value may go on over several of
+# them. A run of such lines falls into parts that begin where a quote is opened and end where it is closed.
+_PARTS = """
+CREATE OR REPLACE TABLE raw.parts AS
+    WITH odd AS (
+        SELECT line, t, line - row_number() OVER (ORDER BY line) AS run,
+            regexp_full_match(t, $opens) AND NOT regexp_full_match(t, $reopens) AS begins
+        FROM (
+            SELECT rowid + 1 AS line, coalesce(t, '') AS t FROM raw.lines WHERE rowid >= $header
+                AND rowid + 1 NOT IN (SELECT line FROM raw.judged WHERE whole AND NOT closes)
+        )
+    ), numbered AS (
+        SELECT *, sum(begins::INTEGER) OVER (PARTITION BY run ORDER BY line) AS part FROM odd
+    ), ended AS (
+        SELECT *, coalesce(bool_or(NOT begins AND regexp_full_match(t, $closes)) OVER (
+            PARTITION BY run, part ORDER BY line ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), false) AS over
+        FROM numbered
+    )
+    SELECT run, part, min(line) AS line, max(line) AS last, string_agg(t, chr(10) ORDER BY line) AS t
+    FROM ended WHERE part > 0 AND NOT over
+    GROUP BY run, part HAVING count(*) BETWEEN 2 AND {most}
+        AND regexp_full_match(string_agg(t, chr(10) ORDER BY line), $record)
+"""
+_RECORDS = """
+CREATE OR REPLACE TABLE raw.records AS
+    SELECT line, t FROM (
+        SELECT line, t FROM raw.judged WHERE whole
+            AND line NOT IN (SELECT unnest(range(line, last + 1)) FROM raw.parts)
+        UNION ALL SELECT line, t FROM raw.parts
+    ) WHERE NOT contains(t, '{invalid}') AND NOT contains(t, '{control}') ORDER BY line
+"""
+_REJECTED = """
+SELECT line, t FROM raw.judged
+WHERE NOT whole AND NOT invalid AND NOT control AND NOT regexp_full_match(t, '[,\\s]*')
+    AND line NOT IN (SELECT unnest(range(line, last + 1)) FROM raw.parts)
+"""
+_COUNT_MARKED = "SELECT count(*) FROM raw.lines WHERE contains(t, '{invalid}') OR contains(t, '{control}')"
+_REJECTED_BECAUSE = "SELECT * FROM ({rejected}) WHERE {test}"
+_MARKED = "SELECT line FROM raw.judged WHERE {mark}"
+_VALUES = "(length(t) - length(replace(regexp_replace(t, '\"(?:[^\"]|\"\")*\"', '', 'g'), ',', '')) + 1)"
+_WRITE = """
+COPY (SELECT t FROM raw.records ORDER BY line) TO '{path}'
+    (FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER '{separator}')
+"""
+_JOIN = "CREATE OR REPLACE TABLE {table} AS SELECT {columns}, line FROM raw.{part} POSITIONAL JOIN raw.{lines}"
+_STRICT_LINES = """
+CREATE OR REPLACE TABLE raw.records AS
+    SELECT {header} + 1 + coalesce(sum(1 + breaks) OVER (ORDER BY rowid ROWS BETWEEN UNBOUNDED PRECEDING AND
+        1 PRECEDING), 0)::BIGINT AS line, breaks
+    FROM (SELECT rowid, {breaks} AS breaks FROM raw.attempt) ORDER BY rowid
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What a first look at the bytes tells."""
+
+    lines: int  # physical lines, blank ones at the end left out
+    plain: bool  # one kind of line end, no control characters, valid UTF-8
+    mixed: bool  # several kinds of line end
+    damaged: bool  # replacement characters, from an earlier and careless conversion
+    blanks: int | None  # how many blanks there are in a file of ASCII; others have blanks of more kinds
+    problem: tuple[str, str] | None  # rule and detail of what makes the file unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The header row: its cells as they stand there, and how many physical lines there are down to its end."""
+
+    cells: tuple[str, ...]
+    lines: int
+    typed: bool  # a #TYPE line stands above it
+    blanks: int  # how many blanks there are in those lines
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What was read: the number of data rows, the SQL expression of their line, and whether all was plain."""
+
+    count: int
+    line: str
+    exact: bool
+
+
+class UnreadableError(Exception):
+    """The file cannot be read; `rule` and `detail` say why."""
+
+    def __init__(self, rule: str, detail: str | None = None) -> None:
+        super().__init__(rule)
+        self.rule = rule
+        self.detail = detail
+
+
+def look(path: Path) -> Text:
+    """Read the bytes once: count lines, and find what would mislead the parser."""
+    seen = _Seen()
+    try:
+        with path.open("rb", buffering=0) as file:
+            while chunk := file.read(_CHUNK):
+                if seen.size == 0 and (named := _not_utf8(chunk)):
+                    return _unreadable(named)
+                seen.add(chunk)
+                if seen.longest > _MAX_LINE // 2:
+                    return _unreadable(("line-too-long", f"{_MAX_LINE // 2**20 // 2} MiB"))
+    except OSError as problem:
+        return _unreadable(("unreadable-file", problem.strerror or "the disk does not answer"))
+    if seen.size == 0:
+        return _unreadable(("empty-file", ""))
+    if seen.nul * 4 > seen.size:
+        return _unreadable(("wrong-encoding", "UTF-16 or not text at all"))
+    return seen.text()
+
+
+def _unreadable(problem: tuple[str, str]) -> Text:
+    return Text(lines=0, plain=False, mixed=False, damaged=False, blanks=None, problem=problem)
+
+
+class _Seen:
+    """Counts over the chunks of a file."""
+
+    def __init__(self) -> None:
+        self.size = self.feeds = self.returns = self.pairs = self.nul = 0
+        self.longest = self._run = 0
+        self.blanks: int | None = 0
+        self.controls = self.invalid = self.damaged = False
+        self._last = b""
+        self._end = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+
+    def add(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        returns = chunk.count(b"\r")
+        self.feeds += chunk.count(b"\n")
+        self.returns += returns
+        if returns:
+            self.pairs += chunk.count(b"\r\n")
+        self.pairs += self._last == b"\r" and chunk[:1] == b"\n"
+        if len(chunk.translate(None, _CONTROLS)) != len(chunk):
+            self.controls = True
+            self.nul += chunk.count(b"\0")
+        self._utf8(chunk)
+        # Lines shorter than a chunk need not be measured: only one that spans whole chunks can be too long.
+        first = max(chunk.find(b"\n"), chunk.find(b"\r"))
+        self._run = (
+            self._run + len(chunk) if first < 0 else len(chunk) - 1 - max(chunk.rfind(b"\n"), chunk.rfind(b"\r"))
+        )
+        self.longest = max(self.longest, self._run)
+        self._last = chunk[-1:]
+        self._end = (self._end + chunk[-4096:])[-4096:]
+
+    def _utf8(self, chunk: bytes) -> None:
+        if self.blanks is not None:
+            self.blanks = self.blanks + chunk.count(b" ") + chunk.count(b"\t") if chunk.isascii() else None
+        if self.invalid or (chunk.isascii() and not self._decoder.getstate()[0]):
+            return
+        self.damaged = self.damaged or _REPLACEMENT in self._end[-2:] + chunk
+        try:
+            self._decoder.decode(chunk)
+        except UnicodeDecodeError:
+            self.invalid = True
+
+    def text(self) -> Text:
+        if self._decoder.getstate()[0]:
+            self.invalid = True
+        lines = self.feeds + self.returns - self.pairs
+        ending = self._end.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        blank = len(ending) - len(ending.rstrip(b"\n"))
+        lines += 1 - blank if blank == 0 or blank > 1 else 0
+        kinds = (self.pairs > 0) + (self.feeds > self.pairs) + (self.returns > self.pairs)
+        plain = kinds <= 1 and not self.controls and not self.invalid and self.returns == self.pairs
+        return Text(lines=lines, plain=plain, mixed=kinds > 1, damaged=self.damaged, blanks=self.blanks, problem=None)
+
+
+def _not_utf8(start: bytes) -> tuple[str, str] | None:
+    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "wrong-encoding", "UTF-32"
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "wrong-encoding", "UTF-16"
+    if start.startswith(b"PK\x03\x04"):
+        return "unreadable-file", "it is a workbook or an archive, not CSV"
+    return None
+
+
+def header(path: Path) -> Header:
+    """The header row of the file. Raises UnreadableError when there is none."""
+    with path.open("rb") as file:
+        text = file.read(_HEADER_BYTES).decode("utf-8", errors="replace").removeprefix("\ufeff")
+    lines = list(io.StringIO(text, newline=""))
+    above = 0
+    typed = False
+    for line in lines:
+        if line.startswith("#TYPE"):
+            typed = True
+        elif line.strip(" \t\r\n,"):
+            break
+        above += 1
+    reader = csv.reader(iter(lines[above:]), strict=True)
+    try:
+        cells = next(reader)
+    except StopIteration:
+        raise UnreadableError("empty-file") from None
+    except csv.Error:
+        raise UnreadableError("unreadable-file", "the quotes of its header do not fit together") from None
+    if len(cells) > _MAX_COLUMNS:
+        raise UnreadableError("unreadable-file", f"its header has more than {_MAX_COLUMNS} columns")
+    end = above + reader.line_num
+    blanks = sum(line.count(" ") + line.count("\t") for line in lines[:end])
+    return Header(tuple(cells), end, typed, blanks)
+
+
+def read(
+    db: duckdb.DuckDBPyConnection,
+    path: Path,
+    text: Text,
+    head: Header,
+    *,
+    table: str,
+    columns: Mapping[str, int],
+    file: str,
+    scratch: Path,
+    max_rows: int,
+) -> Rows:
+    """Read the data rows into `table`; `columns` says which place in the row each of its columns comes from.
+
+    Raises UnreadableError when nothing can be made of the file. Damaged lines become findings about `file`.
+    """
+    reader = _Reader(db, head, table, columns, file, scratch, max_rows)
+    expected = text.lines - head.lines
+    if text.plain and head.lines == 1:
+        count = reader.strict(path, table, columns, skip=1)
+        if count is not None and count == expected:
+            reader.limit(count)
+            return Rows(count, "rowid + 2", exact=True)
+    with _copied(path, scratch) as plain:
+        return reader.careful(plain, expected, mixed=text.mixed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads one file; the parameters are those of `read`."""
+
+    db: duckdb.DuckDBPyConnection
+    head: Header
+    table: str
+    columns: Mapping[str, int]
+    file: str
+    scratch: Path
+    max_rows: int
+
+    def limit(self, count: int) -> None:
+        if count > self.max_rows:
+            raise UnreadableError("too-many-rows", str(self.max_rows))
+
+    def strict(self, path: Path, table: str, columns: Mapping[str, int], *, skip: int) -> int | None:
+        """Let DuckDB's parser read the file; None when it refuses a row of it."""
+        every = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(self.head.cells)))
+        chosen = ", ".join(f"c{place} AS {name}" for name, place in columns.items())
+        query = _READ.format(
+            table=table, columns=chosen, all=f"{{{every}}}", skip=skip, max_line=_MAX_LINE, buffer=2 * _MAX_LINE
+        )
+        with _named(path, self.scratch) as safe:
+            try:
+                made = self.db.execute(query, {"path": str(safe)}).fetchone()
+            except duckdb.InvalidInputException:
+                return None
+        assert made is not None
+        return int(made[0])
+
+    def careful(self, path: Path, expected: int, *, mixed: bool) -> Rows:
+        """Read a copy with plain line ends: as RFC 4180 has it if that works out, else line by line."""
+        self.db.execute(_READ_LINES.format(separator=_SEPARATOR, max_line=_MAX_LINE), {"path": str(path)})
+        try:
+            rows = self._as_written(path, expected) or self._line_by_line()
+        finally:
+            for name in ("lines", "judged", "parts", "records", "attempt"):
+                self.db.execute(f"DROP TABLE IF EXISTS raw.{name}")
+        if mixed and rows.count == expected:  # line breaks inside values are reported as such
+            findings.add_file(self.db, "mixed-line-ends", file=self.file)
+        return rows
+
+    def _as_written(self, path: Path, expected: int) -> Rows | None:
+        """Values may span lines: the parser knows how, and the breaks inside values tell the lines."""
+        if self.head.lines != 1 or self._marked():
+            return None
+        every = {f"c{place}": place for place in range(len(self.head.cells))}
+        count = self.strict(path, "raw.attempt", every, skip=1)
+        if count is None:
+            return None
+        breaks = " + ".join(f"coalesce(length({name}) - length(replace({name}, chr(10), '')), 0)" for name in every)
+        self.db.execute(_STRICT_LINES.format(header=self.head.lines, breaks=breaks))
+        if self._number("SELECT coalesce(sum(1 + breaks), 0) FROM raw.records") != expected:
+            return None  # blank lines stand between the records
+        self.limit(count)
+        chosen = ", ".join(f"c{place} AS {name}" for name, place in self.columns.items())
+        self.db.execute(_JOIN.format(table=self.table, columns=chosen, part="attempt", lines="records"))
+        return Rows(count, "line", exact=False)
+
+    def _marked(self) -> bool:
+        return self._number(_COUNT_MARKED.format(invalid=_INVALID, control=_CONTROL)) > 0
+
+    def _line_by_line(self) -> Rows:
+        width = len(self.head.cells)
+        # Empty values after the last column are tolerated, as the parser does.
+        record = f"{_FIELD}(?:,{_FIELD}){{{width - 1}}},*"
+        marks = {"invalid": _INVALID, "control": _CONTROL}
+        judged = {"record": record, "closes": _CLOSES, "header": self.head.lines}
+        self.db.execute(_JUDGE.format(**marks), judged)
+        shapes = {
+            "record": record,
+            "opens": _OPENS,
+            "closes": _CLOSES,
+            "reopens": f"{_CLOSES},{_OPENS}",
+            "header": self.head.lines,
+        }
+        self.db.execute(_PARTS.format(most=_MULTILINE), shapes)
+        self.db.execute(_RECORDS.format(**marks))
+        rejected = self._report(width)
+        part = self.scratch / f"{self.table}.records.csv"
+        self.db.execute(_WRITE.format(path=str(part).replace("'", "''"), separator=_SEPARATOR))
+        try:
+            count = self.strict(part, "raw.attempt", self.columns, skip=0)
+        finally:
+            part.unlink(missing_ok=True)
+        if count is None or count != self._number("SELECT count(*) FROM raw.records"):
+            raise UnreadableError("unreadable-file", "its quotes do not fit together")
+        self.limit(count + rejected)
+        self.db.execute(
+            _JOIN.format(table=self.table, columns=", ".join(self.columns), part="attempt", lines="records")
+        )
+        return Rows(count + rejected, "line", exact=False)
+
+    def _report(self, width: int) -> int:
+        """Add a finding for every line that is no record; returns how many there are."""
+        before = self._number("SELECT count(*) FROM roster.findings")
+        for rule, mark in (("invalid-utf8", "invalid"), ("control-character", "control AND NOT invalid")):
+            findings.add_rows(self.db, rule, file=self.file, rows=_MARKED.format(mark=mark))
+        single = f"regexp_full_match(t, '{_FIELD}(?:,{_FIELD})*')"
+        opens = f"regexp_full_match(t, '{_OPENS}')"
+        findings.add_rows(
+            self.db,
+            "ragged-row",
+            file=self.file,
+            rows=_REJECTED_BECAUSE.format(rejected=_REJECTED, test=single),
+            detail=f"{_VALUES} || ' values where the header has {width} columns'",
+        )
+        for rule, test in (("unterminated-quote", opens), ("broken-quotes", f"NOT {opens}")):
+            rows = _REJECTED_BECAUSE.format(rejected=_REJECTED, test=f"NOT {single} AND {test}")
+            findings.add_rows(self.db, rule, file=self.file, rows=rows)
+        rejected = self._number("SELECT count(*) FROM roster.findings") - before
+        blank = "SELECT line FROM raw.judged WHERE NOT whole AND regexp_full_match(t, '[,\\s]+')"
+        findings.add_rows(self.db, "blank-row", file=self.file, rows=blank)
+        return rejected
+
+    def _number(self, query: str) -> int:
+        row = self.db.execute(query).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+@contextmanager
+def _named(path: Path, scratch: Path) -> Iterator[Path]:
+    """The file under a name that DuckDB does not take for a pattern."""
+    if not set("*?[]") & set(str(path)):
+        yield path
+        return
+    link = scratch / "plainly-named.csv"
+    link.symlink_to(path.resolve())
+    try:
+        yield link
+    finally:
+        link.unlink()
+
+
+@contextmanager
+def _copied(path: Path, scratch: Path) -> Iterator[Path]:
+    """A copy with plain line ends, in which what is not text is marked."""
+    copy = scratch / "plain-lines.csv"
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    try:
+        with path.open("rb") as source, copy.open("wb") as target:
+            held = b""
+            first = True
+            while chunk := source.read(_CHUNK):
+                if first:
+                    chunk = chunk.removeprefix(codecs.BOM_UTF8)
+                    first = False
+                chunk = held + chunk
+                # A carriage return at the end may be half of a line end.
+                held = b"\r" if chunk.endswith(b"\r") else b""
+                target.write(_plain(chunk[: len(chunk) - len(held)], decoder))
+            target.write(_plain(held, decoder))
+            if decoder.decode(b"", final=True):
+                target.write(_INVALID.encode())
+        yield copy
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def _plain(chunk: bytes, decoder: codecs.IncrementalDecoder) -> bytes:
+    chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n").translate(_TO_CONTROL)
+    if chunk.isascii() and not decoder.getstate()[0]:
+        return chunk
+    return _UNDECODED.sub(_INVALID, decoder.decode(chunk)).encode()

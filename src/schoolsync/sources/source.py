@@ -1,0 +1,85 @@
+"""What goes into reading a roster and what comes out, the same for every format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from schoolsync.plan.policy import Policy
+from schoolsync.roster import findings
+from schoolsync.roster.findings import Finding
+from schoolsync.roster.rules import RULES
+from schoolsync.runs.job import Message
+from schoolsync.sources.columns import Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOptions:
+    """How a roster is to be read and checked."""
+
+    format: str = "sds-v1"
+    policy: Policy | None = None  # None: whether accounts are created is told from the columns
+    max_rows: int = 50_000_000  # of one file
+    scratch: Path | None = None  # where archives and damaged files are copied to meanwhile
+    partial: bool = False  # check the given files alone: others are not missed, nor is what they would hold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extract:
+    """The files are read into the schema `raw`; what is wrong with them stands in `roster.findings`."""
+
+    format: str
+    rows: Mapping[str, int]  # data rows per file, by the name it came with
+    tables: Mapping[str, Table]  # what could be read, by table
+    creates: bool  # whether accounts are created (True) or only matched (False)
+    fatal: bool  # nobody may go on with this upload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """The rules have run: the canonical tables hold the good records, `roster.findings` what is wrong."""
+
+    format: str
+    rows: Mapping[str, int]
+    errors: int
+    warnings: int
+    fatal: bool
+    # Canonical tables without any file in this upload (guardians are optional): they say nothing, not "none".
+    absent: frozenset[str]
+    # Canonical table (people: the role) -> its columns that this upload has. Others say nothing either.
+    columns: Mapping[str, frozenset[str]]
+
+    @property
+    def verdict(self) -> str:
+        """clean, warnings or errors."""
+        return "errors" if self.errors else "warnings" if self.warnings else "clean"
+
+    def messages(self, db: duckdb.DuckDBPyConnection) -> tuple[Message, ...]:
+        """What `start` answers: one message per file, column and kind of finding, errors first."""
+        seen: dict[tuple[str, str, str], Message] = {}
+        counts: dict[tuple[str, str, str], int] = {}
+        for group in findings.grouped(db):
+            rule = RULES[group.rule]
+            kind = rule.family.value if rule.family.value != "other" else f"{rule.id} {group.detail or ''}"
+            if rule.summary:
+                kind = rule.id
+            key = (f"{rule.severity} {group.file.lower()}", group.column or "", kind)
+            counts[key] = counts.get(key, 0) + group.count
+            described = rule.description(count=counts[key], column=group.column, detail=group.detail)
+            seen[key] = Message(
+                type="Error" if rule.severity == "error" else "Warning",
+                file_name=group.file.lower(),
+                description=described,
+            )
+        return tuple(seen.values())
+
+    def findings(self, db: duckdb.DuckDBPyConnection, limit: int | None = None) -> Iterator[Finding]:
+        """The findings one by one, in the order of files and lines, `limit` at most."""
+        return findings.listed(db, limit=limit)
+
+    def leave_out(self, db: duckdb.DuckDBPyConnection) -> None:
+        """Go on without the records that errors are about, and without what hangs on them (`roster.left_out`)."""
+        findings.leave_out(db)

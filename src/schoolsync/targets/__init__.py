@@ -1,0 +1,1 @@
+"""Where a plan is applied: one module per kind of directory."""

@@ -1,0 +1,482 @@
+"""A real `schoolsync serve` with its processes, tenants in it, and what scripts do to them over HTTP.
+
+Nothing here knows how the server works inside, except where a test must look at the ledger of what was applied.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import signal
+import sqlite3
+import ssl
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+
+from schoolsync.cli import token as token_command
+from schoolsync.settings import Settings
+
+Json = dict[str, Any]  # a JSON object has values of any kind
+T = TypeVar("T")
+
+DOMAIN = "skole.example"
+BEGUN = {"extracting", "validating", "inProgress"}
+PREFER = {"Prefer": "include-unknown-enum-members"}
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+MINIMAL = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
+
+READ, WRITE = "EduAdministration.Read", "EduAdministration.ReadWrite"
+ROSTER_READ, ROSTER_WRITE = "EduRoster.Read.All", "EduRoster.ReadWrite.All"
+
+
+def until(what: str, look: Callable[[], T], *, seconds: float = 60.0, pause: float = 0.02) -> T:
+    """The first truthy answer of `look`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = look()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} seconds"
+        time.sleep(pause)
+
+
+def command(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    """A `schoolsync` command, run to its end."""
+    whole = [sys.executable, "-m", "schoolsync", *map(str, arguments)]
+    return subprocess.run(whole, capture_output=True, text=True, timeout=60, check=False, **options)
+
+
+class Server:
+    """A `schoolsync serve` on a free loopback port, with a data directory that outlives its processes."""
+
+    def __init__(self, folder: Path, *, tls: bool = False, settings: Mapping[str, object] | None = None) -> None:
+        self.data = folder / "data"
+        self.log = folder / "serve.log"
+        self._tls = tls
+        self._environment = {f"SCHOOLSYNC_{name.upper()}": str(value) for name, value in (settings or {}).items()}
+        self._tokens: dict[tuple[Any, ...], str] = {}
+        self.base = ""
+        self.process: subprocess.Popen[bytes] | None = None
+        self.http: httpx.Client = httpx.Client()
+
+    @property
+    def certificate(self) -> Path:
+        return self.data / "tls" / "cert.pem"
+
+    def start(self) -> Server:
+        """Start and wait until `GET /healthz` says it is ready."""
+        offset = self.log.stat().st_size if self.log.exists() else 0
+        arguments = ["serve", "--data-dir", str(self.data), "--port", "0", *(["--tls"] if self._tls else [])]
+        with self.log.open("ab") as sink:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "schoolsync", *arguments],
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self._environment},
+                start_new_session=True,  # a process group of its own, which a test may kill whole
+            )
+
+        def said() -> str | None:
+            assert self.process is not None
+            text = self.log.read_text("utf-8", "replace")[offset:]
+            assert self.process.poll() is None, text[-3000:]
+            found = re.search(r"schoolsync serves (\S+)", text)
+            return found[1] if found else None
+
+        self.base = until("the server says where it is", said)
+        self.http.close()
+        self.http = httpx.Client(verify=self._trust(), timeout=120)
+        if "SCHOOLSYNC_PUBLIC_URL" in self._environment:
+            self.base = self._listens()  # what the world calls it leads elsewhere
+        until("the server is ready", self.healthy)
+        return self
+
+    def _trust(self) -> Any:  # what httpx takes as `verify`
+        own = self._environment.get("SCHOOLSYNC_TLS_CERT")
+        if not self._tls and own is None:
+            return True
+        if own is None:
+            until("there is a certificate", self.certificate.exists)
+        return ssl.create_default_context(cafile=own or str(self.certificate))
+
+    def _listens(self) -> str:
+        """The local address, found by looking at what our processes listen on."""
+
+        def look() -> str | None:
+            for process in self.processes():
+                with contextlib.suppress(psutil.Error):
+                    for connection in process.net_connections("tcp"):
+                        if connection.status == psutil.CONN_LISTEN:
+                            return f"http://127.0.0.1:{connection.laddr.port}"
+            return None
+
+        return until("it listens", look)
+
+    def healthy(self) -> bool:
+        try:
+            return self.http.get(f"{self.base}/healthz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def processes(self) -> list[psutil.Process]:
+        """The serving process and everything it started."""
+        assert self.process is not None
+        try:
+            top = psutil.Process(self.process.pid)
+            return [top, *top.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def those(self, part: str) -> list[psutil.Process]:
+        """Our processes that are the `api`, the `worker` or an `engine`."""
+        found = []
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                if f"schoolsync.runs.{part}" in process.cmdline():
+                    found.append(process)
+        return found
+
+    def stop(self) -> float:
+        """End it as an operator does; the seconds it took. Everything it started is gone afterwards."""
+        assert self.process is not None
+        family = self.processes()
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError("SIGTERM did not end the server") from None
+        took = time.monotonic() - began
+        self._gone(family)
+        assert status == 0, f"exit status {status}: {self.tail()}"
+        return took
+
+    def kill(self) -> None:
+        """kill -9 of the whole process group."""
+        assert self.process is not None
+        family = self.processes()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+        self._gone(family)
+
+    def kill_top(self) -> None:
+        """kill -9 of the serving process alone: its children notice and go."""
+        assert self.process is not None
+        family = self.processes()
+        self.process.kill()
+        self.process.wait(10)
+        self._gone(family)
+
+    def _gone(self, family: list[psutil.Process]) -> None:
+        _, alive = psutil.wait_procs(family, timeout=5)
+        for process in alive:
+            process.kill()
+        assert not alive, f"still there: {alive}"
+
+    def end(self) -> None:
+        """Leave nothing, whatever the test did; what the server logged must be fit to be seen."""
+        self.http.close()
+        if self.process is not None and self.process.poll() is None:
+            self.stop()
+        log = self.log.read_text("utf-8", "replace") if self.log.exists() else ""
+        assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:4000]
+
+    def tail(self) -> str:
+        return self.log.read_text("utf-8", "replace")[-3000:]
+
+    def token(
+        self,
+        tenant: str,
+        *,
+        scope: str | None = None,
+        roles: tuple[str, ...] = (),
+        user: str | None = None,
+        expires_in: int = 7200,
+    ) -> str:
+        """What `schoolsync token` prints; made in this process, because tests need hundreds."""
+        key = (tenant, scope, roles, user, expires_in)
+        if key not in self._tokens:
+            shown = io.StringIO()
+            with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(io.StringIO()):
+                token_command.run(
+                    Settings(data_dir=self.data),
+                    tenant=tenant,
+                    scope=scope,
+                    roles=roles,
+                    user=user,
+                    expires_in=expires_in,
+                )
+            self._tokens[key] = shown.getvalue().strip()
+        return self._tokens[key]
+
+    def directory(self, tenant: str) -> sqlite3.Connection | None:
+        """The tenant's directory file, for reading alone; None while there is none."""
+        path = self.data / "directory" / f"{tenant}.db"
+        if not path.exists():
+            return None
+        return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+
+    def select(self, tenant: str, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows of the tenant's directory file; none while there is no such table."""
+        connection = self.directory(tenant)
+        if connection is None:
+            return []
+        with contextlib.closing(connection):
+            try:
+                return connection.execute(query, values).fetchall()
+            except sqlite3.OperationalError as problem:
+                if "no such table" in str(problem):
+                    return []
+                raise
+
+
+@dataclass(frozen=True)
+class Api:
+    """Raw requests with one token. Every answer is held to what every Graph answer must be."""
+
+    server: Server
+    token: str | None
+    version: str = "v1.0"
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,  # anything JSON can hold; absent when None
+        *,
+        expect: int | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        version: str | None = None,
+    ) -> httpx.Response:
+        """`path` is below /education unless it is a whole URL or starts with two slashes."""
+        url = path if path.startswith("http") else f"{self.server.base}/{version or self.version}/education{path}"
+        sent = {"Accept": "application/json"}
+        if self.token is not None:
+            sent["Authorization"] = f"Bearer {self.token}"
+        if body is not None:
+            content = json.dumps(body, ensure_ascii=False).encode()
+            sent["Content-Type"] = "application/json"
+        sent |= dict(headers or {})
+        answer = self.server.http.request(method, url, content=content, headers=sent)
+        check_answer(answer)
+        if expect is not None:
+            assert answer.status_code == expect, f"{method} {url} -> {answer.status_code}: {answer.text}"
+        return answer
+
+    def get(self, path: str, **options: Any) -> Json:
+        answer: Json = self("GET", path, expect=200, **options).json()
+        return answer
+
+    def all(self, path: str, **options: Any) -> list[Json]:
+        """Every item of a collection, over its pages."""
+        found: list[Json] = []
+        link: str | None = path
+        while link:
+            page = self.get(link, **options)
+            found += page["value"]
+            link = page.get("@odata.nextLink")
+        return found
+
+    def refusal(self, method: str, path: str, status: int, body: Any = None, **options: Any) -> Json:
+        """The `error` of a request that must be refused."""
+        error: Json = self(method, path, body, expect=status, **options).json()["error"]
+        return error
+
+
+def check_answer(answer: httpx.Response) -> None:
+    """What holds for every answer of the API, success or error."""
+    shown = f"{answer.request.method} {answer.request.url} -> {answer.status_code} {answer.headers} {answer.text[:500]}"
+    headers = answer.headers
+    assert GUID.fullmatch(headers.get("request-id", "")), shown
+    assert headers.get("client-request-id"), shown
+    assert json.loads(headers["x-ms-ags-diagnostic"])["ServerInfo"].keys() == {
+        "DataCenter",
+        "Slice",
+        "Ring",
+        "ScaleUnit",
+        "RoleInstance",
+    }, shown
+    assert headers.get("date"), shown
+    assert headers.get("strict-transport-security") == "max-age=31536000", shown
+    assert headers.get("cache-control") == "no-cache", shown
+    assert "accept-encoding" in headers.get("vary", "").lower(), shown
+    assert answer.status_code < 500 or answer.status_code in {501, 503}, shown
+    if answer.status_code >= 400:
+        assert headers["content-type"].split(";")[0] == "application/json", shown
+        error = answer.json()["error"]
+        assert error["code"], shown
+        assert error["message"], shown
+        inner = error["innerError"]
+        assert inner["request-id"] == headers["request-id"], shown
+        assert inner["client-request-id"] == headers["client-request-id"], shown
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", inner["date"]), shown
+    elif answer.content:
+        kind = headers["content-type"]
+        if kind.startswith("text/plain"):
+            assert answer.text.isdigit(), shown
+        else:
+            assert kind == MINIMAL, shown
+            assert headers.get("odata-version") == "4.0", shown
+            assert answer.json()["@odata.context"].startswith(context_root(answer)), shown
+    elif answer.request.method != "HEAD":
+        assert "content-type" not in headers, shown
+
+
+def context_root(answer: httpx.Response) -> str:
+    """The start of every context: scheme, host and version of the request."""
+    url = answer.request.url
+    version = url.path.lstrip("/").split("/")[0].lower()
+    return f"{url.scheme}://{url.host}:{url.port}/{version}/$metadata#"
+
+
+class Tenant:
+    """A fresh tenant of a server and the tokens people and programs have in it."""
+
+    def __init__(self, server: Server, tenant: str | None = None) -> None:
+        self.server = server
+        self.id = tenant or str(uuid.uuid4())
+
+    def api(self, *, scope: str | None = None, roles: tuple[str, ...] = (), user: str | None = None) -> Api:
+        return Api(self.server, self.server.token(self.id, scope=scope, roles=roles, user=user))
+
+    @property
+    def admin(self) -> Api:
+        """A person who may write profiles."""
+        return self.api(scope=WRITE, user=f"admin@{DOMAIN}")
+
+    @property
+    def reader(self) -> Api:
+        """A program that may read and write the directory."""
+        return self.api(roles=(ROSTER_WRITE,))
+
+    def profile(self, body: Json | None = None) -> Profile:
+        """A provisioned profile."""
+        created = self.admin("POST", "/synchronizationProfiles", body or creation(), expect=202).json()
+        profile = Profile(self, created["id"])
+        until("the profile is provisioned", lambda: self.admin.get(profile.path)["state"] == "provisioned")
+        return profile
+
+    def objects(self) -> Json:
+        """All schools, classes and people with every property and link, as the API shows them."""
+        read = self.reader
+        found: Json = {}
+        for kind in ("schools", "classes", "users"):
+            found[kind] = {item["id"]: item for item in read.all(f"/{kind}?$top=999")}
+        links = {"schools": ("classes", "users"), "classes": ("members", "teachers", "schools")}
+        for kind, names in links.items():
+            for name in names:
+                found[f"{kind}/{name}"] = {
+                    key: sorted(item["id"] for item in read.all(f"/{kind}/{key}/{name}?$top=999&$select=id"))
+                    for key in found[kind]
+                }
+        return found
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One synchronization profile and what its owner's script does."""
+
+    tenant: Tenant
+    id: str
+
+    @property
+    def path(self) -> str:
+        return f"/synchronizationProfiles/{self.id}"
+
+    @property
+    def api(self) -> Api:
+        return self.tenant.admin
+
+    def status(self) -> Json:
+        return self.api.get(f"{self.path}/profileStatus", headers=PREFER)
+
+    def upload(self, files: Mapping[str, str | bytes]) -> None:
+        """One Put Blob per file, as curl does it."""
+        container = httpx.URL(self.api.get(f"{self.path}/uploadUrl")["value"])
+        for name, content in files.items():
+            answer = put_blob(self.tenant.server, container, name, content)
+            assert answer.status_code == 201, answer.text
+
+    def start(self, *, expect: int = 200) -> Json:
+        answer: Json = self.api("POST", f"{self.path}/start", expect=expect).json()
+        return answer
+
+    def wait(self, *, seconds: float = 90.0) -> Json:
+        """The status that the run at work ends with."""
+
+        def ended() -> Json | None:
+            status = self.status()
+            return None if status["status"] in BEGUN else status
+
+        return until("the run ends", ended, seconds=seconds)
+
+    def sync(self, files: Mapping[str, str | bytes]) -> Json:
+        """Upload, start, wait: the final status."""
+        self.upload(files)
+        self.start()
+        return self.wait()
+
+    def errors(self) -> list[Json]:
+        return self.api.all(f"{self.path}/errors")
+
+
+def put_blob(server: Server, container: httpx.URL | str, name: str, content: str | bytes) -> httpx.Response:
+    """A Put Blob into a signed container; existing files are replaced."""
+    url = httpx.URL(container)
+    target = url.copy_with(raw_path=f"{url.path}/{name}?".encode() + url.query)
+    payload = content.encode() if isinstance(content, str) else content
+    return server.http.put(target, content=payload, headers={"x-ms-blob-type": "BlockBlob"})
+
+
+def creation(**members: Any) -> Json:
+    """A profile that creates accounts."""
+    domains = [{"appliesTo": role, "name": DOMAIN} for role in ("student", "teacher")]
+    body: Json = {
+        "displayName": "Nordkapp",
+        "dataProvider": {"@odata.type": "#microsoft.graph.educationCsvDataProvider"},
+        "identitySynchronizationConfiguration": {
+            "@odata.type": "#microsoft.graph.educationIdentityCreationConfiguration",
+            "userDomains": domains,
+        },
+    }
+    return body | members
+
+
+def matching(target: str = "userPrincipalName", source: str = "Username", domain: str | None = DOMAIN) -> Json:
+    """A profile that matches people who are there already."""
+    options = [
+        {"appliesTo": role, "sourcePropertyName": source, "targetPropertyName": target, "targetDomain": domain}
+        for role in ("student", "teacher")
+    ]
+    return creation(
+        identitySynchronizationConfiguration={
+            "@odata.type": "#microsoft.graph.educationIdentityMatchingConfiguration",
+            "matchingOptions": options,
+        }
+    )
+
+
+@contextlib.contextmanager
+def serving(folder: Path, *, tls: bool = False, settings: Mapping[str, object] | None = None) -> Iterator[Server]:
+    """A server for as long as the block runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    server = Server(folder, tls=tls, settings=settings)
+    try:
+        yield server.start()
+    finally:
+        server.end()

@@ -1,0 +1,101 @@
+// Runs one scenario with the unmodified JavaScript Graph client and prints what it saw as JSON.
+// usage: node drive.mjs <scenario>, with {base, token, ...} as JSON on standard input
+import graph from "@microsoft/microsoft-graph-client";
+
+const { Client, PageIterator, GraphError, ResponseType } = graph;
+
+const given = JSON.parse(await new Promise((resolve) => {
+  let text = "";
+  process.stdin.on("data", (part) => (text += part)).on("end", () => resolve(text));
+}));
+
+const client = Client.init({
+  baseUrl: given.base,
+  defaultVersion: given.version ?? "v1.0",
+  customHosts: new Set([new URL(given.base).hostname]),
+  authProvider: (done) => done(null, given.token),
+});
+
+async function collect(path) {
+  const found = [];
+  const first = await client.api(path).get();
+  await new PageIterator(client, first, (item) => found.push(item)).iterate();
+  return found;
+}
+
+async function refusal(call) {
+  try {
+    await call();
+  } catch (problem) {
+    return {
+      isGraphError: problem instanceof GraphError,
+      statusCode: problem.statusCode,
+      code: problem.code,
+      message: problem.message,
+      requestId: problem.requestId,
+      hasBody: Boolean(problem.body),
+    };
+  }
+  throw new Error("nothing was refused");
+}
+
+const scenarios = {
+  async lists() {
+    const seen = {};
+    for (const path of given.paths) seen[path] = (await collect(path)).map((item) => item.id);
+    return seen;
+  },
+  async count() {
+    return client.api(given.path).responseType(ResponseType.TEXT).get();
+  },
+  async main() {
+    const profiles = "/education/synchronizationProfiles";
+    const created = await client.api(profiles).post(given.profile);
+    const path = `${profiles}/${created.id}`;
+    const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+    while ((await client.api(path).get()).state !== "provisioned") await pause(20);
+    const container = new URL((await client.api(`${path}/uploadUrl`).get()).value);
+    for (const [name, content] of Object.entries(given.files)) {
+      const target = `${container.origin}${container.pathname}/${name}${container.search}`;
+      const answer = await fetch(target, { method: "PUT", body: content, headers: { "x-ms-blob-type": "BlockBlob" } });
+      if (answer.status !== 201) throw new Error(`${name}: ${answer.status} ${await answer.text()}`);
+    }
+    const started = await client.api(`${path}/start`).post({});
+    let status;
+    do {
+      await pause(20);
+      status = await client.api(`${path}/profileStatus`).header("Prefer", "include-unknown-enum-members").get();
+    } while (["extracting", "validating", "inProgress"].includes(status.status));
+    const actions = {};
+    for (const action of ["pause", "resume", "reset"]) {
+      const answer = await client.api(`${path}/${action}`).post({});
+      actions[action] = answer === undefined || answer === null ? "nothing" : typeof answer;
+    }
+    do {
+      await pause(20);
+      status = await client.api(`${path}/profileStatus`).header("Prefer", "include-unknown-enum-members").get();
+    } while (["extracting", "validating", "inProgress"].includes(status.status));
+    const patched = await client.api(`${path}/profileStatus`).patch(given.report);
+    return { id: created.id, state: created.state, started: started.value, status, actions, patched };
+  },
+  async changes() {
+    const path = given.path;
+    const renamed = await client.api(path).patch({ displayName: "Renamed" });
+    const minimal = await client.api(`${path}/profileStatus`).delete();
+    const deleted = await client.api(path).delete();
+    return { renamed: renamed.displayName, minimal: minimal ?? null, deleted: deleted ?? null };
+  },
+  async refusals() {
+    const seen = {};
+    for (const [name, { method, path, body, headers }] of Object.entries(given.calls)) {
+      let request = client.api(path);
+      for (const [key, value] of Object.entries(headers ?? {})) request = request.header(key, value);
+      seen[name] = await refusal(() => (method === "GET" || method === "DELETE"
+        ? request[method.toLowerCase()]()
+        : request[method.toLowerCase()](body ?? {})));
+    }
+    return seen;
+  },
+};
+
+console.log(JSON.stringify((await scenarios[process.argv[2]]()) ?? null));

@@ -1,0 +1,264 @@
+"""kill -9 of every process of the server in the middle of a run: it finishes by itself, with the right result."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from schoolsync.testing import rosters
+
+from .house import Profile, Server, Tenant, serving, until
+
+pytestmark = pytest.mark.xdist_group("killed")
+
+TENANT = "5d7c3b1e-0000-4000-8000-00000000abcd"  # one tenant everywhere: object ids are made from it
+PEOPLE, CLASSES, ENROLLMENTS = 3000, 300, 15_000
+LINKS = {
+    "school_classes": ("schools", "school", "classes", "class", ""),
+    "school_people": ("schools", "school", "people", "person", ""),
+    "class_people": ("classes", "class", "people", "person", ", link.member, link.teacher"),
+}
+PRIVATE = {"tenant", "key", "profile", "created", "changed", "position"}
+"""Columns that may differ between two installations: local keys, times, and in which transaction something came."""
+
+
+@pytest.fixture(scope="module")
+def roster(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("roster")
+    rosters.write(folder, people=PEOPLE, classes=CLASSES, enrollments=ENROLLMENTS, seed=7)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def later(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The same district some weeks later: a fifth of it has changed."""
+    folder = tmp_path_factory.mktemp("later")
+    rosters.write(folder, people=PEOPLE, classes=CLASSES, enrollments=ENROLLMENTS, seed=7, churn=0.2)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, roster: dict[str, bytes], later: dict[str, bytes]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the directory holds after the first and after the second sync when nobody disturbs them."""
+    with serving(tmp_path_factory.mktemp("undisturbed")) as server:
+        profile = Tenant(server, TENANT).profile()
+        assert profile.sync(roster)["status"] == "success"
+        first = contents(server)
+        assert profile.sync(later)["status"] == "success"
+        return first, contents(server)
+
+
+@pytest.fixture
+def fragile(tmp_path: Path) -> Iterator[Server]:
+    """A server of its own for a test that kills it; its batches are small, so that there is time to."""
+    with serving(tmp_path, settings={"batch_rows": 250}) as running:
+        yield running
+
+
+def contents(server: Server) -> dict[str, Any]:
+    """Every object and link of the directory, without what is local to one installation."""
+    connection = server.directory(TENANT)
+    assert connection is not None
+    found: dict[str, Any] = {}
+    with contextlib.closing(connection):
+        for kind in ("schools", "classes", "people"):
+            cursor = connection.execute(f"SELECT * FROM {kind} ORDER BY id")
+            names = [column[0] for column in cursor.description]
+            kept = [place for place, name in enumerate(names) if name not in PRIVATE]
+            found[kind] = [tuple(row[place] for place in kept) for row in cursor]
+        for name, (left, left_key, right, right_key, more) in LINKS.items():
+            found[name] = connection.execute(
+                f'SELECT a.id, b.id{more} FROM {name} AS link JOIN {left} AS a ON a.key = link."{left_key}" '
+                f'JOIN {right} AS b ON b.key = link."{right_key}" ORDER BY 1, 2'
+            ).fetchall()
+            assert found[name]
+    return found
+
+
+def ledger(server: Server) -> list[tuple[Any, ...]]:
+    return server.select(TENANT, "SELECT run, batch, rows, position FROM batches ORDER BY position")
+
+
+def check_ledger(server: Server, runs: int) -> None:
+    """Each run's batches are 0, 1, 2 … without gap or repetition, each one transaction, all rows of the plan."""
+    rows = ledger(server)
+    by_run: dict[str, list[int]] = {}
+    for run, batch, _, _ in rows:
+        by_run.setdefault(run, []).append(batch)
+    assert len(by_run) == runs
+    for batches in by_run.values():
+        assert batches == list(range(len(batches))), "in order, no gap, no repetition"
+    positions = [position for *_, position in rows]
+    assert len(set(positions)) == len(positions), "every batch is a transaction of its own"
+    assert server.select(TENANT, "SELECT max(position) FROM positions")[0][0] >= positions[-1]
+    control = sqlite3.connect(f"file:{server.data / 'control.db'}?mode=ro", uri=True, timeout=10)
+    with contextlib.closing(control):
+        for run, batches in by_run.items():
+            state, done, total = control.execute(
+                "SELECT state, rows_done, rows_total FROM runs WHERE id = ?", (run,)
+            ).fetchone()
+            assert state == "done"
+            assert done == total == sum(row[2] for row in rows if row[0] == run), json.dumps(batches)
+
+
+def begin(server: Server, roster: dict[str, bytes]) -> Profile:
+    profile = Tenant(server, TENANT).profile()
+    profile.upload(roster)
+    profile.start()
+    return profile
+
+
+def wait_for_batches(server: Server, more_than: int) -> int:
+    """How many batches are written, once there are more than that."""
+    return until(
+        "batches are being applied", lambda: (n := len(ledger(server))) > more_than and n, pause=0.005, seconds=60
+    )
+
+
+def caught(profile: Profile) -> None:
+    assert profile.status()["status"] == "inProgress", "caught too late: the roster is too small for this machine"
+
+
+@pytest.mark.parametrize("victim", ["engine", "worker", "api", "everything", "serve alone"])
+def test_a_run_survives_the_death_of(
+    fragile: Server,
+    roster: dict[str, bytes],
+    undisturbed: tuple[dict[str, Any], dict[str, Any]],
+    victim: str,
+) -> None:
+    """Killed while it applies, the run goes on by itself and ends as if nothing had happened."""
+    profile = begin(fragile, roster)
+    wait_for_batches(fragile, 4)
+    caught(profile)
+    if victim == "everything":
+        fragile.kill()
+        fragile.start()
+    elif victim == "serve alone":
+        fragile.kill_top()
+        fragile.start()
+    else:
+        victims = fragile.those(victim)
+        assert victims
+        for process in victims:
+            process.kill()
+    final = until("the run ends", lambda: settled(profile), seconds=90, pause=0.1)
+    assert final["status"] == "success", final
+    check_ledger(fragile, runs=1)
+    assert contents(fragile) == undisturbed[0]
+
+
+def settled(profile: Profile) -> Any:
+    """The final status, or None while the run works or the API is being restarted."""
+    try:
+        status = profile.status()
+    except httpx.TransportError:
+        return None
+    return None if status["status"] in {"extracting", "validating", "inProgress"} else status
+
+
+def test_a_second_run_survives_too(
+    fragile: Server,
+    roster: dict[str, bytes],
+    later: dict[str, bytes],
+    undisturbed: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    """A run that changes, removes and adds is killed whole, twice, and ends like an undisturbed one."""
+    profile = Tenant(fragile, TENANT).profile()
+    assert profile.sync(roster)["status"] == "success"
+    before = len(ledger(fragile))
+    profile.upload(later)
+    profile.start()
+    seen = wait_for_batches(fragile, before + 1)
+    fragile.kill()
+    assert len(ledger(fragile)) >= seen
+    fragile.start()
+    if settled(profile) is None:
+        wait_for_batches(fragile, seen)
+        fragile.kill()
+        fragile.start()
+    final = until("the run ends", lambda: settled(profile), seconds=90, pause=0.1)
+    assert final["status"] == "success", final
+    check_ledger(fragile, runs=2)
+    assert contents(fragile) == undisturbed[1]
+    again = profile.sync(later)
+    assert again["status"] == "success"
+    assert contents(fragile) == undisturbed[1]
+
+
+def test_a_run_killed_again_and_again_arrives(
+    fragile: Server, roster: dict[str, bytes], undisturbed: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    """The whole process group is killed at every stage, from before the verification to between batches."""
+    profile = Tenant(fragile, TENANT).profile()
+    profile.upload(roster)
+    with contextlib.suppress(httpx.ReadTimeout):  # nobody waits for the answer: the server will not live that long
+        fragile.http.post(
+            f"{fragile.base}/v1.0/education{profile.path}/start",
+            headers={"Authorization": f"Bearer {profile.api.token}"},
+            timeout=0.05,
+        )
+    for delay in (0.0, 0.3, 0.6):
+        until_after = until("time passes", _timer(delay))
+        assert until_after
+        fragile.kill()
+        fragile.start()
+    applied = 0
+    for _ in range(3):
+        if settled(profile) is not None:
+            break
+        applied = wait_for_batches(fragile, applied + 2)
+        fragile.kill()
+        fragile.start()
+    final = until("the run ends", lambda: settled(profile), seconds=90, pause=0.1)
+    assert final["status"] == "success", final
+    check_ledger(fragile, runs=1)
+    assert contents(fragile) == undisturbed[0]
+
+
+def _timer(seconds: float) -> Any:
+    import time
+
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() >= end
+
+
+def test_sigterm_in_the_middle_ends_it_within_ten_seconds(
+    fragile: Server, roster: dict[str, bytes], undisturbed: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    """SIGTERM during a sync is a clean end; the next start finishes the sync."""
+    profile = begin(fragile, roster)
+    wait_for_batches(fragile, 4)
+    caught(profile)
+    assert fragile.stop() < 10
+    written = len(ledger(fragile))
+    fragile.start()
+    final = until("the run ends", lambda: settled(profile), seconds=90, pause=0.1)
+    assert final["status"] == "success", final
+    assert len(ledger(fragile)) > written
+    check_ledger(fragile, runs=1)
+    assert contents(fragile) == undisturbed[0]
+
+
+def test_what_was_reported_survives_too(fragile: Server) -> None:
+    """A PATCH that was answered 200 is there after kill -9, and so are an upload and a profile."""
+    tenant = Tenant(fragile, TENANT)
+    profile = tenant.profile()
+    profile.upload({"School.csv": "SIS ID,Name\r\n1,One\r\n"})
+    body = {"status": "error", "errorCount": 3, "lastSynchronizationDateTime": "2026-01-01T00:00:00.1234567Z"}
+    profile.api("PATCH", f"{profile.path}/profileStatus", body, expect=200)
+    fragile.kill()
+    fragile.start()
+    status = profile.status()
+    assert {name: status[name] for name in body} == body
+    missing = {item["fileName"] for item in profile.start(expect=400)["value"]}
+    assert "school.csv" not in missing
+    assert "student.csv" in missing

@@ -1,0 +1,143 @@
+"""The JavaScript Graph client over TLS, as an application in Node.js uses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .house import ROSTER_READ, WRITE, Server, Tenant, creation
+from .rosters import DISTRICT
+
+pytestmark = pytest.mark.xdist_group("tls")
+DRIVE = Path(__file__).parent / "js" / "drive.mjs"
+Drive = Callable[..., Any]
+
+
+@pytest.fixture
+def drive(secure: Server, node: str) -> Drive:
+    """Run a scenario of js/drive.mjs and give what it printed."""
+
+    def run(scenario: str, token: str | None, **given: Any) -> Any:
+        answer = subprocess.run(
+            [node, DRIVE, scenario],
+            input=json.dumps({"base": secure.base, "token": token, **given}),
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+            env={**os.environ, "NODE_EXTRA_CA_CERTS": str(secure.certificate)},
+        )
+        assert answer.returncode == 0, answer.stderr
+        return json.loads(answer.stdout)
+
+    return run
+
+
+@pytest.mark.parametrize("version", ["v1.0", "beta"])
+def test_the_main_job_and_the_actions(drive: Drive, secure_tenant: Tenant, version: str) -> None:
+    """Create, upload, start, watch, pause, resume, reset and report, without one surprise for the client."""
+    report = {"status": "error", "errorCount": 2, "lastSynchronizationDateTime": "2026-11-07T19:12:37.6472621Z"}
+    seen = drive(
+        "main",
+        secure_tenant.admin.token,
+        version=version,
+        profile=creation(),
+        files=DISTRICT.files(),
+        report=report,
+    )
+    assert seen["state"] == "provisioning"
+    assert seen["started"] == []
+    assert seen["status"]["status"] == "success"
+    assert seen["actions"] == {"pause": "nothing", "resume": "nothing", "reset": "nothing"}
+    assert {name: seen["patched"][name] for name in report} == report
+    assert len(secure_tenant.reader.all("/users")) == 8
+
+
+def test_lists_over_pages_by_the_page_iterator(drive: Drive, secure_tenant: Tenant) -> None:
+    """PageIterator follows every next link of every list: all items, each once, in the server's order."""
+    profile = secure_tenant.profile()
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    secure_tenant.admin("POST", "/synchronizationProfiles", creation(displayName="Second"), expect=202)
+    secure_tenant.admin("POST", "/synchronizationProfiles", creation(displayName="Third"), expect=202)
+    for number in range(5):
+        profile.api("POST", f"{profile.path}/errors", {"errorCode": str(number)}, expect=201)
+    api = secure_tenant.api(roles=("EduAdministration.Read.All", ROSTER_READ))
+    school = api.get("/schools")["value"][0]["id"]
+    group = next(item["id"] for item in api.all("/classes") if item["externalId"] == "M1")
+    paths = [
+        "/users",
+        "/classes",
+        "/schools",
+        "/synchronizationProfiles",
+        f"/schools/{school}/users",
+        f"/schools/{school}/classes",
+        f"/classes/{group}/members",
+        f"{profile.path}/errors",
+    ]
+    seen = drive("lists", api.token, paths=[f"/education{path}?$top=1" for path in paths])
+    for path in paths:
+        ids = seen[f"/education{path}?$top=1"]
+        assert len(ids) == len(set(ids))
+        assert ids == [item["id"] for item in api.all(path)], path
+        assert len(ids) > 1, path
+    assert drive("count", api.token, path="/education/users/$count") == "8"
+
+
+def test_changing_and_deleting(drive: Drive, secure_tenant: Tenant) -> None:
+    """PATCH answers the profile; DELETE of status and profile answer nothing that the client could trip over."""
+    profile = secure_tenant.profile()
+    seen = drive("changes", profile.api.token, path=f"/education{profile.path}")
+    assert seen == {"renamed": "Renamed", "minimal": None, "deleted": None}
+
+
+def test_refusals_are_graph_errors(drive: Drive, secure_tenant: Tenant, secure: Server) -> None:
+    """GraphError carries status, code, message, request id and body for every kind of refusal."""
+    profile = secure_tenant.profile()
+    path = f"/education{profile.path}"
+    calls = {
+        "unknown profile": {"method": "GET", "path": f"/education/synchronizationProfiles/{uuid.uuid4()}"},
+        "unknown member": {"method": "PATCH", "path": f"{path}/profileStatus", "body": {"colour": 1}},
+        "unknown path": {"method": "GET", "path": "/education/lunch"},
+        "unknown user": {"method": "GET", "path": f"/education/users/{uuid.uuid4()}"},
+        "files missing": {"method": "POST", "path": f"{path}/start"},
+        "stale": {
+            "method": "PATCH",
+            "path": f"{path}/profileStatus",
+            "body": {"errorCount": 1},
+            "headers": {"If-Match": 'W/"stale"'},
+        },
+        "wrong method": {"method": "PUT", "path": f"{path}/profileStatus"},
+        "not built": {"method": "GET", "path": "/education/users/delta"},
+    }
+    api = secure_tenant.api(scope=f"{WRITE} EduRoster.ReadWrite")
+    seen = drive("refusals", api.token, calls=calls)
+    expected = {
+        "unknown profile": (404, "NotFound"),
+        "unknown member": (400, "BadRequest"),
+        "unknown path": (400, "BadRequest"),
+        "unknown user": (404, "Request_ResourceNotFound"),
+        "files missing": (400, "BadRequest"),
+        "stale": (412, "PreconditionFailed"),
+        "wrong method": (405, "Request_BadRequest"),
+        "not built": (501, None),
+    }
+    for name, (status, code) in expected.items():
+        problem = seen[name]
+        assert problem["isGraphError"], name
+        assert problem["statusCode"] == status, (name, problem)
+        assert problem["message"], name
+        assert problem["requestId"], name
+        assert problem["hasBody"], name
+        assert problem["code"] == code if code else problem["code"], name
+
+    strangers = drive("refusals", secure_tenant.api(scope="User.Read").token, calls={"forbidden": calls["stale"]})
+    assert (strangers["forbidden"]["statusCode"], strangers["forbidden"]["code"]) == (403, "AccessDenied")
+    nobody = drive("refusals", "broken", calls={"nobody": calls["stale"]})
+    assert (nobody["nobody"]["statusCode"], nobody["nobody"]["code"]) == (401, "InvalidAuthenticationToken")

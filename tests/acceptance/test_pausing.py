@@ -1,0 +1,201 @@
+"""pause, resume and reset, in rest and in the middle of a run that takes a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from schoolsync.testing import rosters
+
+from .house import BEGUN, PREFER, Profile, Server, Tenant, put_blob, serving, until
+from .rosters import DISTRICT
+
+pytestmark = pytest.mark.xdist_group("slow")
+BATCHES = "SELECT count(*) FROM batches"
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose batches are so small that a run can be caught at work."""
+    with serving(tmp_path_factory.mktemp("slow"), settings={"batch_rows": 60}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def big(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A roster of 1 500 people: at sixty rows a batch it takes some seconds."""
+    folder = tmp_path_factory.mktemp("big")
+    rosters.write(folder, people=1500, classes=150, enrollments=6000)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def profile(slow: Server) -> Profile:
+    return Tenant(slow).profile()
+
+
+def applying(profile: Profile, at_least: int = 3) -> None:
+    """Wait until the run has written some batches and has more to write."""
+    tenant = profile.tenant
+
+    def begun() -> bool:
+        rows = tenant.server.select(tenant.id, BATCHES)
+        return bool(rows) and rows[0][0] >= at_least
+
+    until("batches are being applied", begun, pause=0.005)
+    assert profile.status()["status"] == "inProgress", "caught too late: the roster is too small for this machine"
+
+
+def written(profile: Profile) -> int:
+    return int(profile.tenant.server.select(profile.tenant.id, BATCHES)[0][0])
+
+
+def test_a_run_at_work_pauses_between_two_batches_and_goes_on(profile: Profile, big: dict[str, bytes]) -> None:
+    """After pause nothing more is written; after resume the run goes on where it stopped and arrives."""
+    profile.upload(big)
+    profile.start()
+    applying(profile)
+    answer = profile.api("POST", f"{profile.path}/pause", expect=200)
+    assert answer.content == b""
+    assert profile.status()["status"] == "paused"
+    until("the batch at work is done", lambda: (n := written(profile)) and settled(profile, n))
+    stopped = written(profile)
+    profile.api("POST", f"{profile.path}/pause", expect=200)
+    assert profile.api.refusal("POST", f"{profile.path}/start", 409)["code"] == "Conflict"
+    error = profile.api.refusal("PATCH", f"{profile.path}/profileStatus", 409, {"status": "success"})
+    assert "paused" in error["message"].lower()
+    assert profile.api.refusal("DELETE", f"{profile.path}/profileStatus", 409)["code"] == "Conflict"
+    assert written(profile) == stopped
+    profile.api("POST", f"{profile.path}/resume", expect=200)
+    profile.api("POST", f"{profile.path}/resume", expect=200)
+    assert profile.wait()["status"] == "success"
+    assert written(profile) > stopped
+    assert len(profile.tenant.reader.all("/users?$top=999&$select=id")) == 1500
+
+
+def settled(profile: Profile, before: int) -> bool:
+    import time
+
+    time.sleep(0.4)
+    return written(profile) == before
+
+
+def test_while_a_run_works(profile: Profile, big: dict[str, bytes]) -> None:
+    """Uploads are blocked, a start is the same start, other words about the status are refused, equal ones are not."""
+    link = profile.api.get(f"{profile.path}/uploadUrl")["value"]
+    profile.upload(big)
+    first = profile.start()
+    applying(profile)
+    assert profile.api.refusal("GET", f"{profile.path}/uploadUrl", 409)["code"] == "Conflict"
+    blocked = put_blob(profile.tenant.server, link, "School.csv", DISTRICT.files()["School.csv"])
+    assert blocked.status_code == 409
+    assert blocked.headers["x-ms-error-code"]
+    assert profile.start()["value"] == first["value"]
+    path = f"{profile.path}/profileStatus"
+    for status in ("success", "error", "quarantined", "unknownFutureValue"):
+        error = profile.api.refusal("PATCH", path, 409, {"status": status})
+        assert error["code"] == "Conflict"
+    shown = profile.api.get(path, headers=PREFER)
+    assert shown["status"] in BEGUN
+    same = {"status": shown["status"], "statusMessage": "mine"}
+    assert profile.api("PATCH", path, same, expect=200, headers=PREFER).json()["status"] == shown["status"]
+    assert profile.api.refusal("DELETE", path, 409)["code"] == "Conflict"
+    assert profile.wait()["status"] == "success"
+    assert profile.status()["statusMessage"] != "mine", "our own next word replaces what a caller said"
+    assert profile.api.get(f"{profile.path}/uploadUrl")["value"]
+
+
+def test_pausing_and_resuming_by_writing_the_status(profile: Profile, big: dict[str, bytes]) -> None:
+    """PATCH `paused` stops a run at work and PATCH `inProgress` lets it go on."""
+    path = f"{profile.path}/profileStatus"
+    profile.upload(big)
+    profile.start()
+    applying(profile)
+    assert profile.api("PATCH", path, {"status": "paused"}, expect=200).json()["status"] == "paused"
+    until("the batch at work is done", lambda: (n := written(profile)) and settled(profile, n))
+    assert profile.status()["status"] == "paused"
+    assert profile.api("PATCH", path, {"status": "inProgress"}, expect=200).json()["status"] in BEGUN
+    assert profile.wait()["status"] == "success"
+
+
+def test_a_reset_in_the_middle_begins_anew_and_removes_nothing(profile: Profile, big: dict[str, bytes]) -> None:
+    """reset during a run: the run is left, another one from the same files ends in the same result."""
+    profile.upload(big)
+    profile.start()
+    applying(profile)
+    answer = profile.api("POST", f"{profile.path}/reset", expect=200)
+    assert answer.content == b""
+    status = profile.status()
+    assert status["status"] in BEGUN
+    assert status["errorCount"] == 0
+    assert profile.wait()["status"] == "success"
+    assert len(profile.tenant.reader.all("/users?$top=999&$select=id")) == 1500
+
+
+def test_deleting_a_profile_in_the_middle_leaves_what_arrived(profile: Profile, big: dict[str, bytes]) -> None:
+    """DELETE during a run ends the run; the people who arrived stay, the uploaded files do not."""
+    tenant = profile.tenant
+    profile.upload(big)
+    profile.start()
+    applying(profile)
+    profile.api("DELETE", profile.path, expect=202)
+    until("it is gone", lambda: profile.api("GET", profile.path).status_code == 404)
+    before = written(profile)
+    assert settled(profile, before), "nothing more is written"
+    folder = tenant.server.data / "objects" / "tenants" / tenant.id / "profiles" / profile.id
+    until("its files are gone", lambda: not any(path.is_file() for path in Path(folder).rglob("*")))
+    again = tenant.profile()
+    assert again.sync(big)["status"] == "success", "and a new profile finishes the work"
+    assert len(tenant.reader.all("/users?$top=999&$select=id")) == 1500
+
+
+def test_at_rest(profile: Profile) -> None:
+    """pause and resume of a profile at rest, twice each, and a reset before any upload are 200 and harmless."""
+    fresh = profile.status()
+    for action, shown in (
+        ("pause", "paused"),
+        ("pause", "paused"),
+        ("resume", None),
+        ("resume", None),
+        ("reset", None),
+    ):
+        answer = profile.api("POST", f"{profile.path}/{action}", expect=200)
+        assert answer.content == b""
+        assert "content-type" not in answer.headers
+        assert answer.headers["content-length"] == "0"
+        assert profile.status()["status"] == shown, action
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    for action, shown in (("pause", "paused"), ("resume", "success")):
+        profile.api("POST", f"{profile.path}/{action}", expect=200)
+        assert profile.status()["status"] == shown, action
+    assert profile.status()["lastSynchronizationDateTime"] != fresh["lastSynchronizationDateTime"]
+
+
+@pytest.mark.parametrize("action", ["pause", "resume", "reset"])
+def test_actions_take_whatever_clients_send_along(profile: Profile, action: str) -> None:
+    """Actions without a body tolerate `{}`, a JSON label on nothing, and qualified names."""
+    path = f"{profile.path}/{action}"
+    profile.api("POST", path, {}, expect=200)
+    profile.api("POST", path, content=b"", headers={"Content-Type": "application/json"}, expect=200)
+    profile.api("POST", f"{profile.path}/microsoft.graph.{action}", expect=200)
+    profile.api("POST", path.upper().replace("/SYNC", "/Sync"), expect=200)
+    assert profile.api.refusal("GET", path, 405)["code"] == "Request_BadRequest"
+
+
+def test_two_profiles_share_a_slow_server_fairly(slow: Server, big: dict[str, bytes]) -> None:
+    """While one tenant's run works, another tenant reads, writes and reports without waiting for it."""
+    import time
+
+    busy = Tenant(slow).profile()
+    busy.upload(big)
+    busy.start()
+    applying(busy)
+    other = Tenant(slow)
+    began = time.monotonic()
+    profile = other.profile()
+    profile.api("PATCH", f"{profile.path}/profileStatus", {"status": "success"}, expect=200)
+    assert other.reader.get("/users")["value"] == []
+    assert time.monotonic() - began < 5
+    assert busy.wait()["status"] == "success"

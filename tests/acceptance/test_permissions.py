@@ -1,0 +1,228 @@
+"""Who may do what: every operation with every kind of permission, on the real server."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+
+from .house import Api, Json, Server, Tenant
+from .rosters import DISTRICT
+
+# What may be in a token, from low to high; application roles carry the same names with `.All`.
+LADDERS = (
+    ("EduAdministration.Read", "EduAdministration.ReadWrite"),
+    ("EduRoster.ReadBasic", "EduRoster.Read", "EduRoster.ReadWrite"),
+)
+NAMES = [name for ladder in LADDERS for name in ladder]
+
+RO, RW = "EduAdministration.Read", "EduAdministration.ReadWrite"
+BASIC, READ, WRITE = "EduRoster.ReadBasic", "EduRoster.Read", "EduRoster.ReadWrite"
+NEVER = None
+
+NOBODY = "00000000-0000-4000-8000-00000000dead"
+P = "/synchronizationProfiles"
+ONE = P + "/{profile}"
+
+# method, path, least delegated permission, least application permission (without .All), body
+OPERATIONS: list[tuple[str, str, str | None, str | None, Json | None]] = [
+    ("GET", P, RO, RO, None),
+    ("GET", f"{P}/$count", RO, RO, None),
+    ("GET", ONE, RO, RO, None),
+    ("POST", P, RW, NEVER, {}),
+    ("PUT", P, RW, NEVER, {}),
+    ("PUT", ONE, RW, NEVER, {}),
+    ("PATCH", ONE, RW, NEVER, {}),
+    ("DELETE", f"{P}/{NOBODY}", RW, NEVER, None),
+    ("POST", f"{ONE}/pause", RW, RW, None),
+    ("POST", f"{ONE}/resume", RW, RW, None),
+    ("POST", f"{ONE}/reset", RW, RW, None),
+    ("POST", f"{ONE}/start", RW, RW, None),
+    ("GET", f"{ONE}/uploadUrl", RW, RW, None),
+    ("GET", f"{ONE}/uploadUrl()", RW, RW, None),
+    ("GET", f"{ONE}/profileStatus", RO, RO, None),
+    ("PATCH", f"{ONE}/profileStatus", RW, RW, {}),
+    ("DELETE", f"{ONE}/profileStatus", RW, RW, None),
+    ("GET", f"{ONE}/errors", RO, RO, None),
+    ("GET", f"{ONE}/errors/$count", RO, RO, None),
+    ("GET", f"{ONE}/errors/{NOBODY}", RO, RO, None),
+    ("POST", f"{ONE}/errors", RW, RW, {}),
+    ("PATCH", f"{ONE}/errors/{NOBODY}", RW, RW, {}),
+    ("DELETE", f"{ONE}/errors/{NOBODY}", RW, RW, None),
+    ("GET", "/schools", BASIC, READ, None),
+    ("GET", "/schools/$count", BASIC, READ, None),
+    ("GET", "/schools/{school}", BASIC, READ, None),
+    ("GET", "/schools/{school}/classes", BASIC, READ, None),
+    ("GET", "/schools/{school}/users", NEVER, READ, None),
+    ("GET", "/classes", BASIC, READ, None),
+    ("GET", "/classes/$count", BASIC, READ, None),
+    ("GET", "/classes/{class}", BASIC, READ, None),
+    ("GET", "/classes/{class}/members", BASIC, READ, None),
+    ("GET", "/classes/{class}/teachers", BASIC, READ, None),
+    ("GET", "/classes/{class}/schools", BASIC, READ, None),
+    ("GET", "/users", NEVER, READ, None),
+    ("GET", "/users/$count", NEVER, READ, None),
+    ("GET", "/users/{user}", BASIC, READ, None),
+    ("GET", "/users/{user}/classes", BASIC, READ, None),
+    ("GET", "/users/{user}/taughtClasses", BASIC, READ, None),
+    ("GET", "/users/{user}/schools", BASIC, READ, None),
+    ("POST", "/users", NEVER, WRITE, {}),
+    ("PATCH", "/users/{user}", NEVER, WRITE, {}),
+    ("DELETE", f"/users/{NOBODY}", NEVER, WRITE, None),
+    ("GET", "/me", BASIC, READ, None),
+    ("GET", "/me/classes", BASIC, READ, None),
+    ("GET", "/me/taughtClasses", BASIC, READ, None),
+    ("GET", "/me/schools", BASIC, READ, None),
+]
+
+LATER: list[tuple[str, str, str | None, str | None, Json | None]] = [
+    ("GET", "/schools/delta", BASIC, BASIC, None),
+    ("GET", "/classes/delta()", BASIC, BASIC, None),
+    ("GET", "/users/delta", BASIC, READ, None),
+    ("POST", "/schools", NEVER, WRITE, {}),
+    ("PATCH", "/schools/{school}", NEVER, WRITE, {}),
+    ("DELETE", "/schools/{school}", NEVER, WRITE, None),
+    ("POST", "/classes", NEVER, WRITE, {}),
+    ("PATCH", "/classes/{class}", NEVER, WRITE, {}),
+    ("DELETE", "/classes/{class}", NEVER, WRITE, None),
+    ("POST", "/schools/{school}/classes/$ref", NEVER, WRITE, {}),
+    ("DELETE", "/schools/{school}/classes/{class}/$ref", NEVER, WRITE, None),
+    ("POST", "/schools/{school}/users/$ref", NEVER, WRITE, {}),
+    ("DELETE", "/schools/{school}/users/{user}/$ref", NEVER, WRITE, None),
+    ("DELETE", "/schools/{school}/users/{user}", NEVER, WRITE, None),
+    ("POST", "/classes/{class}/members/$ref", NEVER, WRITE, {}),
+    ("DELETE", "/classes/{class}/members/{user}/$ref", NEVER, WRITE, None),
+    ("POST", "/classes/{class}/teachers/$ref", NEVER, WRITE, {}),
+    ("DELETE", "/classes/{class}/teachers/{user}/$ref", NEVER, WRITE, None),
+]
+"""Operations this release answers with 501: they too must not tell a stranger more than 403."""
+
+
+@pytest.fixture(scope="module")
+def house(server: Server) -> tuple[Tenant, dict[str, str]]:
+    """A tenant with one of everything, shared by the read-only questions below."""
+    tenant = Tenant(server)
+    profile = tenant.profile()
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    read = tenant.reader
+    return (
+        tenant,
+        {
+            "profile": profile.id,
+            "school": read.get("/schools")["value"][0]["id"],
+            "class": read.get("/classes")["value"][0]["id"],
+            "user": read.get("/users")["value"][0]["id"],
+        },
+    )
+
+
+def allowed_by(granted: str, least: str | None) -> bool:
+    """Whether a permission is the least one or above it on the same ladder."""
+    return any(
+        least in ladder and granted in ladder and ladder.index(granted) >= ladder.index(least) for ladder in LADDERS
+    )
+
+
+def named(operation: tuple[str, str, str | None, str | None, Json | None]) -> str:
+    return f"{operation[0]} {operation[1]}"
+
+
+@pytest.mark.parametrize("operation", [*OPERATIONS, *LATER], ids=named)
+def test_an_operation_is_open_to_its_permissions_and_to_no_other(
+    house: tuple[Tenant, dict[str, str]], operation: tuple[str, str, str | None, str | None, Json | None]
+) -> None:
+    """Each scope and role alone, names of the wrong kind, and no token: allowed exactly as documented."""
+    tenant, ids = house
+    method, template, delegated, application, body = operation
+    path = template.format(**ids)
+    asked: dict[str, tuple[Json, bool]] = {}
+    for name in NAMES:
+        asked[f"scope {name}"] = ({"scope": name}, allowed_by(name, delegated))
+        asked[f"role {name}.All"] = ({"roles": (f"{name}.All",)}, allowed_by(name, application))
+        asked[f"scope {name}.All"] = ({"scope": f"{name}.All"}, False)
+        asked[f"role {name}"] = ({"roles": (name,)}, False)
+    # With both, the person's scopes decide and the roles are somebody's app assignments.
+    everything = tuple(f"{name}.All" for name in NAMES)
+    asked["scope User.Read with every role"] = ({"scope": "User.Read", "roles": everything}, False)
+    everyone = " ".join(NAMES)
+    asked["every scope"] = ({"scope": everyone}, delegated is not None)
+    asked["every role"] = ({"roles": everything}, application is not None)
+    wrong = {}
+    for label, (grant, allowed) in asked.items():
+        answer = tenant.api(**grant)(method, path, body)
+        if (answer.status_code not in {401, 403}) != allowed:
+            wrong[label] = f"{answer.status_code}, demanded: {'allowed' if allowed else '403'}"
+        if answer.status_code == 403:
+            assert answer.json()["error"]["code"] == "AccessDenied", label
+    assert not wrong
+    nobody = Api(tenant.server, None)(method, path, body, expect=401)
+    assert nobody.json()["error"]["code"] == "InvalidAuthenticationToken"
+
+
+@pytest.mark.parametrize("operation", LATER, ids=named)
+def test_what_is_not_built_says_so(
+    house: tuple[Tenant, dict[str, str]], operation: tuple[str, str, str | None, str | None, Json | None]
+) -> None:
+    """Parts of Graph that come later answer those who may use them with a Graph error, never with silence."""
+    tenant, ids = house
+    method, template, _, _, body = operation
+    api = tenant.api(roles=tuple(f"{name}.All" for name in NAMES))
+    before = tenant.objects()
+    answer = api(method, template.format(**ids), body)
+    assert answer.status_code in {400, 501}
+    assert tenant.objects() == before
+
+
+def test_a_refusal_says_which_claim_is_missing(house: tuple[Tenant, dict[str, str]]) -> None:
+    """The words are Graph's: scp values for people, roles for programs, and either when there is neither."""
+    tenant, ids = house
+    path = f"/synchronizationProfiles/{ids['profile']}"
+    person = tenant.api(scope=BASIC).refusal("GET", path, 403)
+    assert person["message"] == "Required scp claim values are not provided."
+    program = tenant.api(roles=(f"{BASIC}.All",)).refusal("GET", path, 403)
+    assert "roles" in program["message"]
+    assert tenant.api(roles=(f"{READ}.All",)).refusal("GET", "/me", 400)["code"] == "BadRequest"
+
+
+def test_reading_basic_shows_less(house: tuple[Tenant, dict[str, str]]) -> None:
+    """EduRoster.ReadBasic shows people's names and roles, not their birthdays."""
+    tenant, _ = house
+    me = tenant.api(scope=BASIC, user="zmuller@skole.example")
+    shown = me.get("/me")
+    assert shown["givenName"] == "Zoë"
+    assert "2013-02-28" not in json.dumps(shown)
+    whole = tenant.api(scope=READ, user="zmuller@skole.example").get("/me")
+    assert whole["student"]["birthDate"] == "2013-02-28"
+
+
+def test_me_is_the_person_of_the_token(house: tuple[Tenant, dict[str, str]]) -> None:
+    """/me and its lists are those of the account whose name the token carries."""
+    tenant, _ = house
+    me = tenant.api(scope=READ, user="gokafor@skole.example")
+    shown = me.get("/me")
+    assert shown["teacher"]["externalId"] == "5001"
+    classes = {item["externalId"] for item in me.all("/me/taughtClasses")}
+    assert classes == {"M1", "M2"}
+    assert {item["externalId"] for item in me.all("/me/classes")} == {"M1", "M2"}
+    assert {item["externalId"] for item in me.all("/me/schools")} == {"100", "200"}
+    stranger = tenant.api(scope=READ, user="nobody@skole.example")
+    assert stranger.refusal("GET", "/me", 404)["code"] == "Request_ResourceNotFound"
+
+
+def test_a_delegated_reader_sees_only_what_is_shared(house: tuple[Tenant, dict[str, str]]) -> None:
+    """With a person's token only that person's classes and their members are visible."""
+    tenant, _ = house
+    me = tenant.api(scope=READ, user="jlefevre@skole.example")
+    assert {item["externalId"] for item in me.all("/classes")} == {"F1"}
+    classes = {item["externalId"]: item["id"] for item in tenant.reader.all("/classes")}
+    assert me.all(f"/classes/{classes['F1']}/members")
+    assert me("GET", f"/classes/{classes['M2']}/members").status_code in {403, 404}
+    assert me("GET", f"/classes/{classes['M2']}").status_code in {403, 404}
+
+
+def test_nobody_reads_without_knowing_the_tenant(server: Server) -> None:
+    """A tenant that nobody has used yet is empty, not an error."""
+    fresh = Tenant(server, str(uuid.uuid4()))
+    assert fresh.reader.get("/users")["value"] == []
+    assert fresh.admin.get("/synchronizationProfiles")["value"] == []

@@ -1,0 +1,200 @@
+"""`schoolsync serve` as an operator sees it: starting, ending, refusing, healing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import ssl
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from .house import Api, Server, Tenant, command, serving, until
+from .rosters import DISTRICT, GUARDIANS
+
+
+def test_it_starts_says_where_and_ends_cleanly(tmp_path: Path) -> None:
+    """serve answers /healthz without a token, keeps its files to its owner, and SIGTERM ends all of it."""
+    with serving(tmp_path) as server:
+        answer = server.http.get(f"{server.base}/healthz")
+        assert answer.status_code == 200
+        assert len(server.processes()) >= 3
+        assert Tenant(server).profile().sync(DISTRICT.files())["status"] == "success"
+        took = server.stop()
+        assert took < 10
+        for path in server.data.rglob("*"):
+            mode = stat.S_IMODE(path.stat().st_mode)
+            assert mode & 0o077 == 0 or path.name == "cert.pem", f"{path} is {mode:o}"
+        assert not list((server.data / "scratch").iterdir())
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{server.base}/healthz", timeout=2)
+
+
+def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
+    """Profiles, statuses, errors, directory, keys and tokens outlive the process."""
+    with serving(tmp_path) as server:
+        tenant = Tenant(server)
+        profile = tenant.profile()
+        assert profile.sync(DISTRICT.files())["status"] == "success"
+        before = tenant.objects(), tenant.admin.get(profile.path)["displayName"], profile.status()["status"]
+        server.stop()
+        server.start()
+        assert (tenant.objects(), tenant.admin.get(profile.path)["displayName"], profile.status()["status"]) == before
+
+
+def test_a_second_serve_on_the_same_directory_refuses(server: Server) -> None:
+    """It says who serves the directory already, does nothing, and the first goes on."""
+    second = command("serve", "--data-dir", server.data, "--port", "0")
+    assert second.returncode == 2
+    assert "served already" in second.stderr
+    assert server.process is not None
+    assert str(server.process.pid) in second.stderr
+    assert "Traceback" not in second.stderr
+    assert server.healthy()
+
+
+def test_a_port_that_is_taken_is_said_in_words(server: Server, tmp_path: Path) -> None:
+    """serve on a taken port ends at once with one line."""
+    port = server.base.rsplit(":", 1)[1]
+    second = command("serve", "--data-dir", tmp_path / "other", "--port", port)
+    assert second.returncode in {1, 2}
+    assert port in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+@pytest.mark.parametrize("part", ["api", "worker"])
+def test_a_process_that_dies_is_started_again(tmp_path: Path, part: str) -> None:
+    """After kill -9 of the API or the worker everything works again within seconds."""
+    with serving(tmp_path) as server:
+        tenant = Tenant(server)
+        profile = tenant.profile()
+        (victim,) = server.those(part)
+        victim.kill()
+        until("another has taken its place", lambda: [p for p in server.those(part) if p.pid != victim.pid])
+        until("it is ready again", server.healthy)
+        assert profile.sync(DISTRICT.files())["status"] == "success"
+
+
+def test_its_children_go_with_it(tmp_path: Path) -> None:
+    """kill -9 of the serving process takes API, worker and engines along, and the next serve starts at once."""
+    with serving(tmp_path) as server:
+        server.kill_top()
+        server.start()
+        assert server.healthy()
+
+
+@pytest.mark.xdist_group("tls")
+def test_tls_makes_and_keeps_a_certificate(secure: Server) -> None:
+    """--tls serves HTTPS alone, with a certificate a client can be told to trust; its key is its owner's."""
+    assert secure.base.startswith("https://127.0.0.1:")
+    folder = secure.data / "tls"
+    assert stat.S_IMODE((folder / "key.pem").stat().st_mode) == 0o600
+    context = ssl.create_default_context(cafile=str(folder / "cert.pem"))
+    for host in ("127.0.0.1", "localhost"):
+        url = secure.base.replace("127.0.0.1", host)
+        assert httpx.get(f"{url}/healthz", verify=context).status_code == 200
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{secure.base}/healthz")
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{secure.base.replace('https', 'http')}/healthz")
+
+
+@pytest.mark.xdist_group("tls")
+def test_tls_takes_a_certificate_of_ones_own(secure: Server, tmp_path: Path) -> None:
+    """--tls-cert and --tls-key are used as they are; one without the other is wrong usage."""
+    cert, key = secure.data / "tls" / "cert.pem", secure.data / "tls" / "key.pem"
+    with serving(tmp_path, settings={"tls_cert": cert, "tls_key": key}) as server:
+        assert server.base.startswith("https")
+        context = ssl.create_default_context(cafile=str(cert))
+        assert httpx.get(f"{server.base}/healthz", verify=context).status_code == 200
+        assert not (server.data / "tls").exists() or not list((server.data / "tls").iterdir())
+    alone = command("serve", "--data-dir", tmp_path / "x", "--port", "0", "--tls-cert", cert)
+    assert alone.returncode == 2
+    assert "tls_key" in alone.stderr
+
+
+def test_links_carry_the_public_url(tmp_path: Path) -> None:
+    """Behind a proxy, --public-url is in contexts, next links and upload URLs; unknown proxies are not believed."""
+    with serving(tmp_path, settings={"public_url": "https://sds.example.org/"}) as server:
+        tenant = Tenant(server)
+        for number in range(2):
+            body = {
+                "displayName": f"n{number}",
+                "accountEnabled": True,
+                "mailNickname": f"n{number}",
+                "userPrincipalName": f"n{number}@a.example",
+                "passwordProfile": {"password": "Fjord-2026-x"},
+            }
+            url = f"{server.base}/v1.0/education/users"
+            headers = {"Authorization": f"Bearer {tenant.reader.token}", "X-Forwarded-Host": "evil.example"}
+            assert server.http.post(url, json=body, headers=headers).status_code == 201
+        page = server.http.get(f"{url}?$top=1", headers=headers).json()
+        assert page["@odata.context"] == "https://sds.example.org/v1.0/$metadata#education/users"
+        assert page["@odata.nextLink"].startswith("https://sds.example.org/v1.0/education/users?")
+
+
+def test_what_is_logged_names_nobody(tmp_path: Path) -> None:
+    """The log of a sync with errors and guardians is JSON lines with ids, without names, addresses or secrets."""
+    with serving(tmp_path, settings={"log_level": "debug"}) as server:
+        tenant = Tenant(server)
+        profile = tenant.profile()
+        wrong = DISTRICT.changed("students", "3002", Last_Name="")
+        profile.upload({**wrong.files(), **GUARDIANS})
+        profile.start(expect=400)
+        profile.upload(DISTRICT.files())
+        profile.start()
+        assert profile.wait()["status"] == "success"
+        Api(server, "broken")("GET", "/users", expect=401)
+        link = profile.api.get(f"{profile.path}/uploadUrl")["value"]
+        token = tenant.reader.token
+        server.stop()
+        log = server.log.read_text("utf-8")
+    assert token is not None
+    assert token not in log
+    assert link.split("sig=")[1].split("&")[0] not in log
+    for row in (*DISTRICT.students, *DISTRICT.teachers):
+        for name in ("First Name", "Last Name", "Username", "Password", "Birthdate", "Secondary Email"):
+            if len(row[name]) > 3:
+                assert row[name] not in log, name
+    for text in ("mor@home.example", "Kari", "Storgata"):
+        assert text not in log
+    lines = [line for line in log.splitlines() if not line.startswith("schoolsync")]
+    assert lines
+    for line in lines:
+        assert isinstance(json.loads(line), dict), line
+
+
+def test_an_unhealthy_data_directory_is_said_in_words(tmp_path: Path) -> None:
+    """A data directory that cannot be made is one line and exit status 1, not a trace."""
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    answer = command("serve", "--data-dir", blocked / "data", "--port", "0")
+    assert answer.returncode in {1, 2}
+    assert "Traceback" not in answer.stderr
+    assert str(blocked) in answer.stderr
+
+
+def test_ctrl_c_ends_it_too(tmp_path: Path) -> None:
+    """SIGINT, which a terminal sends to the whole group, is a clean end."""
+    with serving(tmp_path) as server:
+        assert server.process is not None
+        family = server.processes()
+        os.killpg(server.process.pid, signal.SIGINT)
+        began = time.monotonic()
+        assert server.process.wait(15) == 0
+        assert time.monotonic() - began < 10
+        server._gone(family)
+
+
+def test_the_module_and_the_script_are_one_program() -> None:
+    """`python -m schoolsync` and the installed `schoolsync` print the same version."""
+    script = Path(sys.executable).with_name("schoolsync")
+    by_script = subprocess.run([script, "--version"], capture_output=True, text=True, check=True).stdout
+    assert by_script == command("--version").stdout
+    assert by_script.startswith("schoolsync ")

@@ -1,0 +1,202 @@
+"""`schoolsync validate`: what it prints, how it ends, and that no file makes it fall over."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schoolsync.cli import validate
+from schoolsync.testing import demo
+
+KEYS = {"format", "verdict", "files", "counts", "findings"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The bundled roster, to spoil."""
+    return Path(shutil.copytree(demo.BUNDLED, tmp_path / "roster"))
+
+
+def spoil(path: Path, old: str, new: str) -> None:
+    text = path.read_bytes().decode()
+    assert old in text
+    path.write_bytes(text.replace(old, new, 1).encode())
+
+
+def program(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "schoolsync", "validate", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def answer(capfd: pytest.CaptureFixture[str], path: Path, *, status: int) -> dict[str, Any]:
+    """What `--json` prints, with the exit status as expected."""
+    assert validate.run(path, format=None, json=True) == status
+    out, err = capfd.readouterr()
+    assert err == ""
+    said = json.loads(out)
+    assert said.keys() == KEYS
+    assert said["counts"].keys() == {"errors", "warnings"}
+    for finding in said["findings"]:
+        assert finding.keys() == {"rule", "severity", "file", "line", "column", "message"}
+    errors = sum(finding["severity"] == "error" for finding in said["findings"])
+    assert said["counts"] == {"errors": errors, "warnings": len(said["findings"]) - errors}
+    return dict(said)
+
+
+def test_a_roster_with_warnings_ends_with_0(folder: Path) -> None:
+    """The command itself: a line per finding and one that sums up."""
+    done = program(folder)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    *lines, last = done.stdout.splitlines()
+    assert lines
+    assert all(": warning: " in line and line.endswith("[several-schools]") for line in lines)
+    assert "warnings (sds-v1, 8 files" in last
+
+
+def test_json_has_the_promised_keys(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Files with their rows, counts, and findings with physical lines."""
+    spoil(folder / "Section.csv", "2026-08-31", "soon")
+    said = answer(capfd, folder, status=1)
+    assert said["format"] == "sds-v1"
+    assert said["verdict"] == "errors"
+    assert said["files"]["School.csv"] == {"rows": 3}
+    assert len(said["files"]) == 8
+    error = next(finding for finding in said["findings"] if finding["severity"] == "error")
+    assert error["rule"] == "invalid-date"
+    assert (error["file"], error["line"], error["column"]) == ("Section.csv", 2, "Term StartDate")
+
+
+def test_a_clean_roster_says_so(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """No finding at all: verdict clean, status 0."""
+    for name in ("Student.csv", "Teacher.csv"):
+        rows = (folder / name).read_bytes().splitlines(keepends=True)
+        seen: set[bytes] = set()
+        kept = [row for row in rows if not (row.split(b",")[0] in seen or seen.add(row.split(b",")[0]))]  # type: ignore[func-returns-value]
+        (folder / name).write_bytes(b"".join(kept))
+    said = answer(capfd, folder, status=0)
+    assert said["verdict"] == "clean"
+    assert said["findings"] == []
+
+
+def test_a_zip_and_a_single_file_can_be_checked(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A zip is a whole roster; one CSV is checked for itself."""
+    packed = tmp_path / "roster.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, f"export/{path.name}")
+    assert len(answer(capfd, packed, status=0)["files"]) == 8
+    assert answer(capfd, folder / "StudentEnrollment.csv", status=0)["verdict"] == "clean"
+    spoil(folder / "School.csv", "HZ01", "")
+    assert answer(capfd, folder / "School.csv", status=1)["findings"][0]["rule"] == "required-value"
+
+
+def test_what_cannot_be_read_ends_with_2(tmp_path: Path, folder: Path) -> None:
+    """No such path, nothing in it, no roster, no such format: one sentence, no traceback."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "torn.zip").write_bytes(b"PK\x03\x04torn")
+    cases: list[list[str | Path]] = [
+        [tmp_path / "nowhere"],
+        [tmp_path / "empty"],
+        [tmp_path / "notes.txt"],
+        [tmp_path / "torn.zip"],
+        [folder, "--format", "oneroster-9"],
+        [],
+        [folder, "--no-such-option"],
+    ]
+    for arguments in cases:
+        done = program(*arguments)
+        assert done.returncode == 2, arguments
+        assert "Traceback" not in done.stderr + done.stdout
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that fails to be read, as Linux has one")
+def test_a_file_that_the_disk_fails_to_give_is_a_finding(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The others are checked all the same."""
+    (folder / "School.csv").unlink()
+    (folder / "School.csv").symlink_to("/proc/self/mem")
+    said = answer(capfd, folder, status=1)
+    assert "unreadable-file" in {finding["rule"] for finding in said["findings"]}
+
+
+def test_folders_with_odd_names_are_no_patterns(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Brackets, stars and quotes in a path mean themselves."""
+    odd = folder.with_name("ros*ter [2026] 'x'?")
+    folder.rename(odd)
+    assert answer(capfd, odd, status=0)["files"]["School.csv"] == {"rows": 3}
+    spoil(odd / "School.csv", "\r\n", "\n")
+    assert "mixed-line-ends" in {finding["rule"] for finding in answer(capfd, odd, status=0)["findings"]}
+
+
+def test_nothing_is_left_behind(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in the temporary folder nor where the command was given."""
+    work, temporary = tmp_path / "work", tmp_path / "temporary"
+    work.mkdir()
+    temporary.mkdir()
+    monkeypatch.chdir(work)
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    spoil(folder / "School.csv", "\r\n", "\n")
+    assert program(folder).returncode == 0
+    assert list(work.iterdir()) == []
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_spoiled_file_makes_it_fall_over(folder: Path, capfd: pytest.CaptureFixture[str], seed: int) -> None:
+    """Bytes changed, cut, doubled and shuffled at random: always a verdict, never an exception."""
+    chance = random.Random(seed)
+    for path in sorted(folder.iterdir()):
+        content = bytearray(path.read_bytes())
+        for _ in range(chance.randrange(1, 12)):
+            place = chance.randrange(len(content))
+            match chance.randrange(5):
+                case 0:
+                    content[place : place + 1] = bytes([chance.randrange(256)])
+                case 1:
+                    content[place:place] = chance.choice([b'"', b",", b"\r", b"\n", b"\0", b"\xff", b"'", b"\\", b"$1"])
+                case 2:
+                    del content[place : place + chance.randrange(1, 40)]
+                case 3:
+                    content += content[place : place + 200]
+                case _ if chance.random() < 0.2:
+                    del content[place:]
+            content = content or bytearray(b"x")
+        path.write_bytes(content)
+    status = validate.run(folder, format=None, json=True)
+    out, _ = capfd.readouterr()
+    said = json.loads(out)
+    assert status == (1 if said["counts"]["errors"] else 0)
+    for finding in said["findings"]:
+        if finding["line"] is not None:
+            lines = (folder / finding["file"]).read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n").count(b"\n")
+            assert 1 < finding["line"] <= lines + 1
+
+
+def test_many_findings_are_all_in_the_json(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The text shows the first of them and says how many more there are."""
+    header = "Section SIS ID,SIS ID\r\n"
+    (folder / "StudentEnrollment.csv").write_text(header + "x404,S1001\r\n" * 3000, newline="")
+    said = answer(capfd, folder, status=1)
+    assert said["counts"]["errors"] == 3000
+    assert validate.run(folder, format=None, json=False) == 1
+    out, _ = capfd.readouterr()
+    assert "more; --json lists all" in out
+    assert len(out.splitlines()) < 300
+
+
+def test_the_report_may_be_cut_off_by_its_reader(folder: Path) -> None:
+    """`schoolsync validate … | head -1` is no reason for a traceback."""
+    command = f'"{sys.executable}" -m schoolsync validate "{folder}" --json | head -c 1'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,54 @@
+"""What every test may ask for, and what no test may leave behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+SAMPLES = "SCHOOLSYNC_SAMPLES"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _settings_of_this_shell() -> Iterator[None]:
+    """Settings, proxies and trust that happen to be in the developer's environment decide nothing here."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            ours = name.startswith("SCHOOLSYNC_") and name != SAMPLES
+            if ours or name.lower().endswith("_proxy") or name in {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}:
+                patch.delenv(name)
+        for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_process_left_behind(_settings_of_this_shell: None) -> Iterator[None]:
+    """Whatever the tests started has ended when they have."""
+    yield
+    mine = psutil.Process()
+    left = [child for child in mine.children(recursive=True) if _ours(child)]
+    assert not left, f"left behind: {[child.cmdline() for child in left]}"
+
+
+def _ours(process: psutil.Process) -> bool:
+    try:
+        running = process.status() != psutil.STATUS_ZOMBIE
+        return running and any(part == "schoolsync" or part.startswith("schoolsync.") for part in process.cmdline())
+    except psutil.Error:
+        return False
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The vendors' sample rosters; a newcomer may do without, the check of a change may not."""
+    named = os.environ.get(SAMPLES)
+    if named and Path(named).is_dir():
+        return Path(named)
+    reason = f"the vendors' sample rosters are not here; set {SAMPLES} to their folder"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)

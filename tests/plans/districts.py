@@ -1,0 +1,420 @@
+"""Small districts as values, a source that hands them over as they are, and a directory to synchronize them into.
+
+Nobody in them exists. Directories are read through the bulk driver alone: a file must not be opened by two SQLite
+libraries in one process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import adbc_driver_sqlite.dbapi as driver
+import duckdb
+import pytest
+
+from schoolsync.plan.policy import Policy
+from schoolsync.roster import findings
+from schoolsync.roster import tables as roster_tables
+from schoolsync.runs import stages
+from schoolsync.runs.job import Base, Failed, Finished, Job, JobFile, Planned
+from schoolsync.runs.stages import StageFailed, Stages
+from schoolsync.sources import Checked, Extract
+
+TENANT = "0f1e2d3c-4b5a-4697-8877-665544332211"
+CREATES = Policy(profile_name="Fjord", domains={"student": "pupils.example", "teacher": "staff.example"})
+NOW = 638_900_000_000_000_000
+FILES = {
+    "organizations": "School.csv",
+    "classes": "Section.csv",
+    "people": "People.csv",
+    "person_organizations": "People.csv",
+    "enrollments": "Enrollment.csv",
+    "contacts": "Guardianrelationship.csv",
+    "left_out": "Left.csv",
+}
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Roster:
+    """The canonical roster of one moment, by table."""
+
+    tables: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
+    columns: Mapping[str, frozenset[str]] | None = None  # those that the files had; None: all
+    absent: frozenset[str] = frozenset()
+
+    def rows(self, table: str) -> tuple[Row, ...]:
+        return tuple(self.tables.get(table, ()))
+
+    def plus(self, table: str, *rows: Row) -> Roster:
+        return replace(self, tables={**self.tables, table: (*self.rows(table), *rows)})
+
+    def without(self, table: str, **values: Any) -> Roster:
+        """Without the rows in which all of `values` stand."""
+        kept = [row for row in self.rows(table) if any(row.get(name) != value for name, value in values.items())]
+        assert len(kept) < len(self.rows(table))
+        return replace(self, tables={**self.tables, table: tuple(kept)})
+
+    def changed(self, table: str, where: Row, **values: Any) -> Roster:
+        """With other values in the rows in which all of `where` stands."""
+        rows = [
+            {**row, **values} if all(row.get(name) == value for name, value in where.items()) else row
+            for row in self.rows(table)
+        ]
+        assert rows != list(self.rows(table))
+        return replace(self, tables={**self.tables, table: tuple(rows)})
+
+    def left_without_person(self, role: str, source_id: str) -> Roster:
+        """Without a person and everything that names it."""
+        found = self
+        for table in ("people", "person_organizations", "enrollments"):
+            if any(row["role"] == role and row["source_id"] == source_id for row in found.rows(table)):
+                found = found.without(table, role=role, source_id=source_id)
+        return found
+
+    def left_without_class(self, source_id: str) -> Roster:
+        found = self.without("classes", source_id=source_id)
+        if any(row["class_id"] == source_id for row in found.rows("enrollments")):
+            found = found.without("enrollments", class_id=source_id)
+        return found
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(json.dumps(self.tables, sort_keys=True, default=list).encode()).hexdigest()
+
+
+def school(source_id: str, **values: Any) -> Row:
+    return {"source_id": source_id, "name": f"School {source_id}", "number": f"n{source_id}", **values}
+
+
+def section(source_id: str, school_id: str, **values: Any) -> Row:
+    return {
+        **{"source_id": source_id, "school_id": school_id, "name": f"Class {source_id}", "number": f"c{source_id}"},
+        **{"term_id": "T1", "term_start": "2026-08-17", "course_subject": "Math", **values},
+    }
+
+
+def person(role: str, source_id: str, school_id: str, **values: Any) -> Row:
+    return {
+        **{"role": role, "source_id": source_id, "school_id": school_id, "username": f"{role[0]}{source_id}".lower()},
+        **{"given_name": f"Given{source_id}", "surname": f"Family{source_id}", "number": f"p{source_id}"},
+        **({"grade": "7", "birth_date": "2013-02-28"} if role == "student" else {"title": "Lektor"}),
+        **values,
+    }
+
+
+def attends(role: str, source_id: str, school_id: str) -> Row:
+    return {"role": role, "source_id": source_id, "school_id": school_id}
+
+
+def enrolled(class_id: str, role: str, source_id: str) -> Row:
+    return {"class_id": class_id, "role": role, "source_id": source_id}
+
+
+def contact(student_id: str, email: str, **values: Any) -> Row:
+    return {"student_id": student_id, "email": email, "name": "Kari Nordmann", "relationship": "parent", **values}
+
+
+def left_out(kind: str, source_id: str, *, rule: str = "invalid-date", **values: Any) -> Row:
+    return {"kind": kind, "source_id": source_id, "rule": rule, **values}
+
+
+DISTRICT = Roster(
+    {
+        "organizations": (school("A"), school("B", grade_low="1", city="Ålesund")),
+        "classes": (section("M1", "A"), section("M2", "B"), section("E1", "B")),
+        "people": (
+            person("student", "1", "A", middle_name="Anna"),
+            person("student", "2", "A"),
+            person("student", "3", "B"),
+            person("teacher", "1", "A"),
+            person("teacher", "9", "B"),
+        ),
+        "person_organizations": (
+            attends("student", "1", "A"),
+            attends("student", "2", "A"),
+            attends("student", "3", "B"),
+            attends("teacher", "1", "A"),
+            attends("teacher", "1", "B"),
+            attends("teacher", "9", "B"),
+        ),
+        "enrollments": (
+            enrolled("M1", "student", "1"),
+            enrolled("M1", "student", "2"),
+            enrolled("M2", "student", "3"),
+            enrolled("M1", "teacher", "1"),
+            enrolled("M2", "teacher", "9"),
+        ),
+        "contacts": (contact("1", "mor@home.example", phone="+4799911122"),),
+    }
+)
+"""Two schools, three classes (one empty), three pupils, two teachers of which one works at both schools."""
+
+
+def fill(db: duckdb.DuckDBPyConnection, roster: Roster) -> None:
+    """Make the canonical tables of `roster`."""
+    for statement in roster_tables.ddl():
+        db.execute(statement)
+    findings.create(db)
+    for table, rows in roster.tables.items():
+        columns = roster_tables.TABLES[table]
+        marks = ", ".join("?" for _ in columns)
+        values = [
+            [*(row.get(name) for name in columns if name not in ("file", "line")), FILES[table], number + 2]
+            for number, row in enumerate(rows)
+        ]
+        if values:
+            names = ", ".join([*(name for name in columns if name not in ("file", "line")), "file", "line"])
+            db.executemany(f"INSERT INTO roster.{table} ({names}) VALUES ({marks})", values)
+
+
+class GivenSource:
+    """A source whose rosters come as values: the engine has nothing to read and nothing to check."""
+
+    CheckOptions = staticmethod(lambda **options: SimpleNamespace(**options))
+    SourceFile = staticmethod(lambda name, path: (name, path))
+
+    def __init__(self) -> None:
+        self.roster = Roster()
+        self.reads = 0
+
+    def extract(self, db: duckdb.DuckDBPyConnection, files: Sequence[Any], options: Any) -> Extract:
+        self.reads += 1
+        fill(db, self.roster)
+        return Extract(format="given", rows={"People.csv": 1}, tables={}, creates=True, fatal=False)
+
+    def validate(self, db: duckdb.DuckDBPyConnection, extracted: Extract, options: Any) -> Checked:
+        return Checked(
+            format="given",
+            rows=extracted.rows,
+            errors=len(self.roster.rows("left_out")),
+            warnings=0,
+            fatal=False,
+            absent=self.roster.absent,
+            columns=self.roster.columns or _all_columns(),
+        )
+
+
+def _all_columns() -> dict[str, frozenset[str]]:
+    columns = {table: frozenset(names) for table, names in roster_tables.TABLES.items()}
+    return {**columns, "student": columns["people"], "teacher": columns["people"]}
+
+
+@dataclass
+class Outcome:
+    """How a run went."""
+
+    planned: Planned | None
+    finished: Finished | None
+    unchanged: bool = False
+
+    @property
+    def steps(self) -> dict[str, dict[str, int]]:
+        assert self.planned is not None
+        return self.planned.steps
+
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        assert self.planned is not None
+        found = [row for path in self.planned.error_files for row in json.loads(Path(path).read_text())]
+        assert len(found) == self.planned.errors
+        return found
+
+    def codes(self) -> list[tuple[str, str, str | None]]:
+        """Entry type, code and identifier of every error."""
+        return [(row["entry_type"], row["error_code"], row["reportable_identifier"]) for row in self.errors]
+
+
+class Directory:
+    """A directory file and the runs of a tenant's profiles into it."""
+
+    def __init__(self, folder: Path, source: GivenSource) -> None:
+        self.folder = folder
+        self.source = source
+        self.path = folder / "directory" / f"{TENANT}.db"
+        self.profiles: tuple[int, ...] = (1,)
+        self._bases: dict[int, Base] = {}
+        self._runs = 0
+
+    def job(self, roster: Roster, *, policy: Policy = CREATES, profile: int = 1, **values: Any) -> Job:
+        """The job of the next run; `values` replace members of it."""
+        self._runs += 1
+        self.source.roster = roster
+        run = values.pop("run", f"run-{self._runs}")
+        digest = roster.digest
+        given: dict[str, Any] = {
+            "tenant": 1,
+            "tenant_id": TENANT,
+            "profile": profile,
+            "profile_id": f"profile-{profile}",
+            "living": self.profiles,
+            "run": run,
+            "fence": 1,
+            "format": "given",
+            "files": (JobFile(name="People.csv", path="", sha256=digest, size=1),),
+            "policy": policy,
+            "directory": str(self.path),
+            "folder": str(self.folder / "runs" / run),
+            "scratch": str(self.folder / "scratch" / run),
+            "base": self._bases.get(profile),
+            "ignore_findings": False,
+            "now": NOW + self._runs,
+            "memory_limit": "200MiB",
+            "threads": 1,
+            "batch_rows": 20_000,
+            "max_rows": 1000,
+        }
+        return Job(**{**given, **values})
+
+    def sync(self, roster: Roster, *, policy: Policy = CREATES, profile: int = 1, **values: Any) -> Outcome:
+        """One whole run."""
+        return self.work(self.job(roster, policy=policy, profile=profile, **values), roster)
+
+    def work(self, job: Job, roster: Roster) -> Outcome:
+        """All stages of a job, as the workflow asks for them."""
+        self.source.roster = roster
+        with engine(job) as work:
+            if work.extract().unchanged:
+                return Outcome(None, None, unchanged=True)
+            work.validate()
+            planned = work.plan()
+            if planned.held is not None:
+                return Outcome(planned, None)
+            for batch in range(planned.batches):
+                work.apply(batch)
+            finished = work.finish()
+        self.done(job, finished)
+        return Outcome(planned, finished)
+
+    def done(self, job: Job, finished: Finished) -> None:
+        """Remember a run as the one that the next is compared with."""
+        self._bases[job.profile] = Base(
+            run=job.run, snapshot=finished.snapshot, input_hash=finished.input_hash, position=finished.position
+        )
+
+    def forget_base(self, profile: int = 1) -> None:
+        """As after a reset: the next run has nothing to compare with but the directory."""
+        self._bases.pop(profile, None)
+
+    # --- looking ---------------------------------------------------------------------------------------------------
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        with driver.connect(str(self.path), autocommit=True) as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            return [] if cursor.description is None else list(cursor.fetchall())
+
+    def by_hand(self, statement: str) -> None:
+        """A change through the API: it raises the position."""
+        self.query(statement)
+        self.query("UPDATE positions SET position = position + 1")
+
+    def person_by_hand(self, account: str, **values: Any) -> str:
+        """An account that somebody made; returns its id."""
+        self.query("UPDATE positions SET last_key = last_key + 1")
+        if not self.query("SELECT 1 FROM positions"):
+            self.query("INSERT INTO positions VALUES (1, 0, 1)")
+        ((key,),) = self.query("SELECT last_key FROM positions")
+        made = {
+            **{"tenant": 1, "key": key, "id": f"hand-{key}", "created": 5, "changed": 5, "position": 1},
+            **{"primary_role": "none", "user_principal_name": account, "account_name": account.lower()},
+            **{"display_name": f"By hand {key}", **values},
+        }
+        columns, marks = ", ".join(made), ", ".join(repr(value) for value in made.values())
+        self.by_hand(f"INSERT INTO people ({columns}) VALUES ({marks})")
+        return str(made["id"])
+
+    def objects(self, table: str, *columns: str) -> dict[Any, tuple[Any, ...]]:
+        """The objects of a table by source id (people: role and source id)."""
+        key = "primary_role || ' ' || source_id" if table == "people" else "source_id"
+        rows = self.query(f"SELECT {key}, {', '.join(columns)} FROM {table} WHERE source_id IS NOT NULL")
+        return {row[0]: row[1:] for row in rows}
+
+    def object(self, table: str, name: str, *columns: str) -> tuple[Any, ...]:
+        return self.objects(table, *columns)[name]
+
+    def links(self, table: str) -> set[tuple[Any, ...]]:
+        """The links of a table by the source ids of their ends."""
+        left, right = {"school_classes": ("schools", "classes"), "school_people": ("schools", "people")}.get(
+            table, ("classes", "people")
+        )
+        sides = {"schools": "school", "classes": "class", "people": "person"}
+        flags = ", l.member, l.teacher" if table == "class_people" else ""
+        role = "r.primary_role || ' ' || r.source_id" if right == "people" else "r.source_id"
+        return set(
+            self.query(
+                f"SELECT l.profile, a.source_id, {role}{flags} FROM {table} l "
+                f'LEFT JOIN {left} a ON a.key = l."{sides[left]}" LEFT JOIN {right} r ON r.key = l."{sides[right]}"'
+            )
+        )
+
+    def classes_of(self, name: str) -> set[str]:
+        return {row[1] for row in self.links("class_people") if row[2] == name}
+
+    def content(self) -> dict[str, Any]:
+        """Everything but surrogate keys, times and positions: what two ways to the same state must agree on."""
+        found: dict[str, Any] = {}
+        for table in ("schools", "classes", "people"):
+            names = [row[1] for row in self.query(f"PRAGMA table_info({table})")]
+            chosen = [name for name in names if name not in ("tenant", "key", "created", "changed", "position")]
+            found[table] = {row[0]: row for row in self.query(f"SELECT {', '.join(chosen)} FROM {table}")}
+        for table in ("school_classes", "school_people", "class_people"):
+            found[table] = self.links(table)
+        return found
+
+    def touched(self) -> dict[str, Any]:
+        """Times and positions: what must stay when nothing changes."""
+        found: dict[str, Any] = {
+            table: dict(row for row in self.query(f"SELECT id, created || ' ' || changed || ' ' || position FROM {table}"))
+            for table in ("schools", "classes", "people")
+        }
+        return found | {"position": self.query("SELECT position FROM positions")}
+
+    def broken(self) -> list[str]:
+        """What does not make sense by itself: links without ends, objects that are away and still linked."""
+        found = []
+        for table, (left, right) in {
+            "school_classes": ("schools school", "classes class"),
+            "school_people": ("schools school", "people person"),
+            "class_people": ("classes class", "people person"),
+        }.items():
+            for objects, side in (left.split(), right.split()):
+                lost = self.query(f'SELECT count(*) FROM {table} WHERE "{side}" NOT IN (SELECT key FROM {objects})')
+                away = self.query(
+                    f'SELECT count(*) FROM {table} l JOIN {objects} o ON o.key = l."{side}" '
+                    "WHERE NOT o.active AND l.profile IS NOT NULL"
+                )
+                found += [f"{table}.{side} {what}" for what, rows in (("lost", lost), ("away", away)) if rows[0][0]]
+        return found
+
+
+@contextmanager
+def engine(job: Job, progress: Callable[[int, int | None], None] = lambda done, total: None) -> Iterator[Stages]:
+    """The stages of a job; given back at the end, as when the process ends."""
+    work = Stages(job, progress)
+    try:
+        yield work
+    finally:
+        work.close()
+
+
+@contextmanager
+def refused() -> Iterator[list[Failed]]:
+    """A stage inside says that it cannot be done; the list has what it says."""
+    said: list[Failed] = []
+    with pytest.raises(StageFailed) as problem:
+        yield said
+    said.append(problem.value.failed)
+
+
+def given_source(patch: pytest.MonkeyPatch) -> GivenSource:
+    """Let the engine take its rosters from values."""
+    source = GivenSource()
+    patch.setattr(stages, "sources", source)
+    return source
