@@ -44,7 +44,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the API and run the synchronizations until stopped."""
-    from schoolsync.runs import supervisor
+    from schoolsync.serving import supervisor
     from schoolsync.settings import load
 
     given = {

@@ -25,7 +25,7 @@ Json = dict[str, Any]  # a JSON object: its values are of any kind
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What handlers work with; built once per process by `runs.api`."""
+    """What handlers work with; built once per process by `serving.api`."""
 
     settings: Settings
     control: Control

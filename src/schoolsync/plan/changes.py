@@ -220,12 +220,13 @@ def _spare(db: duckdb.DuckDBPyConnection, table: LinkTable) -> None:
     left, right = LINK_SIDES[table]
     sides = {"school": "school", "class": "section"}
     spared = "SELECT o.key FROM planned.own AS o SEMI JOIN planned.spared AS s USING (kind, source_id)"
+    rights = "'section'" if right == "class" else "'student', 'teacher'"
     db.execute(f"""
         DELETE FROM planned.{table}_stale AS s WHERE s."{left}" IN ({spared} WHERE o.kind = '{sides[left]}')
-            OR s."{right}" IN ({spared} WHERE o.kind {"= 'section'" if right == "class" else "IN ('student', 'teacher')"})
+            OR s."{right}" IN ({spared} WHERE o.kind IN ({rights}))
     """)
     for kind in LINKS:
-        if kind.table != table or kind.records == "classes":
+        if kind.table != table or kind.records == "classes":  # a class has its school in itself: spared above
             continue
         first, second = kind.left_out
         db.execute(f"""

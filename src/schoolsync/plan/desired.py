@@ -78,16 +78,20 @@ class Terms:
 def held_columns(table: ObjectTable | LinkTable) -> dict[str, str]:
     """The columns of `held.<table>` and their DuckDB types; all but `owner` are called as in the directory.
 
-    `owner` is the directory's `profile`.
+    `owner` is the directory's `profile`. The first column is a key.
     """
-    if table in kinds.LINK_SIDES:
-        left, right = kinds.LINK_SIDES[table]
-        columns = {left: "BIGINT", right: "BIGINT", "owner": "BIGINT"}
-        return columns | ({"member": "BOOLEAN", "teacher": "BOOLEAN"} if table == "class_people" else {})
+    if table in ("school_classes", "school_people", "class_people"):
+        return _link_columns(table)
     columns = {"key": "BIGINT", "id": "VARCHAR", "owner": "BIGINT", "source_id": "VARCHAR", "active": "BOOLEAN"}
     if table == "classes":
         columns["mail_nickname"] = "VARCHAR"
     return columns | dict.fromkeys(kinds.compared(table), "VARCHAR")
+
+
+def _link_columns(table: LinkTable) -> dict[str, str]:
+    left, right = kinds.LINK_SIDES[table]
+    columns = {left: "BIGINT", right: "BIGINT", "owner": "BIGINT"}
+    return columns | ({"member": "BOOLEAN", "teacher": "BOOLEAN"} if table == "class_people" else {})
 
 
 def prepare(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:

@@ -292,7 +292,7 @@ def _folded(header: str) -> str:
     return header.replace(" ", "").lower()
 
 
-def compared(table: ObjectTable) -> tuple[str, ...]:
+def compared(table: str) -> tuple[str, ...]:
     """The columns of a table that a plan may write to an existing object, each once."""
     columns = [one.column for kind in OBJECTS if kind.table == table for one in kind.properties]
     return tuple(dict.fromkeys(columns))

@@ -255,7 +255,8 @@ def _newcomers(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
             'The record was not synchronized: the directory object it means belongs to another record or profile, '
             || 'or is not the only one. Ids and sign-in names must be of one record alone.',
             coalesce(name, looked_for[1]), source_id
-        FROM planned.new SEMI JOIN planned.candidates USING (kind, source_id) ANTI JOIN planned.taken USING (kind, source_id)
+        FROM planned.new SEMI JOIN planned.candidates USING (kind, source_id)
+        ANTI JOIN planned.taken USING (kind, source_id)
     """)
     creatable = "kind IN ('school', 'section')" if not terms.policy.creates else "true"
     db.execute(f"""
@@ -277,7 +278,7 @@ def _newcomers(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         SELECT CASE kind WHEN 'section' THEN 'Section' WHEN 'student' THEN 'Student' ELSE 'Teacher' END,
             'AzureActiveDirectoryInvalidPropertyValue',
             CASE kind WHEN 'section' THEN
-                'The mail nickname that is built from the SIS ID has characters that a directory refuses or is too long.'
+                'The mail nickname built from the SIS ID has characters that a directory refuses, or is too long.'
             ELSE 'The sign-in name has characters that a directory refuses, is too long or has no domain.' END
             || ' Use letters and digits, or let the profile replace special characters.',
             NULL, source_id
@@ -288,7 +289,9 @@ def _newcomers(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     db.execute("""
         CREATE TABLE planned.first_named AS
         SELECT kind, source_id FROM planned.newcomers WHERE kind <> 'school' AND name IS NOT NULL
-            AND NOT (kind = 'section' AND name IN (SELECT mail_nickname FROM held.classes WHERE mail_nickname IS NOT NULL))
+            AND NOT (kind = 'section' AND name IN (
+                SELECT mail_nickname FROM held.classes WHERE mail_nickname IS NOT NULL
+            ))
         QUALIFY row_number() OVER (
             PARTITION BY kind = 'section', CASE kind WHEN 'section' THEN name ELSE lower(name) END
             ORDER BY kind = 'section' AND name <> 'Section_' || source_id, rank, line, source_id

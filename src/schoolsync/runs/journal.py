@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, func, select, update
 
+from schoolsync import ticks
 from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import policy_of
 from schoolsync.runs import endings
@@ -34,6 +35,9 @@ STAGES = {
     RunState.PLANNING: ("inProgress", "Working out what changes."),
     RunState.APPLYING: ("inProgress", "Applying the changes."),
 }
+TELL = ticks.PER_SECOND // 5
+"""Progress of a run is written down this often, in ticks."""
+
 # How the kinds of a plan are called in a sentence; the order is that of the sentence.
 KINDS = {"schools": "schools", "classes": "classes", "people": "people", "links": "memberships"}
 
@@ -64,6 +68,7 @@ class Journal:
         self._uploads = uploads
         self._runs = runs
         self._clock = clock
+        self._told = 0  # when progress was last written down
 
     # --- taking runs up --------------------------------------------------------------------------------------------
 
@@ -273,7 +278,17 @@ class Journal:
             return True
 
     def applied(self, key: Key, rows_done: int, rows_total: int) -> bool:
-        """A batch is in the directory. False: stop here."""
+        """A batch is in the directory. False: stop here.
+
+        Batches are many and quick: how far the run is, is written down a few times a second and at the end.
+        """
+        now = self._clock()
+        if rows_done < rows_total and now - self._told < TELL:
+            with self._control.read() as connection:
+                row = self._current(connection, key)
+            if row is not None and row.wish is None:
+                return True
+        self._told = now
         with self._control.write() as connection:
             row = self._heed(connection, key)
             if row is None:

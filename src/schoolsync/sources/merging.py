@@ -107,10 +107,12 @@ CREATE OR REPLACE TABLE raw.bad AS
 _BAD_LINES = "SELECT line FROM raw.bad WHERE file = {file}"
 _EXCEPT = "(SELECT * FROM {rows} WHERE line NOT IN ({lines}))"
 _SELECT = "SELECT {columns} FROM {rows}"
-_FILL = "INSERT INTO roster.{kind} {select}"
+# Making a table of a query is faster than filling an empty one.
+_FILL = "CREATE OR REPLACE TABLE roster.{kind} AS {select}"
+_VIEW = "DROP TABLE roster.{kind}; CREATE VIEW roster.{kind} AS {select}"
 _CONTACTS = """
-SELECT one.student_id, guardian.email, guardian.given_name || ' ' || guardian.surname, {phone}, {relationship},
-    {file}, one.line
+SELECT one.student_id, guardian.email, guardian.given_name || ' ' || guardian.surname AS name, {phone} AS phone,
+    {relationship} AS relationship, {file} AS file, one.line
 FROM {relationships} AS one JOIN {guardians} AS guardian ON lower(one.email) = lower(guardian.email)
 """
 _LEFT_OUT = """
@@ -237,21 +239,26 @@ class _Merger:
         bad = {row[0] for row in self.db.execute("SELECT DISTINCT file FROM raw.bad").fetchall()}
         good = {name: self._good(table, bad) for name, table in self.tables.items()}
         once = {name: self._except(rows, f"raw.{name}_again") for name, rows in good.items()}
-        links = []
+        selects: dict[str, list[str]] = {}
         for name, table in self.tables.items():
             kind = table.file.records
-            if kind == "enrollments":
-                links.append(_SELECT.format(columns=_canonical(table, kind), rows=once[name]))
-            elif kind != "contacts":
-                self._fill(kind, _SELECT.format(columns=_canonical(table, kind), rows=once[name]))
+            if kind == "contacts":
+                continue
+            selects.setdefault(kind, []).append(_SELECT.format(columns=_canonical(table, kind), rows=once[name]))
             if kind == "people":
                 rows = self._except(good[name], f"raw.{name}_same")
-                columns = _canonical(table, "person_organizations")
-                self._fill("person_organizations", _SELECT.format(columns=columns, rows=rows))
-        self._contacts(once)
-        self._left_out(bad)
+                select = _SELECT.format(columns=_canonical(table, "person_organizations"), rows=rows)
+                selects.setdefault("person_organizations", []).append(select)
+        if {"guardian", "relationship"} <= self.tables.keys():
+            selects["contacts"] = [self._contacts(once)]
+        # Links are by far the most rows: where all are good they stay where they are, behind a view.
         whole = all(once[name] == table.lined for name, table in self.tables.items() if _is_link(table))
-        self._links(links, whole=whole)
+        for kind, parts in selects.items():
+            if kind == "enrollments" and whole:
+                self.db.execute(_VIEW.format(kind=kind, select=" UNION ALL ".join(parts)))
+            else:
+                self.db.execute(_FILL.format(kind=kind, select=" UNION ALL ".join(parts)))
+        self._left_out(bad)
         for (name,) in self.db.execute(_RAW_TABLES).fetchall():
             if not (whole and name in self.tables and _is_link(self.tables[name])):
                 self.db.execute(f"DROP TABLE raw.{name}")
@@ -266,30 +273,14 @@ class _Merger:
             self._again(table, "source_id, school_id", name="same", rows=rows)
         return rows
 
-    def _fill(self, kind: str, select: str) -> None:
-        self.db.execute(_FILL.format(kind=kind, select=select))
-
-    def _links(self, selects: list[str], *, whole: bool) -> None:
-        """Links are by far the most rows: where all are good they stay where they are, behind a view."""
-        if not whole:
-            for select in selects:
-                self._fill("enrollments", select)
-        elif selects:
-            self.db.execute("DROP TABLE roster.enrollments")
-            self.db.execute(f"CREATE VIEW roster.enrollments AS {' UNION ALL '.join(selects)}")
-
-    def _contacts(self, rows: Mapping[str, str]) -> None:
-        guardian, relationship = self.tables.get("guardian"), self.tables.get("relationship")
-        if guardian is None or relationship is None:
-            return
-        select = _CONTACTS.format(
+    def _contacts(self, rows: Mapping[str, str]) -> str:
+        return _CONTACTS.format(
             phone=values.phone("guardian.phone"),
             relationship=values.relationship("one.role"),
-            file=_literal(relationship.uploaded),
+            file=_literal(self.tables["relationship"].uploaded),
             guardians=rows["guardian"],
             relationships=rows["relationship"],
         )
-        self._fill("contacts", select)
 
     def _left_out(self, bad: set[str]) -> None:
         for name, kinds in _LEFT_OUT_KEYS.items():

@@ -200,7 +200,8 @@ class LocalDirectory:
                 (self._tenant, writer.profile, writer.run, writer.fence),
             )
             self._execute(
-                f"INSERT INTO positions (tenant, position, last_key) VALUES ({self._tenant}, 0, 0) ON CONFLICT DO NOTHING"
+                f"INSERT INTO positions (tenant, position, last_key) VALUES ({self._tenant}, 0, 0) "
+                "ON CONFLICT DO NOTHING"
             )
             ((position, last),) = self._execute(
                 f"UPDATE positions SET last_key = last_key + {int(keys)} WHERE tenant = {self._tenant} "
@@ -281,7 +282,7 @@ class LocalDirectory:
         return rows
 
     def _careful_insert(self, batch: Batch, columns: Sequence[str]) -> str:
-        """For when the directory has changed under the plan: what is there already or has lost an end is passed over."""
+        """For a directory that changed under the plan: what is there already or has lost an end is passed over."""
         names = ", ".join(f'"{name}"' for name in columns)
         insert = f"INSERT OR IGNORE INTO {batch.table} ({names}) SELECT {names} FROM temp.batch AS b"
         if batch.table in _OBJECTS:

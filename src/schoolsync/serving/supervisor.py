@@ -35,8 +35,9 @@ HOPELESS = 3
 class Child:
     """A process that is started again whenever it ends, until it is told to stop."""
 
-    def __init__(self, name: str, settings: Settings) -> None:
+    def __init__(self, name: str, module: str, settings: Settings) -> None:
         self.name = name
+        self._module = module
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
@@ -48,7 +49,7 @@ class Child:
     def start(self) -> None:
         """Start the process and listen for its word."""
         process = subprocess.Popen(
-            [sys.executable, "-m", f"schoolsync.runs.{self.name}"],
+            [sys.executable, "-m", self._module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "MALLOC_ARENA_MAX": "2"},
@@ -131,7 +132,8 @@ def _supervise(settings: Settings) -> int:
 
     signal.signal(signal.SIGTERM, asked)
     signal.signal(signal.SIGINT, asked)
-    api, worker = Child("api", settings), Child("worker", settings)
+    api = Child("api", "schoolsync.serving.api", settings)
+    worker = Child("worker", "schoolsync.runs.worker", settings)
     told = False
     try:
         for child in (worker, api):
