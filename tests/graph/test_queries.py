@@ -7,11 +7,24 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
-from sqlalchemy import delete, insert
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import create_engine, delete, insert, select
 
+from schoolsync.directory.shapes import PERSON
+from schoolsync.errors import Invalid
+from schoolsync.graph import filters
 from schoolsync.store import tables
 
 ALL = [1, 2, 3, 4, 5, 6]
+PIECES = [
+    *("displayName", "student/externalId", "accountEnabled", "primaryRole", "id", "student", "nonsense"),
+    *("eq", "ne", "gt", "le", "and", "or", "not", "in", "(", ")", ",", "not (", "-"),
+    *("'x'", "'student'", "''", "null", "true", "5", "1e400", "2026-01-01", "2026-01-01T00:00:00Z"),
+    *("startswith(displayName,'a')", "contains(", "tolower(displayName)", "any(", "/", "/any(x:x eq 5)", "in ('x')"),
+]
+ENGINE = create_engine("sqlite://")
+tables.directory.create_all(ENGINE)
 
 
 def people(still_town: Any, ids: Any, filter_text: str, **more: Any) -> list[int]:
@@ -142,6 +155,17 @@ class TestFilters:
             answer = still_town.get(f"{path}?$filter={quote(text)}")
             assert answer.status_code == 400, answer.text
             assert answer.json()["error"]["code"] in {"BadRequest", "Request_UnsupportedQuery"}
+
+    @settings(database=None, deadline=None, max_examples=400)
+    @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=14).map(" ".join))
+    def test_never_fail_in_another_way(self, text: str) -> None:
+        """Whatever a client writes is a condition that the database takes, or refused as invalid."""
+        try:
+            condition = filters.where(text, "educationUser", PERSON.columns)
+        except Invalid:
+            return
+        with ENGINE.connect() as connection:
+            connection.execute(select(tables.people.c.id).where(condition)).all()
 
     def test_may_have_many_terms_in_a_row(self, still_town: Any, ids: Any) -> None:
         """A long flat chain is fine: its length is bounded, not its shape."""

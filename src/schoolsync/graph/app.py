@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.utils import format_datetime
 from functools import partial
 from typing import Any, cast
+from urllib.parse import quote
 
 import msgspec
 from litestar import Litestar, Request, Response
@@ -94,7 +95,7 @@ class _Arrival:
     client_request_id: str
     now: int
     origin: str
-    headers: Any  # Mapping[str, str]
+    headers: Mapping[str, str]
     directory: bool = False
     # Known once the path and the token were read:
     version: str = ""
@@ -144,8 +145,7 @@ class _Front:
             return
         if scope["type"] != "http":
             raise NotImplementedError(f"no {scope['type']} here")
-        segments = _first_segments(scope["path"])
-        first = segments[0].lower() if segments else ""
+        first = scope["path"].lstrip("/").partition("/")[0].lower()
         if first == "uploads":
             await self._blobs(scope, receive, send)
             return
@@ -212,7 +212,7 @@ class _Front:
         scope[_ARRIVAL] = arrival
 
     def _find(self, scope: Scope) -> tuple[str, Match | None]:
-        raw = scope.get("raw_path") or scope["path"].encode()
+        raw = scope.get("raw_path") or quote(scope["path"]).encode()
         version, *below = split(raw) or [""]
         known = VERSIONS.get(version.lower())
         return (known, self._tree.find(below)) if known else ("", None)
@@ -288,10 +288,6 @@ async def _send(send: Send, status: int, headers: dict[str, str], body: bytes) -
 async def _send_failure(send: Send, failure: errors.Failure) -> None:
     headers = {**failure.headers, "Content-Type": JSON_ERROR}
     await _send(send, failure.status, headers, msgspec.json.encode(failure.body))
-
-
-def _first_segments(path: str) -> list[str]:
-    return [part for part in path.split("/", 4) if part][:1]
 
 
 def _fixed_path(template: str) -> str:
