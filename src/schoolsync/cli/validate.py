@@ -14,6 +14,7 @@ import duckdb
 import msgspec
 
 from schoolsync import sources
+from schoolsync.errors import WorldError
 from schoolsync.roster.findings import Finding
 from schoolsync.sources import Checked, CheckOptions, SourceFile
 
@@ -46,6 +47,8 @@ def run(path: Path, *, format: str | None, json: bool) -> int:  # noqa: A002  th
             opened = not any(finding.rule in _UNOPENED for finding in checked.findings(db, _SHOWN))
     except BrokenPipeError:  # whoever read our output has seen enough
         return 1
+    except WorldError as problem:
+        return _refuse(str(problem))
     except (OSError, duckdb.OperationalError) as problem:
         return _refuse(f"{path} could not be checked: {type(problem).__name__}.")
     if not opened and not checked.rows:

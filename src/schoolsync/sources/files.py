@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 import duckdb
 
+from schoolsync.errors import WorldError
 from schoolsync.roster import findings
 
 _MEMBERS = 64
@@ -49,7 +50,10 @@ class SourceFile:
 
 
 def opened(db: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], scratch: Path) -> list[SourceFile]:
-    """The files with every archive replaced by what is in it; what is wrong with archives becomes findings."""
+    """The files with every archive replaced by what is in it; what is wrong with archives becomes findings.
+
+    Raises WorldError when the scratch folder is full.
+    """
     found: list[SourceFile] = []
     for number, file in enumerate(files):
         if file.base.lower().endswith(".zip"):
@@ -110,5 +114,8 @@ def _write(opened_zip: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, mos
             written += len(chunk)
             if written > most:
                 raise _TooLargeError("it unpacks to more than a roster can have")
-            target.write(chunk)
+            try:
+                target.write(chunk)
+            except OSError as problem:
+                raise WorldError(f"The scratch folder cannot be written: {problem.strerror}.") from problem
     return written
