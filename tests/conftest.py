@@ -8,8 +8,24 @@ from pathlib import Path
 
 import psutil
 import pytest
+from _pytest.nodeid import coerce_node_id
 
 SAMPLES = "SCHOOLSYNC_SAMPLES"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of one `xdist_group` run in one worker.
+
+    pytest-xdist 3.8 writes the group behind a test's name for its scheduler, in an attribute that pytest 9.2 no longer
+    reads; so it is written where it is read. Without it both workers start the servers of every group.
+    """
+    if not getattr(config.option, "loadgroup", False):
+        return
+    for item in items:
+        group = item.get_closest_marker("xdist_group")
+        if group is not None and "@" not in item.nodeid.rpartition("::")[2].rpartition("]")[2]:
+            item._id = coerce_node_id(f"{item.nodeid}@{group.args[0]}")  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True, scope="session")

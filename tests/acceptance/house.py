@@ -144,7 +144,7 @@ class Server:
         found = []
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
-                if f"schoolsync.runs.{part}" in process.cmdline():
+                if any(word.startswith("schoolsync.") and word.endswith(f".{part}") for word in process.cmdline()):
                     found.append(process)
         return found
 

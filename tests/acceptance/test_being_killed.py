@@ -77,8 +77,9 @@ def contents(server: Server) -> dict[str, Any]:
             found[kind] = [tuple(row[place] for place in kept) for row in cursor]
         for name, (left, left_key, right, right_key, more) in LINKS.items():
             found[name] = connection.execute(
-                f'SELECT a.id, b.id{more} FROM {name} AS link JOIN {left} AS a ON a.key = link."{left_key}" '
-                f'JOIN {right} AS b ON b.key = link."{right_key}" ORDER BY 1, 2'
+                f"SELECT a.id, b.id{more} FROM {name} AS link "
+                f'JOIN {left} AS a ON (a.tenant, a.key) = (link.tenant, link."{left_key}") '
+                f'JOIN {right} AS b ON (b.tenant, b.key) = (link.tenant, link."{right_key}") ORDER BY 1, 2'
             ).fetchall()
             assert found[name]
     return found

@@ -160,7 +160,7 @@ def test_what_is_logged_names_nobody(tmp_path: Path) -> None:
     assert link.split("sig=")[1].split("&")[0] not in log
     for row in (*DISTRICT.students, *DISTRICT.teachers):
         for name in ("First Name", "Last Name", "Username", "Password", "Birthdate", "Secondary Email"):
-            if len(row[name]) > 3:
+            if len(row.get(name, "")) > 3:
                 assert row[name] not in log, name
     for text in ("mor@home.example", "Kari", "Storgata"):
         assert text not in log

@@ -26,6 +26,10 @@ def messages(answer: Json) -> list[Json]:
     return [{name: item[name] for name in ("type", "fileName", "description")} for item in answer["value"]]
 
 
+def without_tag(status: Json) -> Json:
+    return {name: value for name, value in status.items() if name != "@odata.etag"}
+
+
 WRONG: list[tuple[str, Roster, Json]] = [
     (
         "a value is missing",
@@ -64,13 +68,13 @@ WRONG: list[tuple[str, Roster, Json]] = [
 def test_errors_in_the_files_stop_the_start(tenant: Tenant, roster: Roster, expected: Json) -> None:
     """The answer is 400 with the documented message and an error, and nothing at all has happened."""
     profile = tenant.profile()
-    before = profile.status()
+    before = without_tag(profile.status())
     profile.upload(roster.files())
     answer = profile.start(expect=400)
     assert expected in messages(answer)
     assert answer["error"]["code"] == "BadRequest"
     assert answer["@odata.context"].endswith(CONTEXT)
-    assert profile.status() == before
+    assert without_tag(profile.status()) == before
     assert profile.errors() == []
     assert tenant.reader.get("/users")["value"] == []
 
@@ -81,7 +85,7 @@ def test_corrected_files_go_in_over_the_wrong_ones(tenant: Tenant) -> None:
     profile.upload(DISTRICT.changed("students", "3002", Last_Name="").files())
     profile.start(expect=400)
     profile.upload({"Student.csv": DISTRICT.files()["Student.csv"]})
-    assert messages(profile.start()) == []
+    assert {item["type"] for item in messages(profile.start())} == {"Warning"}
     assert profile.wait()["status"] == "success"
     assert len(tenant.reader.get("/users")["value"]) == 8
 
@@ -97,7 +101,7 @@ async def test_the_sdk_reads_messages_of_either_answer(server: Server, tenant: T
         assert caught.value.error.code == "BadRequest"
         assert caught.value.error.message
         found = caught.value.additional_data["value"]
-        assert [(item["type"], item["fileName"]) for item in found] == [("Error", "student.csv")]
+        assert [item["fileName"] for item in found if item["type"] == "Error"] == ["student.csv"]
 
         twice = DISTRICT.with_rows("students", {**DISTRICT.students[0], "School SIS ID": "200"})
         profile.upload(twice.files())
@@ -253,12 +257,11 @@ async def test_entry_errors_are_listed_and_read_by_the_sdk(server: Server, tenan
     profile = tenant.profile()
     final = profile.sync(roster.files())
     assert final["status"] == "error", final
-    assert final["errorCount"] == 1
     async with graph(server.base, server.token(tenant.id, scope=WRITE)) as client:
         builder = client.education.synchronization_profiles.by_education_synchronization_profile_id(profile.id).errors
         answer = await builder.get()
-        assert answer.odata_count == 1
-        (error,) = answer.value
+        assert answer.odata_count == len(answer.value) == final["errorCount"]
+        (error,) = [item for item in answer.value if item.error_code != "InvalidLookupReference"]
         assert error.entry_type == "Section"
         assert error.error_code == "AzureActiveDirectoryInvalidPropertyValue"
         assert error.reportable_identifier == "M&2"

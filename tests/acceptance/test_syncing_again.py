@@ -39,7 +39,14 @@ def test_the_same_roster_again_changes_nothing(synced: Profile, how: str) -> Non
     earlier = synced.status()
     files = {**DISTRICT.files(), **GUARDIANS}
     if how == "in another order":
-        turned = Roster(**{kind: tuple(reversed(rows)) for kind, rows in vars(DISTRICT).items()})
+        # Rows of one person stay in their order: the first of them says which school is the first.
+        turned = Roster(
+            **{
+                kind: tuple(sorted(rows, key=lambda row: (row["SIS ID"], row.get("Section SIS ID", "")), reverse=True))
+                for kind, rows in vars(DISTRICT).items()
+            }
+        )
+        assert turned != DISTRICT
         files = {**turned.files(), **GUARDIANS}
     if how == "the same files under other names":
         files = {name.lower(): content for name, content in files.items()}
@@ -225,19 +232,45 @@ def test_an_expired_profile_stops(tenant: Tenant) -> None:
 
 
 def test_extension_attributes_can_be_selected(synced: Profile) -> None:
-    """The attributes that scripts of School Data Sync read are there when they are selected, and only then."""
+    """The attributes that scripts of School Data Sync read are on the objects behind, when they are selected."""
     prefix = "extension_fe2174665583431c953114ff7268b7b3_Education_"
     read = synced.tenant.reader
-    selected = ",".join(prefix + name for name in ("ObjectType", "AnchorId", "SyncSource_StudentId", "Email"))
-    user = read.get(f"/users?$select=id,{selected}&$filter=student/externalId eq '3001'")["value"][0]
-    assert user[f"{prefix}ObjectType"] == "Student"
-    assert user[f"{prefix}AnchorId"] == "Student_3001"
-    assert user[f"{prefix}SyncSource_StudentId"] == "3001"
-    assert user[f"{prefix}Email"] == "zmuller@home.example"
-    plain = read.get(f"/users/{user['id']}")
-    assert not any(name.startswith("extension_") for name in plain)
-    section = read.get(f"/classes?$select={prefix}Period,{prefix}SyncSource_SchoolId&$filter=externalId eq 'M1'")
-    assert section["value"][0][f"{prefix}Period"] == "3"
-    assert section["value"][0][f"{prefix}SyncSource_SchoolId"] == "100"
-    school = read.get(f"/schools?$select={prefix}SchoolZone&$filter=externalId eq '100'")["value"][0]
-    assert school[f"{prefix}SchoolZone"] == "North"
+
+    def behind(kind: str, where: str, navigation: str, **expected: str) -> None:
+        item = read.get(f"/{kind}?$filter={where}")["value"][0]
+        assert not any(name.startswith("extension_") for name in item)
+        path = f"/{kind}/{item['id']}/{navigation}"
+        assert not any(name.startswith("extension_") for name in read.get(path))
+        selected = ",".join(prefix + name for name in expected)
+        shown = read.get(f"{path}?$select=id,{selected}")
+        assert shown["id"] == item["id"]
+        assert {name: shown[prefix + name] for name in expected} == expected
+
+    behind(
+        *("users", "student/externalId eq '3001'", "user"),
+        ObjectType="Student",
+        AnchorId="Student_3001",
+        SyncSource="SIS",
+        SyncSource_StudentId="3001",
+        SyncSource_SchoolId="100",
+        Email="zmuller@home.example",
+    )
+    behind(
+        *("users", "teacher/externalId eq '5002'", "user"),
+        ObjectType="Teacher",
+        Title="Lektor",
+        TeacherQualification="MSc",
+    )
+    behind(
+        *("classes", "externalId eq 'M1'", "group"),
+        ObjectType="Section",
+        AnchorId="Section_M1",
+        SyncSource_SchoolId="100",
+        Period="3",
+    )
+    behind(
+        *("schools", "externalId eq '100'", "administrativeUnit"),
+        ObjectType="School",
+        SchoolZone="North",
+        SchoolNationalCenterForEducationStatisticsId="N4501",
+    )

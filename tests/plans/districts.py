@@ -96,15 +96,26 @@ def school(source_id: str, **values: Any) -> Row:
 
 def section(source_id: str, school_id: str, **values: Any) -> Row:
     return {
-        **{"source_id": source_id, "school_id": school_id, "name": f"Class {source_id}", "number": f"c{source_id}"},
-        **{"term_id": "T1", "term_start": "2026-08-17", "course_subject": "Math", **values},
+        "source_id": source_id,
+        "school_id": school_id,
+        "name": f"Class {source_id}",
+        "number": f"c{source_id}",
+        "term_id": "T1",
+        "term_start": "2026-08-17",
+        "course_subject": "Math",
+        **values,
     }
 
 
 def person(role: str, source_id: str, school_id: str, **values: Any) -> Row:
     return {
-        **{"role": role, "source_id": source_id, "school_id": school_id, "username": f"{role[0]}{source_id}".lower()},
-        **{"given_name": f"Given{source_id}", "surname": f"Family{source_id}", "number": f"p{source_id}"},
+        "role": role,
+        "source_id": source_id,
+        "school_id": school_id,
+        "username": f"{role[0]}{source_id}".lower(),
+        "given_name": f"Given{source_id}",
+        "surname": f"Family{source_id}",
+        "number": f"p{source_id}",
         **({"grade": "7", "birth_date": "2013-02-28"} if role == "student" else {"title": "Lektor"}),
         **values,
     }
@@ -322,9 +333,17 @@ class Directory:
             self.query("INSERT INTO positions VALUES (1, 0, 1)")
         ((key,),) = self.query("SELECT last_key FROM positions")
         made = {
-            **{"tenant": 1, "key": key, "id": f"hand-{key}", "created": 5, "changed": 5, "position": 1},
-            **{"primary_role": "none", "user_principal_name": account, "account_name": account.lower()},
-            **{"display_name": f"By hand {key}", **values},
+            "tenant": 1,
+            "key": key,
+            "id": f"hand-{key}",
+            "created": 5,
+            "changed": 5,
+            "position": 1,
+            "primary_role": "none",
+            "user_principal_name": account,
+            "account_name": account.lower(),
+            "display_name": f"By hand {key}",
+            **values,
         }
         columns, marks = ", ".join(made), ", ".join(repr(value) for value in made.values())
         self.by_hand(f"INSERT INTO people ({columns}) VALUES ({marks})")
@@ -371,7 +390,7 @@ class Directory:
     def touched(self) -> dict[str, Any]:
         """Times and positions: what must stay when nothing changes."""
         found: dict[str, Any] = {
-            table: dict(row for row in self.query(f"SELECT id, created || ' ' || changed || ' ' || position FROM {table}"))
+            table: dict(self.query(f"SELECT id, created || ' ' || changed || ' ' || position FROM {table}"))
             for table in ("schools", "classes", "people")
         }
         return found | {"position": self.query("SELECT position FROM positions")}

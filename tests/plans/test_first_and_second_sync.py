@@ -10,7 +10,6 @@ import pytest
 from schoolsync.plan.policy import Customization
 
 from .districts import CREATES, DISTRICT, NOW, Directory, engine, enrolled, person
-from dataclasses import replace
 
 
 def test_a_roster_becomes_schools_classes_people_and_links(directory: Directory) -> None:
@@ -67,7 +66,9 @@ def test_a_roster_becomes_schools_classes_people_and_links(directory: Directory)
     assert directory.broken() == []
 
 
-def test_ids_follow_from_tenant_key_space_kind_and_source_id(directory: Directory, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_ids_follow_from_tenant_key_space_kind_and_source_id(
+    directory: Directory, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """The same record has the same id in every directory of the tenant; kinds, key spaces and roles are apart."""
     directory.sync(DISTRICT)
     other = Directory(tmp_path_factory.mktemp("other"), directory.source)
@@ -79,9 +80,11 @@ def test_ids_follow_from_tenant_key_space_kind_and_source_id(directory: Director
     assert ids == {name: row[0] for name, row in other.objects("people", "id").items()}
     assert not set(ids.values()) & {row[0] for row in spaced.objects("people", "id").values()}
     assert ids["student 1"] != ids["teacher 1"]
-    every = [*ids.values(), *(row[0] for table in ("schools", "classes") for row in directory.objects(table, "id").values())]
+    groups = [row[0] for table in ("schools", "classes") for row in directory.objects(table, "id").values()]
+    every = [*ids.values(), *groups]
     assert len(set(every)) == len(every) == 10
-    assert all(re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", one) for one in every)
+    guid = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+    assert all(guid.fullmatch(one) for one in every)
 
 
 def test_the_same_files_again_are_not_even_read(directory: Directory) -> None:

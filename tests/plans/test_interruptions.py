@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -203,9 +201,7 @@ def test_a_plan_that_is_gone_is_said(directory: Directory) -> None:
     assert "start again" in said[0].reason
 
 
-def test_a_directory_that_is_locked_may_be_tried_again(
-    directory: Directory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_directory_that_is_locked_may_be_tried_again(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody holds the write lock for too long: the stage fails as one that can be repeated."""
     monkeypatch.setattr(local, "_PRAGMAS", ("busy_timeout=20", *local._PRAGMAS[1:]))
     job, _ = prepared(directory.job(DISTRICT))
@@ -268,7 +264,7 @@ def test_kill_9_while_batches_are_applied(directories: Callable[[], Directory], 
     job, batches = prepared(cut.job(roster, batch_rows=8))
     assert batches > 150
     kills = 0
-    for attempt in range(40):
+    for attempt in range(10):
         job = msgspec.structs.replace(job, fence=attempt + 2)
         with engine(job) as work:
             work.plan()
@@ -278,11 +274,11 @@ def test_kill_9_while_batches_are_applied(directories: Callable[[], Directory], 
         assert worker.stdout is not None
         try:
             worker.stdout.readline()
-            time.sleep(chance.uniform(0, 0.15 if kills < 4 else 30))
-            ended = worker.poll()
-            if ended is None:
-                os.kill(worker.pid, signal.SIGKILL)
+            if kills < 3:
+                time.sleep(chance.uniform(0, 0.15))
+                worker.kill()
                 kills += 1
+            ended = worker.wait(60)
         finally:
             worker.kill()
             worker.wait()
@@ -293,7 +289,6 @@ def test_kill_9_while_batches_are_applied(directories: Callable[[], Directory], 
         assert cut.broken() == []
         if ended == 0:
             break
-    assert kills >= 1
     with engine(job) as work:
         work.finish()
     assert cut.content() == whole.content()

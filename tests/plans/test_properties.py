@@ -44,17 +44,20 @@ def rosters(draw: st.DrawFn) -> Roster:
             values = {"number": draw(st.sampled_from([None, "x", "y"])), "status": draw(st.sampled_from(["in", "out"]))}
             people.append(person(role, one, where[0], **values))
             places += [attends(role, one, place) for place in where]
+    some_class = st.sampled_from(sorted(classes))
     links = {
-        *((draw(st.sampled_from(sorted(classes))), "student", sorted(students)[0]),),
-        *((draw(st.sampled_from(sorted(classes))), "teacher", sorted(teachers)[0]),),
-        *draw(st.sets(st.tuples(st.sampled_from(sorted(classes)), st.just("student"), st.sampled_from(sorted(students))))),
-        *draw(st.sets(st.tuples(st.sampled_from(sorted(classes)), st.just("teacher"), st.sampled_from(sorted(teachers))))),
+        (draw(some_class), "student", min(students)),
+        (draw(some_class), "teacher", min(teachers)),
+        *draw(st.sets(st.tuples(some_class, st.just("student"), st.sampled_from(sorted(students))))),
+        *draw(st.sets(st.tuples(some_class, st.just("teacher"), st.sampled_from(sorted(teachers))))),
     }
     guarded = draw(st.sets(st.sampled_from(sorted(students)), min_size=1))
     return Roster(
         {
             "organizations": tuple(school(one, city=draw(st.sampled_from([None, "Ås"]))) for one in sorted(schools)),
-            "classes": tuple(section(one, draw(some_school), periods=draw(st.sampled_from("12"))) for one in sorted(classes)),
+            "classes": tuple(
+                section(one, draw(some_school), periods=draw(st.sampled_from("12"))) for one in sorted(classes)
+            ),
             "people": tuple(people),
             "person_organizations": tuple(places),
             "enrollments": tuple(enrolled(*link) for link in sorted(links)),

@@ -112,8 +112,6 @@ def test_a_pupil_who_moves_is_in_the_new_class_before_leaving_the_old(directory:
     )
     seen = []
     job = directory.job(roster)
-    from .districts import engine
-
     with engine(job) as work:
         work.extract()
         work.validate()
@@ -273,7 +271,7 @@ def test_aliases_that_directories_refuse(directory: Directory) -> None:
 def test_aliases_that_become_equal_do_not_merge(directory: Directory) -> None:
     """Whoever has the alias keeps it; then who needs no replacing; the other class is an error."""
     replacing = msgspec.structs.replace(CREATES, replace_special_characters=True)
-    roster = DISTRICT.plus("classes", section("R/1", "A"), section("R_1", "A"), section("S/1", "A"), section("S:1", "A"))
+    roster = DISTRICT.plus("classes", *(section(name, "A") for name in ("R/1", "R_1", "S/1", "S:1")))
     outcome = directory.sync(roster, policy=replacing)
     assert [code for code in outcome.codes() if code[0] == "Section"] == [
         ("Section", "DuplicateTargetEntries", "R/1"),

@@ -62,6 +62,21 @@ def compare_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         ANTI JOIN planned.records USING (kind, source_id) ANTI JOIN planned.spared USING (kind, source_id)
         ANTI JOIN planned.targets AS t ON t.key = h.key
     """)
+    # What is needed of people once `forget_objects` has done its work.
+    db.execute("""
+        CREATE TABLE planned.kinds AS SELECT key, kind FROM planned.targets WHERE kind IN ('student', 'teacher')
+        UNION ALL SELECT h.key, h.primary_role FROM held.people AS h ANTI JOIN planned.targets AS t ON t.key = h.key
+    """)
+
+
+def forget_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """Give the memory of objects back once their steps are stored; links need their keys alone."""
+    wide = [f"planned.{kind.name}_after" for kind in terms.objects]
+    wide += [f"held.{table}" for table in OBJECT_TABLES]
+    there = "SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE schema_name = 'roster'"
+    wide += [name for (name,) in db.execute(there).fetchall() if name in ("roster.organizations", "roster.people")]
+    for name in (*wide, "planned.new", "planned.newcomers", "planned.chosen", "planned.second_named"):
+        db.execute(f"DROP TABLE {name} CASCADE")
 
 
 def _after(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind) -> None:
@@ -116,11 +131,16 @@ def want_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         SELECT kind, source_id, key, false FROM planned.own
         WHERE kind IN ({deferred}) OR (kind, source_id) IN (SELECT (kind, source_id) FROM planned.spared)
     """)
+    # Links are many: each names its file by a number.
+    named = " UNION ALL ".join(f"SELECT DISTINCT file FROM roster.{kind.records}" for kind in LINKS)
+    db.execute(f"CREATE TABLE planned.files AS SELECT list(DISTINCT file) AS names FROM ({named})")
     for table in LINK_TABLES:
         left, right = LINK_SIDES[table]
-        # Records are unique by the ids they name, and so are ends: no pair comes twice.
+        # Records are unique by the ids they name, and so are ends: no pair comes twice. Sorted, because the links of
+        # one object then lie together wherever they are stored; the steps keep the order.
         parts = [_pairs(kind) for kind in LINKS if kind.table == table and kind in terms.links]
-        db.execute(f"CREATE TABLE planned.{table}_wanted AS {' UNION ALL '.join(parts) or _no_pairs(table)}")
+        pairs = " UNION ALL ".join(parts) or _no_pairs(table)
+        db.execute(f"CREATE TABLE planned.{table}_wanted AS SELECT * FROM ({pairs}) ORDER BY 1, 2")
         db.execute(f"""
             CREATE VIEW planned.{table}_asked AS
             SELECT w."{left}", w."{right}" FROM planned.{table}_wanted AS w
@@ -148,7 +168,7 @@ def _pairs(kind: LinkKind) -> str:
     late = "true" if kind.name == "studentEnrollment" else "false"
     return f"""
         SELECT l.key AS "{left}", p.key AS "{right}", {str(kind.teacher).lower()} AS teacher, {late} AS late,
-            l.fresh OR p.fresh AS fresh, r.file, r.line
+            l.fresh OR p.fresh AS fresh, list_position((SELECT names FROM planned.files), r.file) AS place, r.line
         FROM roster.{kind.records} AS r
         JOIN planned.ends AS l ON l.kind = '{kind.left}' AND l.source_id = r.{kind.left_source}
         JOIN planned.ends AS p ON p.kind = '{kind.right}' AND p.source_id = r.{kind.right_source}
@@ -160,7 +180,7 @@ def _no_pairs(table: LinkTable) -> str:
     left, right = LINK_SIDES[table]
     return (
         f'SELECT 0::BIGINT AS "{left}", 0::BIGINT AS "{right}", false AS teacher, false AS late, false AS fresh, '
-        "''::VARCHAR AS file, 0::BIGINT AS line LIMIT 0"
+        "0 AS place, 0::BIGINT AS line LIMIT 0"
     )
 
 
@@ -188,10 +208,6 @@ def _noun(kind: str) -> str:
 
 def compare_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     """`planned.<links>_stale`: the links that the roster no longer has and that are the profile's to take away."""
-    db.execute("""
-        CREATE TABLE planned.kinds AS SELECT key, kind FROM planned.targets WHERE kind IN ('student', 'teacher')
-        UNION ALL SELECT h.key, h.primary_role FROM held.people AS h ANTI JOIN planned.targets AS t ON t.key = h.key
-    """)
     # A link of a profile that is gone goes with the objects that were taken over from it.
     db.execute("CREATE TABLE planned.taken_over AS SELECT key FROM planned.own UNION SELECT key FROM planned.targets")
     for table in LINK_TABLES:
@@ -239,11 +255,14 @@ def _spare(db: duckdb.DuckDBPyConnection, table: LinkTable) -> None:
         """)
 
 
-def steps(db: duckdb.DuckDBPyConnection, terms: Terms) -> list[Step]:
-    """All steps in the order in which they are to be applied; some may have no rows."""
+def object_steps(db: duckdb.DuckDBPyConnection, terms: Terms) -> list[Step]:
+    """The first steps, in the order in which they are to be applied; some may have no rows."""
+    return [step for kind in terms.objects for step in (_create(terms, kind), _update(db, kind))]
+
+
+def link_steps(terms: Terms) -> list[Step]:
+    """The steps that come after those of objects: new links, links that go, objects that go."""
     made: list[Step] = []
-    for kind in terms.objects:
-        made += [_create(terms, kind), _update(db, kind)]
     for table in LINK_TABLES:
         made += _link(terms, table)
     for table in LINK_TABLES:
@@ -303,18 +322,19 @@ def _link(terms: Terms, table: LinkTable) -> list[Step]:
     same = f'h."{left}" = w."{left}" AND h."{right}" = w."{right}"'
     on_time = "true" if terms.waits_until is None else "NOT w.late"
     shown = f'SELECT w."{left}", w."{right}"{flags}'
+    file = "(SELECT names FROM planned.files)[w.place] AS file"
     return [
         Step(
             "link",
             table,
-            f"""{shown}, 'new in the roster' AS because, w.file, w.line FROM planned.{table}_wanted AS w
-            ANTI JOIN held.{table} AS h ON {same} WHERE {on_time} ORDER BY 1, 2""",
+            f"""{shown}, 'new in the roster' AS because, {file}, w.line FROM planned.{table}_wanted AS w
+            ANTI JOIN held.{table} AS h ON {same} WHERE {on_time}""",
         ),
         Step(
             "relink",
             table,
             f"""{shown}, CASE WHEN {terms.is_ours("h.owner")} THEN 'role in the class' ELSE 'taken over' END AS because,
-            w.file, w.line FROM planned.{table}_wanted AS w JOIN held.{table} AS h ON {same}
+            {file}, w.line FROM planned.{table}_wanted AS w JOIN held.{table} AS h ON {same}
             WHERE ({terms.is_free("h.owner")} OR ({terms.is_ours("h.owner")} AND (false {differs}))) ORDER BY 1, 2""",
         ),
     ]
@@ -334,7 +354,7 @@ def objects_after(terms: Terms, table: ObjectTable) -> str:
     )
     rest = "SELECT key FROM planned.targets"
     parts.append(f"SELECT {kept} FROM held.{table} WHERE {terms.is_ours('owner')} AND key NOT IN ({rest})")
-    return f"SELECT * FROM ({' UNION ALL '.join(parts)}) ORDER BY key"
+    return " UNION ALL ".join(parts)
 
 
 def links_after(terms: Terms, table: LinkTable) -> str:
@@ -352,5 +372,4 @@ def links_after(terms: Terms, table: LinkTable) -> str:
         ANTI JOIN planned.{table}_wanted AS w ON {same}
         ANTI JOIN planned.{table}_stale AS s ON s."{left}" = h."{left}" AND s."{right}" = h."{right}"
         WHERE {terms.is_ours("h.owner")}
-        ORDER BY 1, 2
     """

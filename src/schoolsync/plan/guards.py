@@ -26,8 +26,8 @@ class Count:
     going: int  # of those, what the plan takes away
 
 
-def counts(db: duckdb.DuckDBPyConnection, terms: Terms) -> list[Count]:
-    """The numbers of every kind that the plan may take something away from."""
+def object_counts(db: duckdb.DuckDBPyConnection, terms: Terms) -> list[Count]:
+    """The numbers of every kind of object that the plan may set inactive, and of guardians."""
     found = [
         _count(
             db,
@@ -40,20 +40,6 @@ def counts(db: duckdb.DuckDBPyConnection, terms: Terms) -> list[Count]:
         for kind in OBJECTS
         if kind in terms.objects
     ]
-    for link in LINKS:
-        if link not in terms.links or link.table != "class_people":
-            continue
-        found.append(
-            _count(
-                db,
-                {"studentEnrollment": "student enrollments", "teacherRoster": "teacher assignments"}[link.name],
-                said=f"SELECT count(*) FROM roster.{link.records} AS r WHERE {link.where}",
-                left_out=f"r.kind = '{link.records}' AND {link.where}",
-                held="SELECT count(*) FROM held.class_people AS h "
-                f"WHERE {terms.is_ours('h.owner')} AND {'' if link.teacher else 'NOT '}coalesce(h.teacher, false)",
-                going=f"SELECT count(*) FROM planned.class_people_stale AS s WHERE s.kind = '{link.name}'",
-            )
-        )
     if not terms.deferred("student") and "contacts" not in terms.absent:
         with_contacts = f"{terms.is_ours('h.owner')} AND h.active AND h.related_contacts <> '[]'"
         found.append(
@@ -68,6 +54,23 @@ def counts(db: duckdb.DuckDBPyConnection, terms: Terms) -> list[Count]:
             )
         )
     return found
+
+
+def link_counts(db: duckdb.DuckDBPyConnection, terms: Terms) -> list[Count]:
+    """The numbers of every kind of membership of classes that the plan may take away."""
+    return [
+        _count(
+            db,
+            {"studentEnrollment": "student enrollments", "teacherRoster": "teacher assignments"}[link.name],
+            said=f"SELECT count(*) FROM roster.{link.records} AS r WHERE {link.where}",
+            left_out=f"r.kind = '{link.records}' AND {link.where}",
+            held="SELECT count(*) FROM held.class_people AS h "
+            f"WHERE {terms.is_ours('h.owner')} AND {'' if link.teacher else 'NOT '}coalesce(h.teacher, false)",
+            going=f"SELECT count(*) FROM planned.class_people_stale AS s WHERE s.kind = '{link.name}'",
+        )
+        for link in LINKS
+        if link in terms.links and link.table == "class_people"
+    ]
 
 
 def _count(db: duckdb.DuckDBPyConnection, name: str, *, said: str, left_out: str, held: str, going: str) -> Count:

@@ -20,8 +20,6 @@ TARGETS = {
     "userprincipalname": "user_principal_name",
     "mail": "mail",
     "mailnickname": "mail_nickname",
-    "displayname": "display_name",
-    "employeeid": "source_id",
     "onpremisesimmutableid": "immutable_id",
     "student/externalid": "student_external_id",
     "student/studentnumber": "student_number",
@@ -287,15 +285,21 @@ def _newcomers(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     # What is equal only because characters were replaced must not become one. Whoever has the name already keeps it,
     # then whoever has it without any replacing, then the first in the roster.
     db.execute("""
-        CREATE TABLE planned.first_named AS
-        SELECT kind, source_id FROM planned.newcomers WHERE kind <> 'school' AND name IS NOT NULL
-            AND NOT (kind = 'section' AND name IN (
-                SELECT mail_nickname FROM held.classes WHERE mail_nickname IS NOT NULL
-            ))
-        QUALIFY row_number() OVER (
-            PARTITION BY kind = 'section', CASE kind WHEN 'section' THEN name ELSE lower(name) END
-            ORDER BY kind = 'section' AND name <> 'Section_' || source_id, rank, line, source_id
-        ) = 1
+        CREATE TABLE planned.second_named AS
+        WITH named AS (
+            SELECT kind, source_id, rank, line, name, kind = 'section' AS alias,
+                CASE kind WHEN 'section' THEN name ELSE lower(name) END AS folded
+            FROM planned.newcomers WHERE kind <> 'school' AND name IS NOT NULL
+        ), several AS (SELECT alias, folded FROM named GROUP BY ALL HAVING count(*) > 1)
+        SELECT kind, source_id FROM (
+            SELECT * FROM named SEMI JOIN several USING (alias, folded) QUALIFY row_number() OVER (
+                PARTITION BY alias, folded
+                ORDER BY alias AND name <> 'Section_' || source_id, rank, line, source_id
+            ) > 1
+        )
+        UNION
+        SELECT kind, source_id FROM named
+        WHERE alias AND name IN (SELECT mail_nickname FROM held.classes WHERE mail_nickname IS NOT NULL)
     """)
     db.execute("""
         INSERT INTO planned.errors
@@ -304,8 +308,7 @@ def _newcomers(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
             'The record was not synchronized: another record has the same '
             || CASE kind WHEN 'section' THEN 'mail nickname' ELSE 'sign-in name' END || '.',
             name, source_id
-        FROM planned.newcomers ANTI JOIN planned.first_named USING (kind, source_id)
-        WHERE kind <> 'school' AND name IS NOT NULL
+        FROM planned.newcomers SEMI JOIN planned.second_named USING (kind, source_id)
     """)
     db.execute("""
         CREATE TABLE planned.chosen AS
@@ -313,10 +316,8 @@ def _newcomers(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         UNION ALL
         SELECT t.kind, t.source_id, t.key, NULL, 'adopted' FROM planned.taken AS t
         UNION ALL
-        SELECT kind, source_id, NULL, id, 'created' FROM planned.newcomers WHERE kind = 'school'
-        UNION ALL
-        SELECT kind, source_id, NULL, id, 'created' FROM planned.newcomers SEMI JOIN planned.first_named
-            USING (kind, source_id)
+        SELECT kind, source_id, NULL, id, 'created' FROM planned.newcomers
+            ANTI JOIN planned.second_named USING (kind, source_id) WHERE kind = 'school' OR name IS NOT NULL
     """)
 
 

@@ -31,6 +31,8 @@ ENGINE_VERSION = 1
 
 _PLAN_STEPS = 8
 
+pa.set_memory_pool(pa.system_memory_pool())  # gives memory back as soon as it is free; the default keeps it
+
 
 class StageFailed(Exception):
     """The stage cannot be done; `failed` says why and whether trying again may help."""
@@ -126,6 +128,7 @@ class Stages:
     def close(self) -> None:
         """Give everything back."""
         self._forget_roster()
+        self._plans.close()
         if self._directory is not None:
             self._directory.close()
             self._directory = None
@@ -236,13 +239,46 @@ class Stages:
         claim = directory.claim(self._writer, keys=new)
         matching.settle(db, claim.first_key)
         self._progress(3, _PLAN_STEPS)
+        draft = self._plans.begin(self._job.fence)
+        seen = report.seen(db)
+        steps: dict[str, dict[str, int]] = {}
         changes.compare_objects(db, terms)
+        counts = guards.object_counts(db, terms)
+        self._store_steps(db, draft, changes.object_steps(db, terms), steps)
+        for table in OBJECT_TABLES:
+            draft.add_snapshot(table, db.sql(changes.objects_after(terms, table)).to_arrow_reader(16_384))
+        changes.forget_objects(db, terms)
+        self._progress(4, _PLAN_STEPS)
         changes.want_links(db, terms)
         self._find_links(db, terms, directory)
-        self._progress(4, _PLAN_STEPS)
-        changes.compare_links(db, terms)
         self._progress(5, _PLAN_STEPS)
-        return self._store(db, terms, position)
+        changes.compare_links(db, terms)
+        counts += guards.link_counts(db, terms)
+        self._progress(6, _PLAN_STEPS)
+        self._store_steps(db, draft, changes.link_steps(terms), steps)
+        for link in LINK_TABLES:
+            draft.add_snapshot(link, db.sql(changes.links_after(terms, link)).to_arrow_reader(131_072))
+        assert self._extract is not None
+        draft.note_snapshot(SnapshotNote(version=ENGINE_VERSION, rows=dict(self._extract.rows)))
+        self._progress(7, _PLAN_STEPS)
+        failed = report.failed(db)
+        report.list_left_out(db, terms)
+        planned = Planned(
+            plan=draft.hash,
+            batches=len(draft.batches),
+            rows=sum(batch.rows for batch in draft.batches),
+            steps=steps,
+            errors=_count(db, "planned.errors"),
+            error_files=draft.add_errors(report.entries(db, run=self._job.run, now=self._job.now)),
+            failed=failed,
+            seen=seen,
+            held=guards.verdict(counts),
+        )
+        stored = draft.complete(
+            planned=planned, position=position, input_hash=self._input_hash(), wakes=terms.waits_until
+        )
+        self._progress(_PLAN_STEPS, _PLAN_STEPS)
+        return stored
 
     def _find_objects(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> int:
         """Fill `held` with this profile's objects and links, and with what new records may mean."""
@@ -321,50 +357,18 @@ class Stages:
                     with directory.pairs(table, columns, asked) as rows:
                         _add(db, rows, table)
 
-    def _store(self, db: duckdb.DuckDBPyConnection, terms: Terms, position: int) -> Description:
-        draft = self._plans.begin(self._job.fence)
-        held = guards.verdict(guards.counts(db, terms))
-        failed = report.failed(db)
-        report.list_left_out(db, terms)
-        error_files = draft.add_errors(report.entries(db, run=self._job.run, now=self._job.now))
-        steps = self._store_steps(db, terms, draft)
-        self._progress(6, _PLAN_STEPS)
-        self._store_snapshot(db, terms, draft)
-        self._progress(7, _PLAN_STEPS)
-        planned = Planned(
-            plan=draft.hash,
-            batches=len(draft.batches),
-            rows=sum(batch.rows for batch in draft.batches),
-            steps=steps,
-            errors=_count(db, "planned.errors"),
-            error_files=error_files,
-            failed=failed,
-            seen=report.seen(db),
-            held=held,
-        )
-        stored = draft.complete(
-            planned=planned, position=position, input_hash=self._input_hash(), wakes=terms.waits_until
-        )
-        self._progress(_PLAN_STEPS, _PLAN_STEPS)
-        return stored
-
-    def _store_steps(self, db: duckdb.DuckDBPyConnection, terms: Terms, draft: Draft) -> dict[str, dict[str, int]]:
-        counted: dict[str, dict[str, int]] = {}
-        for step in changes.steps(db, terms):
-            query = db.sql(step.query)
-            rows = draft.add(step, query.to_arrow_reader, self._job.batch_rows)
+    def _store_steps(
+        self,
+        db: duckdb.DuckDBPyConnection,
+        draft: Draft,
+        steps: Sequence[changes.Step],
+        counted: dict[str, dict[str, int]],
+    ) -> None:
+        for step in steps:
+            rows = draft.add(step, db.sql(step.query).to_arrow_reader, self._job.batch_rows)
             if rows:
                 ops = counted.setdefault(step.kind, {})
                 ops[step.counted] = ops.get(step.counted, 0) + rows
-        return counted
-
-    def _store_snapshot(self, db: duckdb.DuckDBPyConnection, terms: Terms, draft: Draft) -> None:
-        for table in OBJECT_TABLES:
-            draft.add_snapshot(table, db.sql(changes.objects_after(terms, table)).to_arrow_reader(65_536))
-        for link in LINK_TABLES:
-            draft.add_snapshot(link, db.sql(changes.links_after(terms, link)).to_arrow_reader(262_144))
-        assert self._extract is not None
-        draft.note_snapshot(SnapshotNote(version=ENGINE_VERSION, rows=dict(self._extract.rows)))
 
     # --- applying --------------------------------------------------------------------------------------------------
 

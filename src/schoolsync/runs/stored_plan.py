@@ -59,6 +59,7 @@ class Plans:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._reading: tuple[Path, Any] | None = None  # the file read last; pyarrow has no types
 
     def latest(self) -> Description | None:
         """The plan of the highest fence that was stored whole, or None."""
@@ -83,9 +84,19 @@ class Plans:
     def rows(self, plan: Description, number: int) -> pa.Table:
         """The rows of one batch, without what explains them."""
         batch = plan.batches[number]
-        with pq.ParquetFile(self._folder / plan.folder / batch.file) as file:
-            names = [name for name in file.schema_arrow.names if name not in WHY]
-            return file.read_row_group(batch.group, columns=names)
+        path = self._folder / plan.folder / batch.file
+        if self._reading is None or self._reading[0] != path:
+            self.close()
+            self._reading = path, pq.ParquetFile(path)
+        file = self._reading[1]
+        names = [name for name in file.schema_arrow.names if name not in WHY]
+        return file.read_row_group(batch.group, columns=names, use_threads=False)
+
+    def close(self) -> None:
+        """Give back what is open."""
+        if self._reading is not None:
+            self._reading[1].close()
+            self._reading = None
 
     def keep_snapshot(self, plan: Description) -> Path:
         """Put the plan's snapshot where the next run finds it; may be called again."""
@@ -188,7 +199,9 @@ def _write(path: Path, reader: pa.RecordBatchReader, group_rows: int | None) -> 
             if not batch.num_rows and sizes:
                 continue
             if writer is None:
-                writer = pq.ParquetWriter(path, reader.schema, compression="zstd", compression_level=1)
+                # Fast rather than small: a plan is read once, a snapshot a few times.
+                same = [name for name in WHY if name in reader.schema.names]
+                writer = pq.ParquetWriter(path, reader.schema, compression="lz4", use_dictionary=same)
             for first in range(0, batch.num_rows, group_rows or max(batch.num_rows, 1)):
                 part = batch.slice(first, group_rows or batch.num_rows)
                 writer.write_table(pa.Table.from_batches([part]), row_group_size=part.num_rows)

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -89,9 +90,37 @@ def main() -> int:
     return 0
 
 
+class AtWork:
+    """Counts the requests that are being answered."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self.count = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.count += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self.count -= 1
+
+
+def _leave(at_work: AtWork) -> None:
+    """End the process when nothing is being answered any more, or when the time for that is over.
+
+    Threads at work hold nothing that is not crash-safe.
+    """
+    deadline = time.monotonic() + GRACE
+    while at_work.count and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.1)  # what was just answered is still being sent
+    os._exit(0)
+
+
 async def _serve(settings: Settings, app: Any, cert: Path | None, key: Path | None) -> None:
+    at_work = AtWork(app)
     server = Server(
-        app,
+        at_work,
         address=settings.host,
         port=settings.port,
         interface=Interfaces.ASGINL,
@@ -106,8 +135,8 @@ async def _serve(settings: Settings, app: Any, cert: Path | None, key: Path | No
     )
 
     def end(_number: int, _frame: FrameType | None) -> None:
-        threading.Timer(GRACE, os._exit, (0,)).start()
-        server.stop()  # type: ignore[no-untyped-call]
+        server.stop()  # type: ignore[no-untyped-call]  # no new connections; idle ones would keep it waiting
+        threading.Thread(target=_leave, args=(at_work,), daemon=True).start()
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor hears Ctrl-C and tells us
@@ -116,7 +145,7 @@ async def _serve(settings: Settings, app: Any, cert: Path | None, key: Path | No
         await server.serve()
     finally:
         ready.cancel()
-    os._exit(0)  # threads at work hold nothing that is not crash-safe
+    _leave(at_work)
 
 
 def _say_ready() -> None:

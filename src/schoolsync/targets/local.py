@@ -29,6 +29,7 @@ _PRAGMAS = (
     "synchronous=FULL",
     "foreign_keys=ON",
     "cache_size=-32768",
+    "wal_autocheckpoint=8000",  # pages: a first load then copies a page back once rather than again and again
     "temp_store=MEMORY",
 )
 _READ_ROWS = 32_768

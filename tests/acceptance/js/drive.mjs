@@ -39,6 +39,11 @@ async function refusal(call) {
   throw new Error("nothing was refused");
 }
 
+// What the client hands over for an answer without a body: nothing, or a stream that holds nothing.
+async function text(answer) {
+  return answer === undefined || answer === null ? "" : new Response(answer).text();
+}
+
 const scenarios = {
   async lists() {
     const seen = {};
@@ -69,7 +74,7 @@ const scenarios = {
     const actions = {};
     for (const action of ["pause", "resume", "reset"]) {
       const answer = await client.api(`${path}/${action}`).post({});
-      actions[action] = answer === undefined || answer === null ? "nothing" : typeof answer;
+      actions[action] = await text(answer);
     }
     do {
       await pause(20);
@@ -83,7 +88,7 @@ const scenarios = {
     const renamed = await client.api(path).patch({ displayName: "Renamed" });
     const minimal = await client.api(`${path}/profileStatus`).delete();
     const deleted = await client.api(path).delete();
-    return { renamed: renamed.displayName, minimal: minimal ?? null, deleted: deleted ?? null };
+    return { renamed: renamed.displayName, status: await text(minimal), profile: await text(deleted) };
   },
   async refusals() {
     const seen = {};
