@@ -59,7 +59,10 @@ def main() -> int:
     from schoolsync.runs.stages import StageFailed, Stages
 
     def say(answer: Answer) -> None:
-        out.write(msgspec.json.encode(answer) + b"\n")
+        try:
+            out.write(msgspec.json.encode(answer) + b"\n")
+        except BrokenPipeError:
+            os._exit(0)  # the worker has just gone
 
     stages: Stages | None = None
     while True:
