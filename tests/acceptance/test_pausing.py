@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import csv
+import io
+import random
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +32,14 @@ def big(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """A roster of 1 500 people: at sixty rows a batch it takes some seconds."""
     folder = tmp_path_factory.mktemp("big")
     rosters.write(folder, people=1500, classes=150, enrollments=6000)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The same district when a third of it has changed."""
+    folder = tmp_path_factory.mktemp("changed")
+    rosters.write(folder, people=1500, classes=150, enrollments=6000, churn=0.3)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -76,8 +88,6 @@ def test_a_run_at_work_pauses_between_two_batches_and_goes_on(profile: Profile, 
 
 
 def settled(profile: Profile, before: int) -> bool:
-    import time
-
     time.sleep(0.4)
     return written(profile) == before
 
@@ -186,8 +196,6 @@ def test_actions_take_whatever_clients_send_along(profile: Profile, action: str)
 
 def test_two_profiles_share_a_slow_server_fairly(slow: Server, big: dict[str, bytes]) -> None:
     """While one tenant's run works, another tenant reads, writes and reports without waiting for it."""
-    import time
-
     busy = Tenant(slow).profile()
     busy.upload(big)
     busy.start()
@@ -199,3 +207,56 @@ def test_two_profiles_share_a_slow_server_fairly(slow: Server, big: dict[str, by
     assert other.reader.get("/users")["value"] == []
     assert time.monotonic() - began < 5
     assert busy.wait()["status"] == "success"
+
+
+@pytest.mark.parametrize("seed", [11, 12, 13])
+def test_whatever_people_press_in_whatever_order(
+    slow: Server, big: dict[str, bytes], changed: dict[str, bytes], seed: int
+) -> None:
+    """Any order of uploads, starts, pauses, resumes, resets and reports, with processes dying between them, is
+    answered in Graph's words, loses no run, and ends with the roster that was sent last."""
+    dice = random.Random(seed)
+    tenant = Tenant(slow)
+    profile = tenant.profile()
+    done: list[str] = []
+
+    def press(method: str, tail: str, body: object = None) -> int:
+        answer = profile.api(method, profile.path + tail, body)
+        done.append(f"{method} {tail} {answer.status_code}")
+        assert answer.status_code in {200, 204, 400, 409}, done
+        return answer.status_code
+
+    def upload() -> None:
+        if press("GET", "/uploadUrl") == 200:
+            profile.upload(dice.choice([big, changed]))
+
+    def die() -> None:
+        for process in slow.those(dice.choice(["engine", "worker"])):
+            done.append(f"kill {process.pid}")
+            process.kill()
+
+    def report() -> None:
+        status = dice.choice(["paused", "inProgress", "success", "error", "extracting"])
+        press("PATCH", "/profileStatus", {"status": status})
+
+    steps: list[Callable[[], object]] = [
+        *[upload] * 2,
+        *[lambda: press("POST", "/start")] * 3,
+        *[lambda: press("POST", "/pause"), report, die, lambda: press("DELETE", "/profileStatus")],
+        *[lambda: press("POST", "/resume")] * 2,
+        *[lambda: press("POST", "/reset"), lambda: time.sleep(dice.random())],
+    ]
+    upload()
+    for _ in range(25):
+        dice.choice(steps)()
+    assert press("POST", "/resume") == 200
+    until("no run is at work", lambda: profile.api("GET", f"{profile.path}/uploadUrl").status_code == 200)
+    assert profile.sync(changed)["status"] == "success", done
+    active = tenant.server.select(tenant.id, "SELECT count(*) FROM people WHERE active")
+    links = tenant.server.select(tenant.id, "SELECT count(*) FROM class_people")
+    assert (active, links) == ([(1500,)], [(6000,)]), done
+    roster = {row["SIS ID"]: row for row in csv.DictReader(io.StringIO(changed["Student.csv"].decode()))}
+    shown = tenant.reader.all("/users?$top=999&$filter=primaryRole eq 'student'")
+    present = {user["student"]["externalId"]: user for user in shown}
+    for number, row in roster.items():
+        assert present[number]["surname"] == row["Last Name"], done

@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 
@@ -69,6 +70,7 @@ class Dispatcher:
                     tidied = now
                     retention.sweep(self._control, self._settings, clock())
                     self._uploads.sweep(clock())
+                    _forget_workflows(self._settings.retention_days)
             except WorldError as problem:
                 log.error("the control database cannot be used", reason=str(problem))
                 time.sleep(1)
@@ -157,6 +159,22 @@ def _launch_dbos(path: Path) -> None:
     DBOS(config=config)
     DBOS.launch()
     logging.getLogger("dbos").propagate = False
+
+
+def _forget_workflows(days: int) -> int:
+    """Delete the checkpoints of attempts that ended so many days ago; how many went. Runs themselves stay listed."""
+    before = datetime.now(UTC) - timedelta(days=days)
+    old = DBOS.list_workflows(
+        status=["SUCCESS", "ERROR", "CANCELLED"],
+        completed_before=before.isoformat(),
+        limit=1000,
+        load_input=False,
+        load_output=False,
+    )
+    if old:
+        DBOS.delete_workflows([workflow.workflow_id for workflow in old])
+        log.info("checkpoints deleted after their time", attempts=len(old))
+    return len(old)
 
 
 def _empty(folder: Path) -> None:

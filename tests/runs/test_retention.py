@@ -1,0 +1,59 @@
+"""What is deleted after its time, and what never is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from schoolsync.runs import retention
+from schoolsync.runs.job import Finished, Planned, Validated
+from schoolsync.runs.journal import Key
+from schoolsync.runs.states import RunState
+from schoolsync.store.tables import runs, uploads
+
+MONTH = 31 * retention.DAY
+
+
+def _synced(house: Any, profile: str) -> tuple[Path, Path]:
+    """A good run with files on disk; the folders of its upload and of itself."""
+    upload = house.upload(profile)
+    key: Key = house.begin(profile)
+    base = house.settings.objects / "tenants" / house.person.tenant_id / "profiles" / profile
+    folders = base / "uploads" / upload, base / "runs" / key.run
+    for folder in folders:
+        (folder / "snapshot").mkdir(parents=True)
+    planned = Planned(plan="p", batches=0, rows=0, steps={}, errors=0, error_files=(), failed={}, seen={}, held=None)
+    assert house.journal.verified(key, Validated(messages=(), errors=0, warnings=0, fatal=False))
+    assert house.journal.begins(key, RunState.APPLYING)
+    snapshot = str(folders[1] / "snapshot")
+    house.journal.finished(key, planned, Finished(snapshot=snapshot, input_hash="h", position=1, wakes=None))
+    return folders
+
+
+def test_old_files_go_and_the_ones_still_needed_stay(house: Any) -> None:
+    """Of two old runs the last one's snapshot and upload are kept: the next run and a reset need them."""
+    profile = house.profile()
+    first, last = _synced(house, profile), _synced(house, profile)
+    assert retention.sweep(house.control, house.settings, house.clock()) == 0
+    assert retention.sweep(house.control, house.settings, house.clock() + MONTH) == 2
+    assert [folder.exists() for folder in (*first, *last)] == [False, False, True, True]
+    with house.control.read() as connection:
+        states = connection.execute(select(uploads.c.state).order_by(uploads.c.opened)).scalars().all()
+        assert states == ["gone", "sealed"]
+        assert len(connection.execute(select(runs.c.id)).all()) == 2  # what happened stays listed
+        assert house.uploads.latest_sealed(connection, 1, profile) == last[0].name
+
+
+@pytest.mark.parametrize("state", [RunState.PAUSED, RunState.HELD, RunState.APPLYING])
+def test_an_open_run_keeps_its_files_however_old(house: Any, state: RunState) -> None:
+    """Somebody may resume it."""
+    profile = house.profile()
+    folders = _synced(house, profile)
+    later = _synced(house, profile)
+    with house.control.write() as connection:
+        connection.execute(update(runs).where(runs.c.id == folders[1].name).values(state=state, ended=None))
+    assert retention.sweep(house.control, house.settings, house.clock() + MONTH) == 0
+    assert all(folder.exists() for folder in (*folders, *later))
