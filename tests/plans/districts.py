@@ -133,7 +133,7 @@ def contact(student_id: str, email: str, **values: Any) -> Row:
     return {"student_id": student_id, "email": email, "name": "Kari Nordmann", "relationship": "parent", **values}
 
 
-def left_out(kind: str, source_id: str, *, rule: str = "invalid-date", **values: Any) -> Row:
+def left_out(kind: str, source_id: str | None, *, rule: str = "invalid-date", **values: Any) -> Row:
     return {"kind": kind, "source_id": source_id, "rule": rule, **values}
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import msgspec
 import pyarrow.parquet as pq
+import pytest
 
 from schoolsync.plan.policy import Customization, Kind, Policy
 
@@ -220,6 +221,47 @@ def test_records_that_are_left_out_are_no_removals(directory: Directory) -> None
     assert ("Student", "UnSpecified", "2") in outcome.codes()
     assert ("Section", "InvalidLookupReference", "M2") in outcome.codes()
     assert len(outcome.errors) == 6
+
+
+@pytest.mark.parametrize("kind", ["classes", "people"])
+def test_a_record_whose_id_cannot_be_read_may_be_any_that_is_missing(directory: Directory, kind: str) -> None:
+    """Somebody is missing and a row cannot be read: it may be theirs, so nobody of that kind is removed."""
+    directory.sync(DISTRICT)
+    before = directory.content()
+    roster = DISTRICT.left_without_class("M2") if kind == "classes" else DISTRICT.left_without_person("student", "2")
+    role = {} if kind == "classes" else {"role": "student"}
+    unread = roster.plus("left_out", left_out(kind, None, rule="ragged-row", **role))
+    outcome = directory.sync(unread, ignore_findings=True)
+    assert outcome.steps == {}
+    assert directory.content() == before
+
+
+@pytest.mark.parametrize(
+    ("class_id", "person", "kept"), [("M1", None, True), (None, "1", True), (None, None, True), ("M2", None, False)]
+)
+def test_an_enrollment_that_cannot_be_read_may_be_any_that_is_missing(
+    directory: Directory, class_id: str | None, person: str | None, kept: bool
+) -> None:
+    """Half of a key spares the links of that half, no key at all spares every enrollment of the role."""
+    directory.sync(DISTRICT)
+    before = directory.content()
+    roster = DISTRICT.without("enrollments", class_id="M1", role="student", source_id="1").plus(
+        "left_out", left_out("enrollments", class_id, role="student", other=person, rule="ragged-row")
+    )
+    outcome = directory.sync(roster, ignore_findings=True)
+    assert (outcome.steps == {}) is kept
+    assert (directory.content() == before) is kept
+
+
+def test_a_guardian_of_nobody_knows_whom_may_be_anybodys(directory: Directory) -> None:
+    """Nobody loses a guardian while a row of guardians cannot be read."""
+    directory.sync(DISTRICT)
+    before = directory.content()
+    roster = Roster({**DISTRICT.tables, "contacts": DISTRICT.rows("contacts")[1:]}).plus(
+        "left_out", left_out("contacts", None, rule="ragged-row")
+    )
+    directory.sync(roster, ignore_findings=True)
+    assert directory.content() == before
 
 
 def test_guardians_of_which_one_is_left_out_stay_as_they_are(directory: Directory) -> None:

@@ -110,7 +110,9 @@ def _value(kind: ObjectKind, column: str, how: Writing) -> str:
     wanted = f"r.{column}"
     if column == "related_contacts":
         # Who has a guardian that is left out for a mistake keeps all guardians as they are.
-        spared = "r.source_id IN (SELECT source_id FROM roster.left_out WHERE kind = 'contacts')"
+        # When it cannot even be read whose guardian it is, it may be anybody's.
+        listed = "FROM roster.left_out WHERE kind = 'contacts' AND source_id IS"
+        spared = f"(r.source_id IN (SELECT source_id {listed} NOT NULL) OR EXISTS (SELECT 1 {listed} NULL))"
         return f"CASE WHEN t.how <> 'created' AND {spared} THEN h.{column} ELSE {wanted} END"
     if how is Writing.ONCE:
         return f"CASE WHEN t.how = 'created' THEN {wanted} ELSE h.{column} END"
@@ -251,6 +253,16 @@ def _spare(db: duckdb.DuckDBPyConnection, table: LinkTable) -> None:
                 JOIN planned.ends AS l ON l.kind = '{kind.left}' AND l.source_id = r.{first}
                 JOIN planned.ends AS p ON p.kind = '{kind.right}' AND p.source_id = r.{second}
                 WHERE r.kind = '{kind.records}' AND {kind.where}
+            )
+        """)
+        # A record with an end that cannot be read may be any link of its other end, and without both any link at all.
+        unread = f"FROM roster.left_out AS r WHERE r.kind = '{kind.records}' AND {kind.where}"
+        ends = "SELECT key FROM planned.ends WHERE kind = '{}' AND source_id IN (SELECT r.{} {} AND r.{} IS NULL)"
+        db.execute(f"""
+            DELETE FROM planned.{table}_stale AS s WHERE s.kind = '{kind.name}' AND (
+                EXISTS (SELECT 1 {unread} AND r.{first} IS NULL AND r.{second} IS NULL)
+                OR s."{left}" IN ({ends.format(kind.left, first, unread, second)})
+                OR s."{right}" IN ({ends.format(kind.right, second, unread, first)})
             )
         """)
 

@@ -82,6 +82,7 @@ def seek(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     account is matched by, a value for every option of the role.
     """
     _anchors(db, terms)
+    _spare_unnamed(db)
     matched = options(terms)
     parts = []
     for kind in terms.objects:
@@ -101,6 +102,20 @@ def seek(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     db.execute(f"CREATE TABLE planned.new AS {' UNION ALL '.join(parts) or empty}")
     # Which object a new record was found to mean; whoever reads the directory fills in what lookups found.
     db.execute("CREATE TABLE planned.hits (kind VARCHAR, source_id VARCHAR, key BIGINT, grade INTEGER)")
+
+
+def _spare_unnamed(db: duckdb.DuckDBPyConnection) -> None:
+    """A record whose very id cannot be read may be any that the roster lacks: they all stay as they are."""
+    for kind in OBJECTS:
+        db.execute(f"""
+            INSERT INTO planned.spared
+            SELECT kind, source_id FROM planned.own ANTI JOIN planned.records USING (kind, source_id)
+            ANTI JOIN planned.spared USING (kind, source_id)
+            WHERE kind = '{kind.name}' AND EXISTS (
+                SELECT 1 FROM roster.left_out AS r
+                WHERE r.kind = '{kind.records}' AND {kind.where} AND r.source_id IS NULL
+            )
+        """)
 
 
 def _anchors(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
