@@ -22,7 +22,7 @@ from schoolsync.runs.journal import Journal, Key
 from schoolsync.runs.service import Runs, Started
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control, open_control
-from schoolsync.store.tables import profile_status, runs, upload_files, uploads
+from schoolsync.store.tables import errors, profile_status, runs, upload_files, uploads
 from schoolsync.uploads.service import Uploads
 
 TENANT_ID = "11111111-2222-4333-8444-555555555555"
@@ -115,6 +115,11 @@ class House:
         """What GET profileStatus shows."""
         with self.control.read() as connection:
             return status.load(connection, tenant=1, profile=profile)
+
+    def errors(self, profile: str) -> list[Any]:
+        """The profile's errors."""
+        with self.control.read() as connection:
+            return list(connection.execute(select(errors).where(errors.c.profile == profile)))
 
     def summary(self, profile: str) -> dict[str, Any]:
         """What is kept about the newest run."""

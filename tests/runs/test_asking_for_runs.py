@@ -124,8 +124,101 @@ def test_nobody_passes_over_a_missing_file(house: House, pause_first: bool) -> N
     assert not house.journal.verified(key, FATAL)
     if pause_first:
         house.ask("pause", profile)
+        assert house.status(profile).status == "paused"
+        house.ask("resume", profile)
     with pytest.raises(Conflict, match="missing"):
         house.ask("resume", profile)
+    assert house.status(profile).status == "validationError"
+
+
+def test_a_held_run_that_was_paused_can_be_replaced(house: House) -> None:
+    """Pause, resume, then corrected files and a start: the held run is discarded."""
+    profile = house.profile()
+    house.upload(profile)
+    assert not house.journal.verified(house.begin(profile, cause="late"), FATAL)
+    house.ask("pause", profile)
+    with pytest.raises(Conflict, match="resume"):
+        house.start(profile)
+    house.ask("resume", profile)
+    house.upload(profile)
+    worker = answering(house, profile, GOOD)
+    assert house.start(profile).accepted
+    worker.join()
+
+
+def test_what_holds_a_run_is_listed_as_errors(house: House) -> None:
+    """Everything found can be read, not only the first; a run that goes on replaces it by its own errors."""
+    profile = house.profile()
+    key = house.begin(profile, cause="late")
+    more = Message(type="Error", file_name="section.csv", description="1 row(s) are wrong")
+    warning = Message(type="Warning", file_name="section.csv", description="1 row(s) are odd")
+    house.journal.verified(key, Validated(messages=(*BAD.messages, more, warning), errors=3, warnings=1, fatal=False))
+    assert house.status(profile).error_count == 2
+    listed = house.errors(profile)
+    assert sorted((row.entry_type, row.error_message) for row in listed) == [
+        ("Section", "section.csv: 1 row(s) are wrong"),
+        ("Student", "student.csv: 2 row(s) are wrong"),
+    ]
+    house.ask("resume", profile)
+    again = house.journal.queued(1)[0]
+    assert house.journal.take(again)
+    finish(house, again)
+    assert house.errors(profile) == []
+    assert (house.status(profile).status, house.status(profile).error_count) == ("success", 0)
+
+
+def test_findings_passed_over_once_are_not_asked_about_again(house: House) -> None:
+    """A reset reads the same files under the same decision; other files are looked at afresh."""
+    profile = house.profile()
+    house.upload(profile)
+    house.journal.verified(house.begin(profile, cause="late"), BAD)
+    house.ask("resume", profile)
+    again = house.journal.queued(1)[0]
+    assert house.journal.take(again)
+    finish(house, again)
+    house.ask("reset", profile)
+    assert house.run(profile).ignore_findings
+    house.ask("pause", profile)
+    house.ask("reset", profile)
+    house.upload(profile)
+    key = house.journal.queued(1)[0]
+    assert house.journal.take(key)
+    finish(house, key)
+    assert not house.run(house.begin(profile).profile).ignore_findings
+
+
+def test_a_pause_after_a_reset_counts(house: House) -> None:
+    """The run that the reset begins waits for the resume."""
+    profile = house.profile()
+    house.upload(profile)
+    key = house.begin(profile)
+    assert house.journal.verified(key, GOOD)
+    house.ask("reset", profile)
+    house.ask("pause", profile)
+    assert house.status(profile).status == "paused"
+    assert not house.journal.begins(key, RunState.PLANNING)
+    assert house.run(profile).state == RunState.PAUSED
+    assert house.status(profile).status == "paused"
+    house.ask("resume", profile)
+    assert house.run(profile).state == RunState.QUEUED
+
+
+def test_rows_that_met_somebody_elses_change_are_made_good_at_once(house: House) -> None:
+    """The run does not call itself a success, and the next one begins by itself."""
+    profile = house.profile()
+    house.upload(profile)
+    key = house.begin(profile)
+    assert house.journal.verified(key, GOOD)
+    missing = Finished(snapshot="s", input_hash="h", position=1, wakes=None, missed=2)
+    house.journal.finished(key, PLANNED, missing)
+    assert house.status(profile).status == "error"
+    assert "2 rows were passed over" in house.status(profile).status_message
+    assert house.status(profile).last_synchronization is None
+    assert house.journal.begin_due()
+    again = house.journal.queued(1)[0]
+    assert house.journal.take(again)
+    house.journal.finished(again, PLANNED, missing)
+    assert not house.journal.begin_due()  # not over and over
 
 
 def test_a_plan_held_by_a_guard_is_not_released_by_resume(house: House) -> None:

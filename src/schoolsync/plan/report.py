@@ -59,9 +59,10 @@ def seen(db: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """How many records of each kind the roster has."""
     (row,) = db.execute(
         "SELECT (SELECT count(*) FROM roster.organizations), (SELECT count(*) FROM roster.classes), "
-        "(SELECT count(*) FROM roster.people), (SELECT count(*) FROM roster.enrollments)"
+        "(SELECT count(*) FROM roster.people), (SELECT count(*) FROM roster.enrollments), "
+        "(SELECT count(*) FROM roster.classes) + (SELECT count(*) FROM roster.person_organizations)"
     ).fetchall()
-    return dict(zip(("schools", "classes", "people", "links"), row, strict=True))
+    return dict(zip(("schools", "classes", "people", "links", "school_links"), row, strict=True))
 
 
 def entries(db: duckdb.DuckDBPyConnection, *, run: str, now: int) -> Iterator[str]:

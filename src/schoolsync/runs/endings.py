@@ -44,7 +44,7 @@ def applied(
     """The ending of a run whose plan was applied; `past` is newest first."""
     if not errors:
         return Ending("success")
-    if any(count >= AT_LEAST and count > SHARE * seen.get(kind, 0) for kind, count in failed.items()):
+    if any(count >= AT_LEAST and count > SHARE * seen[kind] for kind, count in failed.items()):
         return _quarantine(past, now)
     return Ending("error")
 

@@ -108,6 +108,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: str
     input_hash: str
     position: int
+    missed: int = 0  # rows that were passed over because somebody else changed the directory meanwhile
     wakes: int | None  # ticks when the profile wants a run by itself (synchronizationStartDate), or None
 
 

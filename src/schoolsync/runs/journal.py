@@ -8,6 +8,7 @@ the workflow to stop. Status texts name counts, never people.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,16 @@ STAGES = {
     RunState.PLANNING: ("inProgress", "Working out what changes."),
     RunState.APPLYING: ("inProgress", "Applying the changes."),
 }
+ENTRY_TYPES = {
+    "school": "School",
+    "section": "Section",
+    "student": "Student",
+    "teacher": "Teacher",
+    "studentenrollment": "StudentEnrollment",
+    "teacherroster": "TeacherRoster",
+}
+"""What errors call the records of a file."""
+
 TELL = ticks.PER_SECOND // 5
 """Progress of a run is written down this often, in ticks."""
 
@@ -199,10 +210,37 @@ class Journal:
                 self._restore(connection, key, row)
                 return False
             held_for = HeldFor.FATAL if validated.fatal else HeldFor.FINDINGS
-            self._set(connection, key, verification=messages, state=RunState.HELD, held_for=held_for)
+            message = _held_message(validated)
             self._seal(connection, key, row)
-            self._show(connection, key, "validationError", _held_message(validated))
+            found = self._list_findings(connection, key, validated)
+            self._set(
+                connection,
+                key,
+                verification=messages,
+                state=RunState.HELD,
+                held_for=held_for,
+                message=message,
+                error_count=found,
+            )
+            self._show(connection, key, "validationError", message, error_count=found)
             return False
+
+    def _list_findings(self, connection: Connection, key: Key, validated: Validated) -> int:
+        """List what holds the run as the profile's errors, one for each message; how many there are."""
+        rows = [
+            {
+                "id": str(uuid.uuid5(uuid.UUID(key.run), f"{number} {message.file_name} {message.description}")),
+                "entry_type": ENTRY_TYPES.get(message.file_name.lower().removesuffix(".csv")),
+                "error_code": "UnSpecified",
+                "error_message": f"{message.file_name}: {message.description}",
+                "recorded": self._clock() // ticks.PER_SECOND * ticks.PER_SECOND,
+            }
+            for number, message in enumerate(validated.messages)
+            if message.type == "Error"
+        ]
+        error_rows.forget(connection, tenant=key.tenant, profile=key.profile)
+        error_rows.insert_chunk(connection, tenant=key.tenant, profile=key.profile, run=key.run, rows=json.dumps(rows))
+        return len(rows)
 
     def unchanged(self, key: Key) -> bool:
         """Files, settings and directory are as they were: the run ends as the last one did, and nothing is written."""
@@ -247,7 +285,7 @@ class Journal:
             row = self._heed(connection, key)
             if row is None:
                 return False
-            error_rows.forget(connection, tenant=key.tenant, profile=key.profile, besides=key.run)
+            error_rows.forget(connection, tenant=key.tenant, profile=key.profile)
         for path in planned.error_files:
             with self._control.write() as connection:
                 error_rows.insert_chunk(
@@ -313,8 +351,16 @@ class Journal:
                 past=self._past(connection, key),
                 now=now,
             )
-            summary = json.loads(row.summary or "{}") | {"status": ending.status}
+            status: str = ending.status
             message = _done_message(planned)
+            if finished.missed:
+                # The next run finds the directory changed, reads it back and makes good what is missing.
+                status = "error" if status == "success" else status
+                message += (
+                    f" {finished.missed:,} rows were passed over, because the directory was changed at the same time; "
+                    "the profile synchronizes again by itself."
+                )
+            summary = json.loads(row.summary or "{}") | {"status": status}
             self._set(
                 connection,
                 key,
@@ -328,9 +374,12 @@ class Journal:
                 message=message,
                 summary=json.dumps(summary),
             )
-            done = now if ending.status == "success" else None
-            self._show(connection, key, ending.status, message, error_count=planned.errors, synchronized=done)
-            times = [time for time in (ending.retry, finished.wakes) if time is not None]
+            done = now if status == "success" else None
+            self._show(connection, key, status, message, error_count=planned.errors, synchronized=done)
+            again = None
+            if finished.missed:  # at once, but never over and over
+                again = now if row.cause != Cause.DUE else now + endings.HOUR
+            times = [time for time in (ending.retry, finished.wakes, again) if time is not None]
             self._due(connection, key, min(times) if times else None)
             self._after(connection, key, row)
 
@@ -416,8 +465,10 @@ class Journal:
 
     def _after(self, connection: Connection, key: Key, row: Row[Any]) -> None:
         """A pause or reset that was wished for while the run came to its end still counts."""
-        if row.wish == Wish.RESET:
+        if row.wish in {Wish.RESET, Wish.RESET_PAUSED}:
             self._runs.begin_again(connection, key.tenant, key.profile, now=self._clock())
+        if row.wish == Wish.RESET_PAUSED:
+            self._runs.pause(connection, key.tenant, key.profile, now=self._clock(), by=None)
         elif row.wish == Wish.PAUSE:
             date = self._runs.expired(connection, key.tenant, key.profile, self._clock())
             self._show(connection, key, "paused", f"Paused: the profile expired on {date}." if date else "Paused.")

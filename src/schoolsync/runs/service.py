@@ -105,6 +105,13 @@ class Runs:
         ).one()
         kept = ("status", "status_message", "error_count", "last_synchronization", "last_activity", "own_status")
         summary = {"before": {name: getattr(before, name) for name in kept}}
+        # What a person has passed over once in these very files need not be asked again.
+        passed_over = connection.execute(
+            select(runs.c.id)
+            .where(runs.c.tenant == tenant, runs.c.profile == profile, runs.c.upload == upload)
+            .where(runs.c.ignore_findings)
+            .limit(1)
+        ).one_or_none()
         connection.execute(
             insert(runs).values(
                 tenant=tenant,
@@ -114,6 +121,7 @@ class Runs:
                 state=RunState.QUEUED,
                 cause=cause,
                 upload=upload,
+                ignore_findings=passed_over is not None and cause != Cause.START,
                 summary=json.dumps(summary),
                 asked=now,
                 asked_by=by.audit_name if by else None,
@@ -126,13 +134,16 @@ class Runs:
         self._record(connection, tenant, profile, first, "Waiting for a worker.", now)
         return run
 
-    def pause(self, connection: Connection, tenant: int, profile: str, *, now: int, by: Principal) -> None:
+    def pause(self, connection: Connection, tenant: int, profile: str, *, now: int, by: Principal | None) -> None:
         """Stop the work of the profile at the next batch, until `resume`. Twice is once."""
         run = self.open_run(connection, tenant, profile)
         if run is None:
             self._record(connection, tenant, profile, "paused", "Paused.", now)
-        elif run.state == RunState.PAUSED or run.wish is not None:
+        elif run.state == RunState.PAUSED or run.wish in {Wish.PAUSE, Wish.RESET_PAUSED, Wish.CANCEL}:
             return
+        elif run.wish == Wish.RESET:
+            self._set(connection, tenant, profile, run.id, wish=Wish.RESET_PAUSED)
+            self._record(connection, tenant, profile, "paused", "Paused.", now)
         elif run.state in {RunState.HELD, RunState.QUEUED}:
             self._set(connection, tenant, profile, run.id, state=RunState.PAUSED, cause=Cause.LATE)
             self._record(connection, tenant, profile, "paused", "Paused.", now)
@@ -152,9 +163,16 @@ class Runs:
             self._resume_without_run(connection, tenant, profile, now)
             return
         if run.active:
-            if run.wish == Wish.PAUSE:
-                self._set(connection, tenant, profile, run.id, wish=None)
+            if run.wish in {Wish.PAUSE, Wish.RESET_PAUSED}:
+                wish = Wish.RESET if run.wish == Wish.RESET_PAUSED else None
+                self._set(connection, tenant, profile, run.id, wish=wish)
                 self._record(connection, tenant, profile, "inProgress", "Going on.", now)
+            return
+        if run.state == RunState.PAUSED and run.held_for is not None:
+            # The first resume takes the pause back; what held the run before still does.
+            self._set(connection, tenant, profile, run.id, state=RunState.HELD)
+            message = self._message(connection, tenant, profile, run.id)
+            self._record(connection, tenant, profile, "validationError", message, now)
             return
         changes: dict[str, Any] = {"state": RunState.QUEUED, "wish": None}  # column values are of any type
         if run.held_for == HeldFor.FATAL:
@@ -346,6 +364,12 @@ class Runs:
             select(profiles.c.expiration_date).where(profiles.c.tenant == tenant, profiles.c.id == profile)
         ).scalar_one_or_none()
         return date if date is not None and date <= ticks.text(now)[:10] else None
+
+    def _message(self, connection: Connection, tenant: int, profile: str, run: str) -> str:
+        message: str | None = connection.execute(
+            select(runs.c.message).where(runs.c.tenant == tenant, runs.c.profile == profile, runs.c.id == run)
+        ).scalar_one()
+        return message or "The run is held."
 
     def _provider(self, connection: Connection, tenant: int, profile: str) -> str:
         stored = connection.execute(

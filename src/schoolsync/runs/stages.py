@@ -117,7 +117,15 @@ class Stages:
                 raise StageFailed(
                     Failed(reason="Not every batch of the plan is in the directory; start again.", retry=False)
                 )
+            written = self._open_directory().rows_applied(self._job.run)
+            # What is to go may be gone already; everything else that was not written is missing.
+            missed = sum(
+                entry.rows - written[number]
+                for number, entry in enumerate(plan.batches)
+                if entry.op not in {"unlink", "remove"}
+            )
             return Finished(
+                missed=missed,
                 snapshot=str(self._plans.keep_snapshot(plan)),
                 input_hash=plan.input_hash,
                 # If anybody else has written meanwhile the directory is further than this, which the next run sees.

@@ -37,6 +37,7 @@ class Wish(StrEnum):
     PAUSE = "pause"
     CANCEL = "cancel"
     RESET = "reset"  # cancel, then begin anew
+    RESET_PAUSED = "reset, paused"  # cancel, then begin anew, but not before a resume
 
 
 class HeldFor(StrEnum):

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, column, delete, func, insert, literal, or_, select
+from sqlalchemy import Connection, column, delete, func, insert, literal, select
 
 from schoolsync.store.tables import errors
 
 _MEMBERS = ("id", "entry_type", "error_code", "error_message", "joining_value", "reportable_identifier", "recorded")
 
 
-def forget(connection: Connection, *, tenant: int, profile: str, besides: str | None = None) -> None:
-    """Delete the errors of the profile's earlier runs; those that callers wrote go with them."""
-    mine = (errors.c.tenant == tenant) & (errors.c.profile == profile)
-    if besides is not None:
-        mine &= or_(errors.c.run.is_(None), errors.c.run != besides)
-    connection.execute(delete(errors).where(mine))
+def forget(connection: Connection, *, tenant: int, profile: str) -> None:
+    """Delete the errors of the profile's runs; those that callers wrote go with them."""
+    connection.execute(delete(errors).where(errors.c.tenant == tenant, errors.c.profile == profile))
 
 
 def insert_chunk(connection: Connection, *, tenant: int, profile: str, run: str, rows: str) -> None:

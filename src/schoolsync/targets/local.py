@@ -216,6 +216,12 @@ class LocalDirectory:
             rows = self._execute("SELECT batch, plan FROM batches WHERE tenant = ? AND run = ?", (self._tenant, run))
         return {int(batch): str(plan) for batch, plan in rows}
 
+    def rows_applied(self, run: str) -> dict[int, int]:
+        """How many rows each batch of a run has written."""
+        with _world():
+            rows = self._execute("SELECT batch, rows FROM batches WHERE tenant = ? AND run = ?", (self._tenant, run))
+        return {int(batch): int(count) for batch, count in rows}
+
     def apply(self, writer: Writer, batch: Batch, rows: pa.Table) -> None:
         """Apply one batch in one transaction; nothing happens when it was applied before.
 
@@ -232,6 +238,7 @@ class LocalDirectory:
             if self._is_done(writer, batch):
                 return
             position = self.position()
+            written = rows.num_rows
             if _inserts(batch):
                 data = self._row_columns(writer, batch, rows, position + 1)
                 if position == batch.position:
@@ -239,17 +246,24 @@ class LocalDirectory:
                 else:
                     self._stage("batch", data)
                     self._execute(self._careful_insert(batch, data.column_names))
+                    written = self._changes()
             else:
                 self._execute(self._statement(writer, batch, rows.column_names, position + 1))
+                written = self._changes()
             self._execute(
                 "INSERT INTO batches (tenant, run, batch, profile, plan, rows, position, applied) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(self._tenant, writer.run, batch.number, writer.profile),
-                    *(batch.plan, rows.num_rows, position + 1, writer.now),
+                    *(batch.plan, written, position + 1, writer.now),
                 ),
             )
             self._execute(f"UPDATE positions SET position = {position + 1} WHERE tenant = {self._tenant}")
+
+    def _changes(self) -> int:
+        """How many rows the last statement wrote."""
+        ((count,),) = self._execute("SELECT changes()")
+        return int(count)
 
     def _check_fence(self, writer: Writer) -> None:
         rows = self._execute(
