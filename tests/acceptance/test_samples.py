@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .house import DOMAIN, Json, Profile, Tenant, creation, matching
+from .house import DOMAIN, Json, Profile, Tenant, matching
 
 # schools, classes, people
 EXPECTED = {"sds-v1-25-users": (2, 2, 24), "sds-v1-100-users": (2, 28, 98), "sds-v1-min": (2, 2, 24)}
@@ -64,14 +64,8 @@ def test_a_vendors_sample_arrives_whole(tenant: Tenant, sample: Path) -> None:
     assert {(key, person) for key, found in seen["classes/members"].items() for person in found} == members
     assert profile.sync(files)["status"] == "success"
     assert tenant.objects() == seen
-
-
-def test_american_dates_of_a_sample_are_read(samples: Path, tenant: Tenant) -> None:
-    """Unpadded dates with the month first arrive as the days they are."""
-    sample = samples / "sds-v1-25-users"
-    profile = tenant.profile(creation())
-    assert profile.sync({path.name: path.read_bytes() for path in sample.iterdir()})["status"] == "success"
-    users = tenant.reader.all("/users?$filter=student/externalId eq '13002'")
-    assert [user["student"]["birthDate"] for user in users] == ["1999-11-12"]
-    term = tenant.reader.get("/classes")["value"][0]["term"]
-    assert (term["startDate"], term["endDate"]) == ("2017-07-01", "2018-06-30")
+    if sample.name == "sds-v1-25-users":  # its dates are American and not padded
+        (pupil,) = tenant.reader.all("/users?$filter=student/externalId eq '13002'")
+        assert pupil["student"]["birthDate"] == "1999-11-12"
+        term = tenant.reader.get("/classes")["value"][0]["term"]
+        assert (term["startDate"], term["endDate"]) == ("2017-07-01", "2018-06-30")

@@ -79,6 +79,7 @@ class TestAddresses:
             ("/education/me/mail", "mail"),
             ("/education/users/1/$value", "$value"),
             ("/education/schools/$count/1", "1"),
+            ("/education/users('')", ""),  # a script whose variable is unset does not reach everybody
         ],
     )
     def test_name_the_segment_that_leads_nowhere(self, house: Any, path: str, segment: str) -> None:

@@ -173,5 +173,12 @@ def test_two_pupils_who_share_a_sign_in_name_do_not_become_one(directory: Direct
     ]
     assert outcome.planned is not None
     assert outcome.planned.failed == {"people": 1, "links": 1}
-    assert outcome.planned.seen == {"schools": 2, "classes": 3, "people": 6, "links": 6}
+    seen = outcome.planned.seen
+    assert {kind: seen[kind] for kind in ("schools", "classes", "people", "links")} == {
+        "schools": 2,
+        "classes": 3,
+        "people": 6,
+        "links": 6,
+    }
+    assert set(outcome.planned.failed) <= set(seen)
     assert "student 4" not in directory.objects("people", "id")

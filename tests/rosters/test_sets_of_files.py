@@ -92,6 +92,14 @@ def test_a_stranger_is_an_error(roster: Roster, check: Check) -> None:
     assert not result.checked.fatal
 
 
+def test_an_empty_file_takes_back_what_was_sent_by_mistake(roster: Roster, check: Check) -> None:
+    """A container can only be written to: a stranger, one of two files and a zip are undone by zero bytes."""
+    roster.files |= {"Lunch.csv": b"", "old/School.csv": b"", "more.zip": b""}
+    assert check(roster).checked.verdict == "clean"
+    roster.files["School.csv"] = b""
+    assert check(roster).checked.fatal
+
+
 def test_a_zip_is_opened(roster: Roster, check: Check) -> None:
     """Files in an archive count as if they were loose; folders and what macOS adds are no files."""
     packed = {f"roster/{name}": content for name, content in roster.files.items()}

@@ -29,6 +29,12 @@ def test_quarantine_needs_both_a_large_share_and_five_records() -> None:
     assert _applied({"classes": 5, "people": 1}, {"classes": 10, "people": 1000}).status == "quarantined"
 
 
+def test_five_of_a_hundred_are_never_enough() -> None:
+    """Their memberships of schools count against all memberships of schools."""
+    failed = {"people": 5, "school_links": 5, "links": 5}
+    assert _applied(failed, {"people": 100, "school_links": 104, "links": 900}).status == "error"
+
+
 def test_three_broken_runs_in_a_row_quarantine_the_profile() -> None:
     """A success between them starts the count again."""
     broken = Past("error", True, NOW)

@@ -124,6 +124,8 @@ def _primitive(type_name: str, value: Any, *, path: str) -> object:
         case "Int64" if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
             return value
         case "String" if isinstance(value, str):
+            if "\0" in value:
+                raise Invalid(f"The value of '{path}' holds a NUL character.", target=path)
             return value
         case "Guid" if isinstance(value, str) and _GUID.fullmatch(value.lower()):
             return value.lower()

@@ -104,9 +104,8 @@ def _parts(segments: Iterable[str]) -> Iterable[tuple[str, bool]]:
             continue
         if call["name"]:
             yield call["name"], False
-        key = _key(call["key"])
-        if key:
-            yield key, True
+        if call["key"].strip():  # nothing between the parentheses: a function's call
+            yield _key(call["key"]), True
 
 
 def _key(text: str) -> str:

@@ -81,8 +81,12 @@ def _warning(rule: str, says: str, advice: str, *, family: Family = Family.OTHER
 _ALL = (
     # The set of files
     _fatal("missing-file", "The file {detail} was not found.", "Upload the same complete set of files every time."),
-    _fatal("double-file", "The file was found more than once.", "Upload every file once, loose or zipped."),
-    _error("unknown-file", "The file does not belong to this format.", "Remove it, or correct its name."),
+    _fatal(
+        "double-file",
+        "The file was found more than once.",
+        "An empty file in its place takes one back.",
+    ),
+    _error("unknown-file", "The file does not belong to this format.", "Remove it: an empty file in its place does."),
     _fatal("unreadable-archive", "The archive cannot be read: {detail}.", "Make the zip again and upload it anew."),
     _fatal(
         "unknown-archive-member",

@@ -97,10 +97,19 @@ def read_set(
 def _found(
     db: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], known: Sequence[File], *, partial: bool
 ) -> dict[str, SourceFile]:
-    """Which upload is which file of the format."""
+    """Which upload is which file of the format.
+
+    An upload container may only be written to, so what was sent by mistake cannot be deleted: a file without a single
+    byte takes it back. That goes for strange files and for the second of two; the only file of a known name that is
+    empty stays an error.
+    """
     names = {file.name.lower(): file for file in known}
+    filled = {source.base.strip().lower() for source in files if not source.blank}
     found: dict[str, SourceFile] = {}
     for source in files:
+        name = source.base.strip().lower()
+        if source.blank and (name not in names or name in filled):
+            continue
         file = names.get(source.base.strip().lower())
         if file is None:
             findings.add_file(db, "unknown-file", file=source.base)

@@ -48,6 +48,11 @@ class SourceFile:
         """The name without folders."""
         return PurePosixPath(self.name.replace("\\", "/")).name
 
+    @property
+    def blank(self) -> bool:
+        """Whether there is not a single byte in it."""
+        return self.path.stat().st_size == 0
+
 
 def opened(db: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], scratch: Path) -> list[SourceFile]:
     """The files with every archive replaced by what is in it; what is wrong with archives becomes findings.
@@ -56,6 +61,8 @@ def opened(db: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], scratch: 
     """
     found: list[SourceFile] = []
     for number, file in enumerate(files):
+        if file.base.lower().endswith(".zip") and file.blank and len(files) > 1:
+            continue  # taken back, see `csv_sets`
         if file.base.lower().endswith(".zip"):
             found += _members(db, file, scratch / f"zip{number}")
         else:
