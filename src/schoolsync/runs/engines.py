@@ -135,12 +135,3 @@ class Engines:
             engine = self._at_work.pop(workflow, None)
         if engine is not None:
             engine.end()
-
-    def end(self) -> None:
-        """End all engines."""
-        with self._lock:
-            engines = [*self._at_work.values(), *([self._warm] if self._warm else [])]
-            self._at_work.clear()
-            self._warm = None
-        for engine in engines:
-            engine.end()

@@ -392,9 +392,6 @@ class Journal:
                 return
             ending = endings.broken(past=self._past(connection, key), now=now)
             summary = json.loads(row.summary or "{}") | {"status": ending.status}
-            changes: dict[str, Any] = {}  # column values are of any type
-            if row.verification is None:
-                changes["verification"] = json.dumps([{"type": "Error", "file_name": "", "description": reason}])
             self._set(
                 connection,
                 key,
@@ -403,7 +400,6 @@ class Journal:
                 wish=None,
                 message=reason,
                 summary=json.dumps(summary),
-                **changes,
             )
             self._show(connection, key, ending.status, reason)
             self._due(connection, key, ending.retry)

@@ -307,7 +307,7 @@ class Runs:
             return Started((), True)  # the profile was deleted meanwhile
         if row.verification is not None:
             messages = msgspec.json.decode(row.verification, type=tuple[Message, ...])
-            return Started(messages, row.state not in {RunState.DISCARDED, RunState.FAILED})
+            return Started(messages, row.state != RunState.DISCARDED)
         return None if row.state in ACTIVE else Started((), True)
 
     def _stop_waiting(self, tenant: int, profile: str, run: str) -> bool:

@@ -123,8 +123,8 @@ def main() -> int:
     worker.engines = Engines()
 
     def end(_number: int, _frame: FrameType | None) -> None:
-        # Every step may be repeated: ending in the middle of one loses nothing.
-        worker.engines.end()
+        # Every step may be repeated: ending in the middle of one loses nothing. The engines notice and end as well;
+        # to end them from here could wait for a lock that the interrupted thread holds.
         os._exit(0)
 
     signal.signal(signal.SIGTERM, end)

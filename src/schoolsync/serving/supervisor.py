@@ -26,6 +26,8 @@ from schoolsync.settings import Settings
 
 GRACE = 8.0
 """Seconds that children get to end by themselves."""
+LOOK = 0.03
+"""Seconds between two looks at the children."""
 BACKOFF = 5.0
 """Longest wait before a child that keeps dying is started again, in seconds."""
 HOPELESS = 3
@@ -125,10 +127,12 @@ def serve(settings: Settings) -> int:
 
 
 def _supervise(settings: Settings) -> int:
-    stop = threading.Event()
+    stopping = False
 
     def asked(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
+        # A plain flag: an Event's lock may be held by the very thread that this interrupts.
+        nonlocal stopping
+        stopping = True
 
     signal.signal(signal.SIGTERM, asked)
     signal.signal(signal.SIGINT, asked)
@@ -139,7 +143,8 @@ def _supervise(settings: Settings) -> int:
         for child in (worker, api):
             child.start()
         _tell(f"schoolsync serves {settings.base_url} (data in {settings.data_dir})")
-        while not stop.wait(0.03):
+        while not stopping:
+            time.sleep(LOOK)
             now = time.monotonic()
             for child in (worker, api):
                 _keep_alive(child, now)

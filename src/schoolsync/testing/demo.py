@@ -79,6 +79,7 @@ class Api:
 
 def main(arguments: list[str]) -> int:
     """Run the demo on the bundled roster or on the folder or zip named first in `arguments`; 0 when all went well."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is ended on the way out
     roster = Path(arguments[0]) if arguments else BUNDLED
     if not roster.exists():
         console.print(f"There is no roster at {roster}.", style="red")
