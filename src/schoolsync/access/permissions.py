@@ -6,6 +6,7 @@ Pure. A scope counts only in a delegated token and a role only in an application
 
 from __future__ import annotations
 
+from schoolsync.access import roles
 from schoolsync.access.principal import Principal
 from schoolsync.errors import Forbidden
 
@@ -23,6 +24,12 @@ ROLES = frozenset(name + _ALL for name in SCOPES)
 # carry them; they open nothing here.
 OTHER_SCOPES = frozenset({"User.Read", "User.Read.All", "Group.Read.All", "Directory.Read.All", "Member.Read.Hidden"})
 OTHER_ROLES = OTHER_SCOPES - {"User.Read"}
+
+# All that a token may carry. Roles of our own stand beside the scopes of a person and among the roles of a program.
+OWN_ROLES = roles.NAMES
+OWN_SCOPES = frozenset({roles.ACCESS})
+KNOWN_SCOPES = SCOPES | OTHER_SCOPES | OWN_SCOPES
+KNOWN_ROLES = ROLES | OTHER_ROLES | OWN_ROLES
 
 _NO_CLAIM = "Either scp or roles claim need to be present in the token."
 _NO_SCOPE = "Required scp claim values are not provided."

@@ -11,7 +11,8 @@ class Principal:
     """The caller of one request.
 
     `delegated` tokens act for a person and carry scopes; `application` tokens act for themselves and carry roles. A
-    token with both is delegated and its roles are ignored. `none` carries neither and may do nothing.
+    token with both is delegated, and of its roles only our own count: they are its person's. `none` carries neither
+    and may do nothing.
     """
 
     tenant: int  # tenants.number
@@ -21,6 +22,7 @@ class Principal:
     user_id: str | None = None  # claim `oid` (or `sub`)
     user_name: str | None = None  # claim `upn`, `preferred_username` or `unique_name`; never logged
     client: str | None = None  # claim `appid` or `azp`
+    roles: frozenset[str] = frozenset()  # roles of our own (`access.roles`) among the claim `roles`, of either kind
 
     @property
     def audit_name(self) -> str:

@@ -23,6 +23,7 @@ from joserfc.util import urlsafe_b64decode
 from schoolsync import ticks
 from schoolsync.access import issuer
 from schoolsync.access.principal import Principal
+from schoolsync.access.roles import NAMES
 from schoolsync.errors import Unauthenticated
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
@@ -195,12 +196,18 @@ def _principal(claims: dict[str, Any], *, tenant: int, tenant_id: str) -> Princi
             kind="delegated",
             grants=frozenset(scopes.split()),
             user_id=user_id,
+            roles=NAMES.intersection(roles),
             **facts,
         )
     # Roles that were given to a person are not an application's: without scopes they open nothing.
     if roles and claims.get("idtyp") != "user":
         return Principal(
-            tenant=tenant, tenant_id=tenant_id, kind="application", grants=frozenset(roles), client=facts["client"]
+            tenant=tenant,
+            tenant_id=tenant_id,
+            kind="application",
+            grants=frozenset(roles),
+            roles=NAMES.intersection(roles),
+            client=facts["client"],
         )
     return Principal(
         tenant=tenant, tenant_id=tenant_id, kind="none", grants=frozenset(), user_id=user_id, client=facts["client"]

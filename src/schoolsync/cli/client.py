@@ -24,8 +24,8 @@ def add(settings: Settings, *, tenant: str, roles: Sequence[str], name: str | No
     if not wanted:
         raise UsageError("Say what the client may do: --role EduRoster.Read.All, for example.")
     for role in wanted:
-        if role not in permissions.ROLES | permissions.OTHER_ROLES:
-            known = ", ".join(sorted(permissions.ROLES))
+        if role not in permissions.KNOWN_ROLES:
+            known = ", ".join(sorted(permissions.ROLES | permissions.OWN_ROLES))
             raise UsageError(f"--role: there is no application role “{role}”. Known are {known}.")
     client_id = str(uuid.uuid4())
     control = _open(settings)

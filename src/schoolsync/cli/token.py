@@ -30,6 +30,9 @@ def run(
         raise UsageError(f"--expires-in must be between 1 and {LONGEST} seconds; negative makes an expired token.")
     for option, names in (("--scope", scopes), ("--role", named_roles)):
         _check_names(option, names)
+    graphs = [role for role in named_roles if role not in permissions.OWN_ROLES]
+    if scopes and graphs:
+        print(f"schoolsync: beside --scope, {graphs[0]} opens nothing: it is a program's role.", file=sys.stderr)
     user_id, user_name = _person(tenant, user) if user else (None, None)
     grant = issuer.Grant(
         tenant_id=_guid("--tenant", tenant),
@@ -68,11 +71,12 @@ def _person(tenant: str, user: str) -> tuple[str, str | None]:
 
 def _check_names(option: str, names: Sequence[str]) -> None:
     """Refuse misspelt permissions; warn of those that mean nothing in this kind of token."""
-    known = permissions.SCOPES | permissions.OTHER_SCOPES, permissions.ROLES | permissions.OTHER_ROLES
+    known = permissions.KNOWN_SCOPES, permissions.KNOWN_ROLES
     own, other = known if option == "--scope" else known[::-1]
+    shown = permissions.SCOPES | permissions.OWN_SCOPES, permissions.ROLES | permissions.OWN_ROLES
     for name in names:
         if name not in own | other:
-            listed = ", ".join(sorted(permissions.SCOPES if option == "--scope" else permissions.ROLES))
+            listed = ", ".join(sorted(shown[0] if option == "--scope" else shown[1]))
             raise UsageError(f"{option}: there is no permission “{name}”. Known are {listed}.")
         if name not in own:
             kind = "an application role" if option == "--scope" else "a delegated scope"
