@@ -45,7 +45,7 @@ def answer(capfd: pytest.CaptureFixture[str], path: Path, *, status: int) -> dic
     assert said.keys() == KEYS
     assert said["counts"].keys() == {"errors", "warnings"}
     for finding in said["findings"]:
-        assert finding.keys() == {"rule", "severity", "file", "line", "column", "message"}
+        assert finding.keys() == {"rule", "severity", "file", "line", "column", "message", "hint"}
     errors = sum(finding["severity"] == "error" for finding in said["findings"])
     assert said["counts"] == {"errors": errors, "warnings": len(said["findings"]) - errors}
     return dict(said)

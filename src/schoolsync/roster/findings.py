@@ -13,21 +13,29 @@ import duckdb
 
 from schoolsync.roster.rules import RULES, Severity
 
+# `cause` is the same in all findings that one mistake makes (an id that is missing, whoever names it); where the row at
+# fault is there, `cause_file` and `cause_line` say which it is.
 _DDL = """
-CREATE OR REPLACE TABLE roster.findings
-    (rule VARCHAR, severity VARCHAR, fatal BOOLEAN, file VARCHAR, line BIGINT, "column" VARCHAR, detail VARCHAR)
+CREATE OR REPLACE TABLE roster.findings (
+    rule VARCHAR, severity VARCHAR, fatal BOOLEAN, file VARCHAR, line BIGINT, "column" VARCHAR, detail VARCHAR,
+    hint VARCHAR, cause VARCHAR, cause_file VARCHAR, cause_line BIGINT
+)
 """
 _ADD = """
 INSERT INTO roster.findings
-    SELECT $rule, $severity, $fatal, $file, found.line, $column, {detail} FROM ({rows}) AS found
+    SELECT $rule, $severity, $fatal, $file, found.line, $column, {detail}, {hint}, {cause}, {cause_file}, {cause_line}
+    FROM ({rows}) AS found
 """
-_ADD_ONE = "INSERT INTO roster.findings VALUES ($rule, $severity, $fatal, $file, $line, $column, $detail)"
+_ADD_ONE = """
+INSERT INTO roster.findings
+    VALUES ($rule, $severity, $fatal, $file, $line, $column, $detail, NULL, NULL, NULL, NULL)
+"""
 _TOTALS = """
 SELECT count(*) FILTER (severity = 'error'), count(*) FILTER (severity = 'warning'), count(*) FILTER (fatal)
 FROM roster.findings
 """
 _LIST = """
-SELECT rule, severity, file, line, "column", detail FROM roster.findings
+SELECT rule, severity, file, line, "column", detail, hint FROM roster.findings
 ORDER BY lower(file), line NULLS FIRST, rule, "column" LIMIT {limit}
 """
 _GROUPS = """
@@ -82,6 +90,7 @@ class Finding:
     line: int | None  # physical line, the header is line 1; None when it is about the file
     column: str | None
     message: str
+    hint: str | None = None  # what was probably meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +138,26 @@ def add_file(
 
 
 def add_rows(
-    db: duckdb.DuckDBPyConnection, rule: str, *, file: str, rows: str, column: str | None = None, detail: str = "NULL"
+    db: duckdb.DuckDBPyConnection,
+    rule: str,
+    *,
+    file: str,
+    rows: str,
+    column: str | None = None,
+    detail: str = "NULL",
+    hint: str = "NULL",
+    cause: str = "NULL",
+    cause_file: str = "NULL",
+    cause_line: str = "NULL",
 ) -> None:
-    """Add a finding for every row of the query `rows`, which has a column `line`; `detail` is an expression over it."""
+    """Add a finding for every row of the query `rows`, which has a column `line`.
+
+    `detail` and what follows are expressions over the row, which is called `found`. None may repeat a person's data;
+    `cause` is never shown, but it is kept: it is a hash where it comes from a value.
+    """
     facts = {**_facts(rule), "file": file, "column": column}
-    db.execute(_ADD.format(detail=detail, rows=rows), facts)
+    expressions = {"detail": detail, "hint": hint, "cause": cause, "cause_file": cause_file, "cause_line": cause_line}
+    db.execute(_ADD.format(**expressions, rows=rows), facts)
 
 
 def _facts(rule: str) -> Mapping[str, object]:
@@ -155,9 +179,9 @@ def listed(db: duckdb.DuckDBPyConnection, *, limit: int | None = None) -> Iterat
     """
     rows = db.execute(_LIST.format(limit="ALL" if limit is None else int(limit)))
     while chunk := rows.fetchmany(2048):
-        for rule, severity, file, line, column, detail in chunk:
+        for rule, severity, file, line, column, detail, hint in chunk:
             message = RULES[rule].message(column=column, detail=detail)
-            yield Finding(rule, severity, file, line, column, message)
+            yield Finding(rule, severity, file, line, column, message, hint)
 
 
 def grouped(db: duckdb.DuckDBPyConnection) -> list[Group]:

@@ -122,9 +122,11 @@ def shape(column: str) -> str:
     return f"left(regexp_replace(regexp_replace({column}, '\\pL', 'a', 'g'), '\\pN', '9', 'g'), 24)"
 
 
+def is_telling(column: str) -> str:
+    """Whether it looks like an id, and not like a name or an address."""
+    return f"(regexp_full_match({column}, '[A-Za-z0-9_.\\-]{{1,64}}') AND regexp_matches({column}, '[0-9]'))"
+
+
 def named(column: str) -> str:
     """An id as it stands when it looks like one, else its shape: a name in the wrong column is not repeated."""
-    return (
-        f"CASE WHEN regexp_full_match({column}, '[A-Za-z0-9_.\\-]{{1,64}}') AND regexp_matches({column}, '[0-9]') "
-        f"THEN {column} ELSE 'a value like ' || {shape(column)} END"
-    )
+    return f"CASE WHEN {is_telling(column)} THEN {column} ELSE 'a value like ' || {shape(column)} END"

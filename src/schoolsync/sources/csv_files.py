@@ -88,9 +88,14 @@ SELECT line, t FROM raw.judged
 WHERE NOT whole AND NOT invalid AND NOT control AND NOT regexp_full_match(t, '[,\\s]*')
     AND line NOT IN (SELECT unnest(range(line, last + 1)) FROM raw.parts)
 """
+# The lines that could not be read as rows: whatever refers to a record that may stand there is told so.
+REJECTED_TABLE = "CREATE TABLE IF NOT EXISTS raw.rejected (file VARCHAR, line BIGINT, t VARCHAR)"
+_KEEP_REJECTED = """
+INSERT INTO raw.rejected SELECT $file, line, t FROM ({rejected} UNION ALL {marked})
+"""
 _COUNT_MARKED = "SELECT count(*) FROM raw.lines WHERE contains(t, '{invalid}') OR contains(t, '{control}')"
 _REJECTED_BECAUSE = "SELECT * FROM ({rejected}) WHERE {test}"
-_MARKED = "SELECT line FROM raw.judged WHERE {mark}"
+_MARKED = "SELECT line, t FROM raw.judged WHERE {mark}"
 _VALUES = "(length(t) - length(replace(regexp_replace(t, '\"(?:[^\"]|\"\")*\"', '', 'g'), ',', '')) + 1)"
 _WRITE = """
 COPY (SELECT t FROM raw.records ORDER BY line) TO '{path}'
@@ -401,6 +406,10 @@ class _Reader:
             rows = _REJECTED_BECAUSE.format(rejected=_REJECTED, test=f"NOT {single} AND {test}")
             findings.add_rows(self.db, rule, file=self.file, rows=rows)
         rejected = self._number("SELECT count(*) FROM roster.findings") - before
+        if rejected:
+            kept = _KEEP_REJECTED.format(rejected=_REJECTED, marked=_MARKED.format(mark="invalid OR control"))
+            self.db.execute(REJECTED_TABLE)
+            self.db.execute(kept, {"file": self.file})
         blank = "SELECT line FROM raw.judged WHERE NOT whole AND regexp_full_match(t, '[,\\s]+')"
         findings.add_rows(self.db, "blank-row", file=self.file, rows=blank)
         return rejected

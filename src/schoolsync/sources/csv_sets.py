@@ -62,6 +62,7 @@ def prepare(db: duckdb.DuckDBPyConnection) -> None:
     findings.create(db)
     db.execute("DROP SCHEMA IF EXISTS raw CASCADE")
     db.execute("CREATE SCHEMA raw")
+    db.execute(csv_files.REJECTED_TABLE)
 
 
 def read_set(

@@ -50,8 +50,25 @@ _LEFT_OUT_KEYS = {
     "relationship": (("contacts", "one.student_id", "one.email"),),
 }
 _UNKNOWN = """
-SELECT line, value FROM (SELECT line, {column} AS value FROM {rows} WHERE {column} IS NOT NULL) AS one
+CREATE OR REPLACE TABLE raw.unknown AS
+    SELECT line, value FROM (SELECT line, {column} AS value FROM {rows} WHERE {column} IS NOT NULL) AS one
     ANTI JOIN {target} AS other ON {match}
+"""
+# What may be meant by a value that is not there: the one id that differs in letter case, leading zeros and signs
+# alone, and the line of the other file that could not be read and has the value in it.
+_PLAIN = "lower(ltrim(regexp_replace({value}, '[^\\pL\\pN]', '', 'g'), '0'))"
+_EXPLAINED = """
+WITH missing AS (SELECT DISTINCT value, {plain_value} AS plain FROM raw.unknown), near AS (
+    SELECT missing.value, min(other.{key}) AS id
+    FROM missing JOIN {target} AS other ON {plain_key} = missing.plain AND missing.plain <> ''
+    GROUP BY missing.value HAVING count(DISTINCT other.{key}) = 1
+), lost AS (
+    SELECT trim(unnest(string_split_regex(t, '[,"]'))) AS cell, line FROM raw.rejected WHERE file = {file}
+), unread AS (
+    SELECT missing.value, min(lost.line) AS line FROM missing JOIN lost ON lost.cell = missing.value GROUP BY ALL
+)
+SELECT one.line, one.value, near.id, unread.line AS unread FROM raw.unknown AS one
+    LEFT JOIN near ON near.value = one.value LEFT JOIN unread ON unread.value = one.value
 """
 # Rows whose key an earlier row has: their line, and that of the first.
 _AGAIN = """
@@ -168,9 +185,33 @@ class _Merger:
                 continue
             mail = key == "email"
             match = "lower(one.value) = lower(other.email)" if mail else f"one.value = other.{key}"
-            rows = _UNKNOWN.format(column=column, rows=table.lined, target=other.raw, match=match)
-            detail = "'an address'" if mail else values.named("found.value")
-            self._add("unknown-reference", table, column, rows, detail=detail)
+            query = _UNKNOWN.format(column=column, rows=table.lined, target=other.raw, match=match)
+            if self._number(query):
+                self._unknown(table, column, other, key)
+
+    def _unknown(self, table: Table, column: str, other: Table, key: str) -> None:
+        """Report the values in `raw.unknown`, with what may be meant by them."""
+        where = _literal(other.uploaded)
+        findings.add_rows(
+            self.db,
+            "unknown-reference",
+            file=table.uploaded,
+            column=table.columns[column].header,
+            rows=_EXPLAINED.format(
+                key=key,
+                target=other.raw,
+                file=where,
+                plain_value=_PLAIN.format(value="value"),
+                plain_key=_PLAIN.format(value=f"other.{key}"),
+            ),
+            detail="'an address'" if key == "email" else values.named("found.value"),
+            hint="CASE WHEN found.unread IS NOT NULL "
+            f"THEN 'It may stand in line ' || found.unread || ' of ' || {where} || ', which cannot be read.' "
+            f"WHEN {values.is_telling('found.id')} THEN 'Did you mean ' || found.id || '?' END",
+            cause=f"'{other.file.table} ' || hash(found.value)",
+            cause_file=f"CASE WHEN found.unread IS NOT NULL THEN {where} END",
+            cause_line="found.unread",
+        )
 
     def records_once(self) -> None:
         """Schools and classes have ids of their own; ids of anything that look alike deserve a second look."""
