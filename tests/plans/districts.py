@@ -91,7 +91,14 @@ class Roster:
 
 
 def school(source_id: str, **values: Any) -> Row:
-    return {"source_id": source_id, "name": f"School {source_id}", "number": f"n{source_id}", **values}
+    return {
+        "source_id": source_id,
+        "name": f"School {source_id}",
+        "type": "school",
+        "is_school": True,
+        "number": f"n{source_id}",
+        **values,
+    }
 
 
 def section(source_id: str, school_id: str, **values: Any) -> Row:
@@ -126,7 +133,7 @@ def attends(role: str, source_id: str, school_id: str) -> Row:
 
 
 def enrolled(class_id: str, role: str, source_id: str) -> Row:
-    return {"class_id": class_id, "role": role, "source_id": source_id}
+    return {"class_id": class_id, "role": role, "source_id": source_id, "person_role": role}
 
 
 def contact(student_id: str, email: str, **values: Any) -> Row:

@@ -48,13 +48,13 @@ def everybody_by_hand(directory: Directory, **values: Any) -> dict[str, str]:
 def test_an_account_made_by_hand_is_adopted_under_its_id(directory: Directory) -> None:
     """A profile that creates accounts takes over the one that has the sign-in name, whatever its letter case."""
     directory.sync(Roster())
-    made = directory.person_by_hand("S1@Pupils.Example", mail="s1@mail.example")
+    made = directory.person_by_hand("S1@Pupils.Example", department="Choir")
     outcome = directory.sync(DISTRICT)
     assert outcome.errors == []
     assert outcome.steps["people"] == {"create": 4, "update": 1}
-    columns = ("id", "profile", "mail", "user_principal_name", "given_name", "student_number", "display_name")
+    columns = ("id", "profile", "department", "user_principal_name", "given_name", "student_number", "display_name")
     assert directory.object("people", "student 1", *columns) == (
-        *(made, 1, "s1@mail.example"),
+        *(made, 1, "Choir"),
         *("S1@Pupils.Example", "Given1", "p1", "By hand 1"),
     )
     assert directory.classes_of("student 1") == {"M1"}

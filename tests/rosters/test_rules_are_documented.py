@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from schoolsync.roster.rules import RULES, Rule
+from schoolsync.roster.tables import TABLES
 from schoolsync.sources import sds_v1
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -35,3 +36,14 @@ def test_a_message_says_what_is_wrong_and_what_to_do(rule: Rule) -> None:
     """Two sentences, with their places filled."""
     message = rule.message(column="SIS ID", detail=None if rule.id == "missing-column" else "detail")
     assert re.fullmatch(r"[^{}]+\. [^{}]+\.", message), message
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_canonical_column_is_explained(table: str) -> None:
+    """docs/roster.md has a section for every table, and names each of its columns and no other."""
+    page = (DOCS / "roster.md").read_text(encoding="utf-8")
+    section = page.split(f"\n## {table}\n")[1].split("\n## ")[0]
+    named = [
+        name for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    ]
+    assert sorted(named) == sorted(TABLES[table])

@@ -157,7 +157,7 @@ def want_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
 def _records(db: duckdb.DuckDBPyConnection, terms: Terms, table: LinkTable) -> int:
     """How many records speak of links in `table`."""
     mine = [kind for kind in terms.links if kind.table == table]
-    return sum(_number(db, f"SELECT count(*) FROM roster.{kind.records} AS r WHERE {kind.where}") for kind in mine)
+    return sum(_number(db, f"SELECT count(*) FROM {kind.relation} AS r WHERE {kind.where}") for kind in mine)
 
 
 def _number(db: duckdb.DuckDBPyConnection, query: str) -> int:
@@ -168,12 +168,13 @@ def _number(db: duckdb.DuckDBPyConnection, query: str) -> int:
 def _pairs(kind: LinkKind) -> str:
     left, right = LINK_SIDES[kind.table]
     late = "true" if kind.name == "studentEnrollment" else "false"
+    right_kind = f"r.{kind.person}" if kind.person else text(kind.right)
     return f"""
         SELECT l.key AS "{left}", p.key AS "{right}", {str(kind.teacher).lower()} AS teacher, {late} AS late,
             l.fresh OR p.fresh AS fresh, list_position((SELECT names FROM planned.files), r.file) AS place, r.line
-        FROM roster.{kind.records} AS r
+        FROM {kind.relation} AS r
         JOIN planned.ends AS l ON l.kind = '{kind.left}' AND l.source_id = r.{kind.left_source}
-        JOIN planned.ends AS p ON p.kind = '{kind.right}' AND p.source_id = r.{kind.right_source}
+        JOIN planned.ends AS p ON p.kind = {right_kind} AND p.source_id = r.{kind.right_source}
         WHERE {kind.where}
     """
 
@@ -190,17 +191,18 @@ def _dangling(db: duckdb.DuckDBPyConnection, terms: Terms, kind: LinkKind) -> No
     """Records that link to what did not get into the directory; that of a deferred kind is not expected there."""
     missing = []
     for end, source in ((kind.left, kind.left_source), (kind.right, kind.right_source)):
-        there = f"SELECT source_id FROM planned.ends WHERE kind = '{end}'"
-        missing.append(
-            f"(r.{source} IS NOT NULL AND r.{source} NOT IN ({there}) AND {str(not terms.deferred(end)).lower()})"
-        )
+        kinds_of = f"r.{kind.person}" if kind.person and end == kind.right else text(end)
+        there = "SELECT (kind, source_id) FROM planned.ends"
+        deferred = ", ".join(text(one) for one in ("school", "section", "student", "teacher") if terms.deferred(one))
+        expected = f"AND {kinds_of} NOT IN ({deferred})" if deferred else ""
+        missing.append(f"(r.{source} IS NOT NULL AND ({kinds_of}, r.{source}) NOT IN ({there}) {expected})")
     both = f"r.{kind.left_source} IS NOT NULL AND r.{kind.right_source} IS NOT NULL"
     db.execute(f"""
         INSERT INTO planned.errors
         SELECT {text(kind.entry)}, 'InvalidLookupReference',
             'The link was not made: the {_noun(kind.left)} or the {_noun(kind.right)} it names was not synchronized.',
             r.{kind.left_source}, r.{kind.right_source}
-        FROM roster.{kind.records} AS r WHERE {kind.where} AND {both} AND ({" OR ".join(missing)})
+        FROM {kind.relation} AS r WHERE {kind.where} AND {both} AND ({" OR ".join(missing)})
     """)
 
 
@@ -247,11 +249,13 @@ def _spare(db: duckdb.DuckDBPyConnection, table: LinkTable) -> None:
         if kind.table != table or kind.records == "classes":  # a class has its school in itself: spared above
             continue
         first, second = kind.left_out
+        people = "'student', 'teacher'"  # what a row that is left out says of its person is not to be relied on
         db.execute(f"""
             DELETE FROM planned.{table}_stale AS s WHERE (s."{left}", s."{right}") IN (
                 SELECT (l.key, p.key) FROM roster.left_out AS r
                 JOIN planned.ends AS l ON l.kind = '{kind.left}' AND l.source_id = r.{first}
-                JOIN planned.ends AS p ON p.kind = '{kind.right}' AND p.source_id = r.{second}
+                JOIN planned.ends AS p ON p.kind IN ({people if kind.person else text(kind.right)})
+                    AND p.source_id = r.{second}
                 WHERE r.kind = '{kind.records}' AND {kind.where}
             )
         """)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import date
 
 import duckdb
 
@@ -18,6 +19,7 @@ from schoolsync.plan.policy import Kind, Policy
 from schoolsync.roster import values
 
 OBJECT_TABLES: tuple[ObjectTable, ...] = ("schools", "classes", "people")
+_TICKS_PER_DAY = 86_400 * 10_000_000  # since the first of January of the year 1
 LINK_TABLES: tuple[LinkTable, ...] = ("school_classes", "school_people", "class_people")
 
 
@@ -108,6 +110,8 @@ def prepare(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         "joining_value VARCHAR, reportable_identifier VARCHAR)"
     )
     _contacts(db)
+    _schools(db)
+    _memberships(db, terms)
     for kind in terms.objects:
         _records(db, terms, kind)
     _all_records(db, terms)
@@ -125,6 +129,43 @@ def _contacts(db: duckdb.DuckDBPyConnection) -> None:
     """)
 
 
+def _schools(db: duckdb.DuckDBPyConnection) -> None:
+    """`planned.organizations`: those that are schools of the directory; districts and departments are not."""
+    db.execute("CREATE VIEW planned.organizations AS SELECT * FROM roster.organizations WHERE is_school")
+    # Needed when the schools themselves have been forgotten (`changes.forget_objects`).
+    db.execute("CREATE TABLE planned.school_ids AS SELECT source_id FROM planned.organizations")
+
+
+def _memberships(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """`planned.person_organizations` and `planned.enrollments`: what holds on the day of the plan, a row for each pair.
+
+    Who was in a class twice has two enrollments with days of their own; who both learns and teaches in one teaches.
+    """
+    schools = "school_id IN (SELECT source_id FROM planned.school_ids)"
+    db.execute(
+        "CREATE VIEW planned.person_organizations AS SELECT role, source_id, school_id, file, line "
+        f"FROM roster.person_organizations WHERE {schools} AND {_holds(terms, 'person_organizations')}"
+    )
+    once = "QUALIFY row_number() OVER (PARTITION BY class_id, person_role, source_id ORDER BY role DESC, line) = 1"
+    db.execute(
+        "CREATE VIEW planned.enrollments AS SELECT class_id, role, source_id, person_role, file, line "
+        "FROM roster.enrollments WHERE role <> 'none' AND person_role <> 'none' "
+        f"AND {_holds(terms, 'enrollments')} {once if _dated(terms, 'enrollments') else ''}"
+    )
+
+
+def _dated(terms: Terms, table: str) -> bool:
+    """Whether records of the canonical table may have days: only then can there be several for one pair."""
+    return terms.columns is None or "begin_date" in terms.columns.get(table, ())
+
+
+def _holds(terms: Terms, table: str) -> str:
+    if not _dated(terms, table):
+        return "true"
+    day = f"DATE '{date.fromordinal(terms.now // _TICKS_PER_DAY + 1).isoformat()}'"
+    return f"(begin_date IS NULL OR begin_date <= {day}) AND (end_date IS NULL OR end_date > {day})"
+
+
 def _records(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind) -> None:
     """`planned.<kind>_records`: a row per record with the directory's column names and the values they shall have."""
     wanted = [one for one, how in terms.writing(kind).items() if how is not Writing.LEAVE]
@@ -136,13 +177,13 @@ def _records(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind) -> N
     db.execute(f"""
         CREATE VIEW planned.{kind.name}_records AS
         SELECT r.source_id, r.file, r.line, {columns}
-        FROM roster.{kind.records} AS r CROSS JOIN planned.facts AS facts {joined} WHERE {kind.where}
+        FROM {kind.relation} AS r CROSS JOIN planned.facts AS facts {joined} WHERE {kind.where}
     """)
 
 
 def _all_records(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     parts = [
-        f"SELECT '{kind.name}' AS kind, source_id FROM roster.{kind.records} AS r WHERE {kind.where}"
+        f"SELECT '{kind.name}' AS kind, source_id FROM {kind.relation} AS r WHERE {kind.where}"
         for kind in terms.objects
     ]
     nothing = "SELECT '' AS kind, '' AS source_id LIMIT 0"

@@ -43,8 +43,13 @@ class ObjectKind:
 
     @property
     def where(self) -> str:
-        """The condition that picks the kind's records `r` out of their canonical table."""
+        """The condition that picks the kind's records `r` out of their canonical table, or out of `left_out`."""
         return f"r.role = '{self.role}'" if self.role else "true"
+
+    @property
+    def relation(self) -> str:
+        """Where its records are read from."""
+        return f"planned.{self.records}" if self.records == "organizations" else f"roster.{self.records}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +74,16 @@ class LinkKind:
         return f"r.role = '{self.role}'" if self.role else "true"
 
     @property
+    def relation(self) -> str:
+        """Where its records are read from: those that hold today, one for each pair."""
+        return f"roster.{self.records}" if self.records == "classes" else f"planned.{self.records}"
+
+    @property
+    def person(self) -> str | None:
+        """The column that says which kind of person the right end is, when that is not always the same."""
+        return "person_role" if self.records == "enrollments" else None
+
+    @property
     def teacher(self) -> bool:
         """Whether the person teaches the class."""
         return self.name == "teacherRoster"
@@ -88,6 +103,8 @@ _PERSON = (
     Property("display_name", _FULL_NAME, account=True, sticky=True),
     Property("given_name", "given_name", account=True),
     Property("surname", "surname", account=True),
+    Property("mail", "email", account=True),
+    Property("mobile_phone", "phone"),
     Property("middle_name", "middle_name", "Middle Name"),
     Property("state_id", "state_id", "State ID"),
     Property("secondary_email", "secondary_email", "Secondary Email"),
@@ -163,6 +180,7 @@ STUDENT = ObjectKind(
         Property("student_number", "number", "Student Number"),
         Property("student_grade", "grade", "Grade"),
         Property("birth_date", "birth_date", "Birthdate"),
+        Property("gender", "gender"),
         Property("graduation_year", "graduation_year", "Graduation Year"),
         Property("related_contacts", CONTACTS),
     ),

@@ -35,6 +35,10 @@ SOURCES = {
     "teachernumber": "number",
     "stateid": "state_id",
     "sisid": "source_id",
+    "sourcedid": "source_id",
+    "email": "email",
+    "identifier": "number",
+    "activedirectorymatchid": "match_id",
 }
 """Columns of a roster that people can be matched by (lower case, no blanks) and their canonical names."""
 
@@ -92,7 +96,7 @@ def seek(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         parts.append(f"""
             SELECT '{kind.name}' AS kind, {OBJECTS.index(kind)} AS rank, r.source_id, {school} AS school_id, r.line,
                 {names["id"]} AS id, {names["name"]} AS name, [{looked}]::VARCHAR[] AS looked_for
-            FROM roster.{kind.records} AS r
+            FROM {kind.relation} AS r
             WHERE {kind.where} AND r.source_id NOT IN (SELECT source_id FROM planned.anchors WHERE kind = '{kind.name}')
         """)
     empty = (

@@ -69,10 +69,10 @@ DELETE FROM roster.person_organizations
 INSERT INTO roster.left_out
     SELECT 'enrollments', role, class_id, source_id, 'unknown-reference', file, line FROM roster.enrollments
     WHERE class_id NOT IN (SELECT source_id FROM roster.classes)
-        OR (role, source_id) NOT IN (SELECT (role, source_id) FROM roster.people);
+        OR (person_role, source_id) NOT IN (SELECT (role, source_id) FROM roster.people);
 DELETE FROM roster.enrollments
     WHERE class_id NOT IN (SELECT source_id FROM roster.classes)
-        OR (role, source_id) NOT IN (SELECT (role, source_id) FROM roster.people);
+        OR (person_role, source_id) NOT IN (SELECT (role, source_id) FROM roster.people);
 INSERT INTO roster.left_out
     SELECT 'contacts', NULL, student_id, email, 'unknown-reference', file, line FROM roster.contacts
     WHERE student_id NOT IN (SELECT source_id FROM roster.people WHERE role = 'student');

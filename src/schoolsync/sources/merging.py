@@ -129,7 +129,8 @@ _FILL = "CREATE OR REPLACE TABLE roster.{kind} AS {select}"
 _VIEW = "DROP TABLE roster.{kind}; CREATE VIEW roster.{kind} AS {select}"
 _CONTACTS = """
 SELECT one.student_id, guardian.email, guardian.given_name || ' ' || guardian.surname AS name, {phone} AS phone,
-    {relationship} AS relationship, {file} AS file, one.line
+    {relationship} AS relationship, NULL::VARCHAR AS guardian_id, guardian.given_name, guardian.surname,
+    {file} AS file, one.line
 FROM {relationships} AS one JOIN {guardians} AS guardian ON lower(one.email) = lower(guardian.email)
 """
 _LEFT_OUT = """
@@ -397,14 +398,18 @@ def _account(file: File, column: str, policy: Policy | None) -> str:
 
 def _canonical(table: Table, kind: str) -> str:
     """The columns of a canonical table as SQL over the raw one."""
-    given = {"role": _literal(table.file.role or ""), "file": _literal(table.uploaded), "line": "line"}
-    return ", ".join(f"{given.get(name) or _value(table, name)} AS {name}" for name in TABLES[kind])
+    role = _literal(table.file.role or "")
+    given = {"role": role, "person_role": role, "role_name": role, "file": _literal(table.uploaded), "line": "line"}
+    given |= {"type": "'school'", "is_school": "true"} if kind == "organizations" else {}
+    return ", ".join(
+        f"{given.get(name) or _value(table, name, kind_of)} AS {name}" for name, kind_of in TABLES[kind].items()
+    )
 
 
-def _value(table: Table, name: str) -> str:
+def _value(table: Table, name: str, kind: str) -> str:
     column = table.columns.get(name)
     if column is None:
-        return "NULL::VARCHAR"
+        return f"NULL::{kind}"
     return values.date(name, table.dates) if column.kind is Kind.DATE else name
 
 
