@@ -44,6 +44,13 @@ class Settings:
     audiences: tuple[str, ...] = _setting(
         (), "audiences of our own that tokens of any trusted issuer may carry, such as `api://schoolsync`"
     )
+    issuers: Path | None = _setting(
+        None, "file that lists the token issuers trusted beside the built-in one; without it `issuers.toml`, if there"
+    )
+    built_in_issuer: bool = _setting(True, "whether tokens of the built-in issuer are accepted and given out")
+    egress_allow: tuple[str, ...] = _setting(
+        (), "hosts and networks inside that schoolsync may connect to; public addresses are always allowed"
+    )
     start_wait: float = _setting(60.0, "seconds that `start` waits for the verification of the uploaded files")
     upload_max_bytes: int = _setting(2048 * MIB, "largest file that may be uploaded, in bytes")
     upload_max_files: int = _setting(64, "most files that one upload may hold")

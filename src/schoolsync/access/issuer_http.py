@@ -108,6 +108,8 @@ class _Issuer:
         return _Answer(problem.status, body, {"Cache-Control": "no-store", "Pragma": "no-cache", **problem.headers})
 
     async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive) -> _Answer:
+        if not self._settings.built_in_issuer:
+            raise _OAuthError("invalid_request", "This server gives out no tokens: ask your own issuer.", status=404)
         parts = [part for part in scope["path"].lower().split("/") if part]
         tenant, rest = (parts[0], "/".join(parts[1:])) if parts else ("", "")
         if not _TENANT.fullmatch(tenant):

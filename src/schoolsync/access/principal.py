@@ -22,6 +22,7 @@ class Principal:
     user_id: str | None = None  # claim `oid` (or `sub`)
     user_name: str | None = None  # claim `upn`, `preferred_username` or `unique_name`; never logged
     client: str | None = None  # claim `appid` or `azp`
+    issuer: str | None = None  # name of the trusted issuer that said so; None: the built-in one
     roles: frozenset[str] = frozenset()  # roles of our own (`access.roles`) among the claim `roles`, of either kind
 
     @property

@@ -1,30 +1,36 @@
 """Whose request is it: verifies bearer tokens and turns them into a `Principal`.
 
-Only RS256 signatures by a known key are believed, never `none` and never a shared-secret algorithm; lifetime,
-audience, and that issuer and tenant belong together are checked on every first sight. What was verified is remembered
-for a short while by its hash, because every request brings a token. Tokens and names in them are never logged.
+Only signatures by a known key of the built-in issuer or a trusted one are believed (RS256, or what a trusted issuer's
+entry allows), never `none` and never a shared-secret algorithm; lifetime, audience, and that issuer and tenant belong
+together are checked on every first sight. What was verified is remembered for a short while by its hash, because every
+request brings a token. Tokens and names in them are never logged.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from joserfc import jwt
 from joserfc.errors import ExpiredTokenError, InvalidClaimError, JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import Key
 from joserfc.jws import JWSRegistry
 from joserfc.util import urlsafe_b64decode
 
 from schoolsync import ticks
-from schoolsync.access import issuer
+from schoolsync.access import egress, issuer, trusted
+from schoolsync.access.claims import MALFORMED as _MALFORMED
+from schoolsync.access.claims import Facts, is_issuer, read_foreign, read_own, speaks_for
+from schoolsync.access.claims import Refusal as _Refusal
+from schoolsync.access.issuer_keys import Issuers, KeysWanted
 from schoolsync.access.principal import Principal
-from schoolsync.access.roles import NAMES
-from schoolsync.errors import Unauthenticated
+from schoolsync.errors import Unauthenticated, WorldError
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
 
@@ -35,13 +41,10 @@ REMEMBERED = 4096  # verified tokens
 REMEMBERED_FOR = 300  # seconds
 
 _EMPTY = "Access token is empty."
-_MALFORMED = "CompactToken parsing failed with error code: 80049217"
 _EXPIRED = "Lifetime validation failed, the token is expired."
 _EARLY = "Lifetime validation failed, the token is not yet valid."
 _AUDIENCE = "Access token validation failure. Invalid audience."
 _SIGNATURE = "Access token validation failure. Invalid signature."
-_ISSUER = "Access token validation failure. Invalid issuer."
-_TENANT = "Access token validation failure. Invalid tenant."
 
 
 class InvalidToken(Unauthenticated):
@@ -52,10 +55,6 @@ class InvalidToken(Unauthenticated):
         self.challenge = challenge
 
 
-class _Refusal(Exception):
-    """Why a token is not accepted."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Verified:
     principal: Principal
@@ -63,25 +62,31 @@ class _Verified:
 
 
 class Verifier:
-    """Verifies tokens of the built-in issuer. Safe to share between threads."""
+    """Verifies tokens of the built-in issuer and of the trusted ones. Safe to share between threads."""
 
     def __init__(self, control: Control, settings: Settings, clock: Callable[[], int]) -> None:
         self._control = control
         self._clock = clock
-        self._key = issuer.signing_key(settings.keys)
+        self._key = issuer.signing_key(settings.keys) if settings.built_in_issuer else None
         self._audiences = [*issuer.GRAPH_AUDIENCES, *settings.audiences]
+        self._foreign_audiences = [name for name in settings.audiences if name not in issuer.GRAPH_AUDIENCES]
+        self._issuers = Issuers(
+            trusted.find(settings.issuers, settings.data_dir),
+            policy=egress.Policy.of(settings.egress_allow),
+            folder=settings.keys / "issuers",
+        )
         self._challenge = (
             f'Bearer realm="", authorization_uri="{settings.base_url}/common/oauth2/authorize", '
             f'client_id="{issuer.GRAPH_APP}"'
         )
-        self._registry = JWSRegistry(algorithms=[issuer.ALGORITHM])
         self._lock = threading.Lock()
         self._verified: dict[bytes, _Verified] = {}
 
     def verify(self, authorization: str | None, now: int | None = None) -> Principal:
         """The caller that an `Authorization` header names; `now` in ticks.
 
-        Raises InvalidToken with Graph's message when there is no token or it is not accepted.
+        Raises InvalidToken with Graph's message when there is no token or it is not accepted, KeysWanted when a
+        trusted issuer is being asked for its keys (`identify` waits for that), WorldError when it could not be asked.
         """
         now = self._clock() if now is None else now
         seconds = (now - UNIX_EPOCH) // ticks.PER_SECOND
@@ -98,27 +103,43 @@ class Verifier:
         return verified.principal
 
     def _fresh(self, token: str, seconds: int, now: int) -> _Verified:
-        key = self._key.get()
-        try:
-            decoded = jwt.decode(token, KeySet([key]), algorithms=[issuer.ALGORITHM], registry=self._registry)
-        except (JoseError, ValueError, RecursionError) as problem:
-            # Which of the two it was is of use to the caller, and nothing a forger does not know.
-            raise _Refusal(_SIGNATURE if _readable(token) else _MALFORMED) from problem
-        if not isinstance(decoded.header.get("kid"), str):
+        said = _unverified(token)
+        if said is None:
+            raise _Refusal(_MALFORMED)
+        header, claims = said
+        kid = header.get("kid")
+        if not isinstance(kid, str):
             raise _Refusal(_SIGNATURE)
-        claims = decoded.claims
-        _check_lifetime(claims, seconds)
-        self._check_audience(claims)
-        tenant_id = _tenant(claims)
-        principal = _principal(claims, tenant=self._control.tenant_number(tenant_id, now), tenant_id=tenant_id)
-        return _Verified(principal, min(int(claims["exp"]) + SKEW, seconds + REMEMBERED_FOR))
+        own = self._key.get() if self._key is not None else None
+        if own is not None and kid == own.kid:
+            claims = _decoded(token, own, (issuer.ALGORITHM,))
+            _check_lifetime(claims, seconds)
+            _check_audience(claims, self._audiences)
+            facts = read_own(claims)
+        else:
+            facts = self._foreign(token, kid, claims, seconds)
+        tenant = self._control.tenant_number(facts.tenant_id, now)
+        principal = facts.principal(tenant)
+        return _Verified(principal, min(facts.expires + SKEW, seconds + REMEMBERED_FOR))
 
-    def _check_audience(self, claims: dict[str, Any]) -> None:
-        registry = jwt.JWTClaimsRegistry(aud={"essential": True, "values": self._audiences})
-        try:
-            registry.validate({"aud": claims.get("aud")})
-        except JoseError as problem:
-            raise _Refusal(_AUDIENCE) from problem
+    def _foreign(self, token: str, kid: str, claims: dict[str, Any], seconds: int) -> Facts:
+        """What a token of a trusted issuer says. The unverified `claims` only tell which issuer to ask."""
+        iss, said = claims.get("iss"), claims.get("ver")
+        for candidate in self._issuers.all():
+            version = str(said) if candidate.kind == "entra" and said in ("1.0", "2.0") else ""
+            if not speaks_for(candidate, iss, claims, version):
+                continue
+            published = self._issuers.keys(candidate, version).published(kid)
+            if not is_issuer(candidate, published.issuer, iss, claims):
+                continue
+            key = published.keys.get(kid)
+            if key is None:
+                raise _Refusal(_SIGNATURE)
+            checked = _decoded(token, key, candidate.algorithms)
+            _check_lifetime(checked, seconds)
+            _check_audience(checked, [*candidate.audiences, *self._foreign_audiences])
+            return read_foreign(candidate, checked, tied=published.tied.get(kid))
+        raise _Refusal(_SIGNATURE)
 
     def _remember(self, digest: bytes, verified: _Verified, seconds: int) -> None:
         with self._lock:
@@ -140,15 +161,37 @@ def _bearer(authorization: str | None) -> str:
     return token
 
 
-def _readable(token: str) -> bool:
-    """Whether a token looks like one: three parts, of which the first two are JSON objects."""
+def _unverified(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Header and claims of what looks like a token, believed by nobody yet; None when it does not look like one."""
     parts = token.split(".")
     if len(parts) != 3:
-        return False
+        return None
     try:
-        return all(isinstance(json.loads(urlsafe_b64decode(part.encode())), dict) for part in parts[:2])
+        header, claims = (json.loads(urlsafe_b64decode(part.encode())) for part in parts[:2])
     except (ValueError, RecursionError):
-        return False
+        return None
+    return (header, claims) if isinstance(header, dict) and isinstance(claims, dict) else None
+
+
+def _decoded(token: str, key: Key, algorithms: Sequence[str]) -> dict[str, Any]:
+    """The claims, signed by `key` with one of the allowed algorithms."""
+    try:
+        return jwt.decode(token, key, algorithms=[*algorithms], registry=_registry(tuple(algorithms))).claims
+    except (JoseError, ValueError, RecursionError) as problem:
+        raise _Refusal(_SIGNATURE) from problem
+
+
+@cache
+def _registry(algorithms: tuple[str, ...]) -> JWSRegistry:
+    return JWSRegistry(algorithms=[*algorithms])
+
+
+def _check_audience(claims: dict[str, Any], audiences: list[str]) -> None:
+    registry = jwt.JWTClaimsRegistry(aud={"essential": True, "values": audiences})
+    try:
+        registry.validate({"aud": claims.get("aud")})
+    except JoseError as problem:
+        raise _Refusal(_AUDIENCE) from problem
 
 
 def _check_lifetime(claims: dict[str, Any], seconds: int) -> None:
@@ -163,52 +206,14 @@ def _check_lifetime(claims: dict[str, Any], seconds: int) -> None:
         raise _Refusal(_MALFORMED) from problem
 
 
-def _tenant(claims: dict[str, Any]) -> str:
-    """The tenant of a token whose `iss` was issued for the same tenant."""
-    tenant = claims.get("tid")
-    if not isinstance(tenant, str) or not issuer.GUID.fullmatch(tenant.lower()):
-        raise _Refusal(_TENANT)
-    iss, version = claims.get("iss"), claims.get("ver")
-    if not isinstance(iss, str) or version not in ("1.0", "2.0"):  # a tuple: a claim may be unhashable
-        raise _Refusal(_ISSUER)
-    if issuer.issued_for(iss.lower(), version) != tenant.lower():
-        raise _Refusal(_ISSUER)
-    return tenant.lower()
-
-
-def _principal(claims: dict[str, Any], *, tenant: int, tenant_id: str) -> Principal:
-    scopes, roles = claims.get("scp", ""), claims.get("roles", [])
-    if not isinstance(scopes, str) or not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
-        raise _Refusal(_MALFORMED)
-
-    def text(*names: str) -> str | None:
-        return next((value for name in names if isinstance(value := claims.get(name), str) and value), None)
-
-    facts = {
-        "user_name": text("upn", "preferred_username", "unique_name"),
-        "client": text("appid", "azp"),
-    }
-    user_id = text("oid", "sub")
-    if scopes.split():
-        return Principal(
-            tenant=tenant,
-            tenant_id=tenant_id,
-            kind="delegated",
-            grants=frozenset(scopes.split()),
-            user_id=user_id,
-            roles=NAMES.intersection(roles),
-            **facts,
-        )
-    # Roles that were given to a person are not an application's: without scopes they open nothing.
-    if roles and claims.get("idtyp") != "user":
-        return Principal(
-            tenant=tenant,
-            tenant_id=tenant_id,
-            kind="application",
-            grants=frozenset(roles),
-            roles=NAMES.intersection(roles),
-            client=facts["client"],
-        )
-    return Principal(
-        tenant=tenant, tenant_id=tenant_id, kind="none", grants=frozenset(), user_id=user_id, client=facts["client"]
-    )
+async def identify(verify: Callable[[str | None, int], Principal], authorization: str | None, now: int) -> Principal:
+    """`verify`, waiting without blocking anybody while an issuer is asked for its keys."""
+    for _ in range(2):
+        try:
+            return verify(authorization, now)
+        except KeysWanted as wanted:
+            await asyncio.wrap_future(wanted.future)
+    try:
+        return verify(authorization, now)
+    except KeysWanted as wanted:
+        raise WorldError("A trusted issuer's keys cannot be fetched now.") from wanted

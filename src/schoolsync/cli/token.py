@@ -22,6 +22,8 @@ def run(
     settings: Settings, *, tenant: str, scope: str | None, roles: Sequence[str], user: str | None, expires_in: int
 ) -> int:
     """Print a token and nothing else; 0 when done. Raises UsageError for what cannot be granted."""
+    if not settings.built_in_issuer:
+        raise UsageError("The setting built_in_issuer is off: tokens come from your own issuer.")
     scopes = tuple(dict.fromkeys((scope or "").split()))
     named_roles = tuple(dict.fromkeys(name for role in roles for name in role.split()))
     if not scopes and not named_roles:

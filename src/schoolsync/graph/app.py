@@ -28,6 +28,7 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from schoolsync import ticks
 from schoolsync.access import permissions
 from schoolsync.access.principal import Principal
+from schoolsync.access.tokens import identify
 from schoolsync.errors import Forbidden, Invalid, NotFound, TooLarge
 from schoolsync.graph import errors, requests
 from schoolsync.graph.call import Call, Reply, Services
@@ -163,7 +164,7 @@ class _Front:
             elif scope["path"].rstrip("/").lower() == "/healthz":
                 await self._health(scope, arrival, sender)
             else:
-                self._enter(scope, arrival)
+                await self._enter(scope, arrival)
                 await cast(ASGI, self._litestar)(scope, receive, sender)
         except Exception as error:
             if sender.started:
@@ -186,21 +187,21 @@ class _Front:
             headers=headers,
         )
 
-    def _enter(self, scope: Scope, arrival: _Arrival) -> None:
+    async def _enter(self, scope: Scope, arrival: _Arrival) -> None:
         """Find caller and operation; point the scope at the operation's own path. Raises what Graph would refuse."""
         try:
             version, match = self._find(scope)
         except Invalid:
-            self._identify(arrival)  # a stranger learns nothing about paths
+            await self._identify(arrival)  # a stranger learns nothing about paths
             raise
         if match is None:
-            self._identify(arrival)
+            await self._identify(arrival)
             raise NotFound("There is nothing at this address: the API begins with /v1.0 or /beta.")
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         route = match.routes.get(method)
         arrival.directory = any(known.area is Area.DIRECTORY for known in match.routes.values())
         if route is None or not route.public:
-            self._identify(arrival)
+            await self._identify(arrival)
         if route is None:
             methods = [*match.routes, "HEAD"] if "GET" in match.routes else [*match.routes]
             raise MethodNotAllowed((*methods, "OPTIONS"))
@@ -217,8 +218,8 @@ class _Front:
         known = VERSIONS.get(version.lower())
         return (known, self._tree.find(below)) if known else ("", None)
 
-    def _identify(self, arrival: _Arrival) -> None:
-        arrival.principal = self._verify(arrival.headers.get("authorization"), arrival.now)
+    async def _identify(self, arrival: _Arrival) -> None:
+        arrival.principal = await identify(self._verify, arrival.headers.get("authorization"), arrival.now)
 
     async def _preflight(self, arrival: _Arrival, send: Send) -> None:
         asked = _HEADER_UNSAFE.sub("", arrival.headers.get("access-control-request-headers", ""))

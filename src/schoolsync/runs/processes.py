@@ -39,10 +39,12 @@ def to_line(settings: Settings) -> bytes:
 def from_line(line: bytes) -> Settings:
     """The settings a parent handed over."""
     values: dict[str, Any] = json.loads(line)  # of every type a setting has
-    for name in ("data_dir", "tls_cert", "tls_key"):
-        values[name] = Path(values[name]) if values[name] is not None else None
-    for name in ("trusted_proxies", "audiences"):
-        values[name] = tuple(values[name])
+    for entry in fields(Settings):
+        value = values[entry.name]
+        if str(entry.type).startswith("Path") and value is not None:
+            values[entry.name] = Path(value)
+        elif isinstance(value, list):
+            values[entry.name] = tuple(value)
     return Settings(**values)
 
 
