@@ -16,7 +16,7 @@ import pytest
 from schoolsync.cli import validate
 from schoolsync.testing import demo
 
-KEYS = {"format", "verdict", "files", "counts", "findings"}
+KEYS = {"format", "verdict", "files", "counts", "causes", "statistics", "against", "findings"}
 
 
 @pytest.fixture
@@ -52,13 +52,14 @@ def answer(capfd: pytest.CaptureFixture[str], path: Path, *, status: int) -> dic
 
 
 def test_a_roster_with_warnings_ends_with_0(folder: Path) -> None:
-    """The command itself: a line per finding and one that sums up."""
+    """The command itself: an entry for every mistake, the schools, and a line that sums up."""
     done = program(folder)
     assert done.returncode == 0
     assert done.stderr == ""
-    *lines, last = done.stdout.splitlines()
-    assert lines
-    assert all(": warning: " in line and line.endswith("[several-schools]") for line in lines)
+    first, *_, last = done.stdout.splitlines()
+    assert ": warning" in first
+    assert first.endswith("[several-schools]")
+    assert "all schools" in done.stdout
     assert "warnings (sds-v1, 8 files" in last
 
 
@@ -184,15 +185,17 @@ def test_no_spoiled_file_makes_it_fall_over(folder: Path, capfd: pytest.CaptureF
 
 
 def test_many_findings_are_all_in_the_json(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """The text shows the first of them and says how many more there are."""
+    """The text has one entry for the class that is missing, and its number of rows."""
     header = "Section SIS ID,SIS ID\r\n"
     (folder / "StudentEnrollment.csv").write_text(header + "x404,S1001\r\n" * 3000, newline="")
     said = answer(capfd, folder, status=1)
     assert said["counts"]["errors"] == 3000
+    (cause,) = (one for one in said["causes"] if one["severity"] == "error")
+    assert (cause["rule"], cause["count"], cause["lines"]) == ("unknown-reference", 3000, [2, 3, 4, 5, 6])
     assert validate.run(folder, format=None, json=False) == 1
     out, _ = capfd.readouterr()
-    assert "more; --json lists all" in out
-    assert len(out.splitlines()) < 300
+    assert "3,000 rows" in out
+    assert len(out.splitlines()) < 60
 
 
 def test_the_report_may_be_cut_off_by_its_reader(folder: Path) -> None:

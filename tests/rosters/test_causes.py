@@ -57,7 +57,7 @@ def test_an_id_that_is_missing_is_one_entry_over_all_files(roster: Roster, check
 
 
 def test_many_missing_ids_share_an_entry(roster: Roster, check: Check) -> None:
-    """The first ten stand alone, the report stays short, and every row is counted."""
+    """The first few stand alone, the report stays short, and every row is counted."""
     roster.add("StudentEnrollment.csv", *(f"C{i},s1" for i in range(500)), "C7,s2")
     found = entries(check(roster))
     assert len(found) == causes.SHOWN + 1

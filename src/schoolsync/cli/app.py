@@ -87,6 +87,13 @@ def validate(
     path: Annotated[Path, typer.Argument(help="Folder, zip or CSV file of a roster.")],
     format: Annotated[str | None, typer.Option(help="Format of the roster; found out when not given.")] = None,  # noqa: A002
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    report: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Write a report: .html, .json, .csv or .parquet; may be repeated."),
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Compare with this earlier roster of the same format.")
+    ] = None,
 ) -> None:
     """Check a roster without sending it anywhere.
 
@@ -94,7 +101,7 @@ def validate(
     """
     from schoolsync.cli import validate as command
 
-    raise typer.Exit(command.run(path, format=format, json=json))
+    raise typer.Exit(command.run(path, format=format, json=json, reports_to=tuple(report or ()), against=against))
 
 
 @app.command()

@@ -1,59 +1,91 @@
 """`schoolsync validate`: check a roster on this machine and say what is wrong, line by line.
 
-Nothing is sent or kept. Exit status: 0 clean or warnings only, 1 errors, 2 unreadable or wrong usage.
+Nothing is sent, and nothing kept but the reports that are asked for.
+Exit status: 0 clean or warnings only, 1 errors, 2 unreadable or wrong usage.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
-import msgspec
 
-from schoolsync import sources
+from schoolsync import reports, sources
 from schoolsync.errors import WorldError
-from schoolsync.roster.findings import Finding
+from schoolsync.roster import comparison, statistics
 from schoolsync.sources import Checked, CheckOptions, SourceFile
 
 _ENDINGS = {".csv", ".zip"}
-_SHOWN = 200
 # What cannot be opened at all is no roster with errors; these rules alone mean that.
 _UNOPENED = frozenset({"unreadable-archive"})
 
 
-def run(path: Path, *, format: str | None, json: bool) -> int:  # noqa: A002  the option's name
-    """Check the roster at `path`, a folder, a zip or one CSV file, and print the findings."""
+def run(
+    path: Path,
+    *,
+    format: str | None,  # noqa: A002  the option's name
+    json: bool,
+    reports_to: Sequence[Path] = (),
+    against: Path | None = None,
+) -> int:
+    """Check the roster at `path`, a folder, a zip or one CSV file, and print the report."""
     known = ", ".join(sources.FORMATS)
     if format is not None and format not in sources.FORMATS:
         return _refuse(f"There is no format {format}. Known formats: {known}.")
-    try:
-        files = _files(path)
-    except OSError as problem:
-        return _refuse(f"{path} cannot be read: {problem.strerror or 'the disk does not answer'}.")
-    if not files:
-        return _refuse(f"{path} holds no CSV or zip file.")
-    alone = not path.is_dir() and path.suffix.lower() == ".csv"
+    for target in reports_to:
+        if target.suffix.lower() not in reports.SUFFIXES:
+            return _refuse(f"{target}: a report ends in {', '.join(reports.SUFFIXES)}.")
     try:
         with TemporaryDirectory(prefix="schoolsync-") as folder, duckdb.connect(config=_engine(folder)) as db:
-            options = CheckOptions(format=format or next(iter(sources.FORMATS)), partial=alone, scratch=Path(folder))
-            checked = sources.validate(db, sources.extract(db, files, options), options)
+            before = None
+            if against is not None:
+                earlier = _check(db, against, format, Path(folder))
+                if not any(earlier.rows.values()):
+                    return _refuse(f"{against} cannot be compared with: none of its files can be read.")
+                before = str(against), statistics.of(db)
+                comparison.keep(db)
+            checked = _check(db, path, format, Path(folder))
+            report = reports.gather(db, title=str(path), format=checked.format, files=checked.rows, before=before)
+            for target in reports_to:
+                reports.write(db, report, target)
             if json:
-                _print_json(db, checked)
+                sys.stdout.flush()
+                reports.write_json(db, report, sys.stdout.buffer)
             else:
-                _print_text(db, checked, path)
-            opened = not any(finding.rule in _UNOPENED for finding in checked.findings(db, _SHOWN))
+                from schoolsync.cli.report import show
+
+                show(report)
+            opened = not any(cause.rule in _UNOPENED for cause in report.causes)
     except BrokenPipeError:  # whoever read our output has seen enough
         return 1
-    except WorldError as problem:
+    except (_NoRosterError, WorldError) as problem:
         return _refuse(str(problem))
     except (OSError, duckdb.OperationalError) as problem:
-        return _refuse(f"{path} could not be checked: {type(problem).__name__}.")
+        told = problem.strerror if isinstance(problem, OSError) else None
+        return _refuse(f"{path} could not be checked: {told or type(problem).__name__}.")
     if not opened and not checked.rows:
         return 2
     return 1 if checked.errors else 0
+
+
+class _NoRosterError(Exception):
+    """There is no roster at the path; the message says so."""
+
+
+def _check(db: duckdb.DuckDBPyConnection, path: Path, format: str | None, scratch: Path) -> Checked:  # noqa: A002
+    """Read and check the roster at `path` into the canonical tables."""
+    try:
+        files = _files(path)
+    except OSError as problem:
+        raise _NoRosterError(f"{path} cannot be read: {problem.strerror or 'the disk does not answer'}.") from problem
+    if not files:
+        raise _NoRosterError(f"{path} holds no CSV or zip file.")
+    alone = not path.is_dir() and path.suffix.lower() == ".csv"
+    options = CheckOptions(format=format or next(iter(sources.FORMATS)), partial=alone, scratch=scratch)
+    return sources.validate(db, sources.extract(db, files, options), options)
 
 
 def _engine(folder: str) -> dict[str, str | bool | int | float | list[str]]:
@@ -78,42 +110,3 @@ def _files(path: Path) -> list[SourceFile]:
         return [SourceFile(path.name, path)] if path.suffix.lower() in _ENDINGS else []
     found = sorted(one for one in path.iterdir() if one.suffix.lower() in _ENDINGS and not one.name.startswith("."))
     return [SourceFile(one.name, one) for one in found if one.is_file()]
-
-
-def _print_json(db: duckdb.DuckDBPyConnection, checked: Checked) -> None:
-    """One JSON object; findings are written as they are read, however many there are."""
-    head = {
-        "format": checked.format,
-        "verdict": checked.verdict,
-        "files": {name: {"rows": rows} for name, rows in checked.rows.items()},
-        "counts": {"errors": checked.errors, "warnings": checked.warnings},
-    }
-    encoder = msgspec.json.Encoder()
-    out = sys.stdout.buffer
-    sys.stdout.flush()
-    out.write(encoder.encode(head)[:-1] + b',"findings":[')
-    separator = b"\n"
-    for finding in checked.findings(db):
-        out.write(separator + encoder.encode(finding))
-        separator = b",\n"
-    out.write(b"]}\n")
-    out.flush()
-
-
-def _print_text(db: duckdb.DuckDBPyConnection, checked: Checked, path: Path) -> None:
-    for line in _lines(checked.findings(db, _SHOWN)):
-        print(line)
-    left = checked.errors + checked.warnings - _SHOWN
-    if left > 0:
-        print(f"... and {left:,} more; --json lists all")
-    rows = sum(checked.rows.values())
-    print(
-        f"{path}: {checked.verdict} ({checked.format}, {len(checked.rows)} files, {rows:,} rows, "
-        f"{checked.errors:,} errors, {checked.warnings:,} warnings)"
-    )
-
-
-def _lines(findings: Iterator[Finding]) -> Iterator[str]:
-    for finding in findings:
-        where = finding.file if finding.line is None else f"{finding.file}:{finding.line}"
-        yield f"{where}: {finding.severity}: {finding.message} [{finding.rule}]"

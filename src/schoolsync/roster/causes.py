@@ -13,7 +13,7 @@ import duckdb
 
 from schoolsync.roster.rules import RULES, Severity
 
-SHOWN = 10  # ids that are missing in one file, each with an entry of its own; the rest share one
+SHOWN = 5  # ids that are missing in one file, each with an entry of its own; the rest share one
 _LINES = 5
 
 # What a left-out record takes along, by the line it stands in. A class goes with its school, a person whose first
@@ -58,7 +58,8 @@ WITH found AS (
     FROM roster.findings AS one LEFT JOIN dependent USING (file, line) WHERE cause_line IS NULL
 ), places AS (
     SELECT rule, severity, fatal, cause, file, "column", about, count(*) AS n,
-        list_sort(list(DISTINCT line))[1:{lines}] AS lines, arg_min(detail, coalesce(line, 0)) AS detail,
+        list_sort(list(DISTINCT line) FILTER (line IS NOT NULL))[1:{lines}] AS lines,
+        arg_min(detail, coalesce(line, 0)) AS detail,
         arg_min(hint, line) AS hint, sum(rows)::BIGINT AS dependents
     FROM found GROUP BY rule, severity, fatal, cause, file, "column", about
 ), mistakes AS (

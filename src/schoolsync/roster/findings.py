@@ -7,6 +7,7 @@ a person's data. After `leave_out` the canonical tables hold nothing that refers
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import duckdb
@@ -37,6 +38,15 @@ FROM roster.findings
 _LIST = """
 SELECT rule, severity, file, line, "column", detail, hint FROM roster.findings
 ORDER BY lower(file), line NULLS FIRST, rule, "column" LIMIT {limit}
+"""
+# The sentences of every finding, made by the engine.
+_TOLD = """
+SELECT one.rule, one.severity, one.file, one.line, one."column",
+    replace(replace(says.text, '{column}', coalesce(one."column", 'the row')), '{detail}', coalesce(one.detail, ''))
+        AS message,
+    one.hint
+FROM roster.findings AS one JOIN sentences AS says ON says.rule = one.rule
+ORDER BY lower(one.file), one.line NULLS FIRST, one.rule, one."column"
 """
 _GROUPS = """
 SELECT rule, file, "column", count(*), any_value(detail) FROM roster.findings
@@ -182,6 +192,18 @@ def listed(db: duckdb.DuckDBPyConnection, *, limit: int | None = None) -> Iterat
         for rule, severity, file, line, column, detail, hint in chunk:
             message = RULES[rule].message(column=column, detail=detail)
             yield Finding(rule, severity, file, line, column, message, hint)
+
+
+@contextmanager
+def told(db: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    """A query of all findings with their sentences, in the order of files and lines; good inside the `with` alone."""
+    sentences = [(one.id, f"{one.says} {one.advice}") for one in RULES.values()]
+    db.execute("CREATE OR REPLACE TEMP TABLE sentences (rule VARCHAR, text VARCHAR)")
+    db.executemany("INSERT INTO sentences VALUES (?, ?)", sentences)
+    try:
+        yield _TOLD
+    finally:
+        db.execute("DROP TABLE sentences")
 
 
 def grouped(db: duckdb.DuckDBPyConnection) -> list[Group]:

@@ -130,3 +130,11 @@ def is_telling(column: str) -> str:
 def named(column: str) -> str:
     """An id as it stands when it looks like one, else its shape: a name in the wrong column is not repeated."""
     return f"CASE WHEN {is_telling(column)} THEN {column} ELSE 'a value like ' || {shape(column)} END"
+
+
+def plain_text(column: str) -> str:
+    """The text as a spreadsheet may read it: what it would take for a formula begins with an apostrophe."""
+    quote = "chr(39)"
+    return (
+        f"CASE WHEN regexp_matches({column}, '^[=+\\-@\\t\\r\\n＝＋－＠]') THEN {quote} || {column} ELSE {column} END"
+    )
