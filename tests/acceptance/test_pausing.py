@@ -163,7 +163,7 @@ def test_deleting_a_profile_in_the_middle_leaves_what_arrived(profile: Profile, 
 
 def test_at_rest(profile: Profile) -> None:
     """pause and resume of a profile at rest, twice each, and a reset before any upload are 200 and harmless."""
-    fresh = profile.status()
+    fresh = before = profile.status()
     for action, shown in (
         ("pause", "paused"),
         ("pause", "paused"),
@@ -175,7 +175,10 @@ def test_at_rest(profile: Profile) -> None:
         assert answer.content == b""
         assert "content-type" not in answer.headers
         assert answer.headers["content-length"] == "0"
-        assert profile.status()["status"] == shown, action
+        after = profile.status()
+        assert after["status"] == shown, action
+        assert (after == before) == (before["status"] == shown and action != "reset"), "asked twice, nothing changes"
+        before = after
     assert profile.sync(DISTRICT.files())["status"] == "success"
     for action, shown in (("pause", "paused"), ("resume", "success")):
         profile.api("POST", f"{profile.path}/{action}", expect=200)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import ssl
 import stat
 import subprocess
@@ -137,6 +139,31 @@ def test_links_carry_the_public_url(tmp_path: Path) -> None:
         page = server.http.get(f"{url}?$top=1", headers=headers).json()
         assert page["@odata.context"] == "https://sds.example.org/v1.0/$metadata#education/users"
         assert page["@odata.nextLink"].startswith("https://sds.example.org/v1.0/education/users?")
+
+
+def test_idle_connections_keep_nobody_out(tenant: Tenant) -> None:
+    """Hundreds of clients that are connected and say nothing, or only half of what they announced, are no outage."""
+    profile = tenant.profile()
+    place = httpx.URL(tenant.server.base)
+    half = f"PATCH /v1.0/education{profile.path}/profileStatus HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{{"
+    with contextlib.ExitStack() as stack:
+        for number in range(400):
+            client = stack.enter_context(socket.create_connection((place.host, place.port), timeout=20))
+            if number % 2:
+                client.sendall(half.encode())
+        with httpx.Client(timeout=20) as newcomer:
+            headers = {"Authorization": f"Bearer {profile.api.token}"}
+            answer = newcomer.get(f"{tenant.server.base}/v1.0/education{profile.path}", headers=headers)
+        assert answer.status_code == 200
+
+
+def test_the_upload_url_is_at_the_address_that_was_asked(tenant: Tenant) -> None:
+    """A server that listens on all addresses hands out the one its caller used, never 0.0.0.0."""
+    profile = tenant.profile()
+    url = f"{tenant.server.base}/v1.0/education{profile.path}/uploadUrl"
+    headers = {"Authorization": f"Bearer {profile.api.token}", "Host": "sds.school.example:8443"}
+    answer = tenant.server.http.get(url, headers=headers)
+    assert answer.json()["value"].startswith(f"http://sds.school.example:8443/uploads/{profile.id}?")
 
 
 def test_what_is_logged_names_nobody(tmp_path: Path) -> None:

@@ -104,7 +104,9 @@ class House:
             connection.execute(update(runs).where(runs.c.id == run).values(state="done", ended=now()))
 
     def url(self, profile, *, asked=None):
-        return self.uploads.container_url(profile.tenant, profile.tenant_id, profile.id, asked or now())
+        return self.uploads.container_url(
+            profile.tenant, profile.id, asked or now(), base_url=self.uploads.settings.base_url
+        )
 
     def container(self, profile, **options):
         return ContainerClient.from_container_url(self.url(profile), retry_total=0, **options)

@@ -6,7 +6,6 @@ import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import psutil
 import pytest
@@ -18,7 +17,6 @@ from schoolsync.errors import Conflict, Invalid, NotFound
 from schoolsync.runs.states import ACTIVE, ENDED, WAITING
 from schoolsync.store.tables import profiles, upload_blocks, upload_files
 from schoolsync.store.tables import uploads as upload_rows
-from schoolsync.uploads.service import Uploads
 
 DAY = 24 * 3600 * ticks.PER_SECOND
 MIB = 1024 * 1024
@@ -58,7 +56,7 @@ def test_no_url_for_a_profile_that_is_not_there(quiet_house):
         quiet_house.url(profile)
     for tenant, name in ((other.tenant, str(uuid.uuid4())), (profile.tenant, other.id)):
         with pytest.raises(NotFound):
-            quiet_house.uploads.container_url(tenant, "t", name, quiet_house.uploads.clock())
+            quiet_house.uploads.container_url(tenant, name, quiet_house.uploads.clock(), base_url="http://x")
 
 
 @pytest.mark.parametrize("kind", ["educationOneRosterApiDataProvider", "educationPowerSchoolDataProvider"])
@@ -87,13 +85,12 @@ def test_a_waiting_run_does_not_block(quiet_house, state):
     assert quiet_house.url(profile)
 
 
-def test_the_public_url_is_used(quiet_house):
-    """Behind a proxy the URL names the public address."""
-    settings = replace(quiet_house.settings, public_url="https://sds.example.org")
-    uploads = Uploads(quiet_house.control, settings, quiet_house.uploads.clock, lambda: str(uuid.uuid4()))
+def test_the_url_names_the_address_that_the_caller_knows(quiet_house):
+    """The container is where the caller found the API, behind a proxy and on another name of the host as well."""
     profile = quiet_house.profile()
-    url = uploads.container_url(profile.tenant, profile.tenant_id, profile.id, uploads.clock())
-    assert url.startswith(f"https://sds.example.org/uploads/{profile.id}?")
+    for base in ("https://sds.example.org", "http://10.0.0.7:8080"):
+        url = quiet_house.uploads.container_url(profile.tenant, profile.id, quiet_house.uploads.clock(), base_url=base)
+        assert url.startswith(f"{base}/uploads/{profile.id}?")
 
 
 # --- while and after a run -----------------------------------------------------------------------------------------

@@ -138,7 +138,9 @@ class Runs:
         """Stop the work of the profile at the next batch, until `resume`. Twice is once."""
         run = self.open_run(connection, tenant, profile)
         if run is None:
-            self._record(connection, tenant, profile, "paused", "Paused.", now)
+            known = statuses.load(connection, tenant=tenant, profile=profile)
+            if not known.status == known.own_status == "paused":
+                self._record(connection, tenant, profile, "paused", "Paused.", now)
         elif run.state == RunState.PAUSED or run.wish in {Wish.PAUSE, Wish.RESET_PAUSED, Wish.CANCEL}:
             return
         elif run.wish == Wish.RESET:

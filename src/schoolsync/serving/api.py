@@ -29,6 +29,7 @@ from schoolsync.profiles.service import Profiles
 from schoolsync.runs import lifeline
 from schoolsync.runs.processes import READY, WORKER_GONE, WORKER_READY, clock, from_line, make_folders, new_id
 from schoolsync.runs.service import Runs
+from schoolsync.serving import connections
 from schoolsync.settings import Settings
 from schoolsync.store.control import open_control
 from schoolsync.store.directories import Directories
@@ -118,7 +119,7 @@ def _leave(at_work: AtWork) -> None:
 
 
 async def _serve(settings: Settings, app: Any, cert: Path | None, key: Path | None) -> None:
-    at_work = AtWork(app)
+    at_work = AtWork(connections.paced(app))
     server = Server(
         at_work,
         address=settings.host,
@@ -128,6 +129,8 @@ async def _serve(settings: Settings, app: Any, cert: Path | None, key: Path | No
         http1_settings=HTTP1Settings(header_read_timeout=30_000, max_buffer_size=HEADERS_MAX * 8),
         http2_settings=HTTP2Settings(max_headers_size=HEADERS_MAX),
         websockets=False,
+        backlog=connections.BACKLOG,
+        backpressure=connections.room(),
         log_enabled=False,
         ssl_cert=cert,
         ssl_key=key,

@@ -64,8 +64,8 @@ class Uploads:
 
     # --- the URL ---------------------------------------------------------------------------------------------------
 
-    def container_url(self, tenant: int, tenant_id: str, profile_id: str, now: int) -> str:
-        """A URL that uploads into the profile's inbox until it expires.
+    def container_url(self, tenant: int, profile_id: str, now: int, *, base_url: str) -> str:
+        """A URL that uploads into the profile's inbox until it expires; `base_url` is where the caller sees us.
 
         Raises NotFound for an unknown or vanishing profile, Invalid when its data does not come from files, Conflict
         while a run works with the files sent before.
@@ -92,7 +92,7 @@ class Uploads:
             expires=now + self.settings.upload_lifetime * ticks.PER_SECOND,
             permissions=self.settings.upload_permissions,
         )
-        return f"{self.settings.base_url}/uploads/{profile_id}?{query}"
+        return f"{base_url}/uploads/{profile_id}?{query}"
 
     def opened_by(self, profile_id: str, query_string: bytes, now: int) -> signatures.Access:
         """What a URL opens. Raises signatures.NotSigned when it opens nothing."""

@@ -50,6 +50,7 @@ async def start(call: Call) -> Reply:
 
 def upload_url(call: Call) -> Reply:
     """GET uploadUrl."""
-    principal = call.principal
-    url = call.services.uploads.container_url(principal.tenant, principal.tenant_id, call.keys["profile"], call.now)
+    url = call.services.uploads.container_url(
+        call.principal.tenant, call.keys["profile"], call.now, base_url=call.root.removesuffix(f"/{call.version}")
+    )
     return Reply(body={"@odata.context": f"{call.root}/$metadata#String", "value": url})
