@@ -160,7 +160,10 @@ def test_links_made_by_hand_stay_unless_the_roster_has_them_too(directory: Direc
     ((one,),) = directory.query("SELECT key FROM people WHERE source_id = '1' AND primary_role = 'student'")
     ((two,),) = directory.query("SELECT key FROM people WHERE source_id = '2' AND primary_role = 'student'")
     for key in (one, two):
-        directory.by_hand(f"INSERT INTO class_people VALUES (1, {group}, {key}, NULL, 1, 0)")
+        directory.by_hand(
+            "INSERT INTO class_people (tenant, class, person, profile, member, teacher) "
+            f"VALUES (1, {group}, {key}, NULL, 1, 0)"
+        )
     assert directory.sync(DISTRICT).steps == {}
     roster = DISTRICT.plus("enrollments", enrolled("M2", "student", "1"))
     assert directory.sync(roster).steps == {"links": {"update": 1}}

@@ -1,16 +1,25 @@
-"""The directory extension attributes that School Data Sync writes, read from our own columns.
+"""The directory extension attributes that School Data Sync writes, over our own columns.
 
-Scripts of districts look for these names on administrative units, groups and users. All values are texts. Objects
-that no roster ever named have none.
+Scripts of districts look for these names on administrative units, groups and users. All values are texts. Most have a
+column; those that say what an object is to School Data Sync are made up from who it is, for objects that a roster
+brought. Whatever else a script writes under the prefix is kept as it is, beside the columns.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import ColumnElement, Row, case, literal, null
+
+from schoolsync.errors import Invalid
+from schoolsync.store.json_text import json_has, json_text
+from schoolsync.store.tables import classes, people, schools
 
 PREFIX = "extension_fe2174665583431c953114ff7268b7b3_Education_"
+TEXT_MAX = 256
 
 _SCHOOL = {
     "SyncSource_SchoolId": "source_id",
@@ -68,33 +77,130 @@ _TEACHER = _PERSON | {
     "TeacherQualification": "qualification",
 }
 
+_MADE_UP = ("ObjectType", "AnchorId", "SyncSource")
+# Written by School Data Sync until December 2018 and by scripts since; they have no column, and are kept when written.
+_BESIDE = {
+    "schools": (),
+    "classes": (),
+    "people": (
+        *("Gender", "DateOfBirth", "FederalRace", "EnglishLanguageLearnersStatus"),
+        *(f"Mailing{part}" for part in ("Address", "City", "State", "Zip", "Country", "Latitude", "Longitude")),
+        *(f"Resident{part}" for part in ("Address", "City", "State", "Zip", "Country", "Latitude", "Longitude")),
+        *(f"Residence{part}" for part in ("Address", "City", "State", "Zip", "Country")),
+    ),
+}
+# What a roster's own object is known by: changing it would make the object somebody else's.
+_FIXED = frozenset({"source_id"})
 
-def of_school(row: Row[tuple[object, ...]]) -> dict[str, str]:
-    """Attributes of the administrative unit behind a school."""
-    return _attributes(row, "School", _SCHOOL)
+_TABLES = {"schools": schools, "classes": classes, "people": people}
 
 
-def of_class(row: Row[tuple[object, ...]]) -> dict[str, str]:
-    """Attributes of the group behind a class."""
-    return _attributes(row, "Section", _SECTION)
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a row is to School Data Sync: its name, and the columns behind its attributes."""
+
+    name: str
+    columns: Mapping[str, str]
 
 
-def of_person(row: Row[tuple[object, ...]]) -> dict[str, str]:
-    """Attributes of the user behind a pupil or a teacher."""
-    if row._mapping["primary_role"] == "teacher":
-        return _attributes(row, "Teacher", _TEACHER)
-    return _attributes(row, "Student", _STUDENT)
+_KINDS: Mapping[str, tuple[_Kind, ...]] = {
+    "schools": (_Kind("School", _SCHOOL),),
+    "classes": (_Kind("Section", _SECTION),),
+    "people": (_Kind("Student", _STUDENT), _Kind("Teacher", _TEACHER)),
+}
 
 
-def _attributes(row: Row[tuple[object, ...]], kind: str, columns: Mapping[str, str]) -> dict[str, str]:
+def _kind_of(table: str, row: Row[Any]) -> _Kind:
+    kinds = _KINDS[table]
+    return kinds[-1] if table == "people" and row._mapping["primary_role"] == "teacher" else kinds[0]
+
+
+def names(table: str) -> tuple[str, ...]:
+    """The attributes known of a table's objects, without the prefix."""
+    known = [name for kind in _KINDS[table] for name in kind.columns]
+    return tuple(dict.fromkeys((*_MADE_UP, *known, *_BESIDE[table])))
+
+
+def shown(table: str, row: Row[Any]) -> dict[str, str]:
+    """The attributes that an object has, by their whole names."""
     found = row._mapping
+    kind = _kind_of(table, row)
     source_id = found["source_id"]
-    if source_id is None:
-        return {}
-    attributes = {
-        "ObjectType": kind,
-        "AnchorId": f"{kind}_{source_id}",
-        "SyncSource": "SIS",
-        **{name: found[column] for name, column in columns.items() if found[column] is not None},
-    }
-    return {PREFIX + name: value for name, value in attributes.items()}
+    attributes: dict[str, str | None] = {}
+    if source_id is not None:
+        attributes = {"ObjectType": kind.name, "AnchorId": f"{kind.name}_{source_id}", "SyncSource": "SIS"}
+    attributes.update((name, found[column]) for name, column in kind.columns.items())
+    if found["extensions"]:
+        attributes.update(json.loads(found["extensions"]))
+    return {PREFIX + name: value for name, value in attributes.items() if value is not None}
+
+
+def column(table: str, written: str) -> ColumnElement[Any] | None:
+    """What an attribute is in a query, by its whole name in any letter case; None when nothing is known of it."""
+    name = _known(table, written)
+    if name is None:
+        return None
+    rows = _TABLES[table].c
+    kinds = _KINDS[table]
+
+    def of(kind: _Kind) -> ColumnElement[Any]:
+        match name:
+            case "ObjectType":
+                return literal(kind.name)
+            case "AnchorId":
+                return literal(f"{kind.name}_").concat(rows.source_id)
+            case "SyncSource":
+                return literal("SIS")
+        return rows[kind.columns[name]] if name in kind.columns else null()
+
+    plain = of(kinds[0])
+    if len(kinds) > 1:
+        shared = {kind.columns.get(name, "") for kind in kinds}
+        if len(shared) > 1 or name in _MADE_UP:
+            plain = case((rows.primary_role == "teacher", of(kinds[1])), else_=of(kinds[0]))
+    if name not in _MADE_UP and name not in _BESIDE[table]:
+        return plain
+    if name in _MADE_UP:
+        plain = case((rows.source_id.is_not(None), plain), else_=null())
+    by_hand = json_text(rows.extensions, name)
+    return case((json_has(rows.extensions, name), by_hand), else_=plain)
+
+
+def written(table: str, row: Row[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that writing these attributes (whole names, texts or null) changes.
+
+    Raises Invalid for one that is not known, that is no text, or that says which record of the roster an object is.
+    """
+    kind = _kind_of(table, row)
+    columns: dict[str, Any] = {}
+    beside: dict[str, str | None] = json.loads(row._mapping["extensions"] or "{}")
+    for spelled, value in given.items():
+        name = _known(table, spelled)
+        if name is None:
+            raise Invalid(f"The property '{spelled[:100]}' does not exist.", target=spelled[:100])
+        if value is not None and not (isinstance(value, str) and len(value) <= TEXT_MAX and "\0" not in value):
+            raise Invalid(
+                f"Invalid value specified for property '{spelled}': it must be a text of at most {TEXT_MAX} "
+                "characters.",
+                target=spelled,
+            )
+        if name in kind.columns:
+            if kind.columns[name] in _FIXED and value != row._mapping[kind.columns[name]]:
+                raise Invalid(
+                    f"The property '{spelled}' says which record of the roster this is and cannot be changed.",
+                    target=spelled,
+                )
+            columns[kind.columns[name]] = value
+        else:
+            beside[name] = value
+    if any(_known(table, spelled) not in kind.columns for spelled in given):
+        columns["extensions"] = json.dumps(beside, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return columns
+
+
+def _known(table: str, written: str) -> str | None:
+    """The attribute's declared name."""
+    if not written.lower().startswith(PREFIX.lower()):
+        return None
+    rest = written[len(PREFIX) :].lower()
+    return next((name for name in names(table) if name.lower() == rest), None)

@@ -1,29 +1,27 @@
-"""People made, changed and deleted by hand.
+"""People made and changed by hand: what their properties may hold.
 
-Each function is one change inside the caller's write transaction and raises the directory's position by one; a change
-that changes nothing writes nothing. Passwords are checked for presence and forgotten: this directory signs nobody in.
+Passwords are checked for presence and forgotten: this directory signs nobody in. How a change is written is told in
+`changes`.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, insert, select, update
+from sqlalchemy import Connection, exists, select
 
-from schoolsync.directory.positions import advance
+from schoolsync.directory import changes
 from schoolsync.directory.reading import Found
-from schoolsync.directory.shapes import PERSON
+from schoolsync.directory.shapes import PERSON, Shape
 from schoolsync.errors import Invalid
-from schoolsync.store.tables import class_people, people, school_people
+from schoolsync.store.tables import people
 
 _PRINCIPAL_NAME = re.compile(r"[^@\s\"'<>()\[\]\\,;:/|?*\x00-\x1f]{1,64}@[^@\s\"'<>()\[\]\\,;:/|?*\x00-\x1f]{1,255}")
 _PRINCIPAL_NAME_MAX = 255
 _NICKNAME = re.compile(r"[^@\s\"()\[\]\\,;:<>\x00-\x1f]{1,64}")
 _COUNTRY = re.compile(r"[A-Za-z]{2}")
-_DISPLAY_NAME_MAX = 256
 _NEVER_EMPTY = ("displayName", "accountEnabled", "mailNickname", "userPrincipalName")
 
 
@@ -41,95 +39,65 @@ def create(
         raise Invalid("The property 'passwordProfile/password' is required.", target="passwordProfile/password")
     columns = PERSON.written(values)
     name = columns["user_principal_name"]
-    _check_free(connection, tenant, name, besides=None)
-    position, key = advance(connection, tenant, keys=1)
-    created_by = {"application": {"id": client}} if client else None
-    connection.execute(
-        insert(people).values(
-            tenant=tenant,
-            key=key,
-            id=person_id,
-            created=now,
-            changed=now,
-            position=position,
-            created_by=None if created_by is None else json.dumps(created_by),
-            account_name=name.lower(),
-            mail=name,
-            **columns,
-        )
-    )
+    _check_name_free(connection, tenant, name, besides=None)
+    columns |= {"account_name": name.lower(), "mail": name}
+    changes.add(connection, tenant=tenant, table=people, columns=columns, object_id=person_id, client=client, now=now)
 
 
-def change(connection: Connection, *, tenant: int, person: Found, values: Mapping[str, Any], now: int) -> bool:
-    """Merge `values` into a person; whether anything changed. Raises Invalid as `create` does."""
+def change(
+    connection: Connection,
+    *,
+    tenant: int,
+    person: Found,
+    values: Mapping[str, Any],
+    now: int,
+    shape: Shape = PERSON,
+    extensions: Mapping[str, Any] | None = None,
+) -> bool:
+    """Merge `values`, named as in `shape`, into a person; whether anything changed. Raises Invalid as `create` does.
+
+    `extensions` are columns that extension attributes write.
+    """
     for required in _NEVER_EMPTY:
         if required in values and values[required] is None:
             raise Invalid(f"The property '{required}' cannot be null.", target=required)
     _check(values)
-    columns = PERSON.written(values)
+    columns = {**shape.written(values), **(extensions or {})}
     if "user_principal_name" in columns:
         name = columns["user_principal_name"]
         columns["account_name"] = name.lower()
-        _check_free(connection, tenant, name, besides=person.key)
+        _check_name_free(connection, tenant, name, besides=person.key)
         if person.mail == person.user_principal_name:
             columns["mail"] = name
-    changed = {column: value for column, value in columns.items() if _differs(column, person._mapping[column], value)}
-    if not changed:
-        return False
-    position, _ = advance(connection, tenant)
-    connection.execute(
-        update(people)
-        .where(people.c.tenant == tenant, people.c.key == person.key)
-        .values(**changed, changed=now, position=position)
-    )
-    return True
+    return changes.change(connection, tenant=tenant, shape=shape, row=person, columns=columns, now=now)
 
 
-def remove(connection: Connection, *, tenant: int, person: Found) -> None:
-    """Delete a person and that person's place in classes and schools."""
-    advance(connection, tenant)
-    for link in (class_people, school_people):
-        connection.execute(delete(link).where(link.c.tenant == tenant, link.c.person == person.key))
-    connection.execute(delete(people).where(people.c.tenant == tenant, people.c.key == person.key))
-
-
-def _differs(column: str, old: Any, new: Any) -> bool:  # values of any column
-    """Lists are compared by what they say: another writer may lay out its JSON in another way."""
-    if column in PERSON.lists.values():
-        return bool(json.loads(old) != json.loads(new))
-    return bool(old != new)
+def check_nickname(values: Mapping[str, Any]) -> None:
+    """Raise Invalid for a mail nickname that cannot be the first part of an address."""
+    nickname = values.get("mailNickname")
+    if nickname is not None and not _NICKNAME.fullmatch(nickname):
+        raise changes.refuse(
+            "mailNickname", "it must have 1 to 64 characters, without blanks and without @ ( ) [ ] \\ , ; : < >"
+        )
 
 
 def _check(values: Mapping[str, Any]) -> None:
     """What a property may hold beyond its type; only those given are looked at."""
-
-    def refuse(name: str, sentence: str) -> Invalid:
-        return Invalid(f"Invalid value specified for property '{name}': {sentence}.", target=name)
-
-    display_name = values.get("displayName")
-    if display_name is not None and not 1 <= len(display_name.strip()) <= _DISPLAY_NAME_MAX:
-        raise refuse("displayName", f"it must have 1 to {_DISPLAY_NAME_MAX} characters")
+    changes.check_texts({name: value for name, value in values.items() if name != "passwordProfile"})
     name = values.get("userPrincipalName")
     if name is not None and not (_PRINCIPAL_NAME.fullmatch(name) and len(name) <= _PRINCIPAL_NAME_MAX):
-        raise refuse("userPrincipalName", "it must have the form name@domain")
-    nickname = values.get("mailNickname")
-    if nickname is not None and not _NICKNAME.fullmatch(nickname):
-        raise refuse(
-            "mailNickname", "it must have 1 to 64 characters, without blanks and without @ ( ) [ ] \\ , ; : < >"
-        )
+        raise changes.refuse("userPrincipalName", "it must have the form name@domain")
+    check_nickname(values)
     country = values.get("usageLocation")
     if country is not None and not _COUNTRY.fullmatch(country):
-        raise refuse("usageLocation", "it must be a country code of two letters")
+        raise changes.refuse("usageLocation", "it must be a country code of two letters")
     if len(values.get("businessPhones") or ()) > 1:
-        raise refuse("businessPhones", "only one number can be set")
+        raise changes.refuse("businessPhones", "only one number can be set")
 
 
-def _check_free(connection: Connection, tenant: int, name: str, *, besides: int | None) -> None:
+def _check_name_free(connection: Connection, tenant: int, name: str, *, besides: int | None) -> None:
     taken = exists().where(people.c.tenant == tenant, people.c.account_name == name.lower())
     if besides is not None:
         taken = taken.where(people.c.key != besides)
     if connection.execute(select(taken)).scalar_one():
-        raise Invalid(
-            "Another object with the same value for property userPrincipalName already exists.",
-            target="userPrincipalName",
-        )
+        raise changes.taken_already("userPrincipalName")

@@ -18,9 +18,9 @@ from schoolsync.store import tables
 
 Values = dict[str, Any]  # properties by name: texts, numbers, nested mappings and lists
 
+_NAMED = {"id": "id", "displayName": "display_name"}
 _IDENTITY = {
-    "id": "id",
-    "displayName": "display_name",
+    **_NAMED,
     "externalSource": "external_source",
     "externalSourceDetail": "external_source_detail",
 }
@@ -42,6 +42,7 @@ class Shape:
     lists: Mapping[str, str] = field(default_factory=dict)  # property -> column with a JSON list
     phone: str | None = None  # column of the single business phone
     empty_lists: tuple[str, ...] = ()  # collections that are never filled here
+    constants: Values = field(default_factory=dict)  # properties that are the same for every object
     always: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # complex -> (column, value that makes it so)
 
     @property
@@ -79,6 +80,7 @@ class Shape:
             result["businessPhones"] = [] if phone is None else [phone]
         for name in self.empty_lists:
             result[name] = []
+        result.update(self.constants)
         created_by = found["created_by"]
         result["createdBy"] = None if created_by is None else json.loads(created_by)
         return result
@@ -182,4 +184,34 @@ PERSON = Shape(
     phone="business_phone",
     empty_lists=("assignedPlans", "provisionedPlans"),
     always={"student": ("primary_role", "student"), "teacher": ("primary_role", "teacher")},
+)
+
+# The plain directory objects behind schools, classes and people: the same rows under the names of the directory.
+UNIT = Shape("administrativeUnit", tables.schools, {**_NAMED, **_same("description")}, constants={"visibility": None})
+
+GROUP = Shape(
+    "group",
+    tables.classes,
+    {**_NAMED, **_same("description", "mailNickname"), "createdDateTime": "created"},
+    constants={
+        "mail": None,
+        "visibility": "HiddenMembership",
+        "mailEnabled": True,
+        "securityEnabled": True,
+        "groupTypes": ["Unified"],
+    },
+)
+
+USER = Shape(
+    "user",
+    tables.people,
+    {
+        **_NAMED,
+        **_same("givenName", "surname", "mail", "mobilePhone", "officeLocation", "preferredLanguage"),
+        **_same("userPrincipalName", "mailNickname", "department", "usageLocation", "userType", "accountEnabled"),
+        "jobTitle": "title",
+        "createdDateTime": "created",
+    },
+    lists={"assignedLicenses": "licenses"},
+    phone="business_phone",
 )

@@ -375,6 +375,8 @@ def _call(arrival: _Arrival, route: Route, query: dict[str, str], content: bytes
         query=query,
         headers=arrival.headers,
         body=None if content is None else requests.body(content),
+        method=route.method,
+        template=route.template,
         now=arrival.now,
         request_id=arrival.request_id,
         client_request_id=arrival.client_request_id,

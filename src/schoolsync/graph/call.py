@@ -50,9 +50,16 @@ class Call:
     query: Mapping[str, str]  # query options by lower-case name without `$`; plain unknown keys are not here
     headers: Mapping[str, str]  # lower-case names
     body: Json | None  # decoded JSON object where the route takes one
+    method: str = "GET"
+    template: str = ""  # of the route, e.g. education/classes/{class}/members
     now: int  # ticks
     request_id: str = ""  # this request's GUID, as the answer's header and every error body say it
     client_request_id: str = ""  # what the caller calls the request; the same GUID when it does not say
+
+    @property
+    def reads(self) -> bool:
+        """Whether the call changes nothing."""
+        return self.method == "GET"
 
     def prefers(self, preference: str) -> bool:
         """Whether a `Prefer` header names `preference` (compared without case)."""

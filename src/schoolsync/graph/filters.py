@@ -8,7 +8,7 @@ is refused with a sentence. Texts compare without regard to the case of the lett
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -51,16 +51,18 @@ def where(
     *,
     visible: frozenset[str] | None = None,
     folded: frozenset[str] = frozenset({"id"}),
+    extension: Callable[[str], ColumnElement[Any] | None] | None = None,
 ) -> ColumnElement[bool]:
     """The condition that `text` states over properties of `type_name`.
 
     `columns` are the columns behind the properties that can be compared, by path. `visible`, when it is given, are
     the properties the caller may see: to compare another one raises Forbidden, for it would tell its value.
-    `folded` are text properties whose column holds lower case already, so that an index on it serves.
+    `folded` are text properties whose column holds lower case already, so that an index on it serves. `extension`
+    finds what an extension attribute is in the query.
     """
     if len(text) > LENGTH_MAX:
         raise Invalid(f"$filter is longer than {LENGTH_MAX} characters.", target="$filter")
-    visitor = _Visitor(type_name, columns, visible, folded)
+    visitor = _Visitor(type_name, columns, visible, folded, extension)
     return visitor.condition(_parse(text), 0)
 
 
@@ -106,11 +108,13 @@ class _Visitor:
         columns: Mapping[str, ColumnElement[Any]],
         visible: frozenset[str] | None,
         folded: frozenset[str],
+        extension: Callable[[str], ColumnElement[Any] | None] | None,
     ) -> None:
         self._type_name = type_name
         self._columns = columns
         self._visible = visible
         self._folded = folded
+        self._extension = extension
         self._terms = 0
 
     def condition(self, node: ast._Node, depth: int) -> ColumnElement[bool]:
@@ -206,6 +210,8 @@ class _Visitor:
 
     def _property(self, node: ast._Node) -> _Operand:
         written = _path(node)
+        if self._extension is not None and written.lower().startswith("extension_"):
+            return self._attribute(written)
         path = canonical(self._type_name, written)
         prop = at(self._type_name, path) if path else None
         if path is None or prop is None:
@@ -218,6 +224,18 @@ class _Visitor:
         if path not in self._columns:
             raise UnsupportedQuery(f"Unsupported property filter: '{path}' cannot be compared.", target="$filter")
         return _Operand(prop, self._columns[path], lower=path in self._folded)
+
+    def _attribute(self, written: str) -> _Operand:
+        assert self._extension is not None
+        column = self._extension(written)
+        if column is None:
+            raise Invalid(
+                f"Could not find a property named '{written[:100]}' on type 'microsoft.graph.{self._type_name}'.",
+                target="$filter",
+            )
+        if self._visible is not None:
+            raise Forbidden("The token's permission does not include a property that the filter names.", target=written)
+        return _Operand(Property(written, "String"), column)
 
     def _value(self, prop: Property, node: ast._Node) -> object:
         """The literal's value as the column holds it."""

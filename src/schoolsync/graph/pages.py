@@ -50,6 +50,12 @@ def routes_page() -> str:
             "`{user}` is the id or the principal name. Delegated tokens see their person and those in its classes.",
             below("education/users", "education/me"),
         ),
+        *section(
+            "Plain directory objects",
+            "What stands behind people, classes and schools, with the same ids and the extension attributes of School "
+            "Data Sync.",
+            below("users", "groups", "directory"),
+        ),
         *section("The root", "Either permission is enough.", lambda route: route.template == "education"),
         "\n## Not served yet\n\nThese answer 501 with a Graph error that says so, to whoever has the permission.\n\n",
         "| operation | delegated | application |\n| --- | --- | --- |\n",

@@ -95,6 +95,11 @@ def split(raw_path: bytes) -> list[str]:
     return decoded
 
 
+def keyed(segments: Iterable[str]) -> list[str]:
+    """The segments with keys in parentheses as segments of their own: `users('7')` is `users`, `7`."""
+    return [text for text, _ in _parts(segments)]
+
+
 def _parts(segments: Iterable[str]) -> Iterable[tuple[str, bool]]:
     """Names and keys in order: `(text, whether it can only be a key)`."""
     for segment in segments:

@@ -12,6 +12,7 @@ import binascii
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -58,6 +59,9 @@ class Listing:
     always_count: bool = False  # `@odata.count` on every page, asked for or not
     visible: frozenset[str] | None = None  # property paths that the caller may ask about; None = all
     folded: frozenset[str] = frozenset({"id"})  # text properties whose column holds lower case already
+    extension: Callable[[str], ColumnElement[Any] | None] | None = None  # what an extension attribute is in a query
+    on_request: Callable[[Row[Any]], Mapping[str, Any]] | None = None  # values that come only when `$select` names them
+    write: Callable[[Row[Any]], Json] | None = None  # instead of entities: what is written of a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +108,14 @@ def page(call: Call, connection: Connection, listing: Listing) -> Reply:
         rows = rows[:size]
         place = list(rows[-1])[-len(orders) :]
         body["@odata.nextLink"] = _next_link(call, options.given, place)
-    body["value"] = [write(listing.values(row), {}) for row in rows]
+    body["value"] = [_written(listing, write, row) for row in rows]
     return Reply(body=body, headers={"Preference-Applied": applied} if applied else {})
+
+
+def _written(listing: Listing, write: Callable[..., Json], row: Row[Any]) -> Json:
+    if listing.write is not None:
+        return listing.write(row)
+    return write(listing.values(row), None if listing.on_request is None else partial(listing.on_request, row))
 
 
 def count(call: Call, connection: Connection, listing: Listing) -> Reply:
@@ -167,7 +177,14 @@ def _where(listing: Listing, text: str | None) -> ColumnElement[bool]:
         return listing.where
     return and_(
         listing.where,
-        filters.where(text, listing.type_name, listing.columns, visible=listing.visible, folded=listing.folded),
+        filters.where(
+            text,
+            listing.type_name,
+            listing.columns,
+            visible=listing.visible,
+            folded=listing.folded,
+            extension=listing.extension,
+        ),
     )
 
 
@@ -181,6 +198,11 @@ def _orders(listing: Listing, text: str | None) -> list[_Order]:
 def _order(listing: Listing, part: str) -> _Order:
     name, *rest = part.split() or [""]
     direction = " ".join(rest).lower()
+    attribute = listing.extension(name) if listing.extension and name.lower().startswith(render.EXTENSION) else None
+    if attribute is not None and direction in {"", "asc", "desc"}:
+        if listing.visible is not None:
+            raise Forbidden("The token's permission does not include a property that $orderby names.", target=name)
+        return _Order(attribute, direction == "desc")
     path = canonical(listing.type_name, name)
     if path is None:
         raise Invalid(

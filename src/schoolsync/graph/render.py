@@ -18,6 +18,8 @@ from schoolsync.graph.types import ENUMS, TYPES, UNKNOWN, Access, Property, cano
 _Writer = Callable[[Any], Any]  # one JSON-able value in, one out
 Tree = Mapping[str, "Tree | None"]  # what `$select` leaves of a type; None = all of it
 
+OnRequest = Callable[[], Mapping[str, Any]]
+
 EXTENSION = "extension_"
 _OPEN = frozenset({"administrativeUnit", "group", "user"})  # types that carry extension attributes
 _SELECT_MAX = 200  # names in one `$select`
@@ -30,33 +32,33 @@ def entity(
     *,
     call: Call,
     context: str | None = None,
-    on_request: Mapping[str, Any] | None = None,
+    on_request: OnRequest | None = None,
 ) -> Json:
     """One entity of the answer to `call`, cut down to its `$select`.
 
     `context` is what follows `$metadata#`. Annotations (`@odata.etag`) among the values are written as they are.
-    `on_request` are values written only when `$select` names them. Raises Invalid for an unknown name in `$select`.
+    `on_request` yields values written only when `$select` names them. Raises Invalid for an unknown name in `$select`.
     """
     head: Json = {"@odata.context": f"{call.root}/$metadata#{context}"} if context else {}
     write = shape(type_name, select=call.query.get("select"), version=call.version, unveiled=call.shows_unknown_members)
-    return {**head, **write(values, on_request or {})}
+    return {**head, **write(values, on_request)}
 
 
 def shape(
     type_name: str, *, select: str | None, version: str, unveiled: bool
-) -> Callable[[Mapping[str, Any], Mapping[str, Any]], Json]:
-    """A writer of entities of one type under one `$select`: (values, values on request) -> JSON object."""
+) -> Callable[[Mapping[str, Any], OnRequest | None], Json]:
+    """A writer of entities of one type under one `$select`: (values, what yields values on request) -> JSON object."""
     tree = selection(type_name, select)
     veil_all = version != "beta"
     write = _writer(type_name, _freeze(tree), unveiled, veil_all)
     named_extensions = _extensions(type_name, select)
 
-    def written(values: Mapping[str, Any], on_request: Mapping[str, Any]) -> Json:
+    def written(values: Mapping[str, Any], on_request: OnRequest | None) -> Json:
         result: Json = {key: value for key, value in values.items() if key.startswith("@odata.")}
         result.update(write(values))
-        for name in named_extensions:
-            if name in on_request:
-                result[name] = on_request[name]
+        if named_extensions and on_request is not None:
+            there = on_request()
+            result.update((name, value) for name, value in there.items() if name.lower() in named_extensions)
         return result
 
     return written
@@ -93,10 +95,11 @@ def _plant(tree: dict[str, Any], parts: list[str]) -> None:
         _plant(tree.setdefault(first, {}), rest)
 
 
-def _extensions(type_name: str, select: str | None) -> tuple[str, ...]:
+def _extensions(type_name: str, select: str | None) -> frozenset[str]:
     if type_name not in _OPEN or select is None:
-        return ()
-    return tuple(name.strip() for name in select.split(",") if name.strip().lower().startswith(EXTENSION))
+        return frozenset()
+    names = (name.strip().lower() for name in select.split(","))
+    return frozenset(name for name in names if name.startswith(EXTENSION))
 
 
 _Frozen = frozenset[tuple[str, Any]] | None  # a Tree that can be a cache key

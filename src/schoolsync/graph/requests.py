@@ -18,7 +18,7 @@ from schoolsync.graph.errors import BadRequest, NotAcceptable, UnsupportedMediaT
 
 _READ = {"select", "filter", "orderby", "top", "skip", "count", "skiptoken", "format"}
 _LATER = {"expand": "$expand", "search": "$search", "deltatoken": "$deltatoken", "apply": "$apply"}
-_OTHER = {"id"}  # $id, of links
+_OTHER = {"id", "@id"}  # which link is meant
 _FIELDS_MAX = 100
 _BOM = b"\xef\xbb\xbf"
 _JSON_TYPE = re.compile(r"application/(?:[\w.-]+\+)?json|text/json")

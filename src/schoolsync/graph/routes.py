@@ -148,48 +148,42 @@ def _navigation(
 
 
 def _references(owner: str, name: str, key: str, delegated: Permission | None) -> Iterator[Route]:
-    """The links themselves: reading and changing them comes later."""
-    area, path, later = Area.DIRECTORY, f"{owner}/{name}", "not_built.references"
-    yield _row(area, "GET", f"{path}/$ref", later, delegated, _R)
-    yield _row(area, "POST", f"{path}/$ref", later, None, _W, takes_body=False)
-    yield _row(area, "DELETE", f"{path}/$ref", later, None, _W)
-    yield _row(area, "DELETE", f"{path}/{{{key}}}/$ref", later, None, _W)
+    """The links themselves."""
+    area, path = Area.DIRECTORY, f"{owner}/{name}"
+    yield _row(area, "GET", f"{path}/$ref", "links.list_references", delegated, _R)
+    yield _row(area, "POST", f"{path}/$ref", "links.add_reference", None, _W)
+    yield _row(area, "DELETE", f"{path}/$ref", "links.remove_reference", None, _W)
+    yield _row(area, "DELETE", f"{path}/{{{key}}}/$ref", "links.remove_reference", None, _W)
+    # Graph's own examples leave /$ref off when they remove a link; it must never delete the object.
+    yield _row(area, "DELETE", f"{path}/{{{key}}}", "links.remove_reference", None, _W)
 
 
 def _set(many: str, key: str, module: str, noun: str, plural: str, listed: Permission | None) -> Iterator[Route]:
-    """One of the three sets: list, count, item, and the changes that come later."""
-    area, one, later = Area.DIRECTORY, f"{many}/{{{key}}}", "not_built.directory_writes"
+    """One of the three sets: lists, counts, single objects, changes."""
+    area, one = Area.DIRECTORY, f"{many}/{{{key}}}"
     yield _row(area, "GET", many, f"{module}.list_{plural}", listed, _R)
     yield _row(area, "GET", f"{many}/$count", f"{module}.count_{plural}", listed, _R, text=True)
     # Each of the three delta permissions is enough, for either kind of token; users have no basic one as application.
     basic = _R if key == "user" else _RB
     yield _row(area, "GET", f"{many}/delta", "not_built.delta", _RB, basic)
     yield _row(area, "GET", one, f"{module}.get_{noun}", _RB, _R, inline=True)
-    if key == "user":
-        yield _row(area, "POST", many, "users.create_user", None, _W)
-        yield _row(area, "PATCH", one, "users.patch_user", None, _W)
-        yield _row(area, "DELETE", one, "users.delete_user", None, _W)
-    else:
-        yield _row(area, "POST", many, later, None, _W, takes_body=False)
-        yield _row(area, "PATCH", one, later, None, _W, takes_body=False)
-        yield _row(area, "DELETE", one, later, None, _W)
+    yield _row(area, "POST", many, f"{module}.create_{noun}", None, _W)
+    yield _row(area, "PATCH", one, f"{module}.patch_{noun}", None, _W)
+    yield _row(area, "DELETE", one, f"{module}.delete_{noun}", None, _W)
 
 
 def _directory() -> Iterator[Route]:
     area = Area.DIRECTORY
     school, group, user = "education/schools/{school}", "education/classes/{class}", "education/users/{user}"
     yield from _set("education/schools", "school", "schools", "school", "schools", _RB)
-    yield _row(area, "GET", f"{school}/administrativeUnit", "schools.get_administrative_unit", _RB, _R, inline=True)
-    yield _row(area, "PATCH", f"{school}/administrativeUnit", "not_built.directory_writes", None, _W, takes_body=False)
+    yield _row(area, "GET", f"{school}/administrativeUnit", "plain.get_unit", _RB, _R, inline=True)
+    yield _row(area, "PATCH", f"{school}/administrativeUnit", "plain.patch_unit", None, _W)
     yield from _navigation(school, "classes", "schools", "class", _RB)
     yield from _references(school, "classes", "class", _RB)
     yield from _navigation(school, "users", "schools", "user", None)
     yield from _references(school, "users", "user", None)
-    # Graph's own examples leave /$ref off when they remove a link; it must never delete the object.
-    yield _row(area, "DELETE", f"{school}/classes/{{class}}", "not_built.references", None, _W)
-    yield _row(area, "DELETE", f"{school}/users/{{user}}", "not_built.references", None, _W)
     yield from _set("education/classes", "class", "classes", "class", "classes", _RB)
-    yield _row(area, "GET", f"{group}/group", "classes.get_group", _RB, _R, inline=True)
+    yield _row(area, "GET", f"{group}/group", "plain.get_group", _RB, _R, inline=True)
     for name in ("members", "teachers"):
         yield from _navigation(group, name, "classes", "user", _RB)
         yield from _references(group, name, "user", _RB)
@@ -199,20 +193,35 @@ def _directory() -> Iterator[Route]:
         yield from _navigation(owner, "classes", module, "class", _RB)
         yield from _navigation(owner, "taughtClasses", module, "class", _RB)
         yield from _navigation(owner, "schools", module, "school", _RB)
-        yield _row(area, "GET", f"{owner}/user", f"{module}.get_directory_user", _RB, _R, inline=True)
+        handler = "me.get_directory_user" if module == "me" else "plain.get_user"
+        yield _row(area, "GET", f"{owner}/user", handler, _RB, _R, inline=True)
     yield _row(area, "GET", "education/me", "me.get_me", _RB, _R, inline=True)
     yield _row(area, "PATCH", "education/me", "me.patch_me", None, _W)
+
+
+def _plain() -> Iterator[Route]:
+    """The objects of the directory behind schools, classes and people, as scripts for School Data Sync read them."""
+    area = Area.DIRECTORY
+    for many, key, noun in (
+        ("users", "user", "user"),
+        ("groups", "class", "group"),
+        ("directory/administrativeUnits", "school", "unit"),
+    ):
+        yield _row(area, "GET", many, f"plain.list_{noun}s", _RB, _R)
+        yield _row(area, "GET", f"{many}/$count", f"plain.count_{noun}s", _RB, _R, text=True)
+        yield _row(area, "GET", f"{many}/{{{key}}}", f"plain.get_{noun}", _RB, _R, inline=True)
+        yield _row(area, "PATCH", f"{many}/{{{key}}}", f"plain.patch_{noun}", None, _W)
 
 
 def _rest() -> Iterator[Route]:
     area = Area.PROFILES  # the plain error codes
     yield _row(area, "GET", "education", "root.get_root", (_RB, _RO), (_R, _RO), inline=True)
-    yield _row(area, "PATCH", "education", "not_built.root", None, _W, takes_body=False)
+    yield _row(area, "PATCH", "education", "root.patch_root", None, _W)
     every = (_RB, _RO)
     yield _row(area, "POST", "$batch", "not_built.batch", every, every, takes_body=False)
     yield _row(area, "GET", "$metadata", "not_built.metadata", (), (), public=True)
     yield _row(area, "GET", "", "not_built.service_document", every, every)
 
 
-ROUTES: tuple[Route, ...] = (*_rest(), *_profiles(), *_directory())
+ROUTES: tuple[Route, ...] = (*_rest(), *_profiles(), *_directory(), *_plain())
 """Every operation, in the order of docs/routes.md."""

@@ -354,23 +354,33 @@ _add(
 )
 
 # The plain directory objects behind schools, classes and people: only what the navigations show.
-_add("administrativeUnit", *_texts("displayName", "description", "visibility"), base="entity")
+_add(
+    "administrativeUnit",
+    *_texts("displayName", "description"),
+    *_all("String", "visibility", access=Access.READ_ONLY),
+    base="entity",
+)
 _add(
     "group",
-    *_texts("displayName", "description", "mail", "mailNickname", "visibility"),
-    *_all("Boolean", "mailEnabled", "securityEnabled"),
-    _list("groupTypes"),
-    *_all("DateTimeOffset", "createdDateTime"),
+    *_texts("displayName", "description"),
+    *_all("String", "mail", access=Access.READ_ONLY),
+    *_texts("mailNickname"),
+    *_all("String", "visibility", access=Access.READ_ONLY),
+    *_all("Boolean", "mailEnabled", "securityEnabled", access=Access.READ_ONLY),
+    _list("groupTypes", access=Access.READ_ONLY),
+    *_all("DateTimeOffset", "createdDateTime", access=Access.READ_ONLY),
     base="entity",
 )
 _add(
     "user",
-    *_texts("displayName", "givenName", "surname", "jobTitle", "mail", "mobilePhone", "officeLocation"),
-    *_texts("preferredLanguage", "userPrincipalName", "mailNickname", "department", "usageLocation", "userType"),
+    *_texts("displayName", "givenName", "surname", "jobTitle"),
+    *_all("String", "mail", access=Access.READ_ONLY),
+    *_texts("mobilePhone", "officeLocation", "preferredLanguage", "userPrincipalName", "mailNickname", "department"),
+    *_texts("usageLocation", "userType"),
     *_all("Boolean", "accountEnabled"),
     _list("businessPhones"),
-    _list("assignedLicenses", "assignedLicense"),
-    *_all("DateTimeOffset", "createdDateTime"),
+    _list("assignedLicenses", "assignedLicense", access=Access.READ_ONLY),
+    *_all("DateTimeOffset", "createdDateTime", access=Access.READ_ONLY),
     base="entity",
 )
 

@@ -235,6 +235,8 @@ positions = Table(
     Column("tenant", Integer, primary_key=True, autoincrement=False),
     Column("position", BigInteger, nullable=False),  # rises by one with every transaction that changes something
     Column("last_key", BigInteger, nullable=False),  # highest surrogate key given out
+    # Removals up to this position are forgotten: who has not asked since then must read everything anew.
+    Column("forgotten", BigInteger, nullable=False, server_default="0"),
 )
 
 fences = _table(
@@ -262,9 +264,33 @@ batches = _table(
 )
 
 
+removed_objects = _table(
+    directory,
+    "removed_objects",  # what delta queries say of objects that are gone
+    Column("tenant", Integer),
+    Column("kind", Text),  # schools | classes | people
+    Column("position", BigInteger),
+    Column("id", Text),
+    Column("removed", BigInteger, nullable=False),
+    key=("tenant", "kind", "position", "id"),
+)
+
+removed_members = _table(
+    directory,
+    "removed_members",  # people who are no longer part of a class
+    Column("tenant", Integer),
+    Column("class", BigInteger),  # the class's key
+    Column("position", BigInteger),
+    Column("id", Text),  # the person's id: the person may be gone as well
+    Column("removed", BigInteger, nullable=False),
+    key=("tenant", "class", "position", "id"),
+)
+Index("removed_members_id", removed_members.c.tenant, removed_members.c.id, removed_members.c.position)
+
+
 def _object(name: str, *columns: Column[Any]) -> Table:
     """A table of objects the world sees: identity, ownership, life, then `columns`."""
-    return _table(
+    table = _table(
         directory,
         name,
         Column("tenant", Integer),
@@ -276,15 +302,21 @@ def _object(name: str, *columns: Column[Any]) -> Table:
         Column("active", Boolean, nullable=False, server_default=text("true")),  # still in its source
         Column("created", BigInteger, nullable=False),
         Column("changed", BigInteger, nullable=False),
-        Column("position", BigInteger, nullable=False),  # positions.position of the last change
+        # positions.position of the last change; that of a class rises with its members too
+        Column("position", BigInteger, nullable=False),
         Column("display_name", Text),
         Column("external_source", Text),
         Column("external_source_detail", Text),
         Column("created_by", Text),  # JSON identitySet
+        # JSON: extension attributes written by hand that have no column of their own, by what follows the prefix; a
+        # null hides the one that would be shown.
+        Column("extensions", Text),
         *columns,
         UniqueConstraint("tenant", "id"),
         key=("tenant", "key"),
     )
+    Index(f"{name}_position", table.c.tenant, table.c.position)
+    return table
 
 
 def _texts(*names: str) -> list[Column[Any]]:
@@ -350,6 +382,7 @@ class_people = _link(
     "class_people",
     "class",
     "person",
+    Column("position", BigInteger, nullable=False, server_default="0"),  # of the last change
     Column("member", Boolean, nullable=False),  # students, and teachers too
     Column("teacher", Boolean, nullable=False),
 )

@@ -17,6 +17,7 @@ from typing import Any
 
 import adbc_driver_sqlite.dbapi as driver
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schoolsync.errors import WorldError
 from schoolsync.store.ddl import directory_statements
@@ -248,8 +249,12 @@ class LocalDirectory:
                     self._execute(self._careful_insert(batch, data.column_names))
                     written = self._changes()
             else:
+                if batch.op == "unlink" and batch.table == "class_people":
+                    self._execute(self._remembered(writer, position + 1))
                 self._execute(self._statement(writer, batch, rows.column_names, position + 1))
                 written = self._changes()
+            if batch.table == "class_people":
+                self._touch_classes(rows, position + 1)
             self._execute(
                 "INSERT INTO batches (tenant, run, batch, profile, plan, rows, position, applied) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -259,6 +264,26 @@ class LocalDirectory:
                 ),
             )
             self._execute(f"UPDATE positions SET position = {position + 1} WHERE tenant = {self._tenant}")
+
+    def _touch_classes(self, rows: pa.Table, position: int) -> None:
+        """Classes change with their members: whoever follows the changes of classes finds them by their position."""
+        touched = pc.unique(rows.column("class"))
+        self._stage("touched", pa.table({"key": touched}))
+        self._execute(
+            f"UPDATE classes SET position = {position} WHERE tenant = {self._tenant} "
+            "AND key IN (SELECT key FROM temp.touched)"
+        )
+        self._execute("DROP TABLE temp.touched")
+
+    def _remembered(self, writer: Writer, position: int) -> str:
+        """What is written down of links that the batch takes out of classes, before they go."""
+        return (
+            'INSERT OR IGNORE INTO removed_members (tenant, "class", position, id, removed) '
+            f'SELECT o.tenant, o."class", {position}, p.id, {writer.now} FROM temp.batch AS b '
+            f'JOIN class_people AS o ON o.tenant = {self._tenant} AND o."class" = b."class" AND o.person = b.person '
+            "JOIN people AS p ON p.tenant = o.tenant AND p.key = o.person "
+            f"WHERE o.profile IS NOT NULL AND {writer.may_take('o.profile')}"
+        )
 
     def _changes(self) -> int:
         """How many rows the last statement wrote."""
@@ -290,6 +315,8 @@ class LocalDirectory:
         empty = [name for name in rows.column_names if rows.column(name).null_count == rows.num_rows]
         rows = rows.drop_columns(empty)
         same = {"tenant": self._tenant, "profile": writer.profile}
+        if batch.table == "class_people":
+            same |= {"position": position}
         if batch.table in _OBJECTS:
             same |= {"active": 1, "created": writer.now, "changed": writer.now, "position": position}
         for name, value in same.items():
@@ -326,6 +353,8 @@ class LocalDirectory:
         (left, _), (right, _) = _SIDES[table]
         if batch.op == "relink":
             flags = "".join(f", {name} = b.{name}" for name in columns if name in ("member", "teacher"))
+            if table == "class_people":
+                flags += f", position = {position}"
             return (
                 f"UPDATE {table} SET profile = {writer.profile}{flags} FROM temp.batch AS b "
                 f'WHERE {table}.tenant = {self._tenant} AND {table}."{left}" = b."{left}" '

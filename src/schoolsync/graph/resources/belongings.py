@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement
 
-from schoolsync.directory import attributes, reading
+from schoolsync.directory import reading
 from schoolsync.directory.reading import Found
-from schoolsync.directory.shapes import CLASS, PERSON, SCHOOL, Shape
+from schoolsync.directory.shapes import CLASS, SCHOOL, Shape
 from schoolsync.graph.call import Reply
 from schoolsync.graph.resources.views import Condition, View
 
@@ -30,26 +30,6 @@ def item(view: View, person: Found, kind: tuple[Shape, Condition]) -> Reply:
     condition = _condition(view, person, kind)
     row = view.school(condition) if kind[0] is SCHOOL else view.group(condition)
     return view.answer(kind[0], row)
-
-
-def directory_user(view: View, person: Found) -> Reply:
-    """The plain user behind a person; it has the same id."""
-    shown = ("displayName", "givenName", "surname", "mail", "mobilePhone", "officeLocation", "preferredLanguage")
-    more = ("userPrincipalName", "mailNickname", "department", "usageLocation", "userType", "accountEnabled")
-    values = PERSON.values(person)
-    return view.plain(
-        "user",
-        {
-            "id": person.id,
-            **{name: values[name] for name in (*shown, *more)},
-            "jobTitle": person.title,
-            "businessPhones": values["businessPhones"],
-            "assignedLicenses": values["assignedLicenses"],
-            "createdDateTime": person.created,
-        },
-        attributes.of_person(person),
-        "users/$entity",
-    )
 
 
 def _condition(view: View, person: Found, kind: tuple[Shape, Condition]) -> ColumnElement[bool]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from schoolsync.directory import attributes, reading
+from schoolsync.directory import reading
 from schoolsync.directory.shapes import CLASS, PERSON, SCHOOL
 from schoolsync.graph.call import Call, Reply
+from schoolsync.graph.resources import written
 from schoolsync.graph.resources.views import reading_view
 
 
@@ -26,23 +27,19 @@ def get_class(call: Call) -> Reply:
         return view.answer(CLASS, view.group())
 
 
-def get_group(call: Call) -> Reply:
-    """GET /education/classes/{class}/group: the group has the id of the class."""
-    with reading_view(call) as view:
-        row = view.group()
-        values = {
-            "id": row.id,
-            "displayName": row.display_name,
-            "description": row.description,
-            "mail": None,
-            "mailNickname": row.mail_nickname,
-            "visibility": "HiddenMembership",
-            "mailEnabled": True,
-            "securityEnabled": True,
-            "groupTypes": ["Unified"],
-            "createdDateTime": row.created,
-        }
-        return view.plain("group", values, attributes.of_class(row), "groups/$entity")
+def create_class(call: Call) -> Reply:
+    """POST /education/classes: the group with the same id comes with it."""
+    return written.create(call, CLASS)
+
+
+def patch_class(call: Call) -> Reply:
+    """PATCH /education/classes/{class}."""
+    return written.patch(call, CLASS)
+
+
+def delete_class(call: Call) -> Reply:
+    """DELETE /education/classes/{class}: its members stay in the directory."""
+    return written.delete(call, CLASS)
 
 
 def list_members(call: Call) -> Reply:

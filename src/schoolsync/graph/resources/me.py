@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schoolsync.directory.shapes import PERSON
+from schoolsync.directory.shapes import PERSON, USER
 from schoolsync.graph.call import Call, Reply
 from schoolsync.graph.resources import belongings
 from schoolsync.graph.resources.views import reading_view
@@ -77,4 +77,4 @@ def get_schools(call: Call) -> Reply:
 def get_directory_user(call: Call) -> Reply:
     """GET /education/me/user."""
     with reading_view(call) as view:
-        return belongings.directory_user(view, view.me())
+        return view.answer(USER, view.me())

@@ -29,18 +29,3 @@ def service_document(_: Call) -> NoReturn:
 def delta(_: Call) -> NoReturn:
     """GET …/delta."""
     raise NotBuilt("Delta queries are not supported yet: read the whole list.")
-
-
-def references(_: Call) -> NoReturn:
-    """…/$ref, and removals that leave /$ref off."""
-    raise NotBuilt("Reading or changing links with $ref is not supported yet: memberships come from the roster.")
-
-
-def directory_writes(_: Call) -> NoReturn:
-    """POST, PATCH and DELETE of schools and classes."""
-    raise NotBuilt("Schools and classes cannot be written by hand yet: they come from the roster.")
-
-
-def root(_: Call) -> NoReturn:
-    """PATCH /education."""
-    raise NotBuilt("The education root has nothing to change.")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement
 
-from schoolsync.directory import attributes, reading
+from schoolsync.directory import reading
 from schoolsync.directory.shapes import CLASS, PERSON, SCHOOL
 from schoolsync.graph.call import Call, Reply
+from schoolsync.graph.resources import written
 from schoolsync.graph.resources.views import View, reading_view
 
 
@@ -28,14 +29,19 @@ def get_school(call: Call) -> Reply:
         return view.answer(SCHOOL, view.school())
 
 
-def get_administrative_unit(call: Call) -> Reply:
-    """GET /education/schools/{school}/administrativeUnit."""
-    with reading_view(call) as view:
-        row = view.school()
-        values = {"id": row.id, "displayName": row.display_name, "description": row.description, "visibility": None}
-        return view.plain(
-            "administrativeUnit", values, attributes.of_school(row), "directory/administrativeUnits/$entity"
-        )
+def create_school(call: Call) -> Reply:
+    """POST /education/schools: the administrative unit with the same id comes with it."""
+    return written.create(call, SCHOOL)
+
+
+def patch_school(call: Call) -> Reply:
+    """PATCH /education/schools/{school}."""
+    return written.patch(call, SCHOOL)
+
+
+def delete_school(call: Call) -> Reply:
+    """DELETE /education/schools/{school}: its classes and people stay."""
+    return written.delete(call, SCHOOL)
 
 
 def list_classes(call: Call) -> Reply:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, false
 
 from schoolsync.access import permissions
-from schoolsync.directory import reading
+from schoolsync.directory import attributes, reading
 from schoolsync.directory.reading import Found
 from schoolsync.directory.shapes import CLASS, PERSON, SCHOOL, Shape
 from schoolsync.errors import NotFound
@@ -35,7 +36,15 @@ BASIC: Mapping[str, frozenset[str]] = {
     "group": _NAMED | {"description", "mailNickname", "visibility", "groupTypes"},
     "user": _NAMED | {"givenName", "surname", "mail", "accountEnabled"},
 }
-_SETS = {"educationSchool": "schools", "educationClass": "classes", "educationUser": "users"}
+_SETS = {
+    "educationSchool": "education/schools",
+    "educationClass": "education/classes",
+    "educationUser": "education/users",
+    "administrativeUnit": "directory/administrativeUnits",
+    "group": "groups",
+    "user": "users",
+}
+_PLAIN = frozenset({"administrativeUnit", "group", "user"})
 
 Condition = Callable[[int, int], ColumnElement[bool]]  # (tenant, key) -> condition
 
@@ -81,15 +90,15 @@ class View:
 
     def school(self, also: ColumnElement[bool] | None = None) -> Found:
         """The school of the path. Raises NotFound when there is none that the caller may see."""
-        return self._one(SCHOOL, self.call.keys["school"], also)
+        return self.one(SCHOOL, self.call.keys["school"], also)
 
     def group(self, also: ColumnElement[bool] | None = None) -> Found:
         """The class of the path. Raises NotFound when there is none that the caller may see."""
-        return self._one(CLASS, self.call.keys["class"], also)
+        return self.one(CLASS, self.call.keys["class"], also)
 
     def person(self, also: ColumnElement[bool] | None = None) -> Found:
         """The person of the path, by id or principal name. Raises NotFound when the caller may see none."""
-        return self._one(PERSON, self.call.keys["user"], also)
+        return self.one(PERSON, self.call.keys["user"], also)
 
     def me(self) -> Found:
         """The person a delegated token acts for. Raises NotFound when the directory does not have that person."""
@@ -99,7 +108,8 @@ class View:
             raise NotFound("The signed-in user does not exist in the directory.")
         return self.caller
 
-    def _one(self, shape: Shape, key: str, also: ColumnElement[bool] | None) -> Found:
+    def one(self, shape: Shape, key: str, also: ColumnElement[bool] | None = None) -> Found:
+        """The object with that key; `also` narrows. Raises NotFound when there is none that the caller may see."""
         seen = self.seen(shape.table)
         condition = seen if also is None else and_(seen, also)
         if shape is PERSON:
@@ -118,14 +128,15 @@ class View:
     def answer(self, shape: Shape, row: Found, *, status: int = 200, context: str | None = None) -> Reply:
         """One object, with its entity tag."""
         tag = etags.weak(row.position)
-        if status == 200 and self.call.body is None and etags.not_modified(self.call, tag):
+        if self.call.reads and etags.not_modified(self.call, tag):
             return Reply(status=304, headers={"ETag": tag})
         values = {"@odata.etag": tag, **self._values(shape)(row)}
         body = render.entity(
             shape.type_name,
             values,
             call=self.call,
-            context=context or f"education/{_SETS[shape.type_name]}/$entity",
+            context=context or f"{_SETS[shape.type_name]}/$entity",
+            on_request=partial(self._attributes(shape), row),
         )
         return Reply(status=status, body=body, headers={"ETag": tag})
 
@@ -137,19 +148,26 @@ class View:
         """How many objects meet the condition and may be seen by the caller."""
         return query.count(self.call, self.connection, self._listing(shape, condition))
 
-    def plain(self, type_name: str, values: Mapping[str, Any], attributes: Mapping[str, str], context: str) -> Reply:
-        """The plain directory object behind a school, a class or a person."""
-        basic = self.basic(type_name)
-        if basic is not None:
-            values = {name: value for name, value in values.items() if name in basic}
-            attributes = {}
-        return Reply(body=render.entity(type_name, values, call=self.call, context=context, on_request=attributes))
+    def references(self, shape: Shape, condition: ColumnElement[bool]) -> Reply:
+        """A page of links to the objects that meet the condition."""
+        listing = replace(
+            self._listing(shape, condition),
+            context="Collection($ref)",
+            write=lambda row: {"@odata.id": f"{self.call.root}/{_SETS[shape.type_name]}/{row.id}"},
+        )
+        return query.page(self.call, self.connection, listing)
+
+    def _attributes(self, shape: Shape) -> Callable[[Row[Any]], Mapping[str, Any]]:
+        """The extension attributes of a row, as far as the caller may see them."""
+        if shape.type_name not in _PLAIN or self.basic(shape.type_name) is not None:
+            return lambda _: {}
+        return lambda row: attributes.shown(shape.table.name, row)
 
     def _listing(self, shape: Shape, condition: ColumnElement[bool] | None) -> query.Listing:
         seen = self.seen(shape.table)
         narrowed = condition is not None or (self.delegated and shape is not SCHOOL)
         columns: dict[str, ColumnElement[Any]] = dict(shape.columns)
-        if shape is PERSON:
+        if shape.table is PERSON.table:
             columns["userPrincipalName"] = shape.table.c.account_name
         return query.Listing(
             type_name=shape.type_name,
@@ -159,9 +177,11 @@ class View:
             # Where links lead to the rows, the id must not tempt the planner to walk the whole table in its order.
             key=[shape.table.c.id.concat("") if narrowed else shape.table.c.id],
             values=self._values(shape),
-            context=f"education/{_SETS[shape.type_name]}",
+            context=_SETS[shape.type_name],
             visible=self.basic(shape.type_name),
             folded=frozenset({"id", "userPrincipalName"}),
+            extension=partial(attributes.column, shape.table.name) if shape.type_name in _PLAIN else None,
+            on_request=self._attributes(shape),
         )
 
     def _values(self, shape: Shape) -> Callable[[Row[Any]], Mapping[str, Any]]:

@@ -1,0 +1,138 @@
+"""/users, /groups and /directory/administrativeUnits with the extension attributes, as scripts for School Data Sync
+use them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+EXT = "extension_fe2174665583431c953114ff7268b7b3_Education_"
+SETS = [
+    ("/users", "person", 1, "education/users/{}/user", "Student", "SyncSource_StudentId"),
+    ("/groups", "class", 1, "education/classes/{}/group", "Section", "SyncSource_SectionId"),
+    (
+        "/directory/administrativeUnits",
+        "school",
+        1,
+        "education/schools/{}/administrativeUnit",
+        "School",
+        "SchoolNumber",
+    ),
+]
+
+
+@pytest.mark.parametrize(("many", "kind", "number", "navigation", "object_type", "attribute"), SETS)
+class TestAPlainSet:
+    def test_is_listed_counted_and_found(
+        self,
+        still_town: Any,
+        ids: Any,
+        many: str,
+        kind: str,
+        number: int,
+        navigation: str,
+        object_type: str,
+        attribute: str,
+    ) -> None:
+        """The set has the same ids as the education set, and an object is what the navigation shows."""
+        found = still_town.ids(many)
+        assert still_town.get(f"{many}/$count").text == str(len(found))
+        one = still_town.get(f"{many}/{ids(kind, number)}").json()
+        assert one["id"] in found
+        assert one == still_town.get("/" + navigation.format(one["id"])).json()
+        assert not [name for name in one if name.startswith("extension_")]
+
+    def test_is_filtered_and_selected_by_attribute(
+        self,
+        still_town: Any,
+        ids: Any,
+        many: str,
+        kind: str,
+        number: int,
+        navigation: str,
+        object_type: str,
+        attribute: str,
+    ) -> None:
+        """Attributes come when they are named, and filters and orders take them."""
+        query = f"?$filter={EXT}ObjectType eq '{object_type}'&$select=id,displayName,{EXT}AnchorId,{EXT}{attribute}"
+        items = still_town.walk(f"{many}{query}&$top=1&$orderby={EXT}AnchorId desc")
+        assert items
+        anchors = [item[f"{EXT}AnchorId"] for item in items]
+        assert anchors == sorted(anchors, reverse=True)
+        assert all(anchor.startswith(f"{object_type}_{kind}") for anchor in anchors)
+        for item in items:
+            assert set(item) == {"id", "displayName", f"{EXT}AnchorId", f"{EXT}{attribute}"}
+            again = still_town.ids(f"{many}?$filter={EXT}{attribute.upper()} eq '{item[EXT + attribute]}'")
+            assert item["id"] in again
+        assert still_town.ids(f"{many}?$filter={EXT}ObjectType eq 'Nothing'") == []
+        assert still_town.get(f"{many}?$filter={EXT}ShoeSize eq '1'").status_code == 400
+
+    def test_is_written_by_attribute(
+        self, town: Any, ids: Any, many: str, kind: str, number: int, navigation: str, object_type: str, attribute: str
+    ) -> None:
+        """PATCH with attributes: with a column, without one, over one that is made up; null takes it away again."""
+        address = f"{many}/{ids(kind, number)}"
+        select = f"?$select={EXT}AnchorId,{EXT}SyncSource,{EXT}StateId,{EXT}Status"
+        position = town.position()
+        sent = {f"{EXT}AnchorId": f"Exp_{kind}", f"{EXT}SyncSource": None}
+        changed = town.send("PATCH", address, sent)
+        assert changed.status_code == 200, changed.text
+        shown = town.get(address + select).json()
+        assert shown[f"{EXT}AnchorId"] == f"Exp_{kind}"
+        assert f"{EXT}SyncSource" not in shown
+        assert town.position() == position + 1
+        assert town.ids(f"{many}?$filter=startswith({EXT}AnchorId,'Exp')") == [ids(kind, number)]
+        assert ids(kind, number) in town.ids(f"{many}?$filter={EXT}SyncSource eq null")
+        assert town.send("PATCH", address, sent).status_code == 200
+        assert town.position() == position + 1
+        for wrong in ({f"{EXT}AnchorId": 7}, {f"{EXT}ShoeSize": "1"}, {"shoeSize": 1}, {f"{EXT}AnchorId": "x" * 300}):
+            assert town.send("PATCH", address, wrong).status_code == 400, wrong
+
+
+def test_an_attribute_with_a_column_is_the_property(town: Any, ids: Any) -> None:
+    """Writing the attribute of a grade changes the pupil's grade, and the next plan sees it."""
+    person = ids("person", 1)
+    assert town.send("PATCH", f"/users/{person}", {f"{EXT}Grade": "9", f"{EXT}Gender": "F"}).status_code == 200
+    assert town.get(f"/education/users/{person}").json()["student"]["grade"] == "9"
+    shown = town.get(f"/users/{person}?$select={EXT}Grade,{EXT}Gender").json()
+    assert (shown[f"{EXT}Grade"], shown[f"{EXT}Gender"]) == ("9", "F")
+    assert town.ids(f"/users?$filter={EXT}Gender eq 'F'") == [person]
+
+
+def test_the_id_of_a_record_stays(town: Any, ids: Any) -> None:
+    """The attribute that says which record of a roster an object is cannot be changed, but may be sent back."""
+    address = f"/groups/{ids('class', 1)}"
+    assert town.send("PATCH", address, {f"{EXT}SyncSource_SectionId": "class1"}).status_code == 200
+    assert town.send("PATCH", address, {f"{EXT}SyncSource_SectionId": "other"}).status_code == 400
+
+
+def test_plain_properties_are_written_too(town: Any, ids: Any) -> None:
+    """PATCH of a user, a group, an administrative unit changes the same person, class, school."""
+    person, group, school = ids("person", 5), ids("class", 1), ids("school", 1)
+    assert town.send("PATCH", f"/users/{person}", {"jobTitle": "Rektor", "city": None}).status_code == 400
+    assert town.send("PATCH", f"/users/{person}", {"jobTitle": "Rektor", "department": "Ledelse"}).status_code == 200
+    assert town.get(f"/education/users/{person}").json()["department"] == "Ledelse"
+    assert (
+        town.send("PATCH", f"/groups/{group}", {"description": "Ny", "mailNickname": "Section_C2"}).status_code == 400
+    )
+    assert town.send("PATCH", f"/groups/{group}", {"description": "Ny"}).status_code == 200
+    assert town.get(f"/education/classes/{group}").json()["description"] == "Ny"
+    for address in (f"/directory/administrativeUnits/{school}", f"/education/schools/{school}/administrativeUnit"):
+        assert town.send("PATCH", address, {"displayName": address}).status_code == 200
+        assert town.get(f"/education/schools/{school}").json()["displayName"] == address
+    old = town.get(f"/users/{person}").headers["etag"]
+    assert town.send("PATCH", f"/users/{person}", {"jobTitle": "Lærer"}).status_code == 200
+    assert town.send("PATCH", f"/users/{person}", {"jobTitle": "X"}, headers={"If-Match": old}).status_code == 412
+
+
+def test_a_person_sees_the_users_and_groups_of_their_classes(still_town: Any, token: Any, ids: Any) -> None:
+    """Delegated tokens see plain objects as they see the education ones."""
+    me = token("EduRoster.Read", kind="delegated", user_id=ids("person", 1))
+    assert still_town.ids("/groups", authorization=me) == [ids("class", 1)]
+    assert still_town.ids("/users", authorization=me) == sorted(ids("person", number) for number in (1, 2, 5))
+    basic = token("EduRoster.ReadBasic", kind="delegated", user_id=ids("person", 1))
+    shown = still_town.get(f"/users/{ids('person', 2)}?$select=id,{EXT}Grade", authorization=basic)
+    assert list(shown.json()) == ["@odata.context", "@odata.etag", "id"]
+    asked = still_town.get(f"/users?$filter={EXT}Grade eq '5'", authorization=basic)
+    assert asked.status_code == 403
