@@ -10,7 +10,10 @@ import psutil
 import pytest
 from _pytest.nodeid import coerce_node_id
 
+from .databases import BINARIES, Cluster, binaries, shared
+
 SAMPLES = "SCHOOLSYNC_SAMPLES"
+DATABASES = ("sqlite", "postgresql")
 
 
 @pytest.hookimpl(trylast=True)
@@ -33,7 +36,7 @@ def _settings_of_this_shell() -> Iterator[None]:
     """Settings, proxies and trust that happen to be in the developer's environment decide nothing here."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            ours = name.startswith("SCHOOLSYNC_") and name != SAMPLES
+            ours = name.startswith("SCHOOLSYNC_") and name not in {SAMPLES, BINARIES}
             if ours or name.lower().endswith("_proxy") or name in {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}:
                 patch.delenv(name)
         for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
@@ -68,3 +71,33 @@ def samples() -> Path:
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+# --- databases -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A PostgreSQL of the tests' own; a newcomer may do without, the check of a change may not."""
+    programs = binaries()
+    if programs is None:
+        reason = (
+            f"there is no PostgreSQL here: install version 15 or newer, or set {BINARIES} to its folder of programs"
+        )
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    base = tmp_path_factory.getbasetemp()
+    with shared(base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base, programs) as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """Both databases in turn: the setting `database_url`, None for SQLite."""
+    if request.param == "sqlite":
+        yield None
+        return
+    cluster: Cluster = request.getfixturevalue("postgresql")
+    with cluster.database() as url:
+        yield url

@@ -34,6 +34,12 @@ class Settings:
     """The effective settings of one installation."""
 
     data_dir: Path = _setting(Path("schoolsync-data"), "folder of databases, files, keys and certificates")
+    database_url: str | None = _setting(
+        None,
+        "PostgreSQL to use instead of the SQLite files, as `postgresql://user:password@host/database`",
+        secret=True,
+    )
+    database_connections: int = _setting(10, "connections to the PostgreSQL that one process may hold")
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(8080, "port to listen on")
     public_url: str | None = _setting(None, "base URL that clients use, when it differs from scheme, host and port")
@@ -242,6 +248,11 @@ def _check(values: dict[str, Value]) -> None:
         parts = urlsplit(public_url)
         if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
             raise wrong("public_url", "must be a URL such as https://sds.example.org")
+    database_url = values["database_url"].value
+    if isinstance(database_url, str):
+        parts = urlsplit(database_url)
+        if parts.scheme not in {"postgresql", "postgres"} or not parts.path.strip("/"):
+            raise wrong("database_url", "must be a URL such as postgresql://user:password@host/database")
     port = values["port"].value
     if isinstance(port, int) and port > 65535:
         raise wrong("port", "must be at most 65535")
@@ -251,7 +262,15 @@ def _check(values: dict[str, Value]) -> None:
         raise wrong("log_level", "must be debug, info, warning or error")
     if str(values["upload_permissions"].value) not in {"w", "rcwl"}:
         raise wrong("upload_permissions", "must be w or rcwl")
-    for name in ("page_size", "page_max", "threads", "batch_rows", "concurrent_runs", "body_max_bytes"):
+    for name in (
+        "page_size",
+        "page_max",
+        "threads",
+        "batch_rows",
+        "concurrent_runs",
+        "body_max_bytes",
+        "database_connections",
+    ):
         if values[name].value == 0:
             raise wrong(name, "must be at least 1")
     for name in ("page_size", "page_max"):

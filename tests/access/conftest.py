@@ -32,7 +32,7 @@ class House:
 
     def __init__(self, settings):
         self.settings = settings
-        self.control = open_control(settings.control_db)
+        self.control = open_control(settings)
         self.verifier = Verifier(self.control, settings, now)
 
     @property

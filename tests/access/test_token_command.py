@@ -50,7 +50,7 @@ def test_a_token_before_there_is_a_server(tmp_path):
     assert token.count(".") == 2
     assert "\n" not in token
     assert sorted(path.name for path in data.iterdir()) == ["keys"]
-    control = open_control(data / "control.db")
+    control = open_control(Settings(data_dir=data))
     found = Verifier(control, Settings(data_dir=data), now).verify(f"Bearer {token}")
     assert (found.tenant_id, found.user_name) == (TENANT, "ann@north.example")
     assert found.grants == {"EduRoster.Read", "EduAdministration.Read"}

@@ -136,8 +136,8 @@ def clock() -> _Clock:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path / "data")
+def settings(tmp_path: Path, database_url: str | None) -> Settings:
+    return Settings(data_dir=tmp_path / "data", database_url=database_url)
 
 
 @contextmanager
@@ -149,7 +149,7 @@ def builder(settings: Settings, clock: _Clock) -> Iterator[Any]:
         chosen = replace(settings, **changes)
         for folder in (chosen.keys, chosen.directories, chosen.objects):
             folder.mkdir(parents=True, exist_ok=True)
-        control = open_control(chosen.control_db)
+        control = open_control(chosen)
         directories = Directories(chosen)
         made.append((control, directories))
         counter = itertools.count(1)

@@ -19,6 +19,11 @@ from schoolsync.store.directories import Directories
 
 
 @pytest.fixture
+def database_url() -> None:
+    """These tests are about files."""
+
+
+@pytest.fixture
 def directories(settings: Settings) -> Any:
     made = Directories(settings, open_max=2)
     yield made

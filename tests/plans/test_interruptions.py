@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from schoolsync.runs.job import Job
-from schoolsync.targets import local
+from schoolsync.targets import sqlite
 
 from .districts import (
     DISTRICT,
@@ -203,7 +203,7 @@ def test_a_plan_that_is_gone_is_said(directory: Directory) -> None:
 
 def test_a_directory_that_is_locked_may_be_tried_again(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody holds the write lock for too long: the stage fails as one that can be repeated."""
-    monkeypatch.setattr(local, "_PRAGMAS", ("busy_timeout=20", *local._PRAGMAS[1:]))
+    monkeypatch.setattr(sqlite, "_PRAGMAS", ("busy_timeout=20", *sqlite._PRAGMAS[1:]))
     job, _ = prepared(directory.job(DISTRICT))
     with driver.connect(str(directory.path), autocommit=True) as other, other.cursor() as cursor:
         cursor.execute("BEGIN IMMEDIATE")

@@ -95,7 +95,7 @@ class House:
 
     def __init__(self, folder: Path, new_id: Callable[[], str]) -> None:
         self.settings = Settings(data_dir=folder, public_url="https://graph.test")
-        self.control: Control = open_control(self.settings.control_db)
+        self.control: Control = open_control(self.settings)
         self.clock = Clock()
         self.uploads = ShelfOfUploads()
         self.runs = Runs(

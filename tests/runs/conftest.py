@@ -137,11 +137,11 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def house(tmp_path: Path, database_url: str | None) -> Iterator[House]:
     """A fresh house in a temporary folder."""
-    settings = Settings(data_dir=tmp_path, start_wait=0.2)
+    settings = Settings(data_dir=tmp_path, database_url=database_url, start_wait=0.2)
     settings.objects.mkdir()
-    control = open_control(settings.control_db)
+    control = open_control(settings)
     control.tenant_number(TENANT_ID, NOW)
     time = [NOW]
 

@@ -54,7 +54,7 @@ class House:
 
     def __init__(self, settings):
         self.settings = settings
-        self.control = open_control(settings.control_db)
+        self.control = open_control(settings)
         self.uploads = Uploads(self.control, settings, now, lambda: str(uuid.uuid4()))
         self.pid = None
 

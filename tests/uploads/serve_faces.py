@@ -36,7 +36,7 @@ def main(arguments):
     def clock():
         return ticks.of(datetime.now(UTC))
 
-    control = open_control(settings.control_db)
+    control = open_control(settings)
     uploads = blobs.app(Uploads(control, settings, clock, lambda: str(uuid.uuid4())))
     issuer = issuer_http.app(control, settings, clock)
 

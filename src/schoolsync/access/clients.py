@@ -40,7 +40,7 @@ def register(
     """Store a new client and return its secret, which nobody can ever read again."""
     secret = secrets.token_urlsafe(32)
     tenant = control.tenant_number(tenant_id, now)
-    with control.write() as connection:
+    with control.write(tenant) as connection:
         connection.execute(
             insert(clients).values(
                 tenant=tenant,
@@ -71,7 +71,7 @@ def registered(control: Control, *, tenant_id: str | None = None) -> list[Client
 def remove(control: Control, *, tenant_id: str, client_id: str) -> bool:
     """Forget a client; False when there is none. Tokens it has already fetched live until they expire."""
     tenant = control.known_tenant(tenant_id)
-    with control.write() as connection:
+    with control.write(tenant) as connection:
         done = connection.execute(delete(clients).where(clients.c.tenant == tenant, clients.c.id == client_id))
         return bool(done.rowcount)
 

@@ -1,4 +1,4 @@
-"""The command line: `schoolsync serve`, `token`, `validate`, `client`, `settings`.
+"""The command line: `schoolsync serve`, `token`, `validate`, `client`, `db`, `settings`.
 
 A face: it reads arguments, calls one function, prints. Every command imports what it needs when it runs, so that
 `--help` answers at once.
@@ -25,6 +25,8 @@ app = typer.Typer(
 )
 client = typer.Typer(help="Clients that may fetch tokens of the built-in issuer.", no_args_is_help=True)
 app.add_typer(client, name="client")
+db = typer.Typer(help="The PostgreSQL that `database_url` names.", no_args_is_help=True)
+app.add_typer(db, name="db")
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", metavar="DIR", help="Folder of databases, files, keys.")]
 
@@ -152,6 +154,15 @@ def client_remove(
     from schoolsync.settings import load
 
     raise typer.Exit(command.remove(load({"data_dir": data_dir}), tenant=tenant, client_id=client_id))
+
+
+@db.command("upgrade")
+def db_upgrade(data_dir: DataDir = None) -> None:
+    """Make the tables in an empty PostgreSQL."""
+    from schoolsync.cli import db as command
+    from schoolsync.settings import load
+
+    raise typer.Exit(command.upgrade(load({"data_dir": data_dir})))
 
 
 def _version(shown: bool) -> None:

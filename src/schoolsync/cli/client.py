@@ -67,7 +67,7 @@ def remove(settings: Settings, *, tenant: str, client_id: str) -> int:
 
 def _open(settings: Settings) -> Control:
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return open_control(settings.control_db)
+    return open_control(settings)
 
 
 def _guid(what: str, text: str) -> str:

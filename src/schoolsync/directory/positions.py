@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sqlalchemy import Connection, update
-from sqlalchemy.dialects.sqlite import insert
 
+from schoolsync.store.database import insert_new
 from schoolsync.store.tables import positions
 
 
@@ -13,7 +13,7 @@ def advance(connection: Connection, tenant: int, *, keys: int = 0) -> tuple[int,
 
     Must run in the write transaction that makes the change, so that nobody else gets the same numbers.
     """
-    connection.execute(insert(positions).values(tenant=tenant, position=0, last_key=0).on_conflict_do_nothing())
+    connection.execute(insert_new(connection, positions).values(tenant=tenant, position=0, last_key=0))
     row = connection.execute(
         update(positions)
         .where(positions.c.tenant == tenant)

@@ -311,7 +311,7 @@ def _endpoint(route: Route, threads: ThreadPoolExecutor) -> HTTPRouteHandler:
         call = _call(arrival, route, query, content)
         if waits:
             reply = await cast(Awaitable[Reply], handler(call))
-        elif route.inline:
+        elif route.inline and call.services.directories.inline:
             reply = cast(Reply, handler(call))
         else:
             reply = await asyncio.get_running_loop().run_in_executor(threads, partial(cast(Any, handler), call))

@@ -25,11 +25,11 @@ from sqlalchemy import (
     Integer,
     Row,
     and_,
+    cast,
     func,
     literal,
     or_,
     select,
-    type_coerce,
 )
 
 from schoolsync.errors import Forbidden, Invalid
@@ -215,7 +215,7 @@ def _order(listing: Listing, part: str) -> _Order:
         raise Invalid(f"Unsupported $orderby: '{part.strip()[:100]}'.", target="$orderby")
     column = listing.columns[path]
     if isinstance(column.type, Boolean):
-        column = type_coerce(column, Integer)
+        column = cast(column, Integer)
     return _Order(column, direction == "desc")
 
 

@@ -105,7 +105,7 @@ def _provision(control: Control, settings: Settings, own_runs: Runs, row: Row[An
         _make_private(_folder(settings, row), below=settings.objects)
     except OSError as error:
         problem = error
-    with control.write() as connection:
+    with control.write(row.tenant) as connection:
         profile = _still(connection, row)
         if profile is None:
             return False
@@ -141,7 +141,7 @@ def _never_ran(connection: Connection, row: Row[Any]) -> bool:
 
 def _remove(control: Control, settings: Settings, own_runs: Runs, row: Row[Any], now: int) -> bool:
     """Delete a profile once no run of it works any more: files first, then rows."""
-    with control.write() as connection:
+    with control.write(row.tenant) as connection:
         if _still(connection, row) is None:
             return False
         run = own_runs.open_run(connection, row.tenant, row.id)
@@ -152,12 +152,12 @@ def _remove(control: Control, settings: Settings, own_runs: Runs, row: Row[Any],
         if folder.exists():
             shutil.rmtree(folder)
     except OSError as problem:
-        with control.write() as connection:
+        with control.write(row.tenant) as connection:
             if _still(connection, row) is not None:
                 _move(connection, row, State.DELETION_FAILED, now)
                 _explain(connection, row, f"The profile's files cannot be deleted: {problem.strerror}.", now)
         return True
-    with control.write() as connection:
+    with control.write(row.tenant) as connection:
         profile = _still(connection, row)
         if profile is not None:
             service.forget(connection, profile, belongings=BELONGINGS, now=now)
@@ -181,7 +181,7 @@ def _expire(control: Control, own_runs: Runs, row: Row[Any], now: int) -> bool:
     ourselves = Principal(
         tenant=row.tenant, tenant_id=row.tenant_id, kind="none", grants=frozenset(), client="schoolsync"
     )
-    with control.write() as connection:
+    with control.write(row.tenant) as connection:
         profile = _still(connection, row)
         if profile is None or not configuration.expired(profile.expiration_date, now=now):
             return False

@@ -62,7 +62,7 @@ class Profiles:
         """A new profile in state provisioning; `given` is its normalised body. Raises Invalid."""
         wanted = configuration.created(given, now=now)
         tenant, profile = principal.tenant, self._new_id()
-        with self._control.write() as connection:
+        with self._control.write(tenant) as connection:
             connection.execute(
                 insert(profiles).values(
                     tenant=tenant,
@@ -110,7 +110,7 @@ class Profiles:
         now: int,
     ) -> Row[Any]:
         same_id(given, profile)
-        with self._control.write() as connection:
+        with self._control.write(tenant) as connection:
             row = self.find(connection, tenant, profile)
             condition(row.version)
             states.must_live(row.state)
@@ -129,7 +129,7 @@ class Profiles:
 
     def delete(self, principal: Principal, profile: str, *, condition: Condition, now: int) -> None:
         """Begin to delete a profile; twice is once. Objects in the directory stay."""
-        with self._control.write() as connection:
+        with self._control.write(principal.tenant) as connection:
             row = self.find(connection, principal.tenant, profile)
             condition(row.version)
             if row.state != State.DELETING:
@@ -150,19 +150,19 @@ class Profiles:
 
     def pause(self, principal: Principal, profile: str, *, now: int) -> None:
         """Stop the profile's synchronizing until `resume`."""
-        with self._control.write() as connection:
+        with self._control.write(principal.tenant) as connection:
             states.must_be_provisioned(self.find(connection, principal.tenant, profile).state)
             self._runs.pause(connection, principal.tenant, profile, now=now, by=principal)
 
     def resume(self, principal: Principal, profile: str, *, now: int) -> None:
         """Go on after a pause, or past findings when the caller may."""
-        with self._control.write() as connection:
+        with self._control.write(principal.tenant) as connection:
             states.must_be_provisioned(self.find(connection, principal.tenant, profile).state)
             self._runs.resume(connection, principal.tenant, profile, now=now, by=principal)
 
     def reset(self, principal: Principal, profile: str, *, now: int) -> None:
         """Forget the profile's errors and synchronize again."""
-        with self._control.write() as connection:
+        with self._control.write(principal.tenant) as connection:
             row = self.find(connection, principal.tenant, profile)
             states.must_be_provisioned(row.state)
             if configuration.expired(row.expiration_date, now=now):
@@ -181,7 +181,7 @@ class Profiles:
     ) -> ProfileStatus:
         """Merge a caller's `given` columns into the status; writing `status` may pause or resume the profile."""
         tenant = principal.tenant
-        with self._control.write() as connection:
+        with self._control.write(tenant) as connection:
             row = self.find(connection, tenant, profile)
             before = status.load(connection, tenant=tenant, profile=profile)
             condition(before.version)
@@ -202,7 +202,7 @@ class Profiles:
     def clear_status(self, principal: Principal, profile: str, *, condition: Condition) -> None:
         """Back to the status of a profile that has not synchronized; refused while a run is open."""
         tenant = principal.tenant
-        with self._control.write() as connection:
+        with self._control.write(tenant) as connection:
             row = self.find(connection, tenant, profile)
             condition(status.load(connection, tenant=tenant, profile=profile).version)
             states.must_stay(row.state)
@@ -225,7 +225,7 @@ class Profiles:
     def add_error(self, principal: Principal, profile: str, given: Columns, *, now: int) -> Row[Any]:
         """Keep an error that a caller observed; it stays until a reset or the next run's errors replace it."""
         tenant, error = principal.tenant, self._new_id()
-        with self._control.write() as connection:
+        with self._control.write(tenant) as connection:
             states.must_stay(self.find(connection, tenant, profile).state)
             connection.execute(
                 insert(errors).values({"tenant": tenant, "profile": profile, "id": error, "recorded": now, **given})
@@ -237,7 +237,7 @@ class Profiles:
     ) -> Row[Any]:
         """Merge `given` columns into an error."""
         tenant = principal.tenant
-        with self._control.write() as connection:
+        with self._control.write(tenant) as connection:
             row = self.find_error(connection, tenant, profile, error)
             condition(row.version)
             states.must_stay(self.find(connection, tenant, profile).state)
@@ -253,7 +253,7 @@ class Profiles:
     def delete_error(self, principal: Principal, profile: str, error: str, *, condition: Condition) -> None:
         """Forget one error."""
         tenant = principal.tenant
-        with self._control.write() as connection:
+        with self._control.write(tenant) as connection:
             condition(self.find_error(connection, tenant, profile, error).version)
             states.must_stay(self.find(connection, tenant, profile).state)
             connection.execute(delete(errors).where(*_error(tenant, profile, error)))

@@ -45,7 +45,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     format: str  # "sds-v1"
     files: tuple[JobFile, ...]
     policy: Policy
-    directory: str  # the tenant's directory file
+    directory: str  # where the directory is: the tenant's SQLite file, or the URL of the PostgreSQL
     folder: str  # where this run keeps plan, snapshot and reports; survives the attempt
     scratch: str  # spill space; emptied afterwards
     base: Base | None

@@ -105,7 +105,7 @@ class Journal:
 
     def take(self, key: Key) -> bool:
         """Take a queued run up as attempt `key.attempt`; False when it is no longer to be had."""
-        with self._control.write() as connection:
+        with self._control.write(key.tenant) as connection:
             found = self._find(connection, key)
             if found is None or found.state != RunState.QUEUED or found.attempt != key.attempt - 1:
                 return False
@@ -116,13 +116,13 @@ class Journal:
 
     def give_back(self, key: Key) -> None:
         """Queue a run again whose attempt ended without a word (its workflow failed outside of any step)."""
-        with self._control.write() as connection:
+        with self._control.write(key.tenant) as connection:
             if self._current(connection, key) is not None:
                 self._set(connection, key, state=RunState.QUEUED)
 
     def job(self, key: Key) -> Job | None:
         """What the engine is to do, under a new fence; None when the attempt is no longer the run's."""
-        with self._control.write() as connection:
+        with self._control.write(key.tenant) as connection:
             row = self._current(connection, key)
             if row is None:
                 return None
@@ -146,7 +146,7 @@ class Journal:
                     JobFile(name=file.name, path=str(file.path), sha256=file.sha256, size=file.size) for file in files
                 ),
                 policy=policy_of(profile),
-                directory=str(self._settings.directory_db(tenant_id)),
+                directory=self._settings.database_url or str(self._settings.directory_db(tenant_id)),
                 folder=str(self.folder(tenant_id, key.profile, key.run)),
                 scratch=str(self._settings.scratch / f"{key.run}-{row.fence + 1}"),
                 base=None if row.cause == Cause.RESET else self._base(connection, key, tenant_id),
@@ -180,7 +180,7 @@ class Journal:
 
     def begins(self, key: Key, stage: RunState) -> bool:
         """A stage begins. False: stop here, a person wished so or the run is another attempt's."""
-        with self._control.write() as connection:
+        with self._control.write(key.tenant) as connection:
             row = self._heed(connection, key)
             if row is None:
                 return False
@@ -194,7 +194,7 @@ class Journal:
     def verified(self, key: Key, validated: Validated) -> bool:
         """The verification is there. True: go on. Otherwise the run is discarded (its caller waits) or held."""
         messages = msgspec.json.encode(validated.messages).decode()
-        with self._control.write() as connection:
+        with self._control.write(key.tenant) as connection:
             row = self._heed(connection, key)
             if row is None:
                 return False
@@ -245,7 +245,7 @@ class Journal:
     def unchanged(self, key: Key) -> bool:
         """Files, settings and directory are as they were: the run ends as the last one did, and nothing is written."""
         now = self._clock()
-        with self._control.write() as connection:
+        with self._control.write(key.tenant) as connection:
             row = self._heed(connection, key)
             if row is None:
                 return False
@@ -281,13 +281,13 @@ class Journal:
 
     def planned(self, key: Key, planned: Planned) -> bool:
         """The plan is stored: list its errors; hold it when a guard says so. True: apply it."""
-        with self._control.write() as connection:
+        with self._control.write(key.tenant) as connection:
             row = self._heed(connection, key)
             if row is None:
                 return False
             error_rows.forget(connection, tenant=key.tenant, profile=key.profile)
         for path in planned.error_files:
-            with self._control.write() as connection:
+            with self._control.write(key.tenant) as connection:
                 error_rows.insert_chunk(
                     connection,
                     tenant=key.tenant,
@@ -295,7 +295,7 @@ class Journal:
                     run=key.run,
                     rows=Path(path).read_text("utf-8"),
                 )
-        with self._control.write() as connection:
+        with self._control.write(key.tenant) as connection:
             row = self._heed(connection, key)
             if row is None:
                 return False
@@ -327,7 +327,7 @@ class Journal:
             if row is not None and row.wish is None:
                 return True
         self._told = now
-        with self._control.write() as connection:
+        with self._control.write(key.tenant) as connection:
             row = self._heed(connection, key)
             if row is None:
                 return False
@@ -340,7 +340,7 @@ class Journal:
     def finished(self, key: Key, planned: Planned, finished: Finished) -> None:
         """The run was applied whole."""
         now = self._clock()
-        with self._control.write() as connection:
+        with self._control.write(key.tenant) as connection:
             row = self._current(connection, key)
             if row is None:
                 return
@@ -386,7 +386,7 @@ class Journal:
     def failed(self, key: Key, reason: str) -> None:
         """The run cannot go on."""
         now = self._clock()
-        with self._control.write() as connection:
+        with self._control.write(key.tenant) as connection:
             row = self._current(connection, key)
             if row is None:
                 return
@@ -413,7 +413,7 @@ class Journal:
                 select(profiles.c.tenant, profiles.c.id).where(profiles.c.due <= now, profiles.c.state == "provisioned")
             ).all()
         for profile in found:
-            with self._control.write() as connection:
+            with self._control.write(profile.tenant) as connection:
                 still = connection.execute(
                     select(profiles.c.due).where(
                         profiles.c.tenant == profile.tenant, profiles.c.id == profile.id, profiles.c.due <= now

@@ -270,7 +270,7 @@ class Runs:
 
     def _accept_start(self, principal: Principal, profile_id: str, now: int) -> str:
         tenant = principal.tenant
-        with self._control.write() as connection:
+        with self._control.write(tenant) as connection:
             row = connection.execute(
                 select(profiles.c.state, profiles.c.data_provider).where(
                     profiles.c.tenant == tenant, profiles.c.id == profile_id
@@ -314,7 +314,7 @@ class Runs:
 
     def _stop_waiting(self, tenant: int, profile: str, run: str) -> bool:
         """Tell the worker that nobody waits any more; False when the verification is there after all."""
-        with self._control.write() as connection:
+        with self._control.write(tenant) as connection:
             return bool(
                 connection.execute(
                     update(runs)

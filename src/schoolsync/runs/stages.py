@@ -24,7 +24,14 @@ from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.plan.kinds import LinkTable, ObjectTable
 from schoolsync.runs.job import Applied, Extracted, Failed, Finished, Job, Planned, Validated
 from schoolsync.runs.stored_plan import Description, Draft, Plans, SnapshotNote, snapshot_note
-from schoolsync.targets.local import Batch, LocalDirectory, SupersededError, UnknownBatchError, Writer
+from schoolsync.targets.local import (
+    Batch,
+    LocalDirectory,
+    SupersededError,
+    UnknownBatchError,
+    Writer,
+    open_directory,
+)
 
 ENGINE_VERSION = 1
 """Raised when the same files under the same settings shall be looked at again, or snapshots change their shape."""
@@ -145,7 +152,7 @@ class Stages:
 
     def _unchanged(self) -> SnapshotNote | None:
         base = self._job.base
-        if base is None or base.input_hash != self._input_hash() or not Path(self._job.directory).exists():
+        if base is None or base.input_hash != self._input_hash():
             return None
         if self._open_directory().position() != base.position:
             return None
@@ -382,7 +389,9 @@ class Stages:
 
     def _open_directory(self) -> LocalDirectory:
         if self._directory is None:
-            self._directory = LocalDirectory(Path(self._job.directory), tenant=self._job.tenant)
+            self._directory = open_directory(
+                self._job.directory, tenant=self._job.tenant, tenant_id=self._job.tenant_id
+            )
         return self._directory
 
     def _stored(self) -> Description:

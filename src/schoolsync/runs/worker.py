@@ -30,6 +30,7 @@ from schoolsync.runs.service import Runs
 from schoolsync.runs.workflow import synchronize, worker
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control, open_control
+from schoolsync.store.database import driver_url
 from schoolsync.uploads.service import Uploads
 
 POLL = 0.02
@@ -116,7 +117,7 @@ def main() -> int:
     lifeline.watch(said)
     logs.configure(settings.log_level, "worker")
     make_folders(settings)
-    control = open_control(settings.control_db)
+    control = open_control(settings)
     uploads = Uploads(control=control, settings=settings, clock=clock, new_id=new_id)
     runs = Runs(control=control, settings=settings, uploads=uploads, clock=clock, new_id=new_id)
     worker.journal = Journal(control=control, settings=settings, uploads=uploads, runs=runs, clock=clock)
@@ -131,7 +132,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor hears Ctrl-C and tells us
     _empty(settings.scratch)
     worker.engines.warm_up()
-    _launch_dbos(settings.runs_db)
+    _launch_dbos(settings)
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
     dispatcher = Dispatcher(
@@ -146,10 +147,13 @@ def main() -> int:
     return 0
 
 
-def _launch_dbos(path: Path) -> None:
+def _launch_dbos(settings: Settings) -> None:
+    url = settings.database_url
     config: DBOSConfig = {
         "name": "schoolsync",
-        "system_database_url": f"sqlite:///{path}",
+        "system_database_url": f"sqlite:///{settings.runs_db}" if url is None else driver_url(url),
+        "dbos_system_schema": "dbos",  # on PostgreSQL: a schema of its own beside our tables
+        "sys_db_pool_size": 5,
         "application_version": WORKFLOW_VERSION,
         "executor_id": "local",
         "log_level": "WARNING",

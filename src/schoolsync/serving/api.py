@@ -45,7 +45,7 @@ log = structlog.get_logger()
 
 def build(settings: Settings, *, worker_ready: threading.Event) -> Any:  # an ASGI application
     """Everything one API process serves, as one ASGI application."""
-    control = open_control(settings.control_db)
+    control = open_control(settings)
     directories = Directories(settings)
     uploads = Uploads(control=control, settings=settings, clock=clock, new_id=new_id)
     runs = Runs(control=control, settings=settings, uploads=uploads, clock=clock, new_id=new_id)

@@ -1,25 +1,27 @@
 """The control database: tenants, profiles, status, runs, errors, uploads.
 
-On SQLite it is one file, read and written by the API and the worker through SQLAlchemy Core. Short transactions only:
-a write takes the lock at its start (`BEGIN IMMEDIATE`), so two writers queue instead of failing half-way.
+On SQLite it is one file, on PostgreSQL tables beside the directory's; read and written by the API and the worker
+through SQLAlchemy Core. Short transactions only: a write takes its lock at its start, so two writers queue instead of
+failing half-way.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from sqlite3 import Connection as SqliteConnection
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select
-from sqlalchemy.exc import DatabaseError, IntegrityError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import Connection, Engine, insert, select
 
 from schoolsync.errors import WorldError
-from schoolsync.store import tables
+from schoolsync.settings import Settings
+from schoolsync.store import locks, tables
+from schoolsync.store.database import postgresql_engine, reading, sqlite_engine, world, writing
 
-BUSY_MS = 10_000
+WHAT = "control database"
+POLL = 0.1
+"""Seconds after which a PostgreSQL may have news; asking it costs less than having every commit ring a bell."""
 
 
 class Control:
@@ -31,20 +33,18 @@ class Control:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection for reading; sees one consistent state."""
-        with _world(), self.engine.connect() as connection:
+        with world(WHAT), reading(self.engine) as connection:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A connection in a write transaction: committed at the end, rolled back on any exception."""
-        with _world(), self.engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.exec_driver_sql("ROLLBACK")
-                raise
-            connection.exec_driver_sql("COMMIT")
+    def write(self, tenant: int | None = None) -> Iterator[Connection]:
+        """A connection in a write transaction: committed at the end, rolled back on any exception.
+
+        Nothing it has read changes before it ends. Say whose rows it is about and it waits for writes about that
+        `tenant` alone; otherwise it waits for all of them and all for it.
+        """
+        with world(WHAT), writing(self.engine, locks.control(tenant)) as connection:
+            yield connection
 
     def tenant_number(self, tenant_id: str, now: int) -> int:
         """The number of a tenant, which is registered when it is new. `tenant_id` is a lower-case GUID."""
@@ -70,7 +70,7 @@ class Control:
 
     def watch(self) -> Watch:
         """A cheap way to learn that somebody has written; for one thread."""
-        return Watch(self.engine.connect())
+        return Watch(self.engine)
 
     def close(self) -> None:
         """Give back every connection."""
@@ -78,39 +78,52 @@ class Control:
 
 
 class Watch:
-    """Tells whether anything was committed since the last question, without reading a table."""
+    """Tells whether anything was committed since the last question, without reading a table.
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    On PostgreSQL the answer is yes whenever some time has passed.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._connection = None if engine.dialect.name == "postgresql" else engine.connect()
         self._seen: int | None = None
+        self._asked: float | None = None
 
     def changed(self) -> bool:
         """Whether another connection has committed since the last call; True the first time."""
-        with _world():
+        if self._connection is None:
+            now = time.monotonic()
+            if self._asked is not None and now - self._asked < POLL:
+                return False
+            self._asked = now
+            return True
+        with world(WHAT):
             version = int(self._connection.exec_driver_sql("PRAGMA data_version").scalar_one())
         changed, self._seen = version != self._seen, version
         return changed
 
     def close(self) -> None:
         """Give the connection back."""
-        self._connection.close()
+        if self._connection is not None:
+            self._connection.close()
 
 
-def open_control(path: Path) -> Control:
-    """Open the control database at `path`, making it when it is not there.
+def open_control(settings: Settings) -> Control:
+    """Open the control database; a SQLite file is made when it is not there.
 
-    Raises WorldError when the file cannot be used or was written by another version of the schema.
+    Raises WorldError when it cannot be used or its schema is one that this release does not know.
     """
+    if settings.database_url is None:
+        return _open_file(settings.control_db)
+    control = Control(postgresql_engine(settings.database_url, settings.database_connections))
+    from schoolsync.store import schema
+
+    schema.check(control.engine)
+    return control
+
+
+def _open_file(path: Path) -> Control:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Parameters stay out of error texts: among them are people's data.
-    engine = create_engine(
-        f"sqlite:///{path}",
-        connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False},
-        hide_parameters=True,
-        max_overflow=60,
-    )
-    event.listen(engine, "connect", _prepare)
-    control = Control(engine)
+    control = Control(sqlite_engine(path))
     fresh = not path.exists()
     with control.write() as connection:
         tables.control.create_all(connection, checkfirst=True)
@@ -125,20 +138,3 @@ def open_control(path: Path) -> Control:
     if fresh:
         path.chmod(0o600)
     return control
-
-
-def _prepare(connection: SqliteConnection, _: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # transactions are ours to begin
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-@contextmanager
-def _world() -> Iterator[None]:
-    """A database that fails us is the world's doing, and says so in our words."""
-    try:
-        yield
-    except IntegrityError:
-        raise
-    except (DatabaseError, PoolTimeout) as problem:
-        raise WorldError("The control database cannot be used now.") from problem

@@ -1,4 +1,4 @@
-"""The directory databases: schools, classes, people and links, one SQLite file per tenant.
+"""The directory databases: schools, classes, people and links; on SQLite one file per tenant.
 
 Connections of the API process, through SQLAlchemy. Short transactions only; the bulk writer is another process with
 another SQLite library, so a file opened here is never opened through a bulk driver in this process.
@@ -12,17 +12,17 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from sqlite3 import Connection as SqliteConnection
 
-from sqlalchemy import Connection, Engine, create_engine, event, exc, select
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import Connection, Engine, select
 
 from schoolsync.errors import WorldError
 from schoolsync.settings import Settings
+from schoolsync.store import locks
+from schoolsync.store.database import postgresql_engine, reading, sqlite_engine, world, writing
 from schoolsync.store.ddl import directory_statements
 from schoolsync.store.tables import SCHEMA_VERSION, directory_schema
 
-BUSY_MS = 10_000
+WHAT = "directory database"
 OPEN_MAX = 64  # tenants whose files are kept open
 _GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
@@ -40,27 +40,22 @@ class Directories:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._lock = threading.Lock()
 
+    @property
+    def inline(self) -> bool:
+        """Whether a look-up is so quick that it may be done where others wait: a file is, a server is not."""
+        return self._settings.database_url is None
+
     @contextmanager
     def read(self, tenant_id: str) -> Iterator[Connection]:
         """A connection for reading; everything read through it is of one moment."""
-        with _world(), self._engine(tenant_id).connect() as connection:
-            # Past SQLAlchemy, whose own way costs as much as the look-up; the pool rolls back when it is given back.
-            raw = connection.connection.driver_connection
-            assert raw is not None
-            raw.execute("BEGIN")
+        with world(WHAT), reading(self._engine(tenant_id)) as connection:
             yield connection
 
     @contextmanager
     def write(self, tenant_id: str) -> Iterator[Connection]:
         """A connection in a write transaction: committed at the end, rolled back on any exception."""
-        with _world(), self._engine(tenant_id).connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.exec_driver_sql("ROLLBACK")
-                raise
-            connection.exec_driver_sql("COMMIT")
+        with world(WHAT), writing(self._engine(tenant_id), locks.directory(tenant_id)) as connection:
+            yield connection
 
     def close(self) -> None:
         """Give back every connection."""
@@ -71,6 +66,8 @@ class Directories:
             engine.dispose()
 
     def _engine(self, tenant_id: str) -> Engine:
+        if self._settings.database_url is not None:
+            return postgresql_engine(self._settings.database_url, self._settings.database_connections)
         # A plain dictionary look-up first: requests are many, new tenants are few.
         engine = self._engines.get(tenant_id)
         if engine is not None:
@@ -103,14 +100,7 @@ class Directories:
 
 
 def _prepared(path: Path) -> Engine:
-    # Parameters stay out of error texts: they are people's data.
-    engine = create_engine(
-        f"sqlite:///{path}",
-        connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False},
-        hide_parameters=True,
-        max_overflow=60,
-    )
-    event.listen(engine, "connect", _connected)
+    engine = sqlite_engine(path)
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -131,20 +121,3 @@ def _prepared(path: Path) -> Engine:
         engine.dispose()
         raise
     return engine
-
-
-def _connected(connection: SqliteConnection, _: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # transactions are ours to begin
-    for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-@contextmanager
-def _world() -> Iterator[None]:
-    """A database that fails us is the world's doing, and says so in our words."""
-    try:
-        yield
-    except exc.IntegrityError:
-        raise
-    except (exc.DatabaseError, exc.TimeoutError) as problem:
-        raise WorldError("The directory database cannot be used now.") from problem

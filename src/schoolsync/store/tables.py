@@ -19,13 +19,17 @@ from sqlalchemy import (
     MetaData,
     PrimaryKeyConstraint,
     Table,
-    Text,
     UniqueConstraint,
     text,
 )
+from sqlalchemy import Text as _Text
+from sqlalchemy.dialects.postgresql import TEXT
 
 SCHEMA_VERSION = 1
 """Raised by one with every change of the tables; a program refuses a database whose version it does not know."""
+
+# Texts are compared byte by byte on both databases, whatever the PostgreSQL's own language is.
+Text = _Text().with_variant(TEXT(collation="C"), "postgresql")
 
 control = MetaData()
 directory = MetaData()

@@ -171,7 +171,7 @@ class Containers:
         access = place.access
         try:
             incoming.keep()
-            with self._control.write() as connection:
+            with self._control.write(access.tenant) as connection:
                 found = self._check(connection, place, name, conditions)
                 blob = Blob(
                     name,
@@ -210,7 +210,7 @@ class Containers:
         access = place.access
         try:
             incoming.keep()
-            with self._control.write() as connection:
+            with self._control.write(access.tenant) as connection:
                 self._recheck(connection, place)
                 self._room_for(connection, place, name)
                 mine = (*_within(upload_blocks, access, place.upload), upload_blocks.c.name == name)
@@ -281,7 +281,7 @@ class Containers:
 
     def remove(self, access: Access, name: str, conditions: Conditions) -> None:
         """Delete a file."""
-        with self._control.write() as connection:
+        with self._control.write(access.tenant) as connection:
             self._writable(connection, access)
             inbox = self._uploads.inbox(connection, access.tenant, access.profile)
             found = self._find(connection, access, inbox, name)
@@ -361,7 +361,7 @@ class Containers:
             raise BlobRefused("FileCountExceedsLimit", MaxLimit=str(self._most_files))
 
     def _opened(self, access: Access, now: int) -> str:
-        with self._control.write() as connection:
+        with self._control.write(access.tenant) as connection:
             self._writable(connection, access)
             upload = self._uploads.inbox(connection, access.tenant, access.profile)
             if upload is None:

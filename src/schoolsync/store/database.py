@@ -1,0 +1,145 @@
+"""The two databases: SQLite files, embedded, or one PostgreSQL (15 or newer) for any number of processes.
+
+Everything that differs between them as a database is here: how a connection is made, how a transaction begins, whose
+writes wait for whose, and what a failure is called. Queries are written once, for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from sqlalchemy import Connection, Engine, create_engine, event, exc
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.dml import Insert
+from sqlalchemy.sql.schema import Table
+
+from schoolsync.errors import Invalid, WorldError
+from schoolsync.store import locks
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection as SqliteConnection
+
+BUSY_MS = 10_000
+"""How long a write waits for another one."""
+
+
+def is_postgresql(connection: Connection) -> bool:
+    """Which of the two a connection leads to."""
+    return connection.dialect.name == "postgresql"
+
+
+def sqlite_engine(path: Path) -> Engine:
+    """Connections to one SQLite file."""
+    # Parameters stay out of error texts: among them are people's data.
+    engine = create_engine(
+        f"sqlite:///{path}",
+        connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False},
+        hide_parameters=True,
+        max_overflow=60,
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+@cache
+def postgresql_engine(url: str, connections: int) -> Engine:
+    """Connections of this process to the PostgreSQL at `url`; whoever asks for the same gets the same."""
+    return create_engine(
+        driver_url(url),
+        connect_args=connect_options(url),
+        hide_parameters=True,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=BUSY_MS / 1000,
+    )
+
+
+def driver_url(url: str) -> str:
+    """`url` as SQLAlchemy wants it: with the name of the driver."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(scheme="postgresql+psycopg"))
+
+
+def connect_options(url: str) -> dict[str, object]:
+    """What every connection to PostgreSQL is opened with, unless the URL itself says otherwise.
+
+    A process that stops in the middle of a transaction must not hold its locks for long, and the server must notice
+    when the machine at the other end is gone.
+    """
+    said = urlsplit(url).query
+    chosen: dict[str, object] = {"application_name": "schoolsync", "connect_timeout": 10}
+    chosen = {name: value for name, value in chosen.items() if f"{name}=" not in said}
+    if "options=" not in said:
+        chosen["options"] = locks.SESSION
+    return chosen
+
+
+def _prepare_sqlite(connection: SqliteConnection, _: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # transactions are ours to begin
+    for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection for reading; everything read through it is of one moment."""
+    if engine.dialect.name == "postgresql":
+        snapshot = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        with snapshot.connect() as connection:
+            yield connection
+        return
+    with engine.connect() as connection:
+        # Past SQLAlchemy, whose own way costs as much as the look-up; the pool rolls back when it is given back.
+        raw = connection.connection.driver_connection
+        assert raw is not None
+        raw.execute("BEGIN")
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine, lock: str) -> Iterator[Connection]:
+    """A connection in a write transaction: committed at the end, rolled back on any exception.
+
+    Nothing that such a transaction has read changes before it ends. On SQLite one write waits for another; on
+    PostgreSQL those wait for each other that `lock`, a statement of `store.locks`, says.
+    """
+    if engine.dialect.name == "postgresql":
+        # Read committed: what is read after the lock was given is what the one before has left.
+        with engine.begin() as connection:
+            connection.exec_driver_sql(lock)
+            yield connection
+        return
+    with engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            connection.exec_driver_sql("ROLLBACK")
+            raise
+        connection.exec_driver_sql("COMMIT")
+
+
+@contextmanager
+def world(what: str) -> Iterator[None]:
+    """A database that fails us is the world's doing, and says so in our words; `what` names it."""
+    try:
+        yield
+    except exc.IntegrityError:
+        raise
+    except exc.DataError as problem:
+        raise Invalid("A value of the request is more than the property can hold.") from problem
+    except (exc.DatabaseError, exc.TimeoutError) as problem:
+        raise WorldError(f"The {what} cannot be used now.") from problem
+
+
+def insert_new(connection: Connection, table: Table) -> Insert:
+    """An INSERT that leaves alone what is there already."""
+    if is_postgresql(connection):
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()

@@ -1,0 +1,156 @@
+# ruff: noqa: S608  # what is put into these statements are names of ours and numbers; values are bound or ingested
+"""A tenant's part of the PostgreSQL through the bulk driver: rows come and go by COPY, in binary.
+
+Write transactions of a tenant's directory queue behind one lock (`store.locks`), those of different tenants do not
+meet. A transaction may not last: whoever is stopped inside one loses it, so that a survivor can go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import adbc_driver_postgresql.dbapi as driver
+import pyarrow as pa
+from sqlalchemy import BigInteger, Boolean, Integer
+
+from schoolsync.errors import WorldError
+from schoolsync.store import locks
+from schoolsync.store.tables import SCHEMA_VERSION, directory
+from schoolsync.targets.bulk import Row, Value, selected
+
+_STATEMENT_MS = 20_000
+"""A batch takes a fraction of it. Whoever is stopped in the middle of a COPY holds the tenant's lock no longer."""
+_BATCH_BYTES = 4 * 1024 * 1024
+
+
+class PostgresTables:
+    """One tenant's rows in the tables that all tenants share."""
+
+    temporary = "pg_temp."
+    driving = "JOIN"
+
+    def __init__(self, url: str, tenant_id: str) -> None:
+        self._lock = locks.directory(tenant_id)
+        with _world():
+            self._connection = driver.connect(_url(url), autocommit=True)  # transactions are ours to begin
+        try:
+            rows = self.execute("SELECT version FROM schema_version")
+            if not rows or rows[0][0] != SCHEMA_VERSION:
+                raise WorldError("The database has a schema that this release does not know: see “schoolsync db”.")
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._connection.close()
+
+    def execute(self, statement: str, values: Sequence[Value] | None = None) -> list[Row]:
+        """Run one statement and return what it answers."""
+        with _world(), self._connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            if cursor.description is None:
+                return []
+            return list(cursor.fetchall())
+
+    def change(self, statement: str) -> int:
+        """Run one INSERT, UPDATE or DELETE; how many rows it wrote."""
+        ((count,),) = self.execute(f"WITH written AS ({statement} RETURNING 1) SELECT count(*) FROM written")
+        return int(count)
+
+    def ingest(self, table: str, rows: pa.Table) -> None:
+        """Append rows to a table."""
+        with _world(), self._connection.cursor() as cursor:
+            cursor.adbc_ingest(table, _fitting(rows), mode="append")
+
+    def stage(self, name: str, rows: pa.Table) -> None:
+        """Put rows into a new temporary table, and tell the planner how many there are."""
+        self.execute(f"DROP TABLE IF EXISTS pg_temp.{name}")
+        with _world(), self._connection.cursor() as cursor:
+            cursor.adbc_ingest(name, _fitting(rows), mode="create", temporary=True)
+        self.execute(f"ANALYZE pg_temp.{name}")
+
+    @contextmanager
+    def read(self, columns: Mapping[str, type], source: str) -> Iterator[pa.RecordBatchReader]:
+        """Rows of a query."""
+        with _world(), self._connection.cursor() as cursor:
+            cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
+            cursor.execute(f"SELECT {', '.join(selected(name) for name in columns)} {source}")
+            yield cursor.fetch_record_batch()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Everything read inside is of one moment."""
+        self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        try:
+            yield
+        finally:
+            self.execute("ROLLBACK")
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """A write transaction, under the tenant's lock."""
+        self.execute("BEGIN")
+        try:
+            self.execute(f"SET LOCAL statement_timeout = {_STATEMENT_MS}")
+            self.execute(self._lock)
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        try:
+            self.execute("ROLLBACK")
+        except WorldError:
+            return  # the connection is gone, and the transaction with it
+
+
+@cache
+def _types() -> dict[str, pa.DataType]:
+    """The type of every column of the directory; a name has the same in all of its tables."""
+    found: dict[str, pa.DataType] = {}
+    for table in directory.sorted_tables:
+        for column in table.columns:
+            kind = column.type
+            if isinstance(kind, Boolean):
+                found[column.name] = pa.bool_()
+            elif isinstance(kind, BigInteger):
+                found[column.name] = pa.int64()
+            elif isinstance(kind, Integer):
+                found[column.name] = pa.int32()
+            else:
+                found[column.name] = pa.string()
+    return found
+
+
+def _fitting(rows: pa.Table) -> pa.Table:
+    """The rows with exactly the types of the directory's columns, which binary COPY insists on."""
+    types = _types()
+    fields = [pa.field(entry.name, types.get(entry.name, entry.type)) for entry in rows.schema]
+    return rows.cast(pa.schema(fields))
+
+
+def _url(url: str) -> str:
+    """The URL as libpq wants it, with what every session is opened with."""
+    parts = urlsplit(url)
+    chosen = {"application_name": "schoolsync engine", "connect_timeout": "10"}
+    chosen = {name: value for name, value in chosen.items() if f"{name}=" not in parts.query}
+    if "options=" not in parts.query:
+        chosen["options"] = locks.SESSION
+    query = "&".join(part for part in (parts.query, urlencode(chosen).replace("+", "%20")) if part)
+    return urlunsplit(parts._replace(scheme="postgresql", query=query))
+
+
+@contextmanager
+def _world() -> Iterator[None]:
+    """A database that fails us is the world's doing. The driver's own words stay out: they may hold people's data."""
+    try:
+        yield
+    except driver.Error as problem:
+        kind = type(problem).__name__
+        raise WorldError(f"The directory cannot be read or written now ({kind}). Is the database there?") from problem

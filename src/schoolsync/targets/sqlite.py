@@ -1,0 +1,150 @@
+# what is put into these statements are names of ours and numbers; values are bound or ingested
+"""A tenant's SQLite file through the bulk driver.
+
+This process must never load `sqlite3`: the driver brings an SQLite of its own, and two of them break each other's
+locks.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import adbc_driver_sqlite.dbapi as driver
+import pyarrow as pa
+
+from schoolsync.errors import WorldError
+from schoolsync.store.ddl import directory_statements
+from schoolsync.store.tables import SCHEMA_VERSION
+from schoolsync.targets.bulk import Row, Value, selected
+
+BUSY_MS = 10_000
+_PRAGMAS = (
+    f"busy_timeout={BUSY_MS}",  # none at all until it is said
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "cache_size=-32768",
+    "wal_autocheckpoint=8000",  # pages: a first load then copies a page back once rather than again and again
+    "temp_store=MEMORY",
+)
+_READ_ROWS = 32_768
+
+
+class SqliteFile:
+    """One tenant's file; made when it is not there."""
+
+    temporary = "temp."
+    driving = "CROSS JOIN"
+
+    def __init__(self, path: Path) -> None:
+        with _world():
+            self._connection = _opened(path)
+            try:
+                self._prepare(path)
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._connection.close()
+
+    def execute(self, statement: str, values: Sequence[Value] | None = None) -> list[Row]:
+        """Run one statement and return what it answers."""
+        with _world():
+            return _run(self._connection, statement, values)
+
+    def change(self, statement: str) -> int:
+        """Run one INSERT, UPDATE or DELETE; how many rows it wrote."""
+        self.execute(statement)
+        ((count,),) = self.execute("SELECT changes()")
+        return int(count)
+
+    def ingest(self, table: str, rows: pa.Table) -> None:
+        """Append rows to a table."""
+        with _world(), self._connection.cursor() as cursor:
+            cursor.adbc_ingest(table, rows, mode="append")
+
+    def stage(self, name: str, rows: pa.Table) -> None:
+        """Put rows into a new temporary table."""
+        self.execute(f"DROP TABLE IF EXISTS temp.{name}")
+        with _world(), self._connection.cursor() as cursor:
+            cursor.adbc_ingest(name, rows, mode="create", temporary=True)
+
+    @contextmanager
+    def read(self, columns: Mapping[str, type], source: str) -> Iterator[pa.RecordBatchReader]:
+        """Rows of a query whose first row is made up and gives every column its type.
+
+        The driver takes the types from the first rows it sees, and a column that begins with NULLs would be numbers.
+        """
+        made_up = ", ".join(
+            f"""{-1 if kind is int else "''"} AS "{name.rpartition(".")[2]}\"""" for name, kind in columns.items()
+        )
+        names = ", ".join(selected(name) for name in columns)
+        with _world(), self._connection.cursor() as cursor:
+            cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(_READ_ROWS)})
+            cursor.execute(f"SELECT {made_up} UNION ALL SELECT {names} {source}")
+            yield cursor.fetch_record_batch()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Everything read inside is of one moment."""
+        self.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.execute("ROLLBACK")
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """A write transaction."""
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.execute("ROLLBACK")
+            raise
+        self.execute("COMMIT")
+
+    def _prepare(self, path: Path) -> None:
+        """Make the tables unless they are there. Raises WorldError when another release has made them."""
+        if not self.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_version'"):
+            with self.writing():
+                for statement in directory_statements():
+                    self.execute(statement)
+        ((version,),) = self.execute("SELECT version FROM schema_version")
+        if version != SCHEMA_VERSION:
+            raise WorldError(
+                f"The directory {path.name} has schema {version}, this schoolsync knows {SCHEMA_VERSION}: "
+                "use the schoolsync release that wrote it."
+            )
+
+
+def _opened(path: Path) -> driver.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    connection = driver.connect(str(path), autocommit=True)  # transactions are ours to begin
+    for pragma in _PRAGMAS:
+        _run(connection, f"PRAGMA {pragma}")
+    return connection
+
+
+def _run(connection: driver.Connection, statement: str, values: Sequence[Value] | None = None) -> list[Row]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        if cursor.description is None:
+            return []
+        return list(cursor.fetchall())
+
+
+@contextmanager
+def _world() -> Iterator[None]:
+    """A database that fails us is the world's doing. The driver's own words stay out: they may hold people's data."""
+    try:
+        yield
+    except driver.Error as problem:
+        kind = type(problem).__name__
+        raise WorldError(f"The directory file cannot be read or written now ({kind}). Is its disk full?") from problem

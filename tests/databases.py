@@ -1,0 +1,201 @@
+"""A PostgreSQL of the tests' own: one cluster for all test processes, a database for whoever asks.
+
+It is started from the binaries that are on this machine, listens on loopback alone and is gone with the last test.
+Nothing in it needs to survive a power cut.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+from schoolsync.store import schema
+from schoolsync.store.database import postgresql_engine
+
+BINARIES = "SCHOOLSYNC_POSTGRESQL"
+TEMPLATE = "schoolsync_template"
+_OPTIONS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "timezone": "UTC",
+}
+
+
+def binaries() -> Path | None:
+    """The folder of the newest PostgreSQL here that is new enough."""
+    named = os.environ.get(BINARIES)
+    places = [Path(named)] if named else sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version, reverse=True)
+    found = shutil.which("initdb")
+    for folder in [*places, *([Path(found).resolve().parent] if found else [])]:
+        if (folder / "initdb").exists() and (folder / "postgres").exists():
+            return folder
+    return None
+
+
+def _version(folder: Path) -> int:
+    name = folder.parent.name
+    return int(name) if name.isdigit() else 0
+
+
+class Cluster:
+    """A running PostgreSQL. Its superuser needs no password."""
+
+    def __init__(self, folder: Path, port: int, programs: Path) -> None:
+        self.folder = folder
+        self.port = port
+        self._programs = programs
+
+    @classmethod
+    def start(cls, programs: Path) -> Cluster:
+        """Make a cluster and start it."""
+        folder = Path(tempfile.mkdtemp(prefix="schoolsync-postgresql-"))
+        owner = _owner()
+        if owner is not None:
+            os.chown(folder, owner.pw_uid, owner.pw_gid)
+        cluster = cls(folder, _free_port(), programs)
+        cluster.run("initdb", "-D", str(cluster.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+        cluster.resume()
+        with cluster.connect("postgres") as connection:
+            connection.execute(f"CREATE DATABASE {TEMPLATE}")
+        engine = postgresql_engine(cluster.url(TEMPLATE), 1)
+        schema.upgrade(engine)
+        engine.dispose()
+        return cluster
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def resume(self) -> None:
+        """Start it (again)."""
+        options = " ".join(f"-c {name}='{value}'" for name, value in (_OPTIONS | {"port": str(self.port)}).items())
+        log = str(self.folder / "log")
+        self.run("pg_ctl", "-D", str(self.data), "-l", log, "-w", "-t", "60", "-o", options, "start")
+
+    def halt(self, mode: str = "immediate") -> None:
+        """Stop it."""
+        self.run("pg_ctl", "-D", str(self.data), "-m", mode, "-w", "stop")
+
+    def end(self) -> None:
+        """Stop it and leave nothing behind."""
+        self.halt()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def run(self, program: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's programs, never as root."""
+        owner = _owner()
+        who = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if owner else {}
+        with (self.folder / "programs.log").open("ab") as log:
+            done = subprocess.run(
+                [str(self._programs / program), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
+                timeout=120,
+                check=False,
+                **who,
+            )
+        assert done.returncode == 0, (self.folder / "programs.log").read_text("utf-8", "replace")[-2000:]
+
+    def url(self, database: str) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def connect(self, database: str) -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(self.url(database), autocommit=True)
+
+    @contextmanager
+    def database(self, *, template: str = TEMPLATE) -> Iterator[str]:
+        """The URL of a fresh database with our tables (or a copy of `template`); gone afterwards."""
+        name = f"t{uuid.uuid4().hex[:20]}"
+        with self.connect("postgres") as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        try:
+            yield self.url(name)
+        finally:
+            with self.connect("postgres") as connection:
+                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def shared(folder: Path, programs: Path) -> Iterator[Cluster]:
+    """The cluster that all test processes with the same `folder` share; the last one takes it down."""
+    state = folder / "postgresql.json"
+    with _locked(folder):
+        known = json.loads(state.read_text()) if state.exists() else None
+        if known:
+            cluster = Cluster(Path(known["folder"]), known["port"], programs)
+            state.write_text(json.dumps(known | {"users": known["users"] + 1}))
+        else:
+            cluster = Cluster.start(programs)
+            state.write_text(json.dumps({"folder": str(cluster.folder), "port": cluster.port, "users": 1}))
+    try:
+        yield cluster
+    finally:
+        with _locked(folder):
+            known = json.loads(state.read_text())
+            if known["users"] > 1:
+                state.write_text(json.dumps(known | {"users": known["users"] - 1}))
+            else:
+                state.unlink()
+                cluster.end()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / "postgresql.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _owner() -> pwd.struct_passwd | None:
+    """Who shall own the cluster, when we are root: PostgreSQL refuses to be."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    return None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(url: str, *, seconds: float = 30.0) -> None:
+    """Wait until a PostgreSQL answers."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            psycopg.connect(url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            assert time.monotonic() < deadline, "the PostgreSQL does not answer"
+            time.sleep(0.05)
+        else:
+            return
