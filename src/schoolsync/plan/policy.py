@@ -6,7 +6,7 @@ recognised by. Values only; no defaults that depend on a clock.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -33,6 +33,13 @@ class Customization(msgspec.Struct, frozen=True, kw_only=True):
     start: int | None = None  # synchronizationStartDate in ticks, studentEnrollment only; None means now
 
 
+class Errors(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What errors in a roster do; docs/rules.md explains it. Fatal findings stop every roster."""
+
+    policy: Literal["refuse", "leaveOut"] = "refuse"
+    most_percent: Annotated[float, msgspec.Meta(ge=0, le=100)] = 5.0  # of any kind of record; more refuses
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about a profile that can change what a run does."""
 
@@ -45,6 +52,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     customizations: dict[Kind, Customization] = {}
     replace_special_characters: bool = False  # handleSpecialCharacterConstraint
     date_format: Literal["iso", "mdy", "dmy"] = "mdy"  # of slashed dates; ISO dates are always read
+    errors: Errors = Errors()
 
     @property
     def creates(self) -> bool:

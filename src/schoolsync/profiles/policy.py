@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from schoolsync.plan.policy import Matching, Policy, Role
+from schoolsync.plan.policy import Errors, Matching, Policy, Role
 from schoolsync.profiles import configuration, customizations
 
 
@@ -18,6 +18,7 @@ class OwnSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What schoolsync knows about a profile and Graph has no property for (column `profiles.policy`)."""
 
     date_format: Literal["iso", "mdy", "dmy"] = "mdy"
+    errors: Errors = Errors()
 
 
 def policy_of(row: Any) -> Policy:
@@ -47,4 +48,5 @@ def policy_of(row: Any) -> Policy:
         customizations=customizations.policies(profile.data_provider.get("customizations", {})),
         replace_special_characters=bool(profile.special_characters),
         date_format=own.date_format,
+        errors=own.errors,
     )

@@ -43,7 +43,8 @@ CREATE OR REPLACE TEMP TABLE dependent AS
         UNION SELECT classes.file, classes.line, one.file, one.line
             FROM classes JOIN roster.enrollments AS one ON one.class_id = classes.source_id
         UNION SELECT people.file, people.line, one.file, one.line
-            FROM people JOIN roster.enrollments AS one USING (role, source_id)
+            FROM people JOIN roster.enrollments AS one
+                ON one.person_role = people.role AND one.source_id = people.source_id
         UNION SELECT people.file, people.line, one.file, one.line
             FROM people JOIN roster.contacts AS one ON one.student_id = people.source_id WHERE people.role = 'student'
         UNION SELECT cause_file, cause_line, file, line FROM roster.findings WHERE cause_line IS NOT NULL

@@ -18,7 +18,7 @@ STEPS = (0, 1, 10, 20, 30, 40)
 _SIZES = """
 CREATE OR REPLACE TEMP TABLE sizes AS
     WITH counted AS (
-        SELECT class_id, count(*) FILTER (role = 'student') AS students, count(*) FILTER (role <> 'student') AS teachers
+        SELECT class_id, count(*) FILTER (role = 'student') AS students, count(*) FILTER (role = 'teacher') AS teachers
         FROM roster.enrollments GROUP BY class_id
     )
     SELECT one.school_id, coalesce(students, 0) AS students, coalesce(teachers, 0) AS teachers
@@ -39,7 +39,7 @@ _OF_CLASSES = f"""
 """
 _SCHOOLS = f"""
 WITH taught AS (SELECT school_id, {_OF_CLASSES} FROM sizes GROUP BY school_id), populated AS (
-    SELECT school_id, count(*) FILTER (role = 'student') AS students, count(*) FILTER (role <> 'student') AS teachers,
+    SELECT school_id, count(*) FILTER (role = 'student') AS students, count(*) FILTER (role = 'teacher') AS teachers,
         count(*) FILTER (role = 'student' AND source_id NOT IN (FROM placed)) AS unplaced
     FROM (SELECT DISTINCT role, source_id, school_id FROM roster.person_organizations) GROUP BY school_id
 )
@@ -52,7 +52,7 @@ ORDER BY lower(one.name), one.source_id
 """
 _TOTAL = f"""
 SELECT NULL, NULL, (SELECT count(*) FROM roster.people WHERE role = 'student'),
-    (SELECT count(*) FROM roster.people WHERE role <> 'student'), t.classes, coalesce(t.enrollments, 0),
+    (SELECT count(*) FROM roster.people WHERE role = 'teacher'), t.classes, coalesce(t.enrollments, 0),
     t.without_teacher,
     (SELECT count(*) FROM roster.people WHERE role = 'student' AND source_id NOT IN (FROM placed)),
     t.smallest, t.median, t.largest, t.sizes

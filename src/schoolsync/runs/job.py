@@ -79,6 +79,9 @@ class Validated(msgspec.Struct, frozen=True, kw_only=True):
     errors: int  # findings of severity error
     warnings: int
     fatal: bool  # a file is missing, unreadable or empty: nobody may go on with this upload
+    leaves_out: bool = False  # the profile's policy goes on without the records that errors are about
+    left_out: dict[str, int] = {}  # kind of record -> how many are left out then
+    statistics: dict[str, int] = {}  # the numbers of the roster as a whole
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):

@@ -198,7 +198,9 @@ class Journal:
             row = self._heed(connection, key)
             if row is None:
                 return False
-            wrong = validated.fatal or (validated.errors > 0 and not row.ignore_findings)
+            wrong = validated.fatal or (validated.errors > 0 and not (row.ignore_findings or validated.leaves_out))
+            kept = {"statistics": validated.statistics, "left_out": validated.left_out}
+            self._set(connection, key, summary=json.dumps(json.loads(row.summary or "{}") | kept))
             if not wrong:
                 self._set(connection, key, verification=messages)
                 self._seal(connection, key, row)
@@ -232,7 +234,7 @@ class Journal:
                 "id": str(uuid.uuid5(uuid.UUID(key.run), f"{number} {message.file_name} {message.description}")),
                 "entry_type": ENTRY_TYPES.get(message.file_name.lower().removesuffix(".csv")),
                 "error_code": "UnSpecified",
-                "error_message": f"{message.file_name}: {message.description}",
+                "error_message": f"{message.file_name}: {message.description}".removeprefix(": "),
                 "recorded": self._clock() // ticks.PER_SECOND * ticks.PER_SECOND,
             }
             for number, message in enumerate(validated.messages)

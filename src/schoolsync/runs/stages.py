@@ -22,7 +22,9 @@ from schoolsync.errors import UsageError, WorldError
 from schoolsync.plan import changes, desired, guards, matching, report
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.plan.kinds import LinkTable, ObjectTable
-from schoolsync.runs.job import Applied, Extracted, Failed, Finished, Job, Planned, Validated
+from schoolsync.roster import losses
+from schoolsync.runs import run_report
+from schoolsync.runs.job import Applied, Extracted, Failed, Finished, Job, Message, Planned, Validated
 from schoolsync.runs.stored_plan import Description, Draft, Plans, SnapshotNote, snapshot_note
 from schoolsync.targets.local import (
     Batch,
@@ -61,6 +63,7 @@ class Stages:
         self._directory: LocalDirectory | None = None
         self._extract: sources.Extract | None = None
         self._checked: sources.Checked | None = None
+        self._left_out = False
         self._plan: Description | None = None
 
     # --- the stages ------------------------------------------------------------------------------------------------
@@ -79,11 +82,20 @@ class Stages:
         """Run the rules over what was read."""
         with _told():
             checked = self._check()
+            db = self._roster()
+            total = run_report.keep(db, Path(self._job.folder), self._job.base)
+            messages = checked.messages(db)
+            lost, too_much = self._leave_out(checked)
+            if too_much is not None:
+                messages += (Message(type="Error", file_name="", description=too_much),)
             return Validated(
-                messages=checked.messages(self._roster()),
+                messages=messages,
                 errors=checked.errors,
                 warnings=checked.warnings,
                 fatal=checked.fatal,
+                leaves_out=checked.errors > 0 and lost is not None and too_much is None,
+                left_out={one.name: one.left_out for one in lost or () if one.left_out},
+                statistics=total,
             )
 
     def plan(self) -> Planned:
@@ -186,6 +198,22 @@ class Stages:
             self._checked = sources.validate(self._roster(), self._extract, self._options())
         return self._checked
 
+    def _leave_out(self, checked: sources.Checked) -> tuple[Sequence[losses.Loss] | None, str | None]:
+        """Take wrong records out when the profile or a person says so; what is lost, and why that is too much.
+
+        None lost: nobody says so, or a fatal finding forbids it. May be called again.
+        """
+        wishes = self._job.policy.errors
+        wanted = self._job.ignore_findings or wishes.policy == "leaveOut"
+        if checked.fatal or not wanted:
+            return None, None
+        db = self._roster()
+        if checked.errors and not self._left_out:
+            checked.leave_out(db)
+            self._left_out = True
+        lost = losses.counts(db) if checked.errors else []
+        return lost, None if self._job.ignore_findings else losses.beyond(lost, wishes.most_percent)
+
     def _options(self) -> sources.CheckOptions:
         job = self._job
         return sources.CheckOptions(
@@ -214,6 +242,7 @@ class Stages:
             self._db.close()
             self._db = None
         self._extract = self._checked = None
+        self._left_out = False
         shutil.rmtree(self._job.scratch, ignore_errors=True)
 
     # --- planning --------------------------------------------------------------------------------------------------
@@ -239,11 +268,10 @@ class Stages:
 
     def _make_plan(self) -> Description:
         checked = self._check()
-        if checked.fatal or (checked.errors and not self._job.ignore_findings):
+        lost, too_much = self._leave_out(checked)
+        if checked.errors and (lost is None or too_much is not None):
             raise StageFailed(Failed(reason="The roster has errors; nothing was changed.", retry=False))
         db = self._roster()
-        if self._job.ignore_findings:
-            checked.leave_out(db)
         terms = self._terms(checked)
         directory = self._open_directory()
         self._progress(1, _PLAN_STEPS)

@@ -1,0 +1,49 @@
+"""What a run's verification found, kept in the run's folder: causes, numbers per school, and what changed in them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import duckdb
+import msgspec
+
+from schoolsync.roster import causes, statistics
+from schoolsync.roster.statistics import Statistics
+from schoolsync.runs.job import Base
+
+NAME = "report.json"
+
+
+class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What the next run reads of it."""
+
+    statistics: Statistics
+
+
+def keep(db: duckdb.DuckDBPyConnection, folder: Path, base: Base | None) -> dict[str, int]:
+    """Write the report of the roster in the canonical tables; returns the numbers of the whole.
+
+    To be called before records are left out. Written aside and renamed, so it is there whole or not at all.
+    """
+    counted = statistics.of(db)
+    before = None if base is None else _before(Path(base.snapshot).parent)
+    told = {
+        "causes": [asdict(one) | {"message": one.message} for one in causes.entries(db)],
+        "statistics": asdict(counted),
+        "changes": None if before is None else [asdict(one) for one in statistics.changes(before, counted)],
+    }
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = folder / f"{NAME}.tmp"
+    temporary.write_bytes(msgspec.json.encode(told))
+    temporary.replace(folder / NAME)
+    total = asdict(counted.total)
+    return {"schools": len(counted.schools)} | {name: total[name] for name in statistics.COMPARED}
+
+
+def _before(folder: Path) -> Statistics | None:
+    """The numbers of the last applied run; None when they are not there any more."""
+    try:
+        return msgspec.json.decode((folder / NAME).read_bytes(), type=_Kept).statistics
+    except (OSError, msgspec.MsgspecError):
+        return None
