@@ -11,7 +11,6 @@ import asyncio
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.utils import format_datetime
 from functools import partial
@@ -26,7 +25,7 @@ from litestar.exceptions import HTTPException, InternalServerException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from schoolsync import ticks
-from schoolsync.access import permissions
+from schoolsync.access import audit, permissions
 from schoolsync.access.principal import Principal
 from schoolsync.access.tokens import identify
 from schoolsync.errors import Forbidden, Invalid, NotFound, TooLarge
@@ -36,6 +35,7 @@ from schoolsync.graph.errors import BadRequest, MethodNotAllowed
 from schoolsync.graph.origin import Origin
 from schoolsync.graph.paths import Match, Tree, split
 from schoolsync.graph.routes import ROUTES, Area, Route
+from schoolsync.store import acts
 
 # ASGI as the servers speak it: messages are mappings of any values.
 Scope = MutableMapping[str, Any]
@@ -103,6 +103,24 @@ class _Arrival:
     match: Match | None = None
     principal: Principal | None = None
 
+    # What the audit log says about the request; set where an operation is found that it keeps.
+    operation: str | None = None
+    object: str = ""
+    members: str = ""
+
+    def act(self) -> audit.Act | None:
+        """The request as an entry of the audit log, or None when it is none, or not known yet."""
+        if self.operation is None or self.principal is None:
+            return None
+        return audit.of_principal(
+            self.principal,
+            at=self.now,
+            operation=self.operation,
+            about=self.object,
+            request=self.request_id,
+            members=self.members,
+        )
+
     def failure(self, error: Exception) -> errors.Failure:
         request = errors.Request(request_id=self.request_id, client_request_id=self.client_request_id, now=self.now)
         return errors.failure(
@@ -130,7 +148,8 @@ class _Front:
         self._ready = ready
         self._tree = Tree(routes)
         self._origin = Origin(services.settings)
-        threads = ThreadPoolExecutor(THREADS, thread_name_prefix="graph")
+        self._audit = audit.Audit(services.control, services.directories, services.settings)
+        threads = acts.Threads(THREADS, thread_name_prefix="graph")
         self._litestar = Litestar(
             [_endpoint(route, threads) for route in routes],
             openapi_config=None,
@@ -157,7 +176,12 @@ class _Front:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         arrival = self._arrive(scope)
-        sender = _Sender(send, arrival, head=scope["method"] == "HEAD")
+        pending = self._audit.expect(arrival.act)
+        with acts.acting(pending):
+            await self._answered(scope, receive, _Sender(send, arrival, pending, head=scope["method"] == "HEAD"))
+
+    async def _answered(self, scope: Scope, receive: Receive, sender: _Sender) -> None:
+        arrival = sender.arrival
         try:
             if scope["method"] == "OPTIONS":
                 await self._preflight(arrival, sender)
@@ -206,6 +230,9 @@ class _Front:
             methods = [*match.routes, "HEAD"] if "GET" in match.routes else [*match.routes]
             raise MethodNotAllowed((*methods, "OPTIONS"))
         arrival.version, arrival.match = version, match
+        if route.audited:
+            arrival.operation = f"{route.method} {match.template}"
+            arrival.object = audit.without_names(match.path, match.keys)
         scope["method"] = method
         scope["path"] = _fixed_path(match.template)
         scope["raw_path"] = scope["path"].encode()
@@ -242,14 +269,17 @@ class _Front:
 class _Sender:
     """Passes an answer on with the headers that every answer has, and without a body where there is none to send."""
 
-    def __init__(self, send: Send, arrival: _Arrival, *, head: bool) -> None:
+    def __init__(self, send: Send, arrival: _Arrival, pending: audit.Pending, *, head: bool) -> None:
         self._send = send
-        self._arrival = arrival
+        self._pending = pending
+        self.arrival = arrival
         self._head = head
         self.started = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            if self._pending.waits(message["status"]):
+                await asyncio.to_thread(self._pending.settle, message["status"])
             self.started = True
             message = {**message, "headers": self._headers(message["status"], message["headers"])}
         elif self._head and message["type"] == "http.response.body":
@@ -257,7 +287,7 @@ class _Sender:
         await self._send(message)
 
     def _headers(self, status: int, given: Iterable[tuple[bytes, bytes]]) -> Headers:
-        arrival = self._arrival
+        arrival = self.arrival
         headers = {name.lower(): value for name, value in given}
         if status in {204, 304}:
             headers.pop(b"content-type", None)
@@ -299,7 +329,7 @@ def _fixed_path(template: str) -> str:
 # --- inside Litestar -----------------------------------------------------------------------------------------------
 
 
-def _endpoint(route: Route, threads: ThreadPoolExecutor) -> HTTPRouteHandler:
+def _endpoint(route: Route, threads: acts.Threads) -> HTTPRouteHandler:
     """One operation as Litestar runs it."""
     handler = route.resolve()
     waits = inspect.iscoroutinefunction(handler)
@@ -309,6 +339,7 @@ def _endpoint(route: Route, threads: ThreadPoolExecutor) -> HTTPRouteHandler:
         content = await _content(request, route)
         query = requests.options(request.scope["query_string"], built=route.built)
         call = _call(arrival, route, query, content)
+        arrival.members = audit.members(call.body or ())
         if waits:
             reply = await cast(Awaitable[Reply], handler(call))
         elif route.inline and call.services.directories.inline:
