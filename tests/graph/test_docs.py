@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from schoolsync.graph import expand, search
 from schoolsync.graph.errors import KINDS
 from schoolsync.graph.filters import DEPTH_MAX, LENGTH_MAX, TERMS_MAX
 from schoolsync.graph.pages import routes_page
@@ -60,6 +61,11 @@ def test_what_readbasic_shows_is_listed(page: str, type_name: str) -> None:
 
 def test_the_limits_are_the_real_ones(page: str) -> None:
     """Limits in the text are those of the code."""
-    assert f"at most {LENGTH_MAX} characters, {TERMS_MAX} comparisons" in page
+    assert f"at most {LENGTH_MAX} characters, {TERMS_MAX} comparisons" in " ".join(page.split())
+    assert f"At most {search.LENGTH_MAX} characters and {search.TERMS_MAX} texts" in " ".join(page.split())
+    assert (
+        f"at most {expand.ITEMS_MAX} objects there, and a page with `$expand` at most {expand.PAGE_MAX}"
+        in page.replace("\n", " ")
+    )
     assert f"{DEPTH_MAX} levels" in page
     assert f"{Settings().page_size} without it, cut to {Settings().page_max}" in page

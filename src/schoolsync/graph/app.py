@@ -8,6 +8,7 @@ of `graph.routes`, each under a fixed path; what a client's path looked like is 
 from __future__ import annotations
 
 import asyncio
+import gzip
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
@@ -54,6 +55,8 @@ JSON_ERROR = "application/json"
 VERSIONS = {"v1.0": "v1.0", "beta": "beta"}
 METHODS = "GET,POST,PATCH,PUT,DELETE,HEAD,OPTIONS"
 THREADS = 16
+GZIP_MIN = 1400  # bytes: less fits into a packet anyway
+GZIP_LEVEL = 4
 MAX_AGE = "86400"  # seconds that a browser may remember a preflight
 
 _SERVER_INFO = (
@@ -337,7 +340,7 @@ def _endpoint(route: Route, threads: acts.Threads) -> HTTPRouteHandler:
     async def answer(request: Request[Any, Any, Any]) -> Response[bytes]:
         arrival = _arrival(request)
         content = await _content(request, route)
-        query = requests.options(request.scope["query_string"], built=route.built)
+        query = requests.options(request.scope["query_string"])
         call = _call(arrival, route, query, content)
         arrival.members = audit.members(call.body or ())
         if waits:
@@ -346,7 +349,12 @@ def _endpoint(route: Route, threads: acts.Threads) -> HTTPRouteHandler:
             reply = cast(Reply, handler(call))
         else:
             reply = await asyncio.get_running_loop().run_in_executor(threads, partial(cast(Any, handler), call))
-        return _response(call, route, reply)
+        response = _response(call, route, reply)
+        if len(response.content) >= GZIP_MIN and requests.accepts_gzip(arrival.headers.get("accept-encoding")):
+            packed = partial(gzip.compress, response.content, GZIP_LEVEL, mtime=0)
+            response.content = await asyncio.get_running_loop().run_in_executor(threads, packed)
+            response.headers["Content-Encoding"] = "gzip"
+        return response
 
     decorate = HTTPRouteHandler(
         _fixed_path(route.template), http_method=HttpMethod(route.method), status_code=200, route=route

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
 from odata_query import ast, exceptions
 from odata_query.grammar import ODataLexer, ODataParser
-from sqlalchemy import ColumnElement, and_, false, func, literal, not_, or_, true
+from sqlalchemy import ColumnElement, Integer, and_, false, func, literal, not_, or_, true
+from sqlalchemy import cast as sql_cast
 
 from schoolsync import ticks
 from schoolsync.errors import Forbidden, Invalid
-from schoolsync.graph.types import ENUMS, Property, at, canonical
+from schoolsync.graph.types import ENUMS, Property, at, canonical, find
+from schoolsync.store.json_text import text_place
 
 LENGTH_MAX = 4096
 DEPTH_MAX = 40
@@ -29,19 +32,44 @@ LITERAL_MAX = 1024
 # names in other letter case, `not(`, and an `in` list of one literal, which needs a trailing comma there. Texts are
 # matched first, so that nothing inside one is touched.
 _STRING = r"'(?:[^']|'')*'"
+_PREDICATES = ("startswith", "endswith", "contains")
+_TEXTS = ("tolower", "toupper", "trim", "concat", "substring")
+_NUMBERS = ("length", "indexof", "year", "month", "day")
+_FUNCTIONS = (*_PREDICATES, *_TEXTS, *_NUMBERS, "date", "now")
 _PIECES = re.compile(
     rf"(?P<typed>\bmicrosoft\.graph\.\w+)(?={_STRING})|(?P<text>{_STRING})"
-    r"|\b(?P<function>startswith|endswith|contains|tolower|toupper|not)\s*\("
+    rf"|\b(?P<function>{'|'.join(_FUNCTIONS)}|not)\s*\("
     rf"|(?<=\s)in\s*\(\s*(?P<only>{_STRING}|[^\s,()']+)\s*(?P<end>[,)])",
     re.IGNORECASE,
 )
 _ORDERED = {ast.Lt: "__lt__", ast.LtE: "__le__", ast.Gt: "__gt__", ast.GtE: "__ge__"}
 _MIRRORED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE}
+_DATE_PARTS = {"year": (1, 4), "month": (6, 2), "day": (9, 2)}  # where they stand in YYYY-MM-DD
 _LITERALS = (ast.Null, ast.String, ast.Integer, ast.Float, ast.Boolean, ast.Date, ast.DateTime, ast.GUID)
 
 
 class UnsupportedQuery(Invalid):
     """OData can say this, this server does not do it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What can be asked of one kind of object."""
+
+    type_name: str
+    columns: Mapping[str, ColumnElement[Any]]  # behind the properties that can be compared, by path
+    visible: frozenset[str] | None = None  # what the caller may see, None is all; to ask for more would tell its value
+    folded: frozenset[str] = frozenset({"id"})  # text properties whose column holds lower case: an index on it serves
+    extension: Callable[[str], ColumnElement[Any] | None] | None = None  # what an extension attribute is in a query
+    items: Callable[[str], Items | None] | None = None  # a collection, by its declared name
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A collection that `any` and `all` look into: the scope of an item, or the column of one that is a text."""
+
+    scope: Scope | ColumnElement[Any]
+    exists: Callable[[ColumnElement[bool]], ColumnElement[bool]]  # whether an item meets the condition
 
 
 def where(
@@ -52,18 +80,20 @@ def where(
     visible: frozenset[str] | None = None,
     folded: frozenset[str] = frozenset({"id"}),
     extension: Callable[[str], ColumnElement[Any] | None] | None = None,
+    items: Callable[[str], Items | None] | None = None,
+    now: int = 0,
 ) -> ColumnElement[bool]:
-    """The condition that `text` states over properties of `type_name`.
+    """The condition that `text` states over properties of `type_name`; `now` (ticks) is what `now()` means.
 
-    `columns` are the columns behind the properties that can be compared, by path. `visible`, when it is given, are
-    the properties the caller may see: to compare another one raises Forbidden, for it would tell its value.
-    `folded` are text properties whose column holds lower case already, so that an index on it serves. `extension`
-    finds what an extension attribute is in the query.
+    The other arguments are those of `Scope`. Raises Forbidden for a property that is not visible, Invalid for what
+    cannot be, UnsupportedQuery for what OData can say and this server does not do.
     """
     if len(text) > LENGTH_MAX:
         raise Invalid(f"$filter is longer than {LENGTH_MAX} characters.", target="$filter")
-    visitor = _Visitor(type_name, columns, visible, folded, extension)
-    return visitor.condition(_parse(text), 0)
+    scope = Scope(
+        type_name=type_name, columns=columns, visible=visible, folded=folded, extension=extension, items=items
+    )
+    return _Visitor(scope, now).condition(_parse(text), 0)
 
 
 def _parse(text: str) -> ast._Node:
@@ -99,23 +129,15 @@ class _Operand:
     column: ColumnElement[Any]
     lower: bool = False  # the column holds lower case
     settled: bool = False  # the caller has chosen a case with `tolower` or `toupper`
+    days: str | None = None  # `date` or `year` of a moment: compared by the span of time that it names
 
 
 class _Visitor:
-    def __init__(
-        self,
-        type_name: str,
-        columns: Mapping[str, ColumnElement[Any]],
-        visible: frozenset[str] | None,
-        folded: frozenset[str],
-        extension: Callable[[str], ColumnElement[Any] | None] | None,
-    ) -> None:
-        self._type_name = type_name
-        self._columns = columns
-        self._visible = visible
-        self._folded = folded
-        self._extension = extension
+    def __init__(self, scope: Scope, now: int) -> None:
+        self._scope = scope
+        self._now = now
         self._terms = 0
+        self._inside: dict[str, Scope | ColumnElement[Any]] = {}  # variables of `any` and `all`
 
     def condition(self, node: ast._Node, depth: int) -> ColumnElement[bool]:
         if depth > DEPTH_MAX:
@@ -130,10 +152,18 @@ class _Visitor:
                 return not_(func.coalesce(self.condition(inner, depth + 1), false()))
             case ast.Compare(comparator=ast.In(), left=left, right=ast.List(val=items)):
                 return or_(*(self._compare(ast.Eq, left, item) for item in items))
+            case ast.Compare(
+                comparator=ast.Eq() | ast.NotEq() as comparator, left=ast.Call() as call, right=ast.Boolean() as right
+            ):
+                wanted = (right.val.lower() == "true") == isinstance(comparator, ast.Eq)
+                said = self._call(_full_name(call.func).lower(), call.args)
+                return said if wanted else not_(func.coalesce(said, false()))
             case ast.Compare(comparator=comparator, left=left, right=right):
                 return self._compare(type(comparator), left, right)
             case ast.Call(func=name, args=args):
                 return self._call(_full_name(name).lower(), args)
+            case ast.CollectionLambda():
+                return self._lambda(node, depth)
             case ast.Identifier() | ast.Attribute():
                 alone = self._property(node)
                 if alone.prop.type != "Boolean":
@@ -151,42 +181,102 @@ class _Visitor:
         parts.append(node)
         return parts[::-1]
 
+    def _lambda(self, node: ast.CollectionLambda, depth: int) -> ColumnElement[bool]:
+        """`any` and `all` over a collection; inside of it only the item itself can be asked about."""
+        self._count()
+        written = _path(node.owner)
+        prop = find(self._scope.type_name, written)
+        if prop is None or not prop.collection:
+            raise self._unknown(written)
+        if self._inside:
+            raise UnsupportedQuery("Unsupported filter clause: one collection inside of another.", target="$filter")
+        self._check_visible(prop.name)
+        items = self._scope.items(prop.name) if self._scope.items else None
+        if items is None:
+            raise UnsupportedQuery(f"Unsupported property filter: '{prop.name}' cannot be compared.", target="$filter")
+        if node.lambda_ is None:
+            return items.exists(true())
+        self._inside = {node.lambda_.identifier.name: items.scope}
+        condition = self.condition(node.lambda_.expression, depth + 1)
+        self._inside = {}
+        if isinstance(node.operator, ast.All):
+            return not_(items.exists(not_(func.coalesce(condition, false()))))
+        return items.exists(condition)
+
     def _compare(self, comparator: type[ast._Comparator], left: ast._Node, right: ast._Node) -> ColumnElement[bool]:
         self._count()
+        left, right = self._settled(left), self._settled(right)
         if isinstance(left, _LITERALS):
             left, right = right, left
             comparator = _MIRRORED.get(comparator, comparator)
-        if isinstance(right, ast.UnaryOp) and isinstance(right.op, ast.USub) and isinstance(right.operand, ast.Integer):
-            right = ast.Integer("-" + right.operand.val)
-        if not isinstance(right, _LITERALS):
-            raise UnsupportedQuery("Unsupported filter clause: compare a property with a literal.", target="$filter")
         operand = self._operand(left)
-        prop, column = operand.prop, operand.column
+        prop = operand.prop
         if isinstance(right, ast.Null):
             if comparator is ast.Eq:
-                return column.is_(None)
+                return operand.column.is_(None)
             if comparator is ast.NotEq:
-                return column.is_not(None)
+                return operand.column.is_not(None)
             raise Invalid("Invalid filter clause: null can only be compared with eq and ne.", target="$filter")
         if (prop.type in ENUMS or prop.type == "Boolean") and comparator not in {ast.Eq, ast.NotEq}:
             raise Invalid(
                 f"Invalid filter clause: '{prop.name}' can only be compared with eq, ne and in.", target="$filter"
             )
+        if operand.days is not None:
+            return self._span(comparator, operand, right)
+        if not isinstance(right, _LITERALS):
+            return self._alike(comparator, operand, self._operand(right))
         found = self._value(prop, right)
         if operand.lower and isinstance(found, str):
             found = found.lower()
-        value: ColumnElement[Any] = literal(found, column.type)
-        if prop.type == "String" and not (operand.lower or operand.settled) and comparator in {ast.Eq, ast.NotEq}:
-            column, value = func.lower(column), func.lower(value)
-        if comparator is ast.Eq:
-            return column == value
-        if comparator is ast.NotEq:
-            return column.is_distinct_from(value)
-        return cast(ColumnElement[bool], getattr(column, _ORDERED[comparator])(value))
+        value: ColumnElement[Any] = literal(found, operand.column.type)
+        folds = prop.type == "String" and not (operand.lower or operand.settled)
+        return _said(comparator, operand.column, value, folds=folds)
+
+    def _settled(self, node: ast._Node) -> ast._Node:
+        """Negative numbers and `now()` as literals."""
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Integer):
+            return ast.Integer("-" + node.operand.val)
+        if isinstance(node, ast.Call) and not node.args and _full_name(node.func).lower() == "now":
+            return ast.DateTime(ticks.text(self._now))
+        return node
+
+    def _alike(self, comparator: type[ast._Comparator], left: _Operand, right: _Operand) -> ColumnElement[bool]:
+        """Two properties compared with each other."""
+        if left.prop.type != right.prop.type or right.days is not None:
+            raise Invalid("Invalid filter clause: two properties of different types are compared.", target="$filter")
+        folds = left.prop.type == "String" and not (left.settled or right.settled)
+        return _said(comparator, left.column, right.column, folds=folds)
+
+    def _span(self, comparator: type[ast._Comparator], operand: _Operand, right: ast._Node) -> ColumnElement[bool]:
+        """`date(moment)` and `year(moment)`: from the first tick of the day or the year up to the next one."""
+        try:
+            if operand.days == "date" and isinstance(right, ast.Date):
+                first = date.fromisoformat(right.val)
+                after = first + timedelta(days=1)
+            elif operand.days == "year" and isinstance(right, ast.Integer) and len(right.val) < 5:
+                first, after = date(int(right.val), 1, 1), date(int(right.val) + 1, 1, 1)
+            else:
+                raise Invalid(f"Invalid filter clause: '{operand.days}' is compared with one.", target="$filter")
+        except (ValueError, OverflowError) as problem:
+            raise Invalid("Invalid filter clause: there is no such date.", target="$filter") from problem
+        begins, ends = (literal(_midnight(day), operand.column.type) for day in (first, after))
+        column = operand.column
+        match comparator:
+            case ast.Eq:
+                return and_(column >= begins, column < ends)
+            case ast.NotEq:
+                return or_(column < begins, column >= ends, column.is_(None))
+            case ast.Lt:
+                return column < begins
+            case ast.LtE:
+                return column < ends
+            case ast.Gt:
+                return column >= ends
+        return column >= begins
 
     def _call(self, name: str, args: list[ast._Node]) -> ColumnElement[bool]:
         self._count()
-        if name not in {"startswith", "endswith", "contains"} or len(args) != 2:
+        if name not in _PREDICATES or len(args) != 2:
             raise UnsupportedQuery(f"Unsupported filter clause: the function '{name[:40]}'.", target="$filter")
         operand = self._operand(args[0])
         if operand.prop.type != "String" or not isinstance(args[1], ast.String):
@@ -197,43 +287,93 @@ class _Visitor:
         return func.lower(operand.column).like(func.lower(pattern), escape="\\")
 
     def _operand(self, node: ast._Node) -> _Operand:
-        """A property, or a text property in `tolower` or `toupper`."""
-        if isinstance(node, ast.Call) and len(node.args) == 1:
-            name = _full_name(node.func).lower()
-            operand = self._operand(node.args[0])
-            if name in {"tolower", "toupper"} and operand.prop.type == "String":
-                change = func.lower if name == "tolower" else func.upper
-                return replace(operand, column=change(operand.column), lower=False, settled=True)
+        """A property, or a function of one."""
+        if isinstance(node, ast.Call) and node.args:
+            return self._function(_full_name(node.func).lower(), node.args)
         if not isinstance(node, ast.Identifier | ast.Attribute):
             raise UnsupportedQuery("Unsupported filter clause: compare a property with a literal.", target="$filter")
         return self._property(node)
 
+    def _function(self, name: str, args: list[ast._Node]) -> _Operand:
+        self._count()
+        operand = (
+            _Operand(Property("text", "String"), self._said_text(args[0]))
+            if isinstance(args[0], ast.String)
+            else self._operand(args[0])
+        )
+        column, kind = operand.column, operand.prop.type
+        text, number = Property(name, "String"), Property(name, "Int64")
+        match name, args[1:]:
+            case (("tolower" | "toupper"), []) if kind == "String":
+                changed = func.lower(column) if name == "tolower" else func.upper(column)
+                return _Operand(text, changed, settled=True)
+            case "trim", [] if kind == "String":
+                return _Operand(text, func.trim(column), settled=operand.settled)
+            case "length", [] if kind == "String":
+                return _Operand(number, func.length(column))
+            case "concat", [more] if kind == "String":
+                return _Operand(text, column.concat(self._said_text(more)), settled=operand.settled)
+            case "indexof", [ast.String(val=part)] if kind == "String":
+                return _Operand(number, text_place(func.lower(column), func.lower(literal(self._text(part)))) - 1)
+            case "substring", [ast.Integer(val=start)] if kind == "String" and len(start) < 9:
+                return _Operand(text, func.substr(column, int(start) + 1), settled=operand.settled)
+            case "substring", [ast.Integer(val=start), ast.Integer(val=size)] if (
+                kind == "String" and len(start) + len(size) < 18
+            ):
+                return _Operand(text, func.substr(column, int(start) + 1, int(size)), settled=operand.settled)
+            case (("year" | "month" | "day"), []) if kind == "Date":
+                return _Operand(number, sql_cast(func.substr(column, *_DATE_PARTS[name]), Integer))
+            case (("year" | "date"), []) if kind == "DateTimeOffset":
+                return _Operand(operand.prop, column, days=name)
+        raise UnsupportedQuery(f"Unsupported filter clause: the function '{name[:40]}'.", target="$filter")
+
+    def _said_text(self, node: ast._Node) -> ColumnElement[Any]:
+        if isinstance(node, ast.String):
+            return literal(self._text(node.val))
+        operand = self._operand(node)
+        if operand.prop.type != "String":
+            raise Invalid("Invalid filter clause: 'concat' joins texts.", target="$filter")
+        return operand.column
+
     def _property(self, node: ast._Node) -> _Operand:
         written = _path(node)
-        if self._extension is not None and written.lower().startswith("extension_"):
-            return self._attribute(written)
-        path = canonical(self._type_name, written)
-        prop = at(self._type_name, path) if path else None
+        scope = self._scope
+        variable, _, below = written.partition("/")
+        if variable in self._inside:
+            item = self._inside[variable]
+            if not isinstance(item, Scope):
+                if below:
+                    raise self._unknown(written)
+                return _Operand(Property(variable, "String"), item)
+            scope, written = item, below
+        if scope.extension is not None and written.lower().startswith("extension_"):
+            return self._attribute(scope, written)
+        path = canonical(scope.type_name, written)
+        prop = at(scope.type_name, path) if path else None
         if path is None or prop is None:
-            raise Invalid(
-                f"Could not find a property named '{written[:100]}' on type 'microsoft.graph.{self._type_name}'.",
-                target="$filter",
-            )
-        if self._visible is not None and path not in self._visible:
-            raise Forbidden("The token's permission does not include a property that the filter names.", target=path)
-        if path not in self._columns:
+            raise self._unknown(written, scope)
+        self._check_visible(path, scope)
+        if path not in scope.columns:
             raise UnsupportedQuery(f"Unsupported property filter: '{path}' cannot be compared.", target="$filter")
-        return _Operand(prop, self._columns[path], lower=path in self._folded)
+        return _Operand(prop, scope.columns[path], lower=path in scope.folded)
 
-    def _attribute(self, written: str) -> _Operand:
-        assert self._extension is not None
-        column = self._extension(written)
+    def _check_visible(self, path: str, scope: Scope | None = None) -> None:
+        visible = (scope or self._scope).visible
+        if visible is not None and path not in visible:
+            raise Forbidden("The token's permission does not include a property that the filter names.", target=path)
+
+    def _unknown(self, written: str, scope: Scope | None = None) -> Invalid:
+        name = (scope or self._scope).type_name
+        return Invalid(
+            f"Could not find a property named '{written[:100]}' on type 'microsoft.graph.{name}'.", target="$filter"
+        )
+
+    def _attribute(self, scope: Scope, written: str) -> _Operand:
+        assert scope.extension is not None
+        column = scope.extension(written)
         if column is None:
-            raise Invalid(
-                f"Could not find a property named '{written[:100]}' on type 'microsoft.graph.{self._type_name}'.",
-                target="$filter",
-            )
-        if self._visible is not None:
+            raise self._unknown(written, scope)
+        if scope.visible is not None:
             raise Forbidden("The token's permission does not include a property that the filter names.", target=written)
         return _Operand(Property(written, "String"), column)
 
@@ -257,6 +397,8 @@ class _Visitor:
                 return int(digits)
             case ("Date", ast.Date(val=text)):
                 return text
+            case ("DateTimeOffset", ast.Date(val=text)):
+                return self._value(prop, ast.DateTime(f"{text}T00:00:00Z"))
             case ("DateTimeOffset", ast.DateTime(val=text)):
                 try:
                     return ticks.parse(text)
@@ -274,6 +416,23 @@ class _Visitor:
         self._terms += 1
         if self._terms > TERMS_MAX:
             raise Invalid(f"Invalid filter clause: it has more than {TERMS_MAX} comparisons.", target="$filter")
+
+
+def _said(
+    comparator: type[ast._Comparator], left: ColumnElement[Any], right: ColumnElement[Any], *, folds: bool
+) -> ColumnElement[bool]:
+    """One comparison; `folds` when texts are equal whatever the case of their letters."""
+    if folds and comparator in {ast.Eq, ast.NotEq}:
+        left, right = func.lower(left), func.lower(right)
+    if comparator is ast.Eq:
+        return left == right
+    if comparator is ast.NotEq:
+        return left.is_distinct_from(right)
+    return cast(ColumnElement[bool], getattr(left, _ORDERED[comparator])(right))
+
+
+def _midnight(day: date) -> int:
+    return ticks.of(datetime(day.year, day.month, day.day, tzinfo=UTC))
 
 
 def _full_name(node: ast.Identifier) -> str:

@@ -33,14 +33,14 @@ from sqlalchemy import (
 )
 
 from schoolsync.errors import Forbidden, Invalid
-from schoolsync.graph import filters, render
+from schoolsync.graph import expand, filters, render, search
 from schoolsync.graph.call import Call, Json, Reply
 from schoolsync.graph.types import canonical
 
 ORDER_MAX = 8  # properties in one $orderby
 _PAGE_SIZE = re.compile(r"(?:odata\.)?maxpagesize\s*=\s*\"?(\d{1,9})\"?", re.IGNORECASE)
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
-_CARRIED = ("select", "filter", "orderby", "top", "count")  # options that a token holds
+_CARRIED = ("select", "filter", "search", "expand", "orderby", "top", "count")  # what a token holds
 _LINKED = (*_CARRIED, "skip", "format")  # options that a link repeats
 
 
@@ -60,7 +60,9 @@ class Listing:
     visible: frozenset[str] | None = None  # property paths that the caller may ask about; None = all
     folded: frozenset[str] = frozenset({"id"})  # text properties whose column holds lower case already
     extension: Callable[[str], ColumnElement[Any] | None] | None = None  # what an extension attribute is in a query
+    items: Callable[[str], filters.Items | None] | None = None  # a collection that `any` and `all` look into
     on_request: Callable[[Row[Any]], Mapping[str, Any]] | None = None  # values that come only when `$select` names them
+    expand: Callable[[str], Callable[[Sequence[Row[Any]]], Sequence[Json]]] | None = None  # what `$expand` adds to rows
     write: Callable[[Row[Any]], Json] | None = None  # instead of entities: what is written of a row
 
 
@@ -91,8 +93,14 @@ def page(call: Call, connection: Connection, listing: Listing) -> Reply:
     """
     options = _options(call)
     size, applied = _size(call, options.given)
+    adding = None
+    if "expand" in options.given:
+        if listing.expand is None:
+            raise Invalid("$expand is not supported here.", target="$expand")
+        adding = listing.expand(options.given["expand"])
+        size = min(size, expand.PAGE_MAX)
     orders = _orders(listing, options.given.get("orderby"))
-    where = _where(listing, options.given.get("filter"))
+    where = _where(call, listing, options.given)
     write = render.shape(
         listing.type_name,
         select=options.given.get("select"),
@@ -109,6 +117,9 @@ def page(call: Call, connection: Connection, listing: Listing) -> Reply:
         place = list(rows[-1])[-len(orders) :]
         body["@odata.nextLink"] = _next_link(call, options.given, place)
     body["value"] = [_written(listing, write, row) for row in rows]
+    if adding is not None:
+        for item, more in zip(body["value"], adding(rows), strict=True):
+            item.update(more)
     return Reply(body=body, headers={"Preference-Applied": applied} if applied else {})
 
 
@@ -120,7 +131,7 @@ def _written(listing: Listing, write: Callable[..., Json], row: Row[Any]) -> Jso
 
 def count(call: Call, connection: Connection, listing: Listing) -> Reply:
     """How many objects the listing holds, `$filter` applied, as plain text."""
-    return Reply(body=str(_total(connection, listing, _where(listing, call.query.get("filter")))))
+    return Reply(body=str(_total(connection, listing, _where(call, listing, call.query))))
 
 
 def _options(call: Call) -> _Options:
@@ -172,11 +183,16 @@ def _flag(text: str | None) -> bool:
     raise Invalid("Invalid value for $count: it must be true or false.", target="$count")
 
 
-def _where(listing: Listing, text: str | None) -> ColumnElement[bool]:
+def _where(call: Call, listing: Listing, given: Mapping[str, str]) -> ColumnElement[bool]:
+    """What may be seen, narrowed by `$filter` and `$search`."""
+    conditions = [listing.where]
+    if "search" in given:
+        conditions.append(search.where(given["search"], listing.type_name, listing.columns, listing.visible))
+    text = given.get("filter")
     if text is None:
-        return listing.where
+        return and_(*conditions)
     return and_(
-        listing.where,
+        *conditions,
         filters.where(
             text,
             listing.type_name,
@@ -184,6 +200,8 @@ def _where(listing: Listing, text: str | None) -> ColumnElement[bool]:
             visible=listing.visible,
             folded=listing.folded,
             extension=listing.extension,
+            items=listing.items,
+            now=call.now,
         ),
     )
 

@@ -12,12 +12,10 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from schoolsync.errors import NotBuilt
 from schoolsync.graph.call import Json
 from schoolsync.graph.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 
-_READ = {"select", "filter", "orderby", "top", "skip", "count", "skiptoken", "format"}
-_LATER = {"expand": "$expand", "search": "$search", "deltatoken": "$deltatoken", "apply": "$apply"}
+_READ = {"select", "filter", "search", "orderby", "expand", "top", "skip", "count", "skiptoken", "deltatoken", "format"}
 _OTHER = {"id", "@id"}  # which link is meant
 _FIELDS_MAX = 100
 _BOM = b"\xef\xbb\xbf"
@@ -25,10 +23,10 @@ _JSON_TYPE = re.compile(r"application/(?:[\w.-]+\+)?json|text/json")
 _QUALITY_ZERO = re.compile(r";\s*q\s*=\s*0(?:\.0*)?\s*(?:;|$)")
 
 
-def options(query: bytes, *, built: bool) -> dict[str, str]:
+def options(query: bytes) -> dict[str, str]:
     """Query options by lower-case name without `$`. Plain keys that are no option are left out.
 
-    Raises BadRequest for an unknown `$option` or one given twice, NotBuilt for one that is not served yet.
+    Raises BadRequest for an unknown `$option` or one given twice.
     """
     try:
         pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=_FIELDS_MAX, errors="strict")
@@ -37,9 +35,7 @@ def options(query: bytes, *, built: bool) -> dict[str, str]:
     found: dict[str, str] = {}
     for key, value in pairs:
         name = key.lower().removeprefix("$")
-        if name in _LATER and built:
-            raise NotBuilt(f"The query option {_LATER[name]} is not supported yet.", target=_LATER[name])
-        if name not in _READ and name not in _LATER and name not in _OTHER:
+        if name not in _READ and name not in _OTHER:
             if key.startswith("$"):
                 raise BadRequest(f"The query option '{key[:40]}' is not known.", target=key[:40])
             continue
@@ -63,6 +59,15 @@ def check_accept(header: str | None, *, text: bool) -> None:
         if (kind in wanted or _JSON_TYPE.fullmatch(kind)) and not _QUALITY_ZERO.search(part):
             return
     raise NotAcceptable("The answer is JSON, which the request's Accept header excludes.")
+
+
+def accepts_gzip(header: str | None) -> bool:
+    """Whether an `Accept-Encoding` header takes gzip."""
+    for part in (header or "").lower().split(","):
+        name = part.partition(";")[0].strip()
+        if name in {"gzip", "x-gzip", "*"} and not _QUALITY_ZERO.search(part):
+            return True
+    return False
 
 
 def check_content_type(header: str | None) -> None:

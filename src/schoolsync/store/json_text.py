@@ -1,10 +1,10 @@
-"""Texts inside a JSON column, for the databases there are: each has functions of its own for that."""
+"""What the databases have different functions for: texts inside a JSON column, items of a list, places in texts."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Text
+from sqlalchemy import Boolean, Column, ColumnElement, Integer, TableValuedAlias, Text, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -14,8 +14,6 @@ class _Inside(FunctionElement[Any]):  # a text, or whether there is one
     inherit_cache = True
 
     def __init__(self, column: ColumnElement[Any], name: str) -> None:
-        from sqlalchemy import literal
-
         super().__init__(column, literal(name))
 
 
@@ -31,6 +29,48 @@ class json_has(_Inside):  # noqa: N801  # as above
 
     type = Boolean()
     inherit_cache = True
+
+
+class json_items(FunctionElement[Any]):  # noqa: N801  # as above
+    """The items of the list in a text column, one row each; `value` is an item, for `json_text` to look into."""
+
+    inherit_cache = True
+    name = "json_items"
+
+    def rows(self) -> TableValuedAlias:
+        """As something to select from."""
+        return self.table_valued(Column("value", Text), joins_implicitly=True)
+
+
+class text_place(FunctionElement[Any]):  # noqa: N801  # as above
+    """Where a text begins in another, counted from one; zero when it is not there."""
+
+    type = Integer()
+    inherit_cache = True
+
+
+@compiles(json_items)
+def _items(element: json_items, compiler: SQLCompiler, **options: Any) -> str:
+    (column,) = element.clauses
+    return f"json_each({compiler.process(column, **options)})"
+
+
+@compiles(json_items, "postgresql")
+def _items_postgresql(element: json_items, compiler: SQLCompiler, **options: Any) -> str:
+    (column,) = element.clauses
+    return f"jsonb_array_elements(CAST({compiler.process(column, **options)} AS jsonb))"
+
+
+@compiles(text_place)
+def _place(element: text_place, compiler: SQLCompiler, **options: Any) -> str:
+    text, part = element.clauses
+    return f"instr({compiler.process(text, **options)}, {compiler.process(part, **options)})"
+
+
+@compiles(text_place, "postgresql")
+def _place_postgresql(element: text_place, compiler: SQLCompiler, **options: Any) -> str:
+    text, part = element.clauses
+    return f"strpos({compiler.process(text, **options)}, {compiler.process(part, **options)})"
 
 
 def _arguments(element: _Inside, compiler: SQLCompiler, **options: Any) -> tuple[str, str]:

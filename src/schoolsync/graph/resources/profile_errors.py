@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, select
 
-from schoolsync.graph import bodies, etags, query, render
+from schoolsync.graph import bodies, etags, expand, query, render
 from schoolsync.graph.call import Call, Json, Reply
 from schoolsync.graph.resources.profiles import SET, condition, unmodified
 from schoolsync.profiles.service import same_id
@@ -74,6 +74,15 @@ def delete_error(call: Call) -> Reply:
         call.principal, call.keys["profile"], call.keys["error"], condition=condition(call)
     )
     return Reply(status=204)
+
+
+def expanded(call: Call, profile: str, select_text: str | None) -> list[Json]:
+    """The first errors of a profile as part of it."""
+    write = render.shape(TYPE, select=select_text, version=call.version, unveiled=call.shows_unknown_members)
+    mine = (errors.c.tenant == call.principal.tenant) & (errors.c.profile == profile)
+    with call.services.control.read() as connection:
+        rows = connection.execute(select(errors).where(mine).order_by(errors.c.id).limit(expand.ITEMS_MAX)).all()
+    return [write(_values(row), None) for row in rows]
 
 
 def _listing(call: Call) -> query.Listing:

@@ -32,6 +32,13 @@ def get_status(call: Call) -> Reply:
     return _reply(call, status)
 
 
+def expanded(call: Call, profile: str, select: str | None) -> Json:
+    """The status as part of its profile."""
+    status = call.services.profiles.status(call.principal.tenant, profile)
+    write = render.shape(TYPE, select=select, version=call.version, unveiled=call.shows_unknown_members)
+    return write({"id": profile, **{name: getattr(status, column) for name, column in COLUMNS.items()}}, None)
+
+
 def patch_status(call: Call) -> Reply:
     """PATCH profileStatus."""
     given = bodies.read(TYPE, call.body, partial=True)

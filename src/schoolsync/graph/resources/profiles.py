@@ -6,13 +6,13 @@ are read from bodies and never written to answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Row
 
 from schoolsync.errors import Invalid
-from schoolsync.graph import bodies, etags, query, render
+from schoolsync.graph import bodies, etags, expand, query, render
 from schoolsync.graph.call import Call, Json, Reply
 from schoolsync.profiles import configuration
 from schoolsync.store.tables import profiles
@@ -37,7 +37,7 @@ def get_profile(call: Call) -> Reply:
     """GET synchronizationProfiles/{id}."""
     with call.services.control.read() as connection:
         row = call.services.profiles.find(connection, call.principal.tenant, call.keys["profile"])
-    if etags.not_modified(call, etags.weak(row.version)):
+    if "expand" not in call.query and etags.not_modified(call, etags.weak(row.version)):
         return unmodified(row.version)
     return _reply(call, row, status=200)
 
@@ -96,7 +96,21 @@ def _listing(call: Call) -> query.Listing:
         key=(profiles.c.created, profiles.c.id),
         values=_values,
         context=SET,
+        expand=lambda text: _adding(call, text),
     )
+
+
+def _adding(call: Call, text: str) -> Callable[[Sequence[Row[Any]]], list[Json]]:
+    """What `$expand` adds to profiles: their status, and the first of their errors."""
+    from schoolsync.graph.resources import profile_errors, profile_status
+
+    readers = {"errors": profile_errors.expanded, "profileStatus": profile_status.expanded}
+    wanted = expand.parse(text, TYPE, list(readers))
+
+    def added(rows: Sequence[Row[Any]]) -> list[Json]:
+        return [{one.name: readers[one.name](call, row.id, one.select) for one in wanted} for row in rows]
+
+    return added
 
 
 def _values(row: Row[Any]) -> Json:
@@ -105,6 +119,8 @@ def _values(row: Row[Any]) -> Json:
 
 def _reply(call: Call, row: Row[Any], *, status: int) -> Reply:
     body = render.entity(TYPE, _values(row), call=call, context=f"{SET}/$entity")
+    if "expand" in call.query:
+        body.update(*_adding(call, call.query["expand"])([row]))
     return Reply(status=status, body=body, headers={"ETag": etags.weak(row.version)})
 
 

@@ -22,6 +22,7 @@ from schoolsync.errors import NotFound
 from schoolsync.graph import etags, query, render
 from schoolsync.graph.call import Call, Reply
 from schoolsync.graph.errors import BadRequest
+from schoolsync.graph.resources import expansions
 from schoolsync.graph.routes import Permission
 
 _NAMED = frozenset({"id", "displayName"})
@@ -128,16 +129,19 @@ class View:
     def answer(self, shape: Shape, row: Found, *, status: int = 200, context: str | None = None) -> Reply:
         """One object, with its entity tag."""
         tag = etags.weak(row.position)
-        if self.call.reads and etags.not_modified(self.call, tag):
+        if self.call.reads and "expand" not in self.call.query and etags.not_modified(self.call, tag):
             return Reply(status=304, headers={"ETag": tag})
-        values = {"@odata.etag": tag, **self._values(shape)(row)}
+        values = {"@odata.etag": tag, **self.values(shape)(row)}
         body = render.entity(
             shape.type_name,
             values,
             call=self.call,
             context=context or f"{_SETS[shape.type_name]}/$entity",
-            on_request=partial(self._attributes(shape), row),
+            on_request=partial(self.attributes(shape), row),
         )
+        text = self.call.query.get("expand")
+        if text is not None:
+            body.update(*expansions.adding(self, shape, text)([row]))
         return Reply(status=status, body=body, headers={"ETag": tag})
 
     def page(self, shape: Shape, condition: ColumnElement[bool] | None = None) -> Reply:
@@ -153,11 +157,12 @@ class View:
         listing = replace(
             self._listing(shape, condition),
             context="Collection($ref)",
+            expand=None,
             write=lambda row: {"@odata.id": f"{self.call.root}/{_SETS[shape.type_name]}/{row.id}"},
         )
         return query.page(self.call, self.connection, listing)
 
-    def _attributes(self, shape: Shape) -> Callable[[Row[Any]], Mapping[str, Any]]:
+    def attributes(self, shape: Shape) -> Callable[[Row[Any]], Mapping[str, Any]]:
         """The extension attributes of a row, as far as the caller may see them."""
         if shape.type_name not in _PLAIN or self.basic(shape.type_name) is not None:
             return lambda _: {}
@@ -166,25 +171,32 @@ class View:
     def _listing(self, shape: Shape, condition: ColumnElement[bool] | None) -> query.Listing:
         seen = self.seen(shape.table)
         narrowed = condition is not None or (self.delegated and shape is not SCHOOL)
-        columns: dict[str, ColumnElement[Any]] = dict(shape.columns)
-        if shape.table is PERSON.table:
-            columns["userPrincipalName"] = shape.table.c.account_name
         return query.Listing(
             type_name=shape.type_name,
             source=shape.table,
             where=seen if condition is None else and_(seen, condition),
-            columns=columns,
+            columns=self.columns(shape),
             # Where links lead to the rows, the id must not tempt the planner to walk the whole table in its order.
             key=[shape.table.c.id.concat("") if narrowed else shape.table.c.id],
-            values=self._values(shape),
+            values=self.values(shape),
             context=_SETS[shape.type_name],
             visible=self.basic(shape.type_name),
             folded=frozenset({"id", "userPrincipalName"}),
             extension=partial(attributes.column, shape.table.name) if shape.type_name in _PLAIN else None,
-            on_request=self._attributes(shape),
+            on_request=self.attributes(shape),
+            items=expansions.Collections(self, shape),
+            expand=lambda text: expansions.adding(self, shape, text),
         )
 
-    def _values(self, shape: Shape) -> Callable[[Row[Any]], Mapping[str, Any]]:
+    def columns(self, shape: Shape) -> dict[str, ColumnElement[Any]]:
+        """What can be asked about, by property path."""
+        columns: dict[str, ColumnElement[Any]] = dict(shape.columns)
+        if shape.table is PERSON.table:
+            columns["userPrincipalName"] = shape.table.c.account_name
+        return columns
+
+    def values(self, shape: Shape) -> Callable[[Row[Any]], Mapping[str, Any]]:
+        """How a row becomes the properties that the caller may see."""
         basic = self.basic(shape.type_name)
         if basic is None:
             return shape.values
