@@ -70,6 +70,9 @@ class Settings:
     page_max: int = _setting(999, "most objects on a page")
     memory_limit: str = _setting("320MiB", "memory that the roster engine may use before it spills to disk")
     threads: int = _setting(2, "threads of the roster engine")
+    reader_memory_limit: str = _setting(
+        "192MiB", "memory that reading stored plans and findings for the API may use before it spills to disk"
+    )
     batch_rows: int = _setting(20_000, "rows that one batch writes to the directory")
     concurrent_runs: int = _setting(1, "synchronizations that work at the same time")
     retention_days: int = _setting(30, "days that uploads, snapshots and plans are kept after use")

@@ -12,6 +12,7 @@ import gzip
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.utils import format_datetime
 from functools import partial
@@ -26,7 +27,7 @@ from litestar.exceptions import HTTPException, InternalServerException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from schoolsync import ticks
-from schoolsync.access import audit, permissions
+from schoolsync.access import permissions
 from schoolsync.access.principal import Principal
 from schoolsync.access.tokens import identify
 from schoolsync.errors import Forbidden, Invalid, NotFound, TooLarge
@@ -36,7 +37,6 @@ from schoolsync.graph.errors import BadRequest, MethodNotAllowed
 from schoolsync.graph.origin import Origin
 from schoolsync.graph.paths import Match, Tree, split
 from schoolsync.graph.routes import ROUTES, Area, Route
-from schoolsync.store import acts
 
 # ASGI as the servers speak it: messages are mappings of any values.
 Scope = MutableMapping[str, Any]
@@ -49,6 +49,8 @@ Headers = list[tuple[bytes, bytes]]
 ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
 Verify = Callable[[str | None, int], Principal]
 """Turns an `Authorization` header into the caller, at a moment in ticks. Raises Unauthenticated."""
+Own = Callable[[Scope, Receive, Send, "Arrival"], Awaitable[None]]
+"""Answers a request of our own API behind this front layer; what it raises becomes an error answer here."""
 
 JSON = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
 JSON_ERROR = "application/json"
@@ -68,6 +70,7 @@ _EXPOSED = (
 )
 _UNKNOWN_MEMBERS = "include-unknown-enum-members"
 _ISSUER_MARKS = ("/oauth2/", "/.well-known/", "/discovery/")
+OWN = re.compile(r"/+schoolsync(?:/|$)", re.IGNORECASE)
 _CLIENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _HEADER_UNSAFE = re.compile(r"[^\x20-\x7e]")
 _ARRIVAL = "schoolsync.arrival"  # key in the ASGI scope
@@ -80,21 +83,23 @@ def create_app(
     blobs: ASGI,
     issuer: ASGI,
     ready: Callable[[], bool],
+    own: Own | None = None,
     routes: Iterable[Route] = ROUTES,
 ) -> ASGI:
     """The whole application.
 
     `blobs` answers below /uploads, `issuer` the token endpoints, `ready` says what /healthz says. Each gets requests
-    as they came in.
+    as they came in. `own` answers below /schoolsync.
     """
-    return _Front(services, verify, blobs, issuer, ready, tuple(routes))
+    return _Front(services, verify, blobs, issuer, ready, own, tuple(routes))
 
 
 @dataclass(slots=True)
-class _Arrival:
+class Arrival:
     """What the front layer knows of one request."""
 
     services: Services
+    verify: Verify
     request_id: str
     client_request_id: str
     now: int
@@ -103,26 +108,13 @@ class _Arrival:
     directory: bool = False
     # Known once the path and the token were read:
     version: str = ""
-    match: Match | None = None
+    match: Match[Route] | None = None
     principal: Principal | None = None
 
-    # What the audit log says about the request; set where an operation is found that it keeps.
-    operation: str | None = None
-    object: str = ""
-    members: str = ""
-
-    def act(self) -> audit.Act | None:
-        """The request as an entry of the audit log, or None when it is none, or not known yet."""
-        if self.operation is None or self.principal is None:
-            return None
-        return audit.of_principal(
-            self.principal,
-            at=self.now,
-            operation=self.operation,
-            about=self.object,
-            request=self.request_id,
-            members=self.members,
-        )
+    async def identify(self) -> Principal:
+        """Find out who is asking. Raises Unauthenticated."""
+        self.principal = await identify(self.verify, self.headers.get("authorization"), self.now)
+        return self.principal
 
     def failure(self, error: Exception) -> errors.Failure:
         request = errors.Request(request_id=self.request_id, client_request_id=self.client_request_id, now=self.now)
@@ -142,6 +134,7 @@ class _Front:
         blobs: ASGI,
         issuer: ASGI,
         ready: Callable[[], bool],
+        own: Own | None,
         routes: tuple[Route, ...],
     ) -> None:
         self._services = services
@@ -149,10 +142,10 @@ class _Front:
         self._blobs = blobs
         self._issuer = issuer
         self._ready = ready
+        self._own = own
         self._tree = Tree(routes)
         self._origin = Origin(services.settings)
-        self._audit = audit.Audit(services.control, services.directories, services.settings)
-        threads = acts.Threads(THREADS, thread_name_prefix="graph")
+        threads = ThreadPoolExecutor(THREADS, thread_name_prefix="graph")
         self._litestar = Litestar(
             [_endpoint(route, threads) for route in routes],
             openapi_config=None,
@@ -179,17 +172,14 @@ class _Front:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         arrival = self._arrive(scope)
-        pending = self._audit.expect(arrival.act)
-        with acts.acting(pending):
-            await self._answered(scope, receive, _Sender(send, arrival, pending, head=scope["method"] == "HEAD"))
-
-    async def _answered(self, scope: Scope, receive: Receive, sender: _Sender) -> None:
-        arrival = sender.arrival
+        sender = _Sender(send, arrival, head=scope["method"] == "HEAD")
         try:
             if scope["method"] == "OPTIONS":
                 await self._preflight(arrival, sender)
             elif scope["path"].rstrip("/").lower() == "/healthz":
                 await self._health(scope, arrival, sender)
+            elif self._own is not None and OWN.match(scope["path"]):
+                await self._own(scope, receive, sender, arrival)
             else:
                 await self._enter(scope, arrival)
                 await cast(ASGI, self._litestar)(scope, receive, sender)
@@ -198,13 +188,14 @@ class _Front:
                 raise
             await _send_failure(sender, arrival.failure(error))
 
-    def _arrive(self, scope: Scope) -> _Arrival:
+    def _arrive(self, scope: Scope) -> Arrival:
         headers = requests.headers(scope["headers"])
         request_id = self._services.new_id()
         named = headers.get("client-request-id", "")
         client = scope.get("client")
-        return _Arrival(
+        return Arrival(
             services=self._services,
+            verify=self._verify,
             request_id=request_id,
             client_request_id=named if _CLIENT_ID.fullmatch(named) else request_id,
             now=self._services.clock(),
@@ -214,44 +205,38 @@ class _Front:
             headers=headers,
         )
 
-    async def _enter(self, scope: Scope, arrival: _Arrival) -> None:
+    async def _enter(self, scope: Scope, arrival: Arrival) -> None:
         """Find caller and operation; point the scope at the operation's own path. Raises what Graph would refuse."""
         try:
             version, match = self._find(scope)
         except Invalid:
-            await self._identify(arrival)  # a stranger learns nothing about paths
+            await arrival.identify()  # a stranger learns nothing about paths
             raise
         if match is None:
-            await self._identify(arrival)
+            await arrival.identify()
             raise NotFound("There is nothing at this address: the API begins with /v1.0 or /beta.")
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         route = match.routes.get(method)
         arrival.directory = any(known.area is Area.DIRECTORY for known in match.routes.values())
         if route is None or not route.public:
-            await self._identify(arrival)
+            await arrival.identify()
         if route is None:
             methods = [*match.routes, "HEAD"] if "GET" in match.routes else [*match.routes]
             raise MethodNotAllowed((*methods, "OPTIONS"))
         arrival.version, arrival.match = version, match
-        if route.audited:
-            arrival.operation = f"{route.method} {match.template}"
-            arrival.object = audit.without_names(match.path, match.keys)
         scope["method"] = method
         scope["path"] = _fixed_path(match.template)
         scope["raw_path"] = scope["path"].encode()
         scope["root_path"] = ""
         scope[_ARRIVAL] = arrival
 
-    def _find(self, scope: Scope) -> tuple[str, Match | None]:
+    def _find(self, scope: Scope) -> tuple[str, Match[Route] | None]:
         raw = scope.get("raw_path") or quote(scope["path"]).encode()
         version, *below = split(raw) or [""]
         known = VERSIONS.get(version.lower())
         return (known, self._tree.find(below)) if known else ("", None)
 
-    async def _identify(self, arrival: _Arrival) -> None:
-        arrival.principal = await identify(self._verify, arrival.headers.get("authorization"), arrival.now)
-
-    async def _preflight(self, arrival: _Arrival, send: Send) -> None:
+    async def _preflight(self, arrival: Arrival, send: Send) -> None:
         asked = _HEADER_UNSAFE.sub("", arrival.headers.get("access-control-request-headers", ""))
         headers = {
             "Allow": METHODS,
@@ -261,7 +246,7 @@ class _Front:
         }
         await _send(send, 204, headers, b"")
 
-    async def _health(self, scope: Scope, arrival: _Arrival, send: Send) -> None:
+    async def _health(self, scope: Scope, arrival: Arrival, send: Send) -> None:
         if scope["method"] not in {"GET", "HEAD"}:
             raise MethodNotAllowed(("GET", "HEAD", "OPTIONS"))
         ready = self._ready()
@@ -272,17 +257,14 @@ class _Front:
 class _Sender:
     """Passes an answer on with the headers that every answer has, and without a body where there is none to send."""
 
-    def __init__(self, send: Send, arrival: _Arrival, pending: audit.Pending, *, head: bool) -> None:
+    def __init__(self, send: Send, arrival: Arrival, *, head: bool) -> None:
         self._send = send
-        self._pending = pending
-        self.arrival = arrival
+        self._arrival = arrival
         self._head = head
         self.started = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            if self._pending.waits(message["status"]):
-                await asyncio.to_thread(self._pending.settle, message["status"])
             self.started = True
             message = {**message, "headers": self._headers(message["status"], message["headers"])}
         elif self._head and message["type"] == "http.response.body":
@@ -290,7 +272,7 @@ class _Sender:
         await self._send(message)
 
     def _headers(self, status: int, given: Iterable[tuple[bytes, bytes]]) -> Headers:
-        arrival = self.arrival
+        arrival = self._arrival
         headers = {name.lower(): value for name, value in given}
         if status in {204, 304}:
             headers.pop(b"content-type", None)
@@ -332,7 +314,7 @@ def _fixed_path(template: str) -> str:
 # --- inside Litestar -----------------------------------------------------------------------------------------------
 
 
-def _endpoint(route: Route, threads: acts.Threads) -> HTTPRouteHandler:
+def _endpoint(route: Route, threads: ThreadPoolExecutor) -> HTTPRouteHandler:
     """One operation as Litestar runs it."""
     handler = route.resolve()
     waits = inspect.iscoroutinefunction(handler)
@@ -342,7 +324,6 @@ def _endpoint(route: Route, threads: acts.Threads) -> HTTPRouteHandler:
         content = await _content(request, route)
         query = requests.options(request.scope["query_string"])
         call = _call(arrival, route, query, content)
-        arrival.members = audit.members(call.body or ())
         if waits:
             reply = await cast(Awaitable[Reply], handler(call))
         elif route.inline and call.services.directories.inline:
@@ -362,8 +343,8 @@ def _endpoint(route: Route, threads: acts.Threads) -> HTTPRouteHandler:
     return decorate(answer)
 
 
-def _arrival(connection: ASGIConnection[Any, Any, Any, Any]) -> _Arrival:
-    return cast(_Arrival, cast(Any, connection.scope)[_ARRIVAL])
+def _arrival(connection: ASGIConnection[Any, Any, Any, Any]) -> Arrival:
+    return cast(Arrival, cast(Any, connection.scope)[_ARRIVAL])
 
 
 async def _authorize(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -399,7 +380,7 @@ async def _content(request: Request[Any, Any, Any], route: Route) -> bytes | Non
     return await request.body()
 
 
-def _call(arrival: _Arrival, route: Route, query: dict[str, str], content: bytes | None) -> Call:
+def _call(arrival: Arrival, route: Route, query: dict[str, str], content: bytes | None) -> Call:
     match = arrival.match
     assert match is not None
     if route.body or route.method == "GET":

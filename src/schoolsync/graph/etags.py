@@ -21,17 +21,18 @@ def weak(version: int) -> str:
 def check(call: Call, tag: str) -> None:
     """Raise PreconditionFailed unless `If-Match`, when it is sent, names `tag` or anything (`*`)."""
     given = call.headers.get("if-match")
-    if given is not None and not _names(given, tag):
+    if given is not None and not names(given, tag):
         raise PreconditionFailed("The object was changed after it was read: read it again and repeat the request.")
 
 
 def not_modified(call: Call, tag: str) -> bool:
     """Whether `If-None-Match` says that the caller has this version already; the answer is then 304 without a body."""
     given = call.headers.get("if-none-match")
-    return given is not None and _names(given, tag)
+    return given is not None and names(given, tag)
 
 
-def _names(header: str, tag: str) -> bool:
+def names(header: str, tag: str) -> bool:
+    """Whether a header that lists entity tags names `tag`."""
     if header.strip() == "*":
         return True
     wanted = _TAG.fullmatch(tag)

@@ -9,15 +9,28 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from schoolsync.graph.errors import BadRequest, UnknownSegment
-from schoolsync.graph.routes import Route
 
 SEGMENTS_MAX = 32
 _GUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _CALL = re.compile(r"(?P<name>[^()]*)\((?P<key>.*)\)", re.DOTALL)
 _QUALIFIER = "microsoft.graph."
+
+
+class Operation(Protocol):
+    """What a row of a table of routes has at least."""
+
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def template(self) -> str: ...
+
+
+R = TypeVar("R", bound=Operation)
 
 
 @dataclass(slots=True)
@@ -28,21 +41,21 @@ class _Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class Match(Generic[R]):
     """The resource a path names."""
 
     template: str
     path: str  # canonical, keys filled in
     keys: Mapping[str, str]
-    routes: Mapping[str, Route]  # by method
+    routes: Mapping[str, R]  # by method
 
 
-class Tree:
+class Tree(Generic[R]):
     """All templates of the route table, ready for look-ups."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(self, routes: Iterable[R]) -> None:
         self._root = _Node()
-        self._routes: dict[str, dict[str, Route]] = {}
+        self._routes: dict[str, dict[str, R]] = {}
         for route in routes:
             self._routes.setdefault(route.template, {})[route.method] = route
             self._plant(route.template)
@@ -59,7 +72,7 @@ class Tree:
                 node = node.below.setdefault(part.lower(), (part, _Node()))[1]
         node.template = template
 
-    def find(self, segments: Iterable[str]) -> Match:
+    def find(self, segments: Iterable[str]) -> Match[R]:
         """The resource at these segments (decoded, below the version). Raises UnknownSegment."""
         node, path, keys = self._root, list[str](), dict[str, str]()
         last = ""

@@ -60,11 +60,6 @@ class Route:
         return not self.handler.startswith("not_built.")
 
     @property
-    def audited(self) -> bool:
-        """Whether the audit log keeps who did it: whatever changes something, and what hands out a way to change."""
-        return (self.method != "GET" and self.template != "$batch") or self.handler.endswith(".upload_url")
-
-    @property
     def scopes(self) -> tuple[str, ...]:
         """The least delegated scopes."""
         return tuple(permission.value for permission in self.delegated)

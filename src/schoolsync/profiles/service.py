@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, Table, delete, func, insert, select, upd
 
 from schoolsync.access.principal import Principal
 from schoolsync.errors import Conflict, Invalid, NotFound
-from schoolsync.profiles import configuration, states, status
+from schoolsync.profiles import configuration, own_settings, states, status
 from schoolsync.profiles.configuration import Configuration, Json
 from schoolsync.profiles.states import State
 from schoolsync.profiles.status import Act, ProfileStatus
@@ -134,6 +134,26 @@ class Profiles:
             condition(row.version)
             if row.state != State.DELETING:
                 _write(connection, principal.tenant, profile, state=State.DELETING, due=None, changed=now)
+
+    def settings(self, tenant: int, profile: str) -> tuple[Json, int]:
+        """The profile's settings of our own, defaults included, and the profile's version. Raises NotFound."""
+        with self._control.read() as connection:
+            row = self.find(connection, tenant, profile)
+        return own_settings.effective(row.policy), row.version
+
+    def change_settings(
+        self, principal: Principal, profile: str, given: Json, *, condition: Condition, now: int
+    ) -> tuple[Json, int]:
+        """Merge `given` into the profile's settings of our own; the next run heeds them. Raises Invalid."""
+        with self._control.write() as connection:
+            row = self.find(connection, principal.tenant, profile)
+            condition(row.version)
+            states.must_live(row.state)
+            policy = own_settings.merged(row.policy, given)
+            if own_settings.effective(policy) != own_settings.effective(row.policy):
+                _write(connection, principal.tenant, profile, changed=now, policy=policy)
+                row = self.find(connection, principal.tenant, profile)
+        return own_settings.effective(row.policy), row.version
 
     def _secrets(self, connection: Connection, tenant: int, profile: str) -> dict[str, str]:
         rows = connection.execute(

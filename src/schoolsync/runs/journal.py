@@ -22,6 +22,7 @@ from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import policy_of
 from schoolsync.runs import endings
 from schoolsync.runs.job import Base, Finished, Job, JobFile, Planned, Validated
+from schoolsync.runs.places import run_folder
 from schoolsync.runs.service import Runs
 from schoolsync.runs.states import ACTIVE, Cause, HeldFor, RunState, Wish
 from schoolsync.settings import Settings
@@ -110,7 +111,8 @@ class Journal:
             if found is None or found.state != RunState.QUEUED or found.attempt != key.attempt - 1:
                 return False
             stage = RunState.APPLYING if found.stage == RunState.APPLYING else RunState.EXTRACTING
-            self._set(connection, key, attempt=key.attempt, state=stage, began=found.began or self._clock())
+            began = found.began or self._clock()
+            self._set(connection, key, attempt=key.attempt, state=stage, began=began, stages=self._begun(found, stage))
             self._show(connection, key, *STAGES[stage])
             return True
 
@@ -174,7 +176,7 @@ class Journal:
 
     def folder(self, tenant_id: str, profile: str, run: str) -> Path:
         """Where a run keeps its plan, snapshot and reports."""
-        return self._settings.objects / "tenants" / tenant_id / "profiles" / profile / "runs" / run
+        return run_folder(self._settings, tenant_id, profile, run)
 
     # --- stages ----------------------------------------------------------------------------------------------------
 
@@ -184,11 +186,12 @@ class Journal:
             row = self._heed(connection, key)
             if row is None:
                 return False
+            begun = self._begun(row, stage)
             if row.state != stage:
-                self._set(connection, key, state=stage, stage=stage)
+                self._set(connection, key, state=stage, stage=stage, stages=begun)
                 self._show(connection, key, *STAGES[stage])
             elif row.stage != stage:
-                self._set(connection, key, stage=stage)
+                self._set(connection, key, stage=stage, stages=begun)
             return True
 
     def verified(self, key: Key, validated: Validated) -> bool:
@@ -220,6 +223,7 @@ class Journal:
                 key,
                 verification=messages,
                 state=RunState.HELD,
+                stages=self._begun(row, RunState.HELD),
                 held_for=held_for,
                 message=message,
                 error_count=found,
@@ -311,7 +315,14 @@ class Journal:
                 summary=json.dumps(summary),
             )
             if planned.held is not None:
-                self._set(connection, key, state=RunState.HELD, held_for=HeldFor.GUARD, message=planned.held)
+                self._set(
+                    connection,
+                    key,
+                    state=RunState.HELD,
+                    stages=self._begun(row, RunState.HELD),
+                    held_for=HeldFor.GUARD,
+                    message=planned.held,
+                )
                 self._show(connection, key, "validationError", planned.held, error_count=planned.errors)
                 return False
             self._show(connection, key, "inProgress", "Applying the changes.", error_count=planned.errors)
@@ -455,7 +466,8 @@ class Journal:
             return row
         if row.wish == Wish.PAUSE:
             late = {"cause": Cause.LATE} if row.cause == Cause.START else {}
-            self._set(connection, key, state=RunState.PAUSED, wish=None, **late)
+            put_aside = self._begun(row, RunState.PAUSED)
+            self._set(connection, key, state=RunState.PAUSED, wish=None, stages=put_aside, **late)
         else:
             self._set(connection, key, state=RunState.CANCELLED, ended=self._clock(), wish=None)
             self._after(connection, key, row)
@@ -535,6 +547,13 @@ class Journal:
         connection.execute(
             update(profiles).where(profiles.c.tenant == key.tenant, profiles.c.id == key.profile).values(due=when)
         )
+
+    def _begun(self, row: Row[Any], stage: str) -> str:
+        """The column `stages` once `stage` has begun; the same stage again by another attempt is the same one."""
+        begun = json.loads(row.stages)
+        if not begun or begun[-1][0] != stage:
+            begun.append([stage, self._clock()])
+        return json.dumps(begun)
 
     def _set(self, connection: Connection, key: Key, **values: Any) -> None:
         connection.execute(update(runs).where(*_is(key)).values(**values))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -38,6 +38,7 @@ class Started:
 
     messages: tuple[Message, ...]
     accepted: bool
+    run: str | None = None  # the run it is about; None when there is none any more
 
 
 class Runs:
@@ -259,10 +260,10 @@ class Runs:
         while True:
             answer = await asyncio.to_thread(self._verified, principal.tenant, profile_id, run)
             if answer is not None:
-                return answer
+                return replace(answer, run=run)
             if asyncio.get_running_loop().time() >= deadline:
                 if await asyncio.to_thread(self._stop_waiting, principal.tenant, profile_id, run):
-                    return Started((), True)
+                    return Started((), True, run)
                 continue  # it was verified just now
             await asyncio.sleep(POLL)
 

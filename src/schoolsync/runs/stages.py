@@ -84,6 +84,7 @@ class Stages:
             checked = self._check()
             db = self._roster()
             total = run_report.keep(db, Path(self._job.folder), self._job.base)
+            run_report.keep_findings(db, Path(self._job.folder), self._job.fence)
             messages = checked.messages(db)
             lost, too_much = self._leave_out(checked)
             if too_much is not None:

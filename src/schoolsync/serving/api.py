@@ -1,4 +1,4 @@
-"""The API process: builds the services, serves the Graph face, the upload containers and the built-in issuer.
+"""The API process: builds the services, serves both APIs, the upload containers and the built-in issuer.
 
 It never loads the roster engine or a bulk driver; it talks to the worker through the control database alone.
 """
@@ -23,11 +23,14 @@ from granian.server.embed import Server
 from schoolsync import logs
 from schoolsync.access import certificates, issuer_http
 from schoolsync.access.tokens import Verifier
+from schoolsync.api import call as api
+from schoolsync.api.app import OwnApi
 from schoolsync.graph.app import create_app
 from schoolsync.graph.call import Services
 from schoolsync.profiles.service import Profiles
 from schoolsync.runs import lifeline
 from schoolsync.runs.processes import READY, WORKER_GONE, WORKER_READY, clock, from_line, make_folders, new_id
+from schoolsync.runs.readers import Readers
 from schoolsync.runs.service import Runs
 from schoolsync.serving import connections
 from schoolsync.settings import Settings
@@ -60,6 +63,19 @@ def build(settings: Settings, *, worker_ready: threading.Event) -> Any:  # an AS
         clock=clock,
         new_id=new_id,
     )
+    readers = Readers(settings)
+    own = OwnApi(
+        api.Services(
+            settings=settings,
+            control=control,
+            profiles=profiles,
+            runs=runs,
+            uploads=uploads,
+            readers=readers,
+            clock=clock,
+            new_id=new_id,
+        )
+    )
     verifier = Verifier(control=control, settings=settings, clock=clock)
     return create_app(
         services,
@@ -67,6 +83,7 @@ def build(settings: Settings, *, worker_ready: threading.Event) -> Any:  # an AS
         blobs=blobs.app(uploads),
         issuer=issuer_http.app(control=control, settings=settings, clock=clock),
         ready=worker_ready.is_set,
+        own=own,
     )
 
 

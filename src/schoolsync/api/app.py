@@ -1,0 +1,166 @@
+"""Runs the operations of our own API behind the layer that stands in front of the Graph face.
+
+A request's path is looked up in the table of routes, its caller checked against the act that the row names, its
+parameters and body against what the row takes; then the handler runs, in a thread unless it waits by itself. Whatever
+is raised becomes a Graph error body in front.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, cast
+from urllib.parse import parse_qsl, quote
+
+import msgspec
+
+from schoolsync.access import roles
+from schoolsync.api.call import Answer, Call, Services
+from schoolsync.api.routes import ROOT, ROUTES, TEXT_MAX, Handler, Parameter, Route
+from schoolsync.errors import Invalid, NotFound, TooLarge
+from schoolsync.graph import requests
+from schoolsync.graph.app import Arrival, Receive, Scope, Send
+from schoolsync.graph.errors import BadRequest, MethodNotAllowed, UnknownSegment
+from schoolsync.graph.paths import Match, Tree, split
+
+JSON = "application/json"
+THREADS = 8
+_TRUE, _FALSE = {"true", "1"}, {"false", "0"}
+
+
+class OwnApi:
+    """The operations below /schoolsync/v1, as the front layer calls them."""
+
+    def __init__(self, services: Services, routes: Iterable[Route] = ROUTES) -> None:
+        self._services = services
+        table = tuple(routes)
+        self._tree = Tree(table)
+        self._handlers: dict[str, Handler] = {route.handler: route.resolve() for route in table}
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="own-api")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> None:
+        """Answer one request. Raises what the caller is to be told."""
+        match, route = await self._find(scope, arrival)
+        if not route.public:
+            principal = arrival.principal or await arrival.identify()
+            if route.act is not None:
+                roles.check(principal, route.act)
+        requests.check_accept(arrival.headers.get("accept"), text=False)
+        query = _parameters(scope["query_string"], route.parameters)
+        body = None
+        if route.takes is not None:
+            requests.check_content_type(arrival.headers.get("content-type"))
+            body = _body(await self._content(receive), route)
+        call = Call(
+            services=self._services,
+            principal=cast(Any, arrival.principal),  # None where the route is public, whose handlers ask for none
+            url=f"{arrival.origin}/{ROOT}/{quote(match.path)}",
+            keys=match.keys,
+            query=query,
+            headers=arrival.headers,
+            body=body,
+            now=arrival.now,
+        )
+        handler = self._handlers[route.handler]
+        if inspect.iscoroutinefunction(handler):
+            answer = await cast(Awaitable[Answer], handler(call))
+        else:
+            loop = asyncio.get_running_loop()
+            answer = await loop.run_in_executor(self._threads, partial(cast(Any, handler), call))
+        await _send(send, answer)
+
+    async def _find(self, scope: Scope, arrival: Arrival) -> tuple[Match[Route], Route]:
+        """The operation that the path and the method mean; a stranger learns nothing about paths."""
+        raw = scope.get("raw_path") or quote(scope["path"]).encode()
+        try:
+            segments = split(raw)
+            if [segment.lower() for segment in segments[:2]] != ROOT.split("/"):
+                raise NotFound(f"There is nothing at this address: our own API begins with /{ROOT}.")
+            match = self._tree.find(segments[2:])
+        except UnknownSegment as problem:
+            await arrival.identify()
+            raise NotFound(f"There is nothing at this address: /{ROOT}/openapi.json has them all.") from problem
+        except (Invalid, NotFound):
+            await arrival.identify()
+            raise
+        route = match.routes.get("GET" if scope["method"] == "HEAD" else scope["method"])
+        if route is None:
+            await arrival.identify()
+            methods = [*match.routes, "HEAD"] if "GET" in match.routes else [*match.routes]
+            raise MethodNotAllowed((*methods, "OPTIONS"))
+        return match, route
+
+    async def _content(self, receive: Receive) -> bytes:
+        most = self._services.settings.body_max_bytes
+        content = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise BadRequest("The request was broken off.")
+            content += message.get("body", b"")
+            if len(content) > most:
+                raise TooLarge("The body is larger than this server takes.")
+            if not message.get("more_body"):
+                return bytes(content)
+
+
+def _parameters(query: bytes, known: tuple[Parameter, ...]) -> Mapping[str, Any]:
+    """The parameters of a query string, each in its type. Raises Invalid for one that is unknown, double or wrong."""
+    try:
+        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=100, errors="strict")
+    except ValueError as problem:
+        raise BadRequest("The query string cannot be read.") from problem
+    table = {parameter.name: parameter for parameter in known}
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        parameter = table.get(name)
+        if parameter is None:
+            listed = ", ".join(table) or "none"
+            raise Invalid(f"The parameter '{name[:40]}' is not known here. Known: {listed}.", target=name[:40])
+        if name in found:
+            raise Invalid(f"The parameter '{name}' is given twice.", target=name)
+        if len(value) > TEXT_MAX or "\0" in value:
+            raise Invalid(f"The parameter '{name}' must have at most {TEXT_MAX} characters.", target=name)
+        found[name] = _value(parameter, value)
+    return found
+
+
+def _value(parameter: Parameter, text: str) -> object:
+    name = parameter.name
+    if parameter.kind == "integer":
+        if not (text.isascii() and text.isdecimal() and 1 <= int(text[:10]) < 10**9):
+            raise Invalid(f"The parameter '{name}' must be a whole number of at least 1.", target=name)
+        return int(text)
+    if parameter.kind == "boolean":
+        if text.lower() not in _TRUE | _FALSE:
+            raise Invalid(f"The parameter '{name}' must be true or false.", target=name)
+        return text.lower() in _TRUE
+    parts = tuple(text.split(",")) if parameter.several else (text,)
+    if parameter.values and (wrong := [part for part in parts if part not in parameter.values]):
+        listed = ", ".join(parameter.values)
+        raise Invalid(f"The parameter '{name}' cannot be '{wrong[0][:40]}'. It can be {listed}.", target=name)
+    return parts if parameter.several else text
+
+
+def _body(content: bytes, route: Route) -> Any:
+    """The body as the route takes it. Raises BadRequest or Invalid, which names the member."""
+    given = requests.body(content)
+    if route.takes is dict:
+        return given
+    try:
+        return msgspec.convert(given, route.takes)
+    except msgspec.ValidationError as problem:
+        text, _, path = str(problem).partition(" - at `$.")
+        raise Invalid(f"The body is wrong: {text}.", target=path.rstrip("`") or None) from problem
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    body = b"" if answer.body is None else msgspec.json.encode(answer.body)
+    headers = {**answer.headers, **({"Content-Type": JSON} if body else {})}
+    encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    encoded.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})

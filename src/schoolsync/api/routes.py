@@ -1,0 +1,191 @@
+"""Every operation of our own API: one row each, and the row names the handler, the act it takes and its shapes.
+
+`access.roles` says who may do an act and with which kind of token. Handlers live in `api.resources` under the name the
+row gives. The OpenAPI description and docs/api.md are made from this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal, cast
+
+from schoolsync.access.roles import Act
+from schoolsync.api import shapes
+from schoolsync.api.call import Answer, Call
+from schoolsync.runs.states import RunState
+
+Handler = Callable[[Call], Answer | Awaitable[Answer]]
+
+ROOT = "schoolsync/v1"
+TEXT_MAX = 256
+"""Longest value of a query parameter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One query parameter. Several values are given as `a,b`."""
+
+    name: str
+    meaning: str
+    kind: Literal["text", "integer", "boolean"] = "text"
+    values: tuple[str, ...] = ()  # those it may have; empty: any
+    several: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One operation."""
+
+    method: str
+    template: str  # below /schoolsync/v1; {name} is a key
+    handler: str  # module.function in api.resources
+    summary: str  # one sentence
+    answers: Any = None  # a type; None: nothing is sent
+    act: Act | None  # None: whoever has an accepted token
+    parameters: tuple[Parameter, ...] = ()
+    takes: Any = None  # the type of the body; dict: any object, which the service checks
+    status: int = 200
+    refusals: tuple[int, ...] = ()  # statuses beside those that every operation may answer
+    public: bool = False  # needs no token
+
+    def resolve(self) -> Handler:
+        """The handler itself."""
+        module, _, name = self.handler.partition(".")
+        return cast(Handler, getattr(import_module(f"schoolsync.api.resources.{module}"), name))
+
+
+LIMIT = Parameter(name="limit", kind="integer", meaning="most items on a page")
+AFTER = Parameter(name="after", meaning="where the page before ended; `nextLink` has it")
+PAGED = (LIMIT, AFTER)
+
+_PROFILE = "profiles/{profile}"
+_RUN = f"{_PROFILE}/runs/{{run}}"
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        method="GET",
+        template="openapi.json",
+        handler="root.describe",
+        summary="This description, as OpenAPI 3.1.",
+        answers=dict[str, Any],
+        act=None,
+        public=True,
+    ),
+    Route(
+        method="GET",
+        template="me",
+        handler="root.me",
+        summary="Who the token says is asking, its roles and the acts they open.",
+        answers=shapes.Me,
+        act=None,
+    ),
+    Route(
+        method="GET",
+        template="profiles",
+        handler="profiles.list_profiles",
+        summary="The tenant's profiles in short, by name.",
+        answers=shapes.Page[shapes.Profile],
+        act=Act.READ,
+        parameters=PAGED,
+    ),
+    Route(
+        method="GET",
+        template=_PROFILE,
+        handler="profiles.get_profile",
+        summary="One profile in short.",
+        answers=shapes.Profile,
+        act=Act.READ,
+    ),
+    Route(
+        method="GET",
+        template=f"{_PROFILE}/freshness",
+        handler="profiles.get_freshness",
+        summary="The last good run, how old it is, and when the next one is due.",
+        answers=shapes.Freshness,
+        act=Act.READ,
+    ),
+    Route(
+        method="GET",
+        template=f"{_PROFILE}/settings",
+        handler="profiles.get_settings",
+        summary="The profile's settings of our own, with the defaults of those never set.",
+        answers=shapes.Settings,
+        act=Act.READ,
+    ),
+    Route(
+        method="PATCH",
+        template=f"{_PROFILE}/settings",
+        handler="profiles.patch_settings",
+        summary="Change settings: members given replace, null goes back to the default, objects are merged.",
+        answers=shapes.Settings,
+        act=Act.POLICY,
+        takes=dict,
+        refusals=(409, 412),
+    ),
+    Route(
+        method="GET",
+        template=f"{_PROFILE}/runs",
+        handler="runs.list_runs",
+        summary="The profile's runs, newest first.",
+        answers=shapes.Page[shapes.Run],
+        act=Act.READ,
+        parameters=(
+            *PAGED,
+            Parameter(
+                name="state", meaning="only runs in these states", values=tuple(map(str, RunState)), several=True
+            ),
+        ),
+    ),
+    Route(
+        method="POST",
+        template=f"{_PROFILE}/runs",
+        handler="runs.start",
+        summary="Start the profile with the files that were uploaded; waits for their verification, as Graph's start.",
+        answers=shapes.Started,
+        act=Act.SYNC,
+        status=202,
+        refusals=(409,),
+    ),
+    Route(
+        method="GET",
+        template=_RUN,
+        handler="runs.get_run",
+        summary="One run, by id or number: its stages, how far it is, how fast, and when it will be done.",
+        answers=shapes.Run,
+        act=Act.READ,
+    ),
+    Route(
+        method="GET",
+        template=f"{_RUN}/findings",
+        handler="findings.list_findings",
+        summary="All findings of the run's files, in the order of files and lines.",
+        answers=shapes.Page[shapes.Finding],
+        act=Act.READ_PEOPLE,
+        parameters=(
+            *PAGED,
+            Parameter(name="rule", meaning="only findings of this rule"),
+            Parameter(name="severity", meaning="only these", values=("error", "warning")),
+            Parameter(name="file", meaning="only findings in this file"),
+            Parameter(name="column", meaning="only findings in this column"),
+        ),
+    ),
+    Route(
+        method="GET",
+        template=f"{_RUN}/findings/groups",
+        handler="findings.list_groups",
+        summary="The findings of the run counted by rule, file and column, errors first.",
+        answers=shapes.FindingGroups,
+        act=Act.READ_PEOPLE,
+    ),
+    Route(
+        method="GET",
+        template=f"{_RUN}/report",
+        handler="findings.get_report",
+        summary="What lies behind the findings, the numbers of every school, and what changed since the last run.",
+        answers=shapes.Report,
+        act=Act.READ_PEOPLE,
+    ),
+)
+"""Every operation, in the order of docs/api.md."""

@@ -1,0 +1,188 @@
+"""What answers and bodies look like. The OpenAPI description is made from these types.
+
+Names are camelCase in JSON; points in time are ISO 8601 in UTC; a member that is not known is null, never left out.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+T = TypeVar("T")
+Guid = Annotated[str, Meta(pattern="^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$")]
+Moment = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,7})?Z$")]
+Number = Annotated[int, Meta(ge=0)]
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The manners that all shapes share."""
+
+
+class Page(Shape, Generic[T], frozen=True, kw_only=True):
+    """A part of a list."""
+
+    value: tuple[T, ...]
+    next_link: str | None  # where the list goes on; null: this was all
+
+
+class InnerError(Shape, frozen=True, kw_only=True, rename=None):
+    """Which request an error is about."""
+
+    date: str
+    request_id: str = msgspec.field(name="request-id")
+    client_request_id: str = msgspec.field(name="client-request-id")
+
+
+class Error(Shape, frozen=True, kw_only=True):
+    """What is wrong and what to do, as in Graph."""
+
+    code: str
+    message: str
+    inner_error: InnerError
+    target: str | None = None
+
+
+class ErrorBody(Shape, frozen=True, kw_only=True):
+    """The body of every answer with a status of 400 or more."""
+
+    error: Error
+
+
+class Me(Shape, frozen=True, kw_only=True):
+    """Who the token says is asking, and what that caller may do here."""
+
+    tenant: Guid
+    kind: str  # delegated, application or none
+    name: str | None  # of a person
+    id: str | None  # of the person or the program
+    roles: tuple[str, ...]
+    acts: tuple[str, ...]
+
+
+class Freshness(Shape, frozen=True, kw_only=True):
+    """How old what the directory holds of a profile is."""
+
+    profile: Guid
+    last_good: Moment | None
+    last_good_run: Guid | None
+    age_seconds: float | None  # of the last good run
+    last_run: Guid | None
+    last_run_state: str | None
+    last_run_ended: Moment | None
+    last_upload: Moment | None
+    next_due: Moment | None  # when the profile synchronizes by itself, if it will
+    status: str | None
+    status_message: str | None
+
+
+class Profile(Shape, frozen=True, kw_only=True):
+    """A synchronization profile in short; Graph's route has the whole of it."""
+
+    id: Guid
+    display_name: str
+    state: str
+    provider: str
+    key_space: str
+    status: str | None
+    status_message: str | None
+    last_good: Moment | None
+
+
+class Stage(Shape, frozen=True, kw_only=True):
+    """One stage that a run has begun, or `paused` or `held`."""
+
+    name: str
+    began: Moment
+    ended: Moment | None
+    seconds: float
+
+
+class Progress(Shape, frozen=True, kw_only=True):
+    """How far a run is; `rate` is in rows a second, `secondsLeft` an estimate."""
+
+    rows_done: Number
+    rows_total: Number | None
+    rate: float | None
+    seconds_left: float | None
+
+
+class VerificationMessage(Shape, frozen=True, kw_only=True):
+    """What the verification of the files says about one file."""
+
+    type: str
+    file_name: str
+    description: str
+
+
+class Run(Shape, frozen=True, kw_only=True):
+    """One synchronization."""
+
+    id: Guid
+    number: Number
+    state: str
+    stage: str | None
+    cause: str
+    held_for: str | None
+    message: str | None
+    error_count: Number
+    asked: Moment
+    asked_by: str | None
+    began: Moment | None
+    ended: Moment | None
+    unchanged: bool
+    plan: str | None  # its hash
+    steps: dict[str, dict[str, int]]  # kind -> operation -> how many
+    seen: dict[str, int]  # kind -> records in the roster
+    failed: dict[str, int]  # kind -> records that could not be synchronized
+    verification: tuple[VerificationMessage, ...]
+    stages: tuple[Stage, ...]
+    progress: Progress
+
+
+class Finding(Shape, frozen=True, kw_only=True):
+    """One thing wrong with a roster; it never repeats a value."""
+
+    rule: str
+    severity: str
+    file: str
+    line: int | None  # physical line, the header is 1
+    column: str | None
+    message: str
+    hint: str | None  # what was probably meant
+
+
+class FindingGroup(Finding, frozen=True, kw_only=True):
+    """All findings of one rule in one column of one file; `line` is the first one's."""
+
+    count: Number
+
+
+class FindingGroups(Shape, frozen=True, kw_only=True):
+    """All groups, errors first, then the largest."""
+
+    value: tuple[FindingGroup, ...]
+
+
+class Report(Shape, frozen=True, kw_only=True):
+    """What the verification of a run's files found; docs/reports.md explains the members."""
+
+    causes: tuple[dict[str, Any], ...]
+    statistics: dict[str, Any]
+    changes: tuple[dict[str, Any], ...] | None  # against the last applied run; null: there is none
+
+
+class Settings(Shape, frozen=True, kw_only=True):
+    """A profile's settings of our own, those it does not name included."""
+
+    profile: Guid
+    settings: dict[str, Any]
+
+
+class Started(Shape, frozen=True, kw_only=True):
+    """What starting a profile said."""
+
+    accepted: bool
+    run: Guid | None
+    verification: tuple[VerificationMessage, ...]

@@ -1,0 +1,66 @@
+"""A profile's settings of our own: what they are with their defaults, and what a change of them means.
+
+Pure. A change is a merge: members given replace, null goes back to the default, objects are merged member by member.
+What there is and what it may be is said by `policy.OwnSettings` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from schoolsync.errors import Invalid
+from schoolsync.profiles.policy import OwnSettings
+
+Json = dict[str, Any]  # plain values of any type
+
+
+def effective(stored: str) -> Json:
+    """All settings, those that were never set with their defaults."""
+    shown: Json = msgspec.to_builtins(msgspec.json.decode(stored, type=OwnSettings))
+    return shown
+
+
+def merged(stored: str, given: Mapping[str, Any]) -> str:
+    """The stored settings with `given` merged in. Raises Invalid, which names the member."""
+    before: Json = msgspec.json.decode(stored)
+    wanted = _merge(before, given)
+    try:
+        settings = msgspec.convert(wanted, OwnSettings)
+    except msgspec.ValidationError as problem:
+        text, _, path = str(problem).partition(" - at `$")
+        raise Invalid(f"The setting cannot be that: {text}.", target=path.strip("`.") or None) from problem
+    except ValueError as problem:
+        raise Invalid(f"The settings cannot be that: {problem}.") from problem
+    unknown = _unknown(wanted, msgspec.to_builtins(settings))
+    if unknown is not None:
+        raise Invalid(f"There is no setting {unknown[:100]}.", target=unknown[:100])
+    return msgspec.json.encode(wanted, order="deterministic").decode()
+
+
+def _merge(before: Json, given: Mapping[str, Any]) -> Json:
+    after = dict(before)
+    for name, value in given.items():
+        if value is None:
+            after.pop(name, None)
+        elif isinstance(value, dict):
+            kept = after.get(name)
+            after[name] = _merge(kept if isinstance(kept, dict) else {}, value)
+        else:
+            after[name] = value
+    return after
+
+
+def _unknown(wanted: Mapping[str, Any], known: Mapping[str, Any], path: str = "") -> str | None:
+    """The first member that no setting has: converting to the settings' types drops what they do not know."""
+    for name, value in wanted.items():
+        where = f"{path}.{name}" if path else name
+        if name not in known:
+            return where
+        if isinstance(value, dict) and isinstance(known[name], dict):
+            found = _unknown(value, known[name], where)
+            if found is not None:
+                return found
+    return None

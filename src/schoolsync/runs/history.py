@@ -1,0 +1,119 @@
+# ruff: noqa: S608  # what is put into these statements are names of ours; values are parameters
+"""The questions about stored runs, answered from their Parquet files; the reader process calls these functions.
+
+Every answer is bounded: a page, or groups of which there are few. Pages go on behind a position in the file, which is
+stable because stored files never change.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+
+from schoolsync.roster.rules import RULES
+from schoolsync.runs.places import FINDINGS
+from schoolsync.runs.readers import Question, Told
+
+Json = dict[str, Any]  # plain values of any type
+
+
+def answer(db: duckdb.DuckDBPyConnection, question: Question) -> Told:
+    """Answer one question; whatever goes wrong becomes part of the answer, without a person's data."""
+    try:
+        value = QUESTIONS[question.name](db, **question.given)
+    except FileNotFoundError:
+        return Told(number=question.number, gone=True)
+    except (OSError, duckdb.IOException, duckdb.OutOfMemoryException) as problem:
+        return Told(number=question.number, failed=f"The stored run cannot be read ({type(problem).__name__}).")
+    except Exception as problem:
+        places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(problem.__traceback__)]
+        sys.stderr.write(f"reader: {question.name}: {type(problem).__name__} at {' '.join(places[-4:])}\n")
+        return Told(number=question.number, bug=True)
+    return Told(number=question.number, value=msgspec.Raw(msgspec.json.encode(value)))
+
+
+def findings(
+    db: duckdb.DuckDBPyConnection,
+    *,
+    folder: str,
+    limit: int,
+    after: int = -1,
+    rule: str | None = None,
+    severity: str | None = None,
+    file: str | None = None,
+    column: str | None = None,
+) -> Json:
+    """A page of a run's findings, in the order of files and lines; `last` is where the next page goes on."""
+    path = _there(folder, FINDINGS)
+    where, values = _where({"rule": rule, "severity": severity, "lower(file)": _lower(file), '"column"': column})
+    rows = _rows(
+        db,
+        f"SELECT * FROM read_parquet($path, file_row_number = true) WHERE file_row_number > $after{where} "
+        "ORDER BY file_row_number LIMIT $limit",
+        {"path": path, "after": after, "limit": limit + 1, **values},
+    )
+    more = len(rows) > limit
+    return {
+        "findings": [_finding(row) for row in rows[:limit]],
+        "last": rows[limit - 1]["file_row_number"] if more else None,
+    }
+
+
+def finding_groups(db: duckdb.DuckDBPyConnection, *, folder: str) -> list[Json]:
+    """How many findings of each rule there are in each column of each file, errors first."""
+    rows = _rows(
+        db,
+        'SELECT rule, severity, file, "column", count(*) AS count, min(line) AS line, any_value(detail) AS detail '
+        'FROM read_parquet($path) GROUP BY rule, severity, file, "column", CASE WHEN line IS NULL THEN detail END '
+        "ORDER BY severity <> 'error', count(*) DESC, lower(file), rule LIMIT 1000",
+        {"path": _there(folder, FINDINGS)},
+    )
+    return [_finding(row) | {"count": row["count"]} for row in rows]
+
+
+def _finding(row: Json) -> Json:
+    rule = RULES.get(row["rule"])
+    message = rule.message(column=row["column"], detail=row["detail"]) if rule else row["rule"]
+    return {
+        "rule": row["rule"],
+        "severity": row["severity"],
+        "file": row["file"],
+        "line": row["line"],
+        "column": row["column"],
+        "message": message,
+        "hint": row.get("hint"),
+    }
+
+
+def _there(folder: str, name: str) -> str:
+    """The path of a run's file. Raises FileNotFoundError."""
+    path = Path(folder) / name
+    if not path.is_file():
+        raise FileNotFoundError(name)
+    return str(path)
+
+
+def _where(equal: Mapping[str, object]) -> tuple[str, Json]:
+    """Conditions ` AND expression = value` for what is not None, and their values."""
+    given = [(expression, value) for expression, value in equal.items() if value is not None]
+    text = "".join(f" AND {expression} = $w{number}" for number, (expression, _) in enumerate(given))
+    return text, {f"w{number}": value for number, (_, value) in enumerate(given)}
+
+
+def _lower(text: str | None) -> str | None:
+    return None if text is None else text.lower()
+
+
+def _rows(db: duckdb.DuckDBPyConnection, query: str, values: Json) -> list[Json]:
+    found = db.execute(query, values)
+    names = [column[0] for column in found.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+QUESTIONS: Mapping[str, Callable[..., Any]] = {"findings": findings, "finding_groups": finding_groups}

@@ -1,0 +1,179 @@
+"""What can be seen of runs: one, many, how far, and how fresh a profile's last good one is.
+
+Reads the control database alone; every query begins with the tenant. What a run holds inside (findings, steps) is in
+its files, which `runs.readers` reads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from schoolsync.errors import NotFound
+from schoolsync.runs.progress import Progress, Stage, progress, stages, took
+from schoolsync.runs.states import ACTIVE, RunState
+from schoolsync.store.tables import profile_status, profiles, runs, uploads
+
+_MESSAGES_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run as people see it."""
+
+    id: str
+    number: int
+    state: str
+    stage: str | None
+    cause: str
+    held_for: str | None
+    message: str | None
+    error_count: int
+    asked: int
+    asked_by: str | None
+    began: int | None
+    ended: int | None
+    unchanged: bool  # nothing had changed since the run before: nothing was planned
+    plan: str | None  # hash of the plan
+    steps: dict[str, dict[str, int]]  # kind -> op -> count
+    seen: dict[str, int]  # kind -> records in the roster
+    failed: dict[str, int]  # kind -> records that could not be synchronized
+    messages: tuple[dict[str, Any], ...]  # of the verification, as `runs.job.Message` is stored
+    stages: tuple[Stage, ...]
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freshness:
+    """How old what the directory holds of a profile is."""
+
+    last_good: int | None  # ticks: when a run last ended with everything of its roster looked at and applied
+    last_good_run: str | None
+    last_run: str | None
+    last_state: str | None
+    last_ended: int | None
+    last_upload: int | None
+    due: int | None  # ticks: when the profile synchronizes by itself, or None
+    status: str | None
+    status_message: str | None
+
+
+def find(connection: Connection, tenant: int, profile: str, run: str, *, now: int) -> Run:
+    """One run by its id or its number. Raises NotFound."""
+    named = runs.c.number == int(run) if run.isascii() and run.isdecimal() and len(run) < 10 else runs.c.id == run
+    row = connection.execute(
+        select(runs).where(runs.c.tenant == tenant, runs.c.profile == profile, named)
+    ).one_or_none()
+    if row is None:
+        require(connection, tenant, profile)
+        raise NotFound(f"The profile has no run {run[:40]}.")
+    return _run(row, before=_before(connection, tenant, profile), now=now)
+
+
+def many(
+    connection: Connection,
+    tenant: int,
+    profile: str,
+    *,
+    now: int,
+    limit: int,
+    below: int | None = None,
+    states: Sequence[str] = (),
+) -> list[Run]:
+    """The profile's runs, newest first, with numbers smaller than `below`."""
+    require(connection, tenant, profile)
+    query = select(runs).where(runs.c.tenant == tenant, runs.c.profile == profile)
+    if below is not None:
+        query = query.where(runs.c.number < below)
+    if states:
+        query = query.where(runs.c.state.in_(states))
+    rows = connection.execute(query.order_by(runs.c.number.desc()).limit(limit)).all()
+    before = _before(connection, tenant, profile) if any(row.state in ACTIVE for row in rows) else {}
+    return [_run(row, before=before, now=now) for row in rows]
+
+
+def freshness(connection: Connection, tenant: int, profile: str) -> Freshness:
+    """How fresh the profile's data in the directory is. Raises NotFound."""
+    due = require(connection, tenant, profile)
+    mine = (runs.c.tenant == tenant, runs.c.profile == profile)
+    done = select(runs.c.id, runs.c.ended).where(*mine, runs.c.state == RunState.DONE)
+    good = connection.execute(done.order_by(runs.c.number.desc()).limit(1)).one_or_none()
+    last = connection.execute(
+        select(runs.c.id, runs.c.state, runs.c.ended).where(*mine).order_by(runs.c.number.desc()).limit(1)
+    ).one_or_none()
+    sealed = connection.execute(
+        select(uploads.c.sealed)
+        .where(uploads.c.tenant == tenant, uploads.c.profile == profile, uploads.c.sealed.is_not(None))
+        .order_by(uploads.c.sealed.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    status = connection.execute(
+        select(profile_status.c.status, profile_status.c.status_message).where(
+            profile_status.c.tenant == tenant, profile_status.c.profile == profile
+        )
+    ).one()
+    return Freshness(
+        last_good=good.ended if good else None,
+        last_good_run=good.id if good else None,
+        last_run=last.id if last else None,
+        last_state=last.state if last else None,
+        last_ended=last.ended if last else None,
+        last_upload=sealed,
+        due=due,
+        status=status.status,
+        status_message=status.status_message,
+    )
+
+
+def require(connection: Connection, tenant: int, profile: str) -> int | None:
+    """When the profile is due; raises NotFound when there is no such profile."""
+    row = connection.execute(
+        select(profiles.c.due).where(profiles.c.tenant == tenant, profiles.c.id == profile)
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no synchronization profile {profile[:40]}.")
+    due: int | None = row.due
+    return due
+
+
+def _before(connection: Connection, tenant: int, profile: str) -> dict[str, float]:
+    """Seconds that the stages took in the last run that went through all of them."""
+    rows = connection.execute(
+        select(runs.c.stages, runs.c.ended)
+        .where(runs.c.tenant == tenant, runs.c.profile == profile)
+        .where(runs.c.state == RunState.DONE, runs.c.stage == RunState.APPLYING)
+        .order_by(runs.c.number.desc())
+        .limit(1)
+    ).all()
+    return took(stages(json.loads(rows[0].stages), stopped=rows[0].ended), rows[0].ended) if rows else {}
+
+
+def _run(row: Row[Any], *, before: dict[str, float], now: int) -> Run:
+    summary = json.loads(row.summary or "{}")
+    known = stages([(name, began) for name, began in json.loads(row.stages)], stopped=row.ended)
+    return Run(
+        id=row.id,
+        number=row.number,
+        state=row.state,
+        stage=row.stage,
+        cause=row.cause,
+        held_for=row.held_for,
+        message=row.message,
+        error_count=row.error_count,
+        asked=row.asked,
+        asked_by=row.asked_by,
+        began=row.began,
+        ended=row.ended,
+        unchanged=bool(summary.get("unchanged")),
+        plan=summary.get("plan"),
+        steps=summary.get("steps", {}),
+        seen=summary.get("seen", {}),
+        failed=summary.get("failed", {}),
+        messages=tuple(json.loads(row.verification or "[]")[:_MESSAGES_MAX]),
+        stages=known,
+        progress=progress(known, rows_done=row.rows_done, rows_total=row.rows_total, before=before, now=now),
+    )

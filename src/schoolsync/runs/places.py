@@ -1,0 +1,18 @@
+"""Where runs keep their files. Standard library alone: every process of the house may ask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from schoolsync.settings import Settings
+
+FINDINGS = "findings.parquet"
+"""All findings of a run's roster, in the order of files and lines, inside the run's folder."""
+
+REPORT = "report.json"
+"""Causes, numbers per school and what changed in them (`runs.run_report`)."""
+
+
+def run_folder(settings: Settings, tenant_id: str, profile: str, run: str) -> Path:
+    """Where a run keeps its plan, snapshot and reports."""
+    return settings.objects / "tenants" / tenant_id / "profiles" / profile / "runs" / run

@@ -1,0 +1,305 @@
+"""Our own API: what it says, who may ask, what it refuses, and that it is described as it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from openapi_spec_validator import validate
+
+from schoolsync.access.roles import MATRIX, RULES, Role
+from schoolsync.api.pages import api_page
+from schoolsync.api.routes import ROUTES, Route
+
+from .house import Profile, Server, Tenant, until
+from .own import EVERY_ROLE, ROOT, Own, own
+from .rosters import DISTRICT
+
+pytestmark = pytest.mark.xdist_group("own-api")
+
+NOBODY = "00000000-0000-4000-8000-000000000000"
+KEYS = {"profile": NOBODY, "run": "1", "step": "0", "approval": NOBODY, "preview": NOBODY}
+
+
+def filled(route: Route, **keys: str) -> str:
+    return "/" + re.sub(r"\{(\w+)\}", lambda key: {**KEYS, **keys}[key[1]], route.template)
+
+
+def named(route: Route) -> str:
+    return f"{route.method} /{route.template}"
+
+
+@pytest.fixture(scope="module")
+def district(server: Server) -> Profile:
+    """A profile that was synchronized twice: with one record wrong and left out, then clean."""
+    profile = Tenant(server).profile()
+    wrong = DISTRICT.changed("students", DISTRICT.students[0]["SIS ID"], School_SIS_ID="NOWHERE")
+    profile.upload(wrong.files())
+    assert profile.start(expect=400)["value"]
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    return profile
+
+
+@pytest.fixture(scope="module")
+def viewer(district: Profile) -> Own:
+    return own(district.tenant, "viewer")
+
+
+def test_the_description_is_openapi_and_needs_no_token(server: Server) -> None:
+    """openapi.json is valid OpenAPI 3.1, has every operation, and is served to whoever asks."""
+    described = Own(server, None).get("/openapi.json")
+    validate(described)
+    assert described["servers"] == [{"url": f"{server.base}/{ROOT}"}]
+    listed = {f"{method.upper()} {path}" for path, methods in described["paths"].items() for method in methods}
+    assert listed == {named(route) for route in ROUTES}
+
+
+def test_the_page_is_the_table() -> None:
+    """docs/api.md is what the table makes: renew it with `python -m schoolsync.api.pages`."""
+    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
+    assert page == api_page()
+    assert all(f"`{named(route)}`" in page for route in ROUTES)
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if not route.public], ids=named)
+def test_who_may_ask(server: Server, route: Route) -> None:
+    """Each operation with every kind of token: the roles of its act open it, no other token does."""
+    tenant = Tenant(server)
+    path, body = filled(route), {} if route.takes else None
+    assert Own(server, None).refusal(route.method, path, 401, body)["code"] == "InvalidAuthenticationToken"
+    expired = server.token(tenant.id, scope="EduAdministration.ReadWrite", user="ada@skole.example", expires_in=-900)
+    Own(server, expired).refusal(route.method, path, 401, body)
+    if route.act is None:
+        return
+    rule = RULES[route.act]
+    for role in Role:
+        short = role.value.partition(".")[2]
+        for asking, may in (
+            (own(tenant, short), role in rule.roles),
+            (own(tenant, short, user=None), role in rule.roles and rule.application),
+        ):
+            status = asking(route.method, path, body).status_code
+            assert (status not in {401, 403}) == may, f"{named(route)} as {role}: {status}"
+    # Graph's permissions bring the roles that open no more than Graph's own routes.
+    for scope, short in (("EduAdministration.Read", "viewer"), ("EduAdministration.ReadWrite", "operator")):
+        brings = {Role.VIEWER, Role(f"schoolsync.{short}")}
+        for token, may in (
+            (server.token(tenant.id, scope=scope, user="ada@skole.example"), not rule.roles.isdisjoint(brings)),
+            (server.token(tenant.id, roles=(f"{scope}.All",)), not rule.roles.isdisjoint(brings) and rule.application),
+            (server.token(tenant.id, scope="EduRoster.ReadWrite", user="ada@skole.example"), False),
+        ):
+            status = Own(server, token)(route.method, path, body).status_code
+            assert (status not in {401, 403}) == may, f"{named(route)} with {scope}: {status}"
+
+
+def test_who_am_i(server: Server) -> None:
+    """`me` names the caller, its roles and the acts they open."""
+    tenant = Tenant(server)
+    found = own(tenant, "approver").get("/me")
+    assert found["tenant"] == tenant.id
+    assert (found["kind"], found["name"]) == ("delegated", "ada@skole.example")
+    assert found["roles"] == ["schoolsync.approver"]
+    assert set(found["acts"]) == {rule.act.value for rule in MATRIX if Role.APPROVER in rule.roles}
+    assert "approve" not in own(tenant, "approver", user=None).get("/me")["acts"]
+
+
+def test_another_tenant_finds_nothing(server: Server, district: Profile) -> None:
+    """A stranger with every role gets 404 for whatever the path names, and changes nothing."""
+    mine = own(district.tenant, *EVERY_ROLE)
+    run = mine.all(f"/profiles/{district.id}/runs")[0]["id"]
+    before = [mine.get(f"/profiles/{district.id}/settings"), mine.all(f"/profiles/{district.id}/runs")]
+    tried = 0
+    for stranger in (own(Tenant(server), *EVERY_ROLE), own(Tenant(server), *EVERY_ROLE, user=None)):
+        assert stranger.all("/profiles") == []
+        for route in ROUTES:
+            if "{profile}" in route.template:
+                path = filled(route, profile=district.id, run=run)
+                status = stranger(route.method, path, {} if route.takes else None).status_code
+                assert status in {403, 404} if stranger is not mine else False, named(route)
+                tried += status == 404
+    assert tried > len(ROUTES)
+    after = [mine.get(f"/profiles/{district.id}/settings"), mine.all(f"/profiles/{district.id}/runs")]
+    assert _timeless(after) == _timeless(before)
+
+
+def _timeless(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def test_runs_are_listed_and_followed(district: Profile, viewer: Own) -> None:
+    """Runs come newest first, page by page, and say which stages they went through and how long each took."""
+    path = f"/profiles/{district.id}/runs"
+    runs = viewer.all(f"{path}?limit=1")
+    assert [run["number"] for run in runs] == [2, 1]
+    assert [run["state"] for run in runs] == ["done", "discarded"]
+    assert viewer.all(f"{path}?state=discarded,failed") == runs[1:]
+    done = runs[0]
+    assert [stage["name"] for stage in done["stages"]] == ["extracting", "validating", "planning", "applying"]
+    assert all(stage["ended"] and stage["seconds"] >= 0 for stage in done["stages"])
+    assert done["progress"]["rowsDone"] == done["progress"]["rowsTotal"] > 0
+    assert done["progress"]["rate"] > 0
+    assert done["progress"]["secondsLeft"] is None
+    people = {row["SIS ID"] for row in (*DISTRICT.students, *DISTRICT.teachers)}
+    assert done["steps"]["people"]["create"] == len(people)
+    assert viewer.get(f"{path}/2") == viewer.get(f"{path}/{done['id']}") == done
+    assert viewer.refusal("GET", f"{path}/99", 404)["code"] == "NotFound"
+
+
+def test_findings_of_a_run(district: Profile, viewer: Own) -> None:
+    """Every finding with file and line, filtered and page by page; grouped with their number."""
+    path = f"/profiles/{district.id}/runs/1/findings"
+    found = viewer.all(f"{path}?limit=1")
+    assert found == viewer.all(path)
+    wrong = [one for one in found if one["rule"] == "unknown-reference"]
+    assert {"Student.csv"} == {one["file"] for one in wrong if one["line"] == 2 and one["column"] == "School SIS ID"}
+    assert all("NOWHERE" not in json.dumps(one) or one["rule"] == "unknown-reference" for one in found)
+    assert viewer.all(f"{path}?severity=error&rule=unknown-reference&file=student.csv") == [
+        one for one in wrong if one["file"] == "Student.csv"
+    ]
+    groups = viewer.get(f"{path}/groups")["value"]
+    assert sum(group["count"] for group in groups) == len(found)
+    assert viewer.all(f"/profiles/{district.id}/runs/2/findings?severity=error") == []
+
+
+def test_the_report_of_a_run(district: Profile, viewer: Own) -> None:
+    """The causes of what is wrong, and the numbers of every school."""
+    report = viewer.get(f"/profiles/{district.id}/runs/1/report")
+    assert all(cause["count"] and cause["message"] for cause in report["causes"])
+    assert any(cause["rule"] == "unknown-reference" for cause in report["causes"])
+    assert {school["id"] for school in report["statistics"]["schools"]} == {row["SIS ID"] for row in DISTRICT.schools}
+
+
+def test_how_fresh_a_profile_is(district: Profile, viewer: Own) -> None:
+    """The last good run, its age, the last upload, and what the status says."""
+    found = viewer.get(f"/profiles/{district.id}/freshness")
+    runs = viewer.all(f"/profiles/{district.id}/runs")
+    assert found["lastGoodRun"] == found["lastRun"] == runs[0]["id"]
+    assert 0 <= found["ageSeconds"] < 3600
+    assert found["status"] == "success"
+    assert found["lastUpload"] is not None
+    assert found["nextDue"] is None
+    (short,) = viewer.all("/profiles")
+    assert short == viewer.get(f"/profiles/{district.id}")
+    assert (short["displayName"], short["state"], short["lastGood"]) == ("Nordkapp", "provisioned", found["lastGood"])
+
+
+def test_profiles_page_by_page(server: Server) -> None:
+    """Profiles come by name, however small the pages."""
+    tenant = Tenant(server)
+    made = [tenant.profile().id for _ in range(3)]
+    assert sorted(made) == [one["id"] for one in own(tenant, "viewer").all("/profiles?limit=2")]
+
+
+def test_settings_are_merged_and_checked(server: Server) -> None:
+    """A change merges, null goes back to the default, what cannot be is refused by name, versions guard a change."""
+    profile = Tenant(server).profile()
+    admin, path = own(profile.tenant, "admin"), f"/profiles/{profile.id}/settings"
+    first = admin("GET", path, expect=200)
+    assert first.json()["settings"]["dateFormat"] == "mdy"
+    changed = admin("PATCH", path, {"dateFormat": "dmy"}, expect=200)
+    assert changed.json()["settings"] == {**first.json()["settings"], "dateFormat": "dmy"}
+    assert admin.get(path) == changed.json()
+    stale = {"If-Match": first.headers["etag"]}
+    assert admin.refusal("PATCH", path, 412, {"dateFormat": "iso"}, headers=stale)["code"] == "PreconditionFailed"
+    for wrong, target in (({"dateFormat": "never"}, "dateFormat"), ({"dateformat": "iso"}, "dateformat")):
+        assert admin.refusal("PATCH", path, 400, wrong)["target"] == target
+    assert admin("PATCH", path, {"dateFormat": None}, expect=200).json() == first.json()
+    assert profile.api.get(profile.path)["state"] == "provisioned"
+
+
+def test_starting_a_profile(server: Server) -> None:
+    """POST runs starts what was uploaded; files with errors are told and nothing is begun."""
+    profile = Tenant(server).profile()
+    operator, path = own(profile.tenant, "operator", user=None), f"/profiles/{profile.id}/runs"
+    profile.upload(DISTRICT.without("students", SIS_ID=DISTRICT.students[0]["SIS ID"]).files())
+    refused = operator("POST", path, expect=400).json()
+    assert not refused["accepted"]
+    assert refused["verification"]
+    profile.upload(DISTRICT.files())
+    started = operator("POST", path, expect=202).json()
+    until("the run is done", lambda: operator.get(f"{path}/{started['run']}")["state"] == "done")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/profiles/x/runs/1/2/3", 404),
+        ("DELETE", "/profiles", 405),
+        ("GET", "/profiles?limit=0", 400),
+        ("GET", "/profiles?limit=ten", 400),
+        ("GET", "/profiles?limit=1&limit=2", 400),
+        ("GET", "/profiles?$top=1", 400),
+        ("GET", f"/profiles?after={'x' * 300}", 400),
+        ("GET", f"/profiles/{NOBODY}/runs?state=asleep", 400),
+        ("GET", f"/profiles/{NOBODY}/runs", 404),
+        ("PATCH", f"/profiles/{NOBODY}/settings", 400),
+    ],
+)
+def test_what_is_refused(server: Server, method: str, path: str, status: int) -> None:
+    """Requests that cannot be right get a Graph error body that says why; HEAD and OPTIONS work everywhere."""
+    asking = own(Tenant(server), *EVERY_ROLE)
+    asking.refusal(method, path, status)
+    assert asking("HEAD", "/profiles").content == b""
+    assert asking("OPTIONS", "/profiles").status_code == 204
+
+
+_TEXTS = st.text(max_size=40) | st.sampled_from(["", "1", "0", "-1", "'", '"', "%00", "null", "a,b", "99999999999999"])
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | _TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_no_request_breaks_it(server: Server, district: Profile, data: st.DataObject) -> None:
+    """Whatever parameters, keys and bodies come, the answer is a described one or a Graph error, never a failure."""
+    route = data.draw(st.sampled_from([one for one in ROUTES if one.method == "GET" or one.takes is not None]))
+    keys = {"profile": district.id, "run": data.draw(st.sampled_from(["1", "2"]) | _TEXTS.filter(bool))}
+    path = "/" + re.sub(
+        r"\{(\w+)\}",
+        lambda key: _quoted(keys.get(key[1]) or data.draw(_TEXTS.filter(bool))),
+        route.template,
+    )
+    pairs = []
+    for parameter in route.parameters:
+        if data.draw(st.booleans()):
+            value = data.draw(st.sampled_from(parameter.values or ("2",)) | _TEXTS)
+            pairs.append(f"{parameter.name}={_quoted(value)}")
+    body = data.draw(st.dictionaries(_TEXTS | st.sampled_from(["dateFormat"]), _VALUES)) if route.takes else None
+    query = f"?{'&'.join(pairs)}" if pairs else ""
+    own(district.tenant, *EVERY_ROLE)(route.method, path + query, body)
+
+
+def _quoted(text: str) -> str:
+    from urllib.parse import quote
+
+    return quote(text.encode("utf-8", "replace"), safe="")
+
+
+def test_the_reader_is_replaced_when_it_dies(district: Profile, viewer: Own) -> None:
+    """A reader that is killed is started again by the next question, and nobody notices."""
+    path = f"/profiles/{district.id}/runs/1/findings"
+    before = viewer.all(path)
+    (reader,) = district.tenant.server.those("reader")
+    reader.kill()
+    assert viewer.all(path) == before
+    (again,) = district.tenant.server.those("reader")
+    assert again.pid != reader.pid
+
+
+def test_the_api_process_stays_small(district: Profile, viewer: Own) -> None:
+    """The process that answers loads no query engine; the reader does, with bounded memory."""
+    viewer.get(f"/profiles/{district.id}/runs/1/findings/groups")
+    (api,) = district.tenant.server.those("api")
+    loaded = {Path(mapped.path).name for mapped in api.memory_maps() if "duckdb" in mapped.path}
+    assert not loaded
+    (reader,) = district.tenant.server.those("reader")
+    assert reader.memory_info().rss < 400 * 1024 * 1024
