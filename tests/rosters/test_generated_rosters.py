@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from schoolsync.testing import demo, rosters
+from schoolsync.testing.rosters.__main__ import main as command
 
 from .conftest import Check, Roster
 
@@ -112,3 +113,99 @@ def test_the_bundled_roster_is_right(check: Check) -> None:
     assert len(result.rows("contacts", "email")) >= 30
     assert any(not row[0].isascii() for row in result.rows("people", "surname"))
     assert not any("@" in row[0] for row in result.rows("people", "username")), "the profile adds the domain"
+
+
+@pytest.mark.parametrize("kind", rosters.FORMATS)
+def test_every_format_has_the_size_asked_for(tmp_path: Path, kind: str) -> None:
+    """People, classes and links, counted by Python's own reader; ids are there once."""
+    rosters.write(tmp_path, **SIZE, format=kind, several_schools=False)
+    names = {path.name for path in tmp_path.iterdir()}
+    if "users.csv" in names:
+        people = {row["sourcedId"] for row in rows(tmp_path, "users.csv")}
+        classes = {row["sourcedId"] for row in rows(tmp_path, "classes.csv")}
+        links = {(row["classSourcedId"], row["userSourcedId"]) for row in rows(tmp_path, "enrollments.csv")}
+    else:
+        first = {path.name.lower(): path.name for path in tmp_path.iterdir()}
+        key = {"clever": ("Student_id", "Teacher_id", "Section_id")}.get(kind)
+        if key:
+            people = {row[key[0]] for row in rows(tmp_path, "students.csv")}
+            people |= {row[key[1]] for row in rows(tmp_path, "teachers.csv")}
+            classes = {row[key[2]] for row in rows(tmp_path, "sections.csv")}
+            links = {(row[key[2]], row[key[0]]) for row in rows(tmp_path, "enrollments.csv")}
+            links |= {(row[key[2]], row[key[1]]) for row in rows(tmp_path, "sections.csv")}
+        else:
+            tables = {name: rows(tmp_path, first[f"{name}.csv"]) for name in ("student", "teacher", "section")}
+            people = {next(iter(row.values())) for name in ("student", "teacher") for row in tables[name]}
+            classes = {next(iter(row.values())) for row in tables["section"]}
+            links = {
+                tuple(row.values())
+                for name in ("studentenrollment", "teacherroster")
+                for row in rows(tmp_path, first[f"{name}.csv"])
+            }
+    assert (len(people), len(classes), len(links)) == tuple(SIZE.values())
+    assert {link[0] for link in links} <= classes
+    assert {link[1] for link in links} <= people
+
+
+def test_time_passes(tmp_path: Path) -> None:
+    """A term: other classes, the same people. A summer: a grade higher, the oldest gone. A new system: other ids."""
+    moments = {
+        "first": rosters.Moment(),
+        "term": rosters.Moment(term=1),
+        "year": rosters.Moment(year=1),
+        "renumbered": rosters.Moment(renumbered=True),
+    }
+    for name, moment in moments.items():
+        rosters.write(tmp_path / name, **SIZE, moment=moment)
+    students = {name: {row["SIS ID"]: row for row in rows(tmp_path / name, "Student.csv")} for name in moments}
+    classes = {name: {row["SIS ID"] for row in rows(tmp_path / name, "Section.csv")} for name in moments}
+    assert students["term"] == students["first"]
+    assert not classes["term"] & classes["first"]
+    stayed = students["year"].keys() & students["first"].keys()
+    assert 0.8 < len(stayed) / len(students["first"]) < 1
+    for key in stayed:
+        before, after = (students[name][key]["Grade"].replace("KG", "0") for name in ("first", "year"))
+        assert int(after) == int(before) + 1
+    arrived = students["year"].keys() - stayed
+    assert {students["year"][key]["Grade"] for key in arrived} == {"KG"}
+    assert {students["first"][key]["Grade"] for key in students["first"].keys() - stayed} == {"12"}
+    assert not classes["year"] & (classes["first"] | classes["term"])
+    assert not students["renumbered"].keys() & students["first"].keys()
+    assert [row["Username"] for row in students["renumbered"].values()] == [
+        row["Username"] for row in students["first"].values()
+    ]
+    assert classes["renumbered"] == classes["first"]
+
+
+def test_a_delta_makes_the_first_day_the_next(tmp_path: Path) -> None:
+    """Applied to the rows of the first day, it gives the rows of the other moment, of every file."""
+    later = rosters.Moment(churn=0.1)
+    rosters.write(tmp_path / "before", **SIZE, format="oneroster-1.2", guardians=True)
+    rosters.write(tmp_path / "after", **SIZE, format="oneroster-1.2", guardians=True, moment=later)
+    rosters.write_delta(tmp_path / "delta", **SIZE, before=rosters.Moment(), after=later, guardians=True)
+    sent = {path.name for path in (tmp_path / "delta").iterdir()}
+    told = {row["propertyName"]: row["value"] for row in rows(tmp_path / "delta", "manifest.csv")}
+    assert {f"file.{name.removesuffix('.csv')}" for name in sent - {"manifest.csv"}} == {
+        name for name, value in told.items() if value == "delta"
+    }
+    for path in (tmp_path / "before").iterdir():
+        if path.name == "manifest.csv":
+            continue
+        held = {row["sourcedId"]: row for row in rows(tmp_path / "before", path.name)}
+        for row in rows(tmp_path / "delta", path.name) if path.name in sent else []:
+            assert row["dateLastModified"]
+            if row["status"] == "tobedeleted":
+                del held[row["sourcedId"]]
+            else:
+                held[row["sourcedId"]] = row | {"status": "", "dateLastModified": ""}
+        wanted = {row["sourcedId"]: row for row in rows(tmp_path / "after", path.name)}
+        assert held == wanted, path.name
+
+
+def test_the_command_writes_a_roster(tmp_path: Path) -> None:
+    """With dirt; what cannot be is one sentence and status 2."""
+    assert command([str(tmp_path / "a"), "--people", "200", "--dirt", "unknown-reference=7", "--tidy"]) == 0
+    assert sum(row["Section SIS ID"].startswith("x") for row in rows(tmp_path / "a", "TeacherRoster.csv")) == 7
+    assert command([str(tmp_path / "b"), "--people", "2"]) == 2
+    assert command([str(tmp_path / "b"), "--people", "200", "--dirt", "no-such-rule"]) == 2
+    assert command([str(tmp_path / "b"), "--people", "200", "--delta"]) == 2
