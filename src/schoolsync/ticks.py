@@ -7,7 +7,8 @@ can hold; Python's `datetime` keeps only six and would change a value on its way
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from zoneinfo import ZoneInfo
 
 PER_SECOND = 10_000_000
 _EPOCH = datetime(1, 1, 1, tzinfo=UTC)
@@ -56,3 +57,18 @@ def of(moment: datetime) -> int:
 def moment(ticks: int) -> datetime:
     """The aware UTC `datetime` of `ticks`, cut to microseconds."""
     return _EPOCH + timedelta(microseconds=ticks // 10)
+
+
+def zone(name: str) -> tzinfo:
+    """The time zone of that name. Raises ZoneInfoNotFoundError or ValueError; UTC needs no database of them."""
+    return UTC if name == "UTC" else ZoneInfo(name)
+
+
+def midnight(day: date, time_zone: str) -> int:
+    """When a day begins in a time zone, in ticks."""
+    return of(datetime.combine(day, time.min, zone(time_zone)))
+
+
+def day(ticks: int, time_zone: str) -> date:
+    """The day that it is in a time zone."""
+    return moment(ticks).astimezone(zone(time_zone)).date()

@@ -93,7 +93,7 @@ def test_a_plan_that_was_not_begun_is_made_anew_when_the_directory_has_changed(d
     made = directory.person_by_hand("s1@pupils.example")
     second = msgspec.structs.replace(job, fence=2)
     outcome = directory.work(second, DISTRICT)
-    assert outcome.steps["people"] == {"create": 4, "update": 1}
+    assert outcome.steps["people"] == {"create": 4, "adopt": 1}
     assert directory.object("people", "student 1", "id") == (made,)
 
 

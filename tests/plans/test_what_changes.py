@@ -45,7 +45,7 @@ def test_who_leaves_stays_as_inactive_and_comes_back_as_the_same(directory: Dire
     assert directory.broken() == []
     assert directory.sync(DISTRICT.left_without_person("student", "2"), ignore_findings=True).steps == {}
     back = directory.sync(DISTRICT)
-    assert back.steps["people"] == {"update": 1}
+    assert back.steps["people"] == {"restore": 1}
     assert directory.content() == before
 
 
@@ -369,14 +369,14 @@ def test_every_change_says_why_and_from_which_line(directory: Directory) -> None
     assert outcome.planned is not None
     folder = directory.folder / "runs" / "run-2" / "plan-1"
     reasons = {}
-    for path in sorted(folder.glob("*.parquet")):
+    for path in sorted(folder.glob("[0-9]*.parquet")):
         for row in pq.read_table(path).to_pylist():
-            reasons.setdefault(path.name.split("-", 1)[1], []).append((row["because"], row["file"], row["line"]))
-    assert reasons["update-people.parquet"] == [("surname, student_grade", "People.csv", 3)]
-    assert reasons["create-people.parquet"] == [("new in the roster", "People.csv", 6)]
-    assert reasons["link-class_people.parquet"] == [("new in the roster", "Enrollment.csv", 6)]
-    assert reasons["remove-people.parquet"] == [("gone from the roster", None, None)]
-    assert reasons["unlink-class_people.parquet"] == [("gone from the roster", None, None)]
+            reasons.setdefault(path.name.split("-", 1)[1], []).append((row["rule"], row["file"], row["line"]))
+    assert reasons["update-people.parquet"] == [("changed", "People.csv", 3)]
+    assert reasons["create-people.parquet"] == [("new-record", "People.csv", 6)]
+    assert reasons["link-class_people.parquet"] == [("new-record", "Enrollment.csv", 6)]
+    assert reasons["remove-people.parquet"] == [("gone", None, None)]
+    assert reasons["unlink-class_people.parquet"] == [("gone", None, None)]
 
 
 def test_error_entries_have_ids_that_stay(directory: Directory) -> None:

@@ -51,7 +51,7 @@ def test_an_account_made_by_hand_is_adopted_under_its_id(directory: Directory) -
     made = directory.person_by_hand("S1@Pupils.Example", department="Choir")
     outcome = directory.sync(DISTRICT)
     assert outcome.errors == []
-    assert outcome.steps["people"] == {"create": 4, "update": 1}
+    assert outcome.steps["people"] == {"create": 4, "adopt": 1}
     columns = ("id", "profile", "department", "user_principal_name", "given_name", "student_number", "display_name")
     assert directory.object("people", "student 1", *columns) == (
         *(made, 1, "Choir"),
@@ -115,9 +115,9 @@ def test_a_recreated_profile_adopts_its_predecessors_directory(directory: Direct
     outcome = directory.sync(roster, profile=2)
     assert outcome.errors == []
     assert outcome.steps == {
-        "schools": {"update": 2},
-        "classes": {"update": 3},
-        "people": {"update": 5},
+        "schools": {"adopt": 2},
+        "classes": {"adopt": 3},
+        "people": {"adopt": 5},
         "school_links": {"update": 9},
         "links": {"update": 4, "unlink": 1},
     }
@@ -180,7 +180,7 @@ def test_matching_finds_accounts_and_writes_what_is_the_rosters(directory: Direc
     ids = everybody_by_hand(directory, given_name="Own", surname="Name")
     outcome = directory.sync(DISTRICT, policy=MATCHES)
     assert outcome.errors == []
-    assert outcome.steps["people"] == {"update": 5}
+    assert outcome.steps["people"] == {"adopt": 5}
     assert {name: row[0] for name, row in directory.objects("people", "id").items()} == ids
     columns = ("given_name", "surname", "primary_role", "student_number", "external_source", "profile")
     assert directory.object("people", "student 1", *columns) == ("Own", "Name", "student", "p1", "sis", 1)

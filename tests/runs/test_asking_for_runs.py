@@ -50,7 +50,7 @@ def finish(house: House, key: Key) -> None:
     """Bring a run that was taken up to a good end."""
     assert house.journal.verified(key, GOOD)
     assert house.journal.begins(key, RunState.PLANNING)
-    assert house.journal.planned(key, PLANNED)
+    assert house.journal.planned(key, PLANNED) == PLANNED.batches
     assert house.journal.begins(key, RunState.APPLYING)
     assert house.journal.applied(key, 10, 10)
     house.journal.finished(key, PLANNED, FINISHED)
@@ -228,7 +228,7 @@ def test_a_plan_held_by_a_guard_is_not_released_by_resume(house: House) -> None:
     key = house.begin(profile)
     assert house.journal.verified(key, GOOD)
     held = Planned(**{**{name: getattr(PLANNED, name) for name in PLANNED.__struct_fields__}, "held": "Too much."})
-    assert not house.journal.planned(key, held)
+    assert house.journal.planned(key, held) == -1
     assert house.status(profile).status == "validationError"
     assert house.status(profile).status_message == "Too much."
     with pytest.raises(Conflict, match="approval"):
@@ -409,7 +409,7 @@ def test_an_unchanged_run_ends_as_the_one_before(house: House) -> None:
     with_errors = Planned(
         **{**{name: getattr(PLANNED, name) for name in PLANNED.__struct_fields__}, "errors": 1, "failed": {"people": 1}}
     )
-    assert house.journal.planned(key, with_errors)
+    assert house.journal.planned(key, with_errors) == with_errors.batches
     house.journal.finished(key, with_errors, FINISHED)
     first = house.status(profile)
     assert (first.status, first.error_count, first.last_synchronization) == ("error", 1, None)

@@ -1,49 +1,19 @@
 # ruff: noqa: S608  # what is put into these statements are names of ours and quoted literals
-"""The steps from what the directory holds to what the roster wants, each row with its reason and source line.
+"""What differs between what the directory holds and what the roster wants; `steps` makes the plan's steps of it.
 
-Steps come in an order in which the directory makes sense after every part of every one: objects before their links,
-links taken away before their objects are set inactive. What the roster does not speak of, because it is deferred,
-left out for its mistakes or not in its files, is in no step.
+What the roster does not speak of, because it is deferred, left out for its mistakes or not in its files, differs in
+nothing.
 """
 
 from __future__ import annotations
-
-import json
-from dataclasses import dataclass
-from typing import Literal
 
 import duckdb
 
 from schoolsync.plan import kinds
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms, held_columns
-from schoolsync.plan.identity import text
+from schoolsync.plan.identity import SEPARATOR, text
 from schoolsync.plan.kinds import LINK_SIDES, LINKS, OBJECTS, LinkKind, LinkTable, ObjectKind, ObjectTable, Writing
-
-Op = Literal["create", "update", "link", "relink", "unlink", "remove"]
-
-WHY = ("because", "file", "line")
-"""Columns of a step that explain a row and are not applied."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One kind of change to one table. `query` gives its rows in the order in which they are stored."""
-
-    op: Op
-    table: ObjectTable | LinkTable
-    query: str
-
-    @property
-    def kind(self) -> str:
-        """What people are told is changed."""
-        if self.table in OBJECT_TABLES:
-            return self.table
-        return "links" if self.table == "class_people" else "school_links"
-
-    @property
-    def counted(self) -> str:
-        """What people are told is done."""
-        return {"relink": "update"}.get(self.op, self.op)
+from schoolsync.plan.steps import real_key
 
 
 def compare_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
@@ -51,22 +21,108 @@ def compare_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     for kind in terms.objects:
         _after(db, terms, kind)
     parts = " UNION ALL ".join(
-        f"SELECT '{kind.name}' AS kind, h.source_id, h.key FROM held.{kind.table} AS h "
+        f"SELECT '{kind.name}' AS kind, h.source_id, h.key, h.id, {kinds.school_of(kind.table, 'h.')} AS of_school "
+        f"FROM held.{kind.table} AS h "
         f"WHERE {terms.is_ours('h.owner')} AND h.active" + (f" AND h.primary_role = '{kind.role}'" if kind.role else "")
         for kind in terms.objects
     )
-    nothing = "SELECT ''::VARCHAR AS kind, ''::VARCHAR AS source_id, 0::BIGINT AS key LIMIT 0"
+    nothing = "SELECT '' AS kind, '' AS source_id, 0::BIGINT AS key, '' AS id, '' AS of_school LIMIT 0"
     db.execute(f"""
         CREATE TABLE planned.gone AS
         SELECT * FROM ({parts or nothing}) AS h
         ANTI JOIN planned.records USING (kind, source_id) ANTI JOIN planned.spared USING (kind, source_id)
         ANTI JOIN planned.targets AS t ON t.key = h.key
     """)
-    # What is needed of people once `forget_objects` has done its work.
+    _defer(db, terms, "gone")
+    # What is needed of people and classes once `forget_objects` has done its work.
     db.execute("""
         CREATE TABLE planned.kinds AS SELECT key, kind FROM planned.targets WHERE kind IN ('student', 'teacher')
         UNION ALL SELECT h.key, h.primary_role FROM held.people AS h ANTI JOIN planned.targets AS t ON t.key = h.key
     """)
+    over = f"coalesce(try_cast(term_end AS DATE) < {terms.day}, false)"
+    db.execute(
+        f"CREATE TABLE planned.class_schools AS SELECT key, school_source_id AS of_school, {over} AS over "
+        "FROM held.classes"
+    )
+    db.execute("CREATE TABLE planned.school_keys AS SELECT key, source_id AS of_school FROM held.schools")
+
+
+def _defer(db: duckdb.DuckDBPyConnection, terms: Terms, table: str) -> None:
+    """While a window lets nothing be taken away, what would go is put aside as `planned.<table>_later`."""
+    db.execute(f"CREATE TABLE planned.{table}_later AS FROM planned.{table}{'' if terms.defers else ' LIMIT 0'}")
+    if terms.defers:
+        db.execute(f"DELETE FROM planned.{table}")
+
+
+def find_renumbered(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """`planned.renumbered`: objects that go while a new record seems to be the same under another SIS ID.
+
+    People are known by their sign-in name, or by names and birthday; schools and classes by what they are called. Only
+    pairs without a doubt on either side count.
+    """
+    db.execute("""
+        CREATE TABLE planned.renumbered (
+            kind VARCHAR, old_id VARCHAR, new_id VARCHAR, id VARCHAR, of_school VARCHAR
+        )
+    """)
+    for kind in terms.objects:
+        many = f"SELECT count(*) FROM planned.gone WHERE kind = '{kind.name}'"
+        if _number(db, many) <= terms.policy.guards.removal_least:
+            continue
+        known, said = _LOOKS[kind.table]
+        db.execute(f"""
+            INSERT INTO planned.renumbered
+            WITH fresh AS (
+                SELECT r.source_id, {said} AS looks FROM {kind.relation} AS r
+                SEMI JOIN (SELECT source_id FROM planned.new WHERE kind = '{kind.name}') AS n
+                    ON n.source_id = r.source_id
+                WHERE {kind.where}
+            ), gone AS (
+                SELECT g.source_id, g.key, g.id, g.of_school, {known} AS looks FROM planned.gone AS g
+                JOIN held.{kind.table} AS h ON h.key = g.key WHERE g.kind = '{kind.name}'
+            ), pairs AS (
+                SELECT g.source_id AS old_id, f.source_id AS new_id, g.id, g.of_school
+                FROM gone AS g JOIN fresh AS f ON f.looks = g.looks
+                UNION
+                SELECT g.source_id, t.source_id, g.id, g.of_school FROM gone AS g
+                JOIN planned.hits AS t ON t.key = g.key AND t.kind = '{kind.name}'
+            )
+            SELECT '{kind.name}', * FROM pairs
+            QUALIFY count(*) OVER (PARTITION BY old_id) = 1 AND count(*) OVER (PARTITION BY new_id) = 1
+        """)
+
+
+_SEPARATED = f"concat_ws({SEPARATOR}, lower({{}}), lower({{}}), {{}})"
+_LOOKS: dict[ObjectTable, tuple[str, str]] = {
+    "schools": ("lower(h.display_name)", "lower(r.name)"),
+    "classes": (
+        _SEPARATED.format("h.external_name", "h.class_code", "h.course_external_id"),
+        _SEPARATED.format("r.name", "r.number", "r.course_id"),
+    ),
+    "people": (
+        f"CASE WHEN h.surname <> '' THEN {_SEPARATED.format('h.given_name', 'h.surname', 'h.birth_date')} END",
+        f"CASE WHEN r.surname <> '' THEN {_SEPARATED.format('r.given_name', 'r.surname', 'r.birth_date')} END",
+    ),
+}
+"""What objects (`h`) and records (`r`) are recognised by when their ids have changed."""
+
+
+def find_others(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """`planned.others`: records whose id is known and who seem to be another person than before."""
+    db.execute("CREATE TABLE planned.others (kind VARCHAR, source_id VARCHAR, key BIGINT)")
+    for kind in terms.objects:
+        if kind.role is None:
+            continue
+        other = " AND ".join(
+            f"strip_accents(lower(h.{name})) <> strip_accents(lower(a.{name}))" for name in ("given_name", "surname")
+        )
+        db.execute(f"""
+            INSERT INTO planned.others
+            SELECT '{kind.name}', a.source_id, a.key FROM planned.{kind.name}_after AS a
+            JOIN held.people AS h ON h.key = a.key
+            WHERE a.rule IN ('changed', 'back') AND a.fields LIKE '%name%' AND {other}
+                AND coalesce(h.birth_date <> a.birth_date, true)
+        """)
 
 
 def forget_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
@@ -87,19 +143,27 @@ def _after(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind) -> Non
         columns.append(f"{value} AS {column}")
         if writing.get(column) is Writing.WRITE:
             reasons.append(f"CASE WHEN h.{column} IS DISTINCT FROM {value} THEN {text(column)} END")
-    adopted = "CASE WHEN t.how = 'adopted' THEN 'taken over' WHEN NOT h.active THEN 'back in the roster' END"
-    changed = f"concat_ws(', ', {', '.join([adopted, *reasons])})"
+    fields = f"CASE WHEN t.how <> 'created' THEN concat_ws(',', {', '.join(reasons or ['NULL'])}) END"
+    rule = (
+        "CASE WHEN how = 'created' THEN 'new-record' WHEN how = 'adopted' AND NOT was_ours THEN 'adopted' "
+        "WHEN was_id <> source_id THEN 'rekeyed' WHEN was_away THEN 'back' WHEN fields <> '' THEN 'changed' END"
+    )
+    placed = _value(kind, "school_source_id", writing.get("school_source_id", Writing.LEAVE))
+    school = "r.source_id" if kind.table == "schools" else placed
     name = "coalesce(h.mail_nickname, n.name) AS mail_nickname, " if kind.table == "classes" else ""
     account = ", n.name AS user_principal_name" if kind.role else ""
     # New objects are few when the profile has been synchronized before; the join with `new` is then next to nothing.
     db.execute(f"""
         CREATE TABLE planned.{kind.name}_after AS
+        SELECT * EXCLUDE (was_away, was_ours, was_id), {rule} AS rule FROM (
         SELECT t.key, t.id, t.how, r.source_id, {name}{", ".join(columns)}{account},
-            CASE t.how WHEN 'created' THEN 'new in the roster' ELSE {changed} END AS because, r.file, r.line
+            {fields} AS fields, NOT h.active AS was_away, coalesce({terms.is_ours("h.owner")}, false) AS was_ours,
+            h.source_id AS was_id, {school} AS of_school, r.file, r.line
         FROM planned.{kind.name}_records AS r
         JOIN planned.targets AS t ON t.kind = '{kind.name}' AND t.source_id = r.source_id
         LEFT JOIN held.{kind.table} AS h ON h.key = t.key
         LEFT JOIN planned.new AS n ON n.kind = '{kind.name}' AND n.source_id = r.source_id
+        )
     """)
 
 
@@ -222,17 +286,44 @@ def compare_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
             "class_people": "CASE WHEN h.teacher THEN 'teacherRoster' ELSE 'studentEnrollment' END",
         }[table]
         join = f'LEFT JOIN planned.kinds AS k ON k.key = h."{right}"' if table == "school_people" else ""
+        over = "coalesce(s.over, false)" if left == "class" else "false"
         ruled = ", ".join(text(one.name) for one in LINKS if one.table == table and one in terms.links) or "''"
         db.execute(f"""
             CREATE TABLE planned.{table}_stale AS
-            SELECT h."{left}", h."{right}", {kind} AS kind FROM held.{table} AS h {join}
+            SELECT h."{left}", h."{right}", {kind} AS kind, s.of_school, {over} AS ended FROM held.{table} AS h {join}
+            LEFT JOIN planned.{"class_schools" if left == "class" else "school_keys"} AS s ON s.key = h."{left}"
             ANTI JOIN planned.{table}_wanted AS w ON w."{left}" = h."{left}" AND w."{right}" = h."{right}"
             WHERE {kind} IN ({ruled}) AND (
                 {terms.is_ours("h.owner")}
                 OR ({terms.is_orphaned("h.owner")} AND h."{left}" IN (SELECT key FROM planned.taken_over))
             )
         """)
-        _spare(db, table)
+        _mark_ended(db, terms, table)
+        db.execute(f"CREATE TABLE planned.{table}_spared AS FROM planned.{table}_stale LIMIT 0")
+        if db.execute("SELECT 1 FROM roster.left_out LIMIT 1").fetchall():
+            db.execute(f"INSERT INTO planned.{table}_spared FROM planned.{table}_stale")
+            _spare(db, table)
+            db.execute(f"""DELETE FROM planned.{table}_spared AS s WHERE (s."{left}", s."{right}") IN (
+                SELECT ("{left}", "{right}") FROM planned.{table}_stale)""")
+        _defer(db, terms, f"{table}_stale")
+
+
+def _mark_ended(db: duckdb.DuckDBPyConnection, terms: Terms, table: LinkTable) -> None:
+    """What the roster itself says has ended is no loss that anybody has to be guarded from."""
+    left, right = LINK_SIDES[table]
+    for kind in terms.links:
+        if kind.table != table or not terms.dated(kind.records):
+            continue
+        right_kind = f"r.{kind.person}" if kind.person else text(kind.right)
+        db.execute(f"""
+            UPDATE planned.{table}_stale AS s SET ended = true WHERE s.kind = '{kind.name}'
+            AND (s."{left}", s."{right}") IN (
+                SELECT (l.key, p.key) FROM roster.{kind.records} AS r
+                JOIN planned.own AS l ON l.kind = '{kind.left}' AND l.source_id = r.{kind.left_source}
+                JOIN planned.own AS p ON p.kind = {right_kind} AND p.source_id = r.{kind.right_source}
+                WHERE {kind.where} AND r.end_date <= {terms.day}
+            )
+        """)
 
 
 def _spare(db: duckdb.DuckDBPyConnection, table: LinkTable) -> None:
@@ -271,98 +362,17 @@ def _spare(db: duckdb.DuckDBPyConnection, table: LinkTable) -> None:
         """)
 
 
-def object_steps(db: duckdb.DuckDBPyConnection, terms: Terms) -> list[Step]:
-    """The first steps, in the order in which they are to be applied; some may have no rows."""
-    return [step for kind in terms.objects for step in (_create(terms, kind), _update(db, kind))]
+def objects_after(terms: Terms, table: ObjectTable, first_key: int) -> str:
+    """The query for the profile's objects in `table` once the plan is applied, in the columns of `held` but `owner`.
 
-
-def link_steps(terms: Terms) -> list[Step]:
-    """The steps that come after those of objects: new links, links that go, objects that go."""
-    made: list[Step] = []
-    for table in LINK_TABLES:
-        made += _link(terms, table)
-    for table in LINK_TABLES:
-        left, right = LINK_SIDES[table]
-        made.append(
-            Step(
-                "unlink",
-                table,
-                f"""SELECT "{left}", "{right}", 'gone from the roster' AS because, NULL::VARCHAR AS file,
-                NULL::BIGINT AS line FROM planned.{table}_stale ORDER BY 1, 2""",
-            )
-        )
-    for kind in reversed(terms.objects):
-        gone = f"""SELECT key, 'gone from the roster' AS because, NULL::VARCHAR AS file, NULL::BIGINT AS line
-            FROM planned.gone WHERE kind = '{kind.name}' ORDER BY key"""
-        made.append(Step("remove", kind.table, gone))
-    return made
-
-
-def _create(terms: Terms, kind: ObjectKind) -> Step:
-    columns = [one.column for one, how in terms.writing(kind).items() if how is not Writing.LEAVE]
-    if kind.table == "classes":
-        columns.append("mail_nickname")
-    if kind.role is not None:
-        skus = terms.policy.licenses.get(kind.role, ())
-        licenses = json.dumps([{"skuId": sku, "disabledPlans": []} for sku in skus], separators=(",", ":"))
-        columns += [
-            "user_principal_name",
-            "lower(user_principal_name) AS account_name",
-            "split_part(user_principal_name, '@', 1) AS mail_nickname",
-            "true AS account_enabled",
-            "'Member' AS user_type",
-            f"{text(licenses)} AS licenses",
-        ]
-    return Step(
-        "create",
-        kind.table,
-        f"""SELECT key, id, source_id, {", ".join(columns)}, because, file, line
-        FROM planned.{kind.name}_after WHERE how = 'created' ORDER BY key""",
-    )
-
-
-def _update(db: duckdb.DuckDBPyConnection, kind: ObjectKind) -> Step:
-    """Only columns that differ somewhere are in the step."""
-    touched = f"FROM planned.{kind.name}_after WHERE how <> 'created' AND because <> ''"
-    reasons = {
-        row[0] for row in db.execute(f"SELECT DISTINCT unnest(string_split(because, ', ')) {touched}").fetchall()
-    }
-    columns = "".join(f", {column}" for column in kinds.compared(kind.table) if column in reasons)
-    return Step("update", kind.table, f"SELECT key, source_id{columns}, because, file, line {touched} ORDER BY key")
-
-
-def _link(terms: Terms, table: LinkTable) -> list[Step]:
-    left, right = LINK_SIDES[table]
-    flags = ", true AS member, w.teacher" if table == "class_people" else ""
-    differs = "OR h.member IS DISTINCT FROM true OR h.teacher IS DISTINCT FROM w.teacher" if flags else ""
-    same = f'h."{left}" = w."{left}" AND h."{right}" = w."{right}"'
-    on_time = "true" if terms.waits_until is None else "NOT w.late"
-    shown = f'SELECT w."{left}", w."{right}"{flags}'
-    file = "(SELECT names FROM planned.files)[w.place] AS file"
-    return [
-        Step(
-            "link",
-            table,
-            f"""{shown}, 'new in the roster' AS because, {file}, w.line FROM planned.{table}_wanted AS w
-            ANTI JOIN held.{table} AS h ON {same} WHERE {on_time}""",
-        ),
-        Step(
-            "relink",
-            table,
-            f"""{shown}, CASE WHEN {terms.is_ours("h.owner")} THEN 'role in the class' ELSE 'taken over' END AS because,
-            {file}, w.line FROM planned.{table}_wanted AS w JOIN held.{table} AS h ON {same}
-            WHERE ({terms.is_free("h.owner")} OR ({terms.is_ours("h.owner")} AND (false {differs}))) ORDER BY 1, 2""",
-        ),
-    ]
-
-
-def objects_after(terms: Terms, table: ObjectTable) -> str:
-    """The query for the profile's objects in `table` once the plan is applied, in the columns of `held` but `owner`."""
+    New objects have the keys from `first_key` on.
+    """
     columns = [name for name in held_columns(table) if name != "owner"]
     parts = []
     for kind in terms.objects:
         if kind.table == table:
-            chosen = ", ".join("true AS active" if name == "active" else name for name in columns)
+            special = {"active": "true AS active", "key": f"{real_key('key', first_key)} AS key"}
+            chosen = ", ".join(special.get(name, name) for name in columns)
             parts.append(f"SELECT {chosen} FROM planned.{kind.name}_after")
     kept = ", ".join(
         "active AND key NOT IN (SELECT key FROM planned.gone) AS active" if name == "active" else name
@@ -373,15 +383,16 @@ def objects_after(terms: Terms, table: ObjectTable) -> str:
     return " UNION ALL ".join(parts)
 
 
-def links_after(terms: Terms, table: LinkTable) -> str:
+def links_after(terms: Terms, table: LinkTable, first_key: int) -> str:
     """The query for the profile's links in `table` once the plan is applied, in the columns of `held` but `owner`."""
     left, right = LINK_SIDES[table]
     same = f'h."{left}" = w."{left}" AND h."{right}" = w."{right}"'
     others = f"coalesce(h.owner IN ({terms.owners}) AND NOT {terms.is_ours('h.owner')}, false)"
     on_time = "true" if terms.waits_until is None else f'(NOT w.late OR h."{left}" IS NOT NULL)'
     wanted, kept = (", true AS member, w.teacher", ", h.member, h.teacher") if table == "class_people" else ("", "")
+    ends = ", ".join(f'{real_key(f"""w."{side}" """, first_key)} AS "{side}"' for side in (left, right))
     return f"""
-        SELECT w."{left}", w."{right}"{wanted} FROM planned.{table}_wanted AS w LEFT JOIN held.{table} AS h ON {same}
+        SELECT {ends}{wanted} FROM planned.{table}_wanted AS w LEFT JOIN held.{table} AS h ON {same}
         WHERE NOT {others} AND {on_time}
         UNION ALL
         SELECT h."{left}", h."{right}"{kept} FROM held.{table} AS h

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date
 
 import duckdb
 
+from schoolsync import ticks
 from schoolsync.plan import identity, kinds
 from schoolsync.plan.kinds import LINKS, OBJECTS, LinkKind, LinkTable, ObjectKind, ObjectTable, Writing
-from schoolsync.plan.policy import Kind, Policy
+from schoolsync.plan.policy import Kind, Policy, Window
 from schoolsync.roster import values
 
 OBJECT_TABLES: tuple[ObjectTable, ...] = ("schools", "classes", "people")
-_TICKS_PER_DAY = 86_400 * 10_000_000  # since the first of January of the year 1
 LINK_TABLES: tuple[LinkTable, ...] = ("school_classes", "school_people", "class_people")
 
 
@@ -69,6 +68,22 @@ class Terms:
     def writing(self, kind: ObjectKind) -> dict[kinds.Property, Writing]:
         """What is done with every property of `kind`."""
         return kinds.writing(kind, self.policy, columns=self.columns, absent=self.absent)
+
+    @property
+    def day(self) -> str:
+        """The day of the plan, as an SQL literal."""
+        return f"DATE '{ticks.day(self.now, self.policy.time_zone).isoformat()}'"
+
+    @property
+    def defers(self) -> Window | None:
+        """The open window in which nothing is taken away, if there is one."""
+        return self.policy.window("additionsOnly", self.now)
+
+    def dated(self, table: str) -> bool:
+        """Whether records of the canonical table may have days: only then can there be several for one pair."""
+        if table not in ("person_organizations", "enrollments"):
+            return False
+        return self.columns is None or "begin_date" in self.columns.get(table, ())
 
     @property
     def waits_until(self) -> int | None:
@@ -150,19 +165,14 @@ def _memberships(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     db.execute(
         "CREATE VIEW planned.enrollments AS SELECT class_id, role, source_id, person_role, file, line "
         "FROM roster.enrollments WHERE role <> 'none' AND person_role <> 'none' "
-        f"AND {_holds(terms, 'enrollments')} {once if _dated(terms, 'enrollments') else ''}"
+        f"AND {_holds(terms, 'enrollments')} {once if terms.dated('enrollments') else ''}"
     )
 
 
-def _dated(terms: Terms, table: str) -> bool:
-    """Whether records of the canonical table may have days: only then can there be several for one pair."""
-    return terms.columns is None or "begin_date" in terms.columns.get(table, ())
-
-
 def _holds(terms: Terms, table: str) -> str:
-    if not _dated(terms, table):
+    if not terms.dated(table):
         return "true"
-    day = f"DATE '{date.fromordinal(terms.now // _TICKS_PER_DAY + 1).isoformat()}'"
+    day = terms.day
     return f"(begin_date IS NULL OR begin_date <= {day}) AND (end_date IS NULL OR end_date > {day})"
 
 
@@ -219,3 +229,17 @@ def new_names(terms: Terms, kind: ObjectKind) -> dict[str, str]:
             "r.username", domain=policy.domains.get(kind.role), replace=policy.replace_special_characters
         )
     return names
+
+
+def next_day(db: duckdb.DuckDBPyConnection, terms: Terms) -> int | None:
+    """When the next membership of the roster begins or ends (ticks): the profile then wants a run by itself."""
+    days = [
+        f"SELECT min({column}) AS day FROM roster.{table} WHERE {column} > {terms.day}"
+        for table in ("person_organizations", "enrollments")
+        if terms.dated(table)
+        for column in ("begin_date", "end_date")
+    ]
+    if not days:
+        return None
+    ((first,),) = db.execute(f"SELECT min(day) FROM ({' UNION ALL '.join(days)})").fetchall()
+    return None if first is None else ticks.midnight(first, terms.policy.time_zone)

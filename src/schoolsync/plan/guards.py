@@ -1,97 +1,398 @@
-# ruff: noqa: S608  # what is put into these statements are names of ours
+# ruff: noqa: S608  # what is put into these statements are names of ours and numbers of a policy
 """Rules over a whole plan that hold it, so that a damaged export never empties a school.
 
-A guard looks at counts alone and answers with a sentence for the person who decides, or with None. A new guard is one
-function in `GUARDS`.
+First everything is counted, set by set, into `planned.endangered`: for each kind, in the profile and in every school,
+what the directory has, what would go, and what is left out for its mistakes. Then each guard is one query over those
+counts. All numbers come from the profile's settings; docs/plan.md has a row for every guard.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import duckdb
 
 from schoolsync.plan.desired import Terms
-from schoolsync.plan.kinds import LINKS, OBJECTS
+from schoolsync.plan.kinds import LINK_SIDES, LINKS
+from schoolsync.plan.verdicts import Guard, Holds, Scope, Settled, Verdict, settle
+
+NAMES = {
+    "school": "schools",
+    "section": "classes",
+    "student": "students",
+    "teacher": "teachers",
+    "guardians": "students with guardians",
+    "studentEnrollment": "student enrollments",
+    "teacherRoster": "teacher assignments",
+    "studentSchools": "students' places in schools",
+    "teacherSchools": "teachers' places in schools",
+}
+"""What sentences call the kinds."""
+
+_CHANGED = "'changed', 'drift', 'rekeyed'"  # rules of what counts as an update
+
+_PER_PLACE = 20
+"""Of one guard and kind, so many schools or classes are told at most, the worst first; all of them are counted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Count:
-    """One kind of record in numbers."""
-
-    name: str  # as a sentence calls it
-    said: int  # in the roster, records that are left out for their mistakes included
-    held: int  # active in the directory before the plan, of this profile
-    going: int  # of those, what the plan takes away
-
-
-def object_counts(db: duckdb.DuckDBPyConnection, terms: Terms) -> list[Count]:
-    """The numbers of every kind of object that the plan may set inactive, and of guardians."""
-    found = [
-        _count(
-            db,
-            f"{kind.name}s",
-            said=f"SELECT count(*) FROM roster.{kind.records} AS r WHERE {kind.where}",
-            left_out=f"r.kind = '{kind.records}' AND {kind.where}",
-            held=f"SELECT count(*) FROM planned.own AS o WHERE o.kind = '{kind.name}' AND o.active",
-            going=f"SELECT count(*) FROM planned.gone AS g WHERE g.kind = '{kind.name}'",
+def prepare(db: duckdb.DuckDBPyConnection) -> None:
+    """Make the empty table of counts: a row per kind and school, and the earlier removals that count with them."""
+    db.execute("""
+        CREATE TABLE planned.endangered (
+            kind VARCHAR, school VARCHAR, held BIGINT, going BIGINT, rejected BIGINT, changing BIGINT, said BIGINT
         )
-        for kind in OBJECTS
-        if kind in terms.objects
-    ]
+    """)
+    db.execute("CREATE TABLE planned.lately (kind VARCHAR, school VARCHAR, held BIGINT, gone BIGINT)")
+
+
+def count_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """Count every kind of object, and guardians; before `changes.forget_objects`."""
+    for kind in terms.objects:
+        mine = f"o.kind = '{kind.name}' AND o.active"
+        # Nobody is in two schools here: an object counts where it belongs first of all.
+        _insert(
+            db,
+            kind.name,
+            held=f"SELECT of_school, 1 FROM planned.own AS o WHERE {mine}",
+            going=f"SELECT of_school, 1 FROM planned.gone AS o WHERE o.kind = '{kind.name}'",
+            rejected=f"SELECT of_school, 1 FROM planned.own AS o SEMI JOIN planned.spared AS s "
+            f"USING (kind, source_id) WHERE {mine}",
+            changing=f"SELECT of_school, 1 FROM planned.{kind.name}_after WHERE rule IN ({_CHANGED})",
+            said=f"SELECT count(*) FROM {kind.relation} AS r WHERE {kind.where}",
+            left=f"r.kind = '{kind.records}' AND {kind.where}",
+        )
     if not terms.deferred("student") and "contacts" not in terms.absent:
-        with_contacts = f"{terms.is_ours('h.owner')} AND h.active AND h.related_contacts <> '[]'"
-        found.append(
-            _count(
-                db,
-                "guardians",
-                said="SELECT count(*) FROM roster.contacts",
-                left_out="r.kind = 'contacts'",
-                held=f"SELECT count(*) FROM held.people AS h WHERE {with_contacts}",
-                going="SELECT count(*) FROM planned.student_after AS a JOIN held.people AS h USING (key) "
-                f"WHERE {with_contacts} AND a.related_contacts = '[]'",
-            )
-        )
-    return found
-
-
-def link_counts(db: duckdb.DuckDBPyConnection, terms: Terms) -> list[Count]:
-    """The numbers of every kind of membership of classes that the plan may take away."""
-    return [
-        _count(
+        there = f"{terms.is_ours('h.owner')} AND h.active AND coalesce(h.related_contacts, '[]') <> '[]'"
+        _insert(
             db,
-            {"studentEnrollment": "student enrollments", "teacherRoster": "teacher assignments"}[link.name],
-            said=f"SELECT count(*) FROM roster.{link.records} AS r WHERE {link.where}",
-            left_out=f"r.kind = '{link.records}' AND {link.where}",
-            held="SELECT count(*) FROM held.class_people AS h "
-            f"WHERE {terms.is_ours('h.owner')} AND {'' if link.teacher else 'NOT '}coalesce(h.teacher, false)",
-            going=f"SELECT count(*) FROM planned.class_people_stale AS s WHERE s.kind = '{link.name}'",
+            "guardians",
+            held=f"SELECT h.school_source_id AS of_school, 1 FROM held.people AS h WHERE {there}",
+            going="SELECT h.school_source_id AS of_school, 1 FROM planned.student_after AS a "
+            f"JOIN held.people AS h USING (key) WHERE {there} AND a.related_contacts = '[]'",
+            said="SELECT count(*) FROM roster.contacts",
+            left="r.kind = 'contacts'",
         )
-        for link in LINKS
-        if link in terms.links and link.table == "class_people"
-    ]
 
 
-def _count(db: duckdb.DuckDBPyConnection, name: str, *, said: str, left_out: str, held: str, going: str) -> Count:
-    left = f"(SELECT count(*) FROM roster.left_out AS r WHERE {left_out})"
-    (row,) = db.execute(f"SELECT ({said}) + {left}, ({held}), ({going})").fetchall()
-    return Count(name=name, said=row[0], held=row[1], going=row[2])
+def count_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """Count every kind of membership; what has ended by its own dates is not endangered."""
+    for link in LINKS:
+        if link not in terms.links or link.records == "classes":
+            continue
+        left, right = LINK_SIDES[link.table]
+        said = f"SELECT count(*) FROM {link.relation} AS r WHERE {link.where}"
+        lost = f"r.kind = '{link.records}' AND {link.where}"
+        stale = f"planned.{link.table}_stale WHERE kind = '{link.name}' AND NOT ended"
+        spared = f"planned.{link.table}_spared WHERE kind = '{link.name}'"
+        ((some,),) = db.execute(f"SELECT EXISTS (FROM {stale}) OR EXISTS (FROM {spared})").fetchall()
+        if not some:
+            continue
+        place = "planned.class_schools" if left == "class" else "planned.school_keys"
+        if link.table == "class_people":
+            mine, joined = f"{'' if link.teacher else 'NOT '}coalesce(h.teacher, false)", ""
+        else:
+            mine, joined = f"k.kind = '{link.right}'", f'LEFT JOIN planned.kinds AS k ON k.key = h."{right}"'
+        # Links are many, so they are counted by their classes and schools before those are looked up.
+        counted = f"""SELECT h."{left}" AS key, count(*) AS n FROM held.{link.table} AS h {joined}
+            WHERE {terms.is_ours("h.owner")} AND {mine} GROUP BY ALL"""
+        _insert(
+            db,
+            link.name,
+            held=f"SELECT p.of_school, n FROM ({counted}) AS c LEFT JOIN {place} AS p ON p.key = c.key",
+            going=f"SELECT of_school, 1 FROM {stale}",
+            rejected=f"SELECT of_school, 1 FROM {spared}",
+            said=said,
+            left=lost,
+        )
 
 
-def emptied(count: Count) -> str | None:
+def _insert(
+    db: duckdb.DuckDBPyConnection,
+    kind: str,
+    *,
+    held: str,
+    going: str,
+    said: str,
+    left: str,
+    rejected: str | None = None,
+    changing: str | None = None,
+) -> None:
+    """Add the counts of one kind: a row per school and one with school NULL for the profile.
+
+    The queries give a row (school, number) for each object; `said` is how many records the roster has, those that are
+    left out (`left`) added.
+    """
+    parts = [("held", held), ("going", going), ("rejected", rejected), ("changing", changing)]
+    rows = " UNION ALL ".join(
+        "SELECT of_school, "
+        + ", ".join(f"{'n' if name == column else '0'} AS {column}" for column, _ in parts)
+        + f" FROM ({query}) AS q(of_school, n)"
+        for name, query in parts
+        if query is not None
+    )
+    db.execute(f"""
+        INSERT INTO planned.endangered
+        WITH counted AS (SELECT of_school, held, going, rejected, changing FROM ({rows}))
+        SELECT '{kind}', CASE WHEN grouping(of_school) = 0 THEN coalesce(of_school, '') END,
+            sum(held), sum(going), sum(rejected), sum(changing),
+            (SELECT ({said}) + (SELECT count(*) FROM roster.left_out AS r WHERE {left}))
+        FROM counted GROUP BY GROUPING SETS ((of_school), ())
+    """)
+
+
+TALLY = """
+    SELECT kind, school, held, going AS gone FROM planned.endangered WHERE going > 0 ORDER BY kind, school NULLS FIRST
+"""
+"""The query for what the next plans count with their own: what the profile has and what this plan takes away."""
+
+
+def settled(db: duckdb.DuckDBPyConnection, terms: Terms) -> Settled:
+    """What the guards say about the plan."""
+    found: list[Verdict] = []
+    more = 0
+    for guard in (_emptied, _renumbered, _removals, _schools_gone, _halved, _leavers, _window, _updates, _others):
+        verdicts, unlisted = guard(db, terms)
+        found += verdicts
+        more += unlisted
+    result = settle(found)
+    return Settled(verdicts=result.verdicts, count=result.count + more)
+
+
+Said = tuple[Sequence[Verdict], int]  # verdicts, and how many more there are that are not listed
+
+
+def _emptied(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
     """A roster without a single record of a kind is a broken export, not a school without pupils."""
-    if count.said or not count.going:
-        return None
-    return (
-        f"The roster has no {count.name} at all, while the directory has {count.held:,} from earlier uploads "
-        f"and {count.going:,} would go. Nothing was changed; upload a complete roster and start again."
+    del terms
+    rows = db.execute(
+        "SELECT kind, held, going FROM planned.endangered WHERE school IS NULL AND said = 0 AND going > 0"
+    ).fetchall()
+    return [
+        _verdict(
+            "emptied", "everything", kind, "profile", None, going, held, 0, 0,
+            f"the roster has no {NAMES[kind]} at all, while the directory has {held:,} from earlier uploads and "
+            f"{going:,} would go. Upload a complete roster and start again.",
+        )
+        for kind, held, going in rows
+    ], 0  # fmt: skip
+
+
+def _limit(percent: float, of: str, least: int) -> str:
+    """The most that passes: so much of `of`, and at least `least`."""
+    return f"greatest(floor({of} * {float(percent)} / 100)::BIGINT, {int(least)})"
+
+
+def _removals(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
+    """More of a kind would go than the profile lets go, in all or in one school; rejected records count."""
+    guards = terms.policy.guards
+    limit = _limit(guards.removal_percent, "held", guards.removal_least)
+    if guards.removal_count is not None:
+        limit = f"least({limit}, {int(guards.removal_count)})"
+    return _places(
+        db,
+        "removals",
+        "removals",
+        f"SELECT kind, school, going + rejected AS endangered, held, {limit} AS allowed, rejected "
+        "FROM planned.endangered WHERE kind <> 'school' OR school IS NULL",
+        "{endangered} of {held} {name}{place} would go{rejected}; at most {allowed} may in one run.",
     )
 
 
-GUARDS: Sequence[Callable[[Count], str | None]] = (emptied,)
+def _window(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
+    """As `_removals`, with what went in the days before: a school must not bleed to death slowly."""
+    guards = terms.policy.guards
+    if not guards.window_days:
+        return [], 0
+    limit = _limit(guards.removal_percent, "greatest(e.held, coalesce(l.held, 0))", guards.removal_least)
+    return _places(
+        db,
+        "window",
+        "removals",
+        f"""SELECT e.kind, e.school, e.going + e.rejected + l.gone AS endangered, greatest(e.held, l.held) AS held,
+            {limit} AS allowed, e.rejected
+        FROM planned.endangered AS e
+        JOIN (SELECT kind, school, max(held) AS held, sum(gone) AS gone FROM planned.lately GROUP BY ALL) AS l
+            ON l.kind = e.kind AND l.school IS NOT DISTINCT FROM e.school
+        WHERE e.going > 0 AND l.gone > 0 AND (e.kind <> 'school' OR e.school IS NULL)""",
+        f"{{endangered}} of {{held}} {{name}}{{place}} would have gone within {guards.window_days} days{{rejected}}; "
+        "at most {allowed} may without a person's yes.",
+    )
 
 
-def verdict(found: Sequence[Count]) -> str | None:
-    """The sentence of the first guard that holds the plan, or None."""
-    return next((sentence for guard in GUARDS for count in found if (sentence := guard(count)) is not None), None)
+def _updates(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
+    """Nearly everything of a kind would change: the columns of the export have probably been swapped."""
+    guards = terms.policy.guards
+    limit = _limit(guards.update_percent, "held", guards.removal_least)
+    return _places(
+        db,
+        "updates",
+        "updates",
+        f"SELECT kind, school, changing AS endangered, held, {limit} AS allowed, 0 AS rejected FROM planned.endangered "
+        "WHERE school IS NULL",
+        "{endangered} of {held} {name}{place} would change; at most {allowed} may in one run.",
+    )
+
+
+def _schools_gone(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
+    """A school that the roster no longer has."""
+    if not terms.policy.guards.school_gone:
+        return [], 0
+    return _places(
+        db,
+        "school-gone",
+        "removals",
+        """SELECT 'school' AS kind, e.school, 1 AS endangered, 1 AS held, 0 AS allowed, 0 AS rejected
+        FROM planned.endangered AS e WHERE e.kind = 'school' AND e.school IS NOT NULL AND e.going > 0""",
+        "school {id} is not in the roster any more.",
+    )
+
+
+def _leavers(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
+    """Many people would leave the profile, whatever the share of one kind is."""
+    guards = terms.policy.guards
+    limit = _limit(guards.leaver_percent, "sum(held)", guards.leaver_least)
+    return _places(
+        db,
+        "leavers",
+        "removals",
+        f"""SELECT 'people' AS kind, NULL::VARCHAR AS school, sum(going) AS endangered, sum(held) AS held,
+            {limit} AS allowed, 0 AS rejected
+        FROM planned.endangered WHERE school IS NULL AND kind IN ('student', 'teacher')""",
+        "{endangered} of {held} people would leave the profile; at most {allowed} may in one run.",
+    )
+
+
+def _halved(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
+    """A class that is still in the roster would lose a great part of its pupils."""
+    guards = terms.policy.guards
+    ((several,),) = db.execute("SELECT count(*) FROM planned.halved").fetchall()
+    if not several:
+        return [], 0
+    rows = db.execute(f"""
+        SELECT class, going, held, count(*) OVER () FROM (
+            SELECT c.source_id AS class, h.going, h.held FROM planned.halved AS h
+            JOIN planned.own AS c ON c.kind = 'section' AND c.key = h.key
+        ) ORDER BY going / held DESC, class LIMIT {_PER_PLACE}
+    """).fetchall()
+    found = [
+        _verdict(
+            "class-halved", "removals", "studentEnrollment", "class", one, going, held,
+            max(0, -(-held * int(guards.class_percent * 100) // 10_000) - 1), 0,
+            f"class {one} would lose {going:,} of its {held:,} pupils.",
+        )
+        for one, going, held, _ in rows
+    ]  # fmt: skip
+    return found, (rows[0][3] if rows else 0) - len(found)
+
+
+def count_classes(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """`planned.halved`: the classes that stay and lose too great a part of their pupils at once."""
+    guards = terms.policy.guards
+    ours = terms.is_ours("h.owner")
+    db.execute(f"""
+        CREATE TABLE planned.halved AS
+        WITH going AS (
+            SELECT class AS key, count(*) AS going FROM planned.class_people_stale
+            WHERE kind = 'studentEnrollment' AND NOT ended GROUP BY class
+        ), held AS (
+            SELECT h.class AS key, count(*) AS held FROM held.class_people AS h SEMI JOIN going AS g ON g.key = h.class
+            WHERE {ours} AND NOT coalesce(h.teacher, false) GROUP BY h.class
+        )
+        SELECT key, going, held FROM going JOIN held USING (key)
+        SEMI JOIN (SELECT key FROM planned.targets WHERE kind = 'section') AS t USING (key)
+        WHERE held >= {int(guards.class_least)} AND going * 100 >= held * {float(guards.class_percent)} AND going > 0
+    """)
+
+
+def _renumbered(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
+    """The roster gives many known objects other ids: a re-key, not leavers and newcomers."""
+    guards = terms.policy.guards
+    limit = _limit(guards.removal_percent, "held", guards.removal_least)
+    return _places(
+        db,
+        "renumbered",
+        "everything",
+        f"""SELECT p.kind, p.school, p.pairs AS endangered, e.held, {limit} AS allowed, 0 AS rejected
+        FROM (SELECT kind, CASE WHEN grouping(of_school) = 0 THEN coalesce(of_school, '') END AS school,
+                count(*) AS pairs FROM planned.renumbered GROUP BY GROUPING SETS ((kind, of_school), (kind))) AS p
+        JOIN planned.endangered AS e ON e.kind = p.kind AND e.school IS NOT DISTINCT FROM p.school""",
+        "{endangered} of {held} {name}{place} have other SIS IDs than before, as after a change of the SIS. Give "
+        "schoolsync the list of old and new ids (rekey), and they keep their objects; the plan has a proposal.",
+    )
+
+
+def _others(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
+    """A record with a known id that seems to be another person: nobody's account is handed on by accident."""
+    del terms
+    rows = db.execute(
+        f"SELECT kind, source_id, count(*) OVER () FROM planned.others ORDER BY kind, source_id LIMIT {_PER_PLACE}"
+    ).fetchall()
+    found = [
+        _verdict(
+            "other-person", "updates", kind, "object", one, 1, 1, 0, 0,
+            f"the {kind} {one} has another name and another birthday than before: it seems to be somebody else.",
+        )
+        for kind, one, _ in rows
+    ]  # fmt: skip
+    return found, (rows[0][2] if rows else 0) - len(found)
+
+
+def _places(db: duckdb.DuckDBPyConnection, guard: Guard, holds: Holds, counts: str, sentence: str) -> Said:
+    """The verdicts of a guard for all rows of `counts` in which more is endangered than allowed."""
+    rows = db.execute(f"""
+        SELECT kind, school, endangered, held, allowed, rejected, count(*) OVER () AS all_of_them
+        FROM ({counts}) WHERE endangered > allowed
+        QUALIFY school IS NULL OR row_number() OVER (
+            PARTITION BY kind, school IS NULL ORDER BY endangered / greatest(held, 1) DESC, school) <= {_PER_PLACE}
+        ORDER BY kind, school
+    """).fetchall()
+    found = [
+        _verdict(
+            guard,
+            holds,
+            kind,
+            "profile" if school is None else "school",
+            school,
+            endangered,
+            held,
+            allowed,
+            rejected,
+            sentence.format(
+                endangered=f"{endangered:,}",
+                held=f"{held:,}",
+                allowed=f"{allowed:,}",
+                name=NAMES.get(kind, "people"),
+                place="" if school is None else f" of school {school}" if school else " without a school",
+                id=school,
+                rejected=f" ({rejected:,} of them rejected records)" if rejected else "",
+            ),
+        )
+        for kind, school, endangered, held, allowed, rejected, _ in rows
+    ]
+    return found, (rows[0][6] if rows else 0) - len(found)
+
+
+def _verdict(
+    guard: Guard,
+    holds: Holds,
+    kind: str,
+    scope: Scope,
+    scope_id: str | None,
+    endangered: int,
+    of: int,
+    limit: int,
+    rejected: int,
+    sentence: str,
+) -> Verdict:
+    return Verdict(
+        guard=guard,
+        holds=holds,
+        kind=kind,
+        scope=scope,
+        scope_id=scope_id,
+        endangered=int(endangered),
+        of=int(of),
+        limit=int(limit),
+        rejected=int(rejected),
+        sentence=sentence,
+    )

@@ -263,6 +263,11 @@ LINK_SIDES: Mapping[LinkTable, tuple[str, str]] = {
 """The key columns of each table of links."""
 
 
+def school_of(table: ObjectTable, row: str = "") -> str:
+    """The SQL for the SIS ID of the school that an object (a row of `held`) belongs to: for a school its own."""
+    return f"{row}source_id" if table == "schools" else f"{row}school_source_id"
+
+
 class Writing(Enum):
     """What happens to a property of an object."""
 

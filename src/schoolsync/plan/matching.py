@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 import duckdb
 
+from schoolsync.plan import kinds
 from schoolsync.plan.desired import Terms, new_names
 from schoolsync.plan.kinds import OBJECTS, ObjectTable
 from schoolsync.plan.policy import Matching, Role
+from schoolsync.plan.steps import FRESH
 
 TARGETS = {
     "userprincipalname": "user_principal_name",
@@ -125,7 +127,8 @@ def _spare_unnamed(db: duckdb.DuckDBPyConnection) -> None:
 def _anchors(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     """`planned.own`: the objects that are this profile's, by kind and source id; the active one when there are two."""
     parts = " UNION ALL ".join(
-        f"SELECT '{kind.name}' AS kind, source_id, key, id, active FROM held.{kind.table} "
+        f"SELECT '{kind.name}' AS kind, source_id, key, id, active, {kinds.school_of(kind.table)} AS of_school "
+        f"FROM held.{kind.table} "
         f"WHERE {terms.is_ours('owner')} AND {_is(kind.role)}"
         for kind in OBJECTS
     )
@@ -156,11 +159,11 @@ class Lookup:
 def lookups(terms: Terms) -> list[Lookup]:
     """What has to be looked up for the records in `planned.new`. Answers are added to `held` (see `found`)."""
     creates = terms.policy.creates
-    kinds = ["school", "section", *(["student", "teacher"] if creates else [])]
+    named = ["school", "section", *(["student", "teacher"] if creates else [])]
     asked = [
         Lookup(kind.table, "id", f"SELECT id FROM planned.new WHERE kind = '{kind.name}'")
         for kind in terms.objects
-        if kind.name in kinds
+        if kind.name in named
     ]
     if creates:
         people = "kind IN ('student', 'teacher') AND name IS NOT NULL"
@@ -178,10 +181,10 @@ def found(db: duckdb.DuckDBPyConnection, lookup: Lookup, rows: str) -> None:
         f"WHERE key NOT IN (SELECT key FROM held.{lookup.table})"
     )
     grade, wanted = (1, "n.id") if lookup.column == "id" else (2, "lower(n.name)")
-    kinds = ", ".join(f"'{kind.name}'" for kind in OBJECTS if kind.table == lookup.table)
+    among = ", ".join(f"'{kind.name}'" for kind in OBJECTS if kind.table == lookup.table)
     db.execute(f"""
         INSERT INTO planned.hits SELECT n.kind, n.source_id, a.key, {grade}
-        FROM planned.new AS n JOIN {rows} AS a ON a.value = {wanted} WHERE n.kind IN ({kinds})
+        FROM planned.new AS n JOIN {rows} AS a ON a.value = {wanted} WHERE n.kind IN ({among})
     """)
 
 
@@ -340,8 +343,8 @@ def _newcomers(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     """)
 
 
-def settle(db: duckdb.DuckDBPyConnection, first_key: int) -> None:
-    """Give the new objects their keys, from `first_key` on: `planned.targets` has the object of every record.
+def settle(db: duckdb.DuckDBPyConnection) -> None:
+    """Give the new objects their keys, from FRESH on: `planned.targets` has the object of every record.
 
     Keys follow schools, so that the links of a school lie close together wherever they are stored.
     """
@@ -356,7 +359,7 @@ def settle(db: duckdb.DuckDBPyConnection, first_key: int) -> None:
         SELECT c.kind, c.source_id, c.key, i.id, c.how FROM planned.chosen AS c
         JOIN ({ids}) AS i ON i.key = c.key AND i.of = CASE c.kind {tables} END WHERE c.how = 'adopted'
         UNION ALL
-        SELECT c.kind, c.source_id, {int(first_key)} - 1 + row_number() OVER (
+        SELECT c.kind, c.source_id, {FRESH} - 1 + row_number() OVER (
             ORDER BY least(n.rank, 2), n.school_id, n.rank, n.line, n.source_id), c.id, c.how
         FROM planned.chosen AS c JOIN planned.newcomers AS n USING (kind, source_id) WHERE c.how = 'created'
     """)

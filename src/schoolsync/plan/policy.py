@@ -12,6 +12,8 @@ import msgspec
 
 Role = Literal["student", "teacher"]
 Kind = Literal["school", "section", "student", "teacher", "studentEnrollment", "teacherRoster"]
+Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
 KINDS: tuple[Kind, ...] = ("school", "section", "student", "teacher", "studentEnrollment", "teacherRoster")
 
 
@@ -40,6 +42,33 @@ class Errors(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_u
     most_percent: Annotated[float, msgspec.Meta(ge=0, le=100)] = 5.0  # of any kind of record; more refuses
 
 
+class Guards(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """The limits of one profile; docs/plan.md has a row for each. Percentages are of what the directory holds."""
+
+    removal_percent: Percent = 10.0  # of a kind, in the profile or in any one school
+    removal_least: Count = 5  # so many removals of a kind never hold a plan
+    removal_count: Count | None = None  # more than this many hold it whatever the percentage; None: no such limit
+    class_percent: Percent = 50.0  # from this share on, a class that loses its pupils holds the plan
+    class_least: Count = 5  # classes of fewer pupils are not looked at
+    school_gone: bool = True  # a school that disappears holds the plan
+    update_percent: Percent = 75.0  # of a kind
+    window_days: Annotated[int, msgspec.Meta(ge=0, le=30)] = 7  # removals of so many days are counted together; 0: not
+    leaver_percent: Percent = 1.0  # people who leave the profile in one run: more than this share of them ...
+    leaver_least: Count = 500  # ... and more than this number always hold the plan
+    additions_flow: bool = False  # while a plan is held, what it only adds is applied
+    approval_hours: Annotated[int, msgspec.Meta(ge=1, le=24 * 30)] = 72  # an approval that is not used expires
+    second_person: bool = False  # two people have to approve
+    plain_resume: bool = False  # Graph's resume of any token counts as an approval
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """A time in which a profile is careful."""
+
+    begins: int  # ticks
+    ends: int  # ticks: the first moment that is not in it any more
+    kind: Literal["blackout", "additionsOnly"]
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about a profile that can change what a run does."""
 
@@ -53,6 +82,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     replace_special_characters: bool = False  # handleSpecialCharacterConstraint
     date_format: Literal["iso", "mdy", "dmy"] = "mdy"  # of slashed dates; ISO dates are always read
     errors: Errors = Errors()
+    guards: Guards = Guards()
+    windows: tuple[Window, ...] = ()
+    time_zone: str = "UTC"  # in which days begin: those of terms and enrollments
 
     @property
     def creates(self) -> bool:
@@ -62,3 +94,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     def customization(self, kind: Kind) -> Customization:
         """The customization of `kind`, or the default one."""
         return self.customizations.get(kind, Customization())
+
+    def window(self, kind: Literal["blackout", "additionsOnly"], now: int) -> Window | None:
+        """The window of this kind that is open now; of several the one that ends last."""
+        there = [one for one in self.windows if one.kind == kind and one.begins <= now < one.ends]
+        return max(there, key=lambda one: one.ends, default=None)

@@ -32,6 +32,8 @@ BELONGINGS = (
     tables.profile_status,
     tables.runs,
     tables.errors,
+    tables.approvals,
+    tables.rekeys,
     tables.upload_blocks,
     tables.upload_files,
     tables.uploads,

@@ -6,19 +6,49 @@ look at every record again.
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import Any, Literal
+from zoneinfo import ZoneInfoNotFoundError
 
 import msgspec
 
-from schoolsync.plan.policy import Errors, Matching, Policy, Role
+from schoolsync import ticks
+from schoolsync.errors import Invalid
+from schoolsync.plan.policy import Errors, Guards, Matching, Policy, Role, Window
 from schoolsync.profiles import configuration, customizations
 
 
-class OwnSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class OwnWindow(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Days on which a profile is careful."""
+
+    first_day: date
+    last_day: date  # it is in the window
+    kind: Literal["blackout", "additionsOnly"]
+
+
+class OwnSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """What schoolsync knows about a profile and Graph has no property for (column `profiles.policy`)."""
 
     date_format: Literal["iso", "mdy", "dmy"] = "mdy"
     errors: Errors = Errors()
+    guards: Guards = Guards()
+    windows: tuple[OwnWindow, ...] = ()
+    time_zone: str = "UTC"  # in which days begin: windows, and the dates of terms and enrollments
+
+    def __post_init__(self) -> None:
+        """Refuse a time zone that does not exist. Raises ValueError."""
+        try:
+            ticks.zone(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError) as problem:
+            raise ValueError(f"there is no time zone {self.time_zone!r}") from problem
+
+
+def own_settings(text: str | bytes) -> OwnSettings:
+    """Settings that somebody has written. Raises Invalid with what is wrong and where."""
+    try:
+        return msgspec.json.decode(text, type=OwnSettings)
+    except msgspec.MsgspecError as problem:
+        raise Invalid(f"The profile's settings cannot be used: {problem}.") from problem
 
 
 def policy_of(row: Any) -> Policy:
@@ -49,4 +79,15 @@ def policy_of(row: Any) -> Policy:
         replace_special_characters=bool(profile.special_characters),
         date_format=own.date_format,
         errors=own.errors,
+        guards=own.guards,
+        time_zone=own.time_zone,
+        windows=tuple(_window(one, own.time_zone) for one in own.windows),
+    )
+
+
+def _window(one: OwnWindow, time_zone: str) -> Window:
+    return Window(
+        begins=ticks.midnight(one.first_day, time_zone),
+        ends=ticks.midnight(one.last_day + timedelta(days=1), time_zone),
+        kind=one.kind,
     )

@@ -12,6 +12,8 @@ from typing import Literal
 import msgspec
 
 from schoolsync.plan.policy import Policy
+from schoolsync.plan.verdicts import Holds, Verdict
+from schoolsync.runs.selections import Release
 
 
 class JobFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +51,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     folder: str  # where this run keeps plan, snapshot and reports; survives the attempt
     scratch: str  # spill space; emptied afterwards
     base: Base | None
+    tallies: tuple[str, ...] = ()  # Parquet files: what earlier runs took away within the window of the guards
     ignore_findings: bool
+    released: Release | None = None  # what a person has let go on of which plan
     now: int  # ticks: when the run was asked for; the same for every attempt
     memory_limit: str
     threads: int
@@ -90,12 +94,17 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     plan: str  # hash of the plan
     batches: int
     rows: int  # rows that the batches write
-    steps: dict[str, dict[str, int]]  # kind -> create/update/remove/link/unlink -> count
+    steps: dict[str, dict[str, int]]  # kind -> plan.steps.Op (relink counts as update) -> count
     errors: int  # entry errors, listed in error_files
     error_files: tuple[str, ...]  # each a JSON array of rows of the table `errors`, at most 5 000
     failed: dict[str, int]  # kind -> records that cannot be synchronized
     seen: dict[str, int]  # kind -> records in the roster
-    held: str | None  # the sentence of the guard that holds the plan, or None
+    held: str | None  # the sentence of the guards that hold the plan, or None
+    verdicts: tuple[Verdict, ...] = ()  # what they say, the widest first; at most verdicts.LISTED
+    verdict_count: int = 0  # all of them
+    holds: tuple[Holds, ...] = ()  # what of the plan is held
+    deferred: int = 0  # removals that a window puts off: listed, not applied
+    flowing: int = 0  # so many of the first batches only add: `additionsFlow` lets them through while a plan is held
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,9 +117,10 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """The snapshot is kept; the run is over."""
 
-    snapshot: str
+    snapshot: str | None  # None: parts of the plan were left out, so the next run reads the directory itself
     input_hash: str
     position: int
+    left_out: int = 0  # rows that nobody has approved
     missed: int = 0  # rows that were passed over because somebody else changed the directory meanwhile
     wakes: int | None  # ticks when the profile wants a run by itself (synchronizationStartDate), or None
 
@@ -120,4 +130,5 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
 
     reason: str  # one sentence a person can act on, without personal data
     retry: bool  # the world failed us (disk, lock): trying again may help
+    replan: bool = False  # the rest of a held plan no longer fits: a new run plans the same files again
     superseded: bool = False  # a newer attempt holds the fence: leave everything alone

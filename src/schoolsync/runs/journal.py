@@ -18,11 +18,13 @@ import msgspec
 from sqlalchemy import Connection, Row, func, select, update
 
 from schoolsync import ticks
+from schoolsync.plan.policy import Guards, Policy, Window
 from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import policy_of
 from schoolsync.runs import endings
 from schoolsync.runs.job import Base, Finished, Job, JobFile, Planned, Validated
 from schoolsync.runs.places import run_folder
+from schoolsync.runs.selections import Release
 from schoolsync.runs.service import Runs
 from schoolsync.runs.states import ACTIVE, Cause, HeldFor, RunState, Wish
 from schoolsync.settings import Settings
@@ -147,11 +149,13 @@ class Journal:
                 files=tuple(
                     JobFile(name=file.name, path=str(file.path), sha256=file.sha256, size=file.size) for file in files
                 ),
-                policy=policy_of(profile),
+                policy=_under_limits(policy_of(profile), row.limits),
+                released=_release(row),
                 directory=self._settings.database_url or str(self._settings.directory_db(tenant_id)),
                 folder=str(self.folder(tenant_id, key.profile, key.run)),
                 scratch=str(self._settings.scratch / f"{key.run}-{row.fence + 1}"),
                 base=None if row.cause == Cause.RESET else self._base(connection, key, tenant_id),
+                tallies=self._tallies(connection, key, tenant_id, policy_of(profile).guards.window_days),
                 ignore_findings=row.ignore_findings,
                 now=row.asked,
                 memory_limit=self._settings.memory_limit,
@@ -161,10 +165,10 @@ class Journal:
             )
 
     def is_planned(self, key: Key) -> bool:
-        """Whether the run had begun to apply its plan before this attempt."""
+        """Whether the run goes on with a plan: it had begun to apply it, or somebody has let it go on."""
         with self._control.read() as connection:
             row = self._find(connection, key)
-        return row is not None and row.stage == RunState.APPLYING
+        return row is not None and (row.stage == RunState.APPLYING or row.released is not None)
 
     def provider(self, key: Key) -> str:
         """The type of the profile's data provider, such as `educationCsvDataProvider`."""
@@ -285,12 +289,16 @@ class Journal:
                 self._due(connection, key, ending.retry)
             return True
 
-    def planned(self, key: Key, planned: Planned) -> bool:
-        """The plan is stored: list its errors; hold it when a guard says so. True: apply it."""
+    def planned(self, key: Key, planned: Planned) -> int:
+        """The plan is stored: list its errors; hold it when a guard or a window says so.
+
+        Returns how many of its batches are to be applied now; -1: stop here. When that is fewer than all, `held` is
+        to be called behind them.
+        """
         with self._control.write(key.tenant) as connection:
             row = self._heed(connection, key)
             if row is None:
-                return False
+                return -1
             error_rows.forget(connection, tenant=key.tenant, profile=key.profile)
         for path in planned.error_files:
             with self._control.write(key.tenant) as connection:
@@ -301,12 +309,19 @@ class Journal:
                     run=key.run,
                     rows=Path(path).read_text("utf-8"),
                 )
+        now = self._clock()
         with self._control.write(key.tenant) as connection:
             row = self._heed(connection, key)
             if row is None:
-                return False
+                return -1
             summary = json.loads(row.summary or "{}")
+            before = summary.get("plan")
             summary |= {"plan": planned.plan, "steps": planned.steps, "failed": planned.failed, "seen": planned.seen}
+            summary |= {
+                "verdicts": msgspec.to_builtins(planned.verdicts),
+                "verdict_count": planned.verdict_count,
+                "deferred": planned.deferred,
+            }
             self._set(
                 connection,
                 key,
@@ -314,19 +329,51 @@ class Journal:
                 rows_total=planned.rows,
                 summary=json.dumps(summary),
             )
-            if planned.held is not None:
-                self._set(
-                    connection,
-                    key,
-                    state=RunState.HELD,
-                    stages=self._begun(row, RunState.HELD),
-                    held_for=HeldFor.GUARD,
-                    message=planned.held,
-                )
-                self._show(connection, key, "validationError", planned.held, error_count=planned.errors)
-                return False
-            self._show(connection, key, "inProgress", "Applying the changes.", error_count=planned.errors)
-            return True
+            policy = self._policy(connection, key)
+            blackout = policy.window("blackout", now)
+            if blackout is not None and planned.batches:
+                self._wait(connection, key, blackout, planned.errors)
+                return -1
+            release = _release(row)
+            if planned.held is None or (release is not None and release.plan == planned.plan):
+                if planned.held is not None and release is not None and release.expires <= now:
+                    self._hold(connection, key, planned, "The approval of this plan has expired. ")
+                    return -1
+                self._show(connection, key, "inProgress", "Applying the changes.", error_count=planned.errors)
+                return planned.batches
+            if policy.guards.additions_flow and planned.flowing:
+                self._show(connection, key, "inProgress", "Applying what the plan adds.", error_count=planned.errors)
+                return planned.flowing
+            moved = "What it was made from has changed, so this is a new plan. " if release is not None else ""
+            if before is not None and before != planned.plan and not moved and row.limits is None:
+                moved = "The plan was made anew. "
+            self._hold(connection, key, planned, moved)
+            return -1
+
+    def held(self, key: Key, planned: Planned) -> None:
+        """What may flow of a held plan is in the directory: the rest waits for a person."""
+        with self._control.write(key.tenant) as connection:
+            if self._heed(connection, key) is not None:
+                self._hold(connection, key, planned, "What the plan only adds was applied. ")
+
+    def _hold(self, connection: Connection, key: Key, planned: Planned, before: str) -> None:
+        message = f"{before}{planned.held}"
+        self._set(connection, key, state=RunState.HELD, held_for=HeldFor.GUARD, released=None, message=message)
+        self._show(connection, key, "validationError", message, error_count=planned.errors)
+
+    def _wait(self, connection: Connection, key: Key, window: Window, errors: int) -> None:
+        """Put a run aside until a blackout window closes; it goes on by itself then."""
+        message = f"Waiting for {ticks.text(window.ends)}: the profile has a blackout window until then."
+        self._set(connection, key, state=RunState.HELD, held_for=HeldFor.WINDOW, message=message)
+        self._show(connection, key, "paused", message, error_count=errors)
+        self._due(connection, key, window.ends)
+
+    def _policy(self, connection: Connection, key: Key) -> Policy:
+        return policy_of(
+            connection.execute(
+                select(profiles).where(profiles.c.tenant == key.tenant, profiles.c.id == key.profile)
+            ).one()
+        )
 
     def applied(self, key: Key, rows_done: int, rows_total: int) -> bool:
         """A batch is in the directory. False: stop here.
@@ -366,6 +413,11 @@ class Journal:
             )
             status: str = ending.status
             message = _done_message(planned)
+            if finished.left_out:
+                message += (
+                    f" {finished.left_out:,} changes that nobody has approved were left out; the next upload is "
+                    "compared with what is really there."
+                )
             if finished.missed:
                 # The next run finds the directory changed, reads it back and makes good what is missing.
                 status = "error" if status == "success" else status
@@ -396,12 +448,16 @@ class Journal:
             self._due(connection, key, min(times) if times else None)
             self._after(connection, key, row)
 
-    def failed(self, key: Key, reason: str) -> None:
-        """The run cannot go on."""
+    def failed(self, key: Key, reason: str, *, replan: bool = False) -> None:
+        """The run cannot go on; with `replan` a new one makes another plan of the same files at once."""
         now = self._clock()
         with self._control.write(key.tenant) as connection:
             row = self._current(connection, key)
             if row is None:
+                return
+            if replan:
+                self._set(connection, key, state=RunState.DISCARDED, ended=now, wish=None, message=reason)
+                self._runs.begin(connection, key.tenant, key.profile, cause=Cause.REPLAN, upload=row.upload, now=now)
                 return
             ending = endings.broken(past=self._past(connection, key), now=now)
             summary = json.loads(row.summary or "{}") | {"status": ending.status}
@@ -436,6 +492,12 @@ class Journal:
                     continue
                 upload = self._uploads.latest_sealed(connection, profile.tenant, profile.id)
                 open_run = self._runs.open_run(connection, profile.tenant, profile.id)
+                if open_run is not None and open_run.held_for == HeldFor.WINDOW and open_run.state == RunState.HELD:
+                    key = Key(profile.tenant, profile.id, open_run.id, 0)
+                    self._set(connection, key, state=RunState.QUEUED, held_for=None)
+                    self._show(connection, key, "inProgress", "Going on: the blackout window is over.")
+                    self._due(connection, key, None)
+                    continue
                 paused = statuses.own(connection, tenant=profile.tenant, profile=profile.id) == "paused"
                 if open_run is None and upload is not None and not paused:
                     quarantined = statuses.own(connection, tenant=profile.tenant, profile=profile.id) == "quarantined"
@@ -522,6 +584,21 @@ class Journal:
         ).scalar_one()
         return None if later else row
 
+    def _tallies(self, connection: Connection, key: Key, tenant_id: str, days: int) -> tuple[str, ...]:
+        """Where the runs of the last days say what they took away without a person's yes."""
+        rows = connection.execute(
+            select(runs.c.id)
+            .where(
+                runs.c.tenant == key.tenant,
+                runs.c.profile == key.profile,
+                runs.c.state == RunState.DONE,
+                runs.c.id != key.run,
+                runs.c.ended > self._clock() - days * 24 * endings.HOUR,
+            )
+            .order_by(runs.c.number)
+        ).scalars()
+        return tuple(str(self.folder(tenant_id, key.profile, run) / "tally.parquet") for run in rows)
+
     def _past(self, connection: Connection, key: Key) -> list[endings.Past]:
         rows = connection.execute(
             select(runs.c.state, runs.c.summary, runs.c.ended)
@@ -580,6 +657,17 @@ class Journal:
         )
 
 
+def _under_limits(policy: Policy, limits: str | None) -> Policy:
+    """The policy with the limits that somebody has set for one plan alone."""
+    if limits is None:
+        return policy
+    return msgspec.structs.replace(policy, guards=msgspec.convert(json.loads(limits)["guards"], Guards))
+
+
+def _release(row: Row[Any]) -> Release | None:
+    return msgspec.json.decode(row.released, type=Release) if row.released else None
+
+
 def _is(key: Key) -> tuple[Any, ...]:
     return runs.c.tenant == key.tenant, runs.c.profile == key.profile, runs.c.id == key.run
 
@@ -609,6 +697,15 @@ def _done_message(planned: Planned) -> str:
 
 
 def _steps(sums: Mapping[str, int]) -> str:
-    words = {"create": "created", "update": "updated", "remove": "set inactive", "link": "linked", "unlink": "unlinked"}
+    words = {
+        "create": "created",
+        "restore": "restored",
+        "adopt": "taken over",
+        "rekey": "re-keyed",
+        "update": "updated",
+        "remove": "set inactive",
+        "link": "linked",
+        "unlink": "unlinked",
+    }
     parts = [f"{sums[step]:,} {word}" for step, word in words.items() if sums.get(step)]
     return ", ".join(parts) or "nothing to change"

@@ -13,13 +13,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from schoolsync import ticks
+from schoolsync.access import roles
 from schoolsync.access.principal import Principal
+from schoolsync.access.roles import Role
 from schoolsync.errors import Conflict, Invalid, NotFound
+from schoolsync.plan.policy import Guards
 from schoolsync.profiles import status as statuses
+from schoolsync.profiles.policy import own_settings
+from schoolsync.runs import approvals
+from schoolsync.runs.approvals import Approval
 from schoolsync.runs.job import Message
+from schoolsync.runs.selections import WHOLE, Release, Selection
 from schoolsync.runs.states import ACTIVE, Cause, HeldFor, OpenRun, RunState, Wish
 from schoolsync.store.control import Control
 from schoolsync.store.tables import errors, profile_status, profiles, runs
@@ -39,6 +46,14 @@ class Started:
     messages: tuple[Message, ...]
     accepted: bool
     run: str | None = None  # the run it is about; None when there is none any more
+
+
+class Approved(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What an approval has brought about."""
+
+    approval: Approval
+    released: bool  # the run goes on
+    persons_missing: int  # so many more people have to approve the same
 
 
 class Runs:
@@ -178,16 +193,16 @@ class Runs:
             self._record(connection, tenant, profile, "validationError", message, now)
             return
         changes: dict[str, Any] = {"state": RunState.QUEUED, "wish": None}  # column values are of any type
+        if run.held_for == HeldFor.WINDOW:
+            changes["held_for"] = None  # it waits again when the window is still open
         if run.held_for == HeldFor.FATAL:
             raise Conflict(
                 f"Run {run.number} is held because a file is missing, unreadable or empty. Resuming cannot mean that "
                 "the school is empty: upload the right files and start again."
             )
         if run.held_for == HeldFor.GUARD:
-            raise Conflict(
-                f"Run {run.number} is held by a guard. It needs an approval of exactly this plan, or other files and "
-                "a new start; resuming is not an approval."
-            )
+            self._resume_past_guard(connection, tenant, profile, run, now=now, by=by)
+            return
         if run.held_for == HeldFor.FINDINGS:
             if by.kind != "delegated":
                 raise Conflict(
@@ -197,6 +212,83 @@ class Runs:
             changes |= {"ignore_findings": True, "held_for": None}
         self._set(connection, tenant, profile, run.id, **changes)
         self._record(connection, tenant, profile, "inProgress", "Going on.", now)
+
+    def _resume_past_guard(
+        self, connection: Connection, tenant: int, profile: str, run: OpenRun, *, now: int, by: Principal
+    ) -> None:
+        """Take a resume for the caller's yes to this very plan, when the caller may give it."""
+        row = self._row(connection, tenant, profile, run.id)
+        plain = self._guards(connection, tenant, profile).plain_resume
+        if not plain and not roles.may_approve(by):
+            raise Conflict(
+                f"Run {run.number} is held by a guard: {row.message or ''} It needs an approval of exactly this plan "
+                f"by a person who may approve (role {Role.APPROVER.value} or {Role.ADMIN.value}, delegated token), or "
+                "other files and a new start. This resume is not an approval."
+            )
+        self.approve(connection, row, by=by, what=WHOLE, via="resume", why=None, now=now)
+
+    def approve(
+        self,
+        connection: Connection,
+        row: Row[Any],
+        *,
+        by: Principal,
+        what: Selection,
+        via: str,
+        why: str | None,
+        now: int,
+    ) -> Approved:
+        """Keep an approval of the plan of a held run (its row); a yes to all of it lets the run go on.
+
+        The caller has made sure that the principal may approve and that the plan is the one that was meant.
+        """
+        guards = self._guards(connection, row.tenant, row.profile)
+        needed = 2 if guards.second_person else 1
+        plan = str(json.loads(row.summary)["plan"])
+        approval = approvals.give(
+            connection,
+            tenant=row.tenant,
+            profile=row.profile,
+            run=row.id,
+            plan=plan,
+            what=what,
+            by=by,
+            via=via,
+            why=why,
+            hours=guards.approval_hours,
+            now=now,
+            new_id=self._new_id(),
+        )
+        given = approvals.of(connection, row.tenant, row.profile, row.id)
+        missing = max(0, needed - approvals.persons(given, plan=plan, what=what, now=now))
+        if what.whole and not missing:
+            self.release(connection, row, now=now)
+            return Approved(approval=approval, released=True, persons_missing=0)
+        if missing:
+            message = f"{row.message} Approved by one person; one more has to."
+            self._record(connection, row.tenant, row.profile, "validationError", message, now)
+        return Approved(approval=approval, released=False, persons_missing=missing)
+
+    def release(self, connection: Connection, row: Row[Any], *, now: int) -> Release:
+        """Let a held run (its row) go on with what was approved of its plan. Raises Conflict when that is nothing."""
+        guards = self._guards(connection, row.tenant, row.profile)
+        given = approvals.of(connection, row.tenant, row.profile, row.id)
+        plan = str(json.loads(row.summary)["plan"])
+        made = approvals.release(given, plan=plan, persons=2 if guards.second_person else 1, now=now)
+        if made is None:
+            raise Conflict(f"Nothing of the plan of run {row.number} is approved (any more): approve it first.")
+        self._set(
+            connection,
+            row.tenant,
+            row.profile,
+            row.id,
+            released=msgspec.json.encode(made).decode(),
+            state=RunState.QUEUED,
+            held_for=None,
+            wish=None,
+        )
+        self._record(connection, row.tenant, row.profile, "inProgress", "Approved: going on.", now)
+        return made
 
     def reset(self, connection: Connection, tenant: int, profile: str, *, now: int, by: Principal | None) -> None:
         """Forget the errors and synchronize again from the last sealed upload, comparing with what is really there.
@@ -373,6 +465,17 @@ class Runs:
             select(runs.c.message).where(runs.c.tenant == tenant, runs.c.profile == profile, runs.c.id == run)
         ).scalar_one()
         return message or "The run is held."
+
+    def _row(self, connection: Connection, tenant: int, profile: str, run: str) -> Row[Any]:
+        return connection.execute(
+            select(runs).where(runs.c.tenant == tenant, runs.c.profile == profile, runs.c.id == run)
+        ).one()
+
+    def _guards(self, connection: Connection, tenant: int, profile: str) -> Guards:
+        stored = connection.execute(
+            select(profiles.c.policy).where(profiles.c.tenant == tenant, profiles.c.id == profile)
+        ).scalar_one()
+        return own_settings(stored).guards
 
     def _provider(self, connection: Connection, tenant: int, profile: str) -> str:
         stored = connection.execute(

@@ -19,13 +19,14 @@ import pyarrow as pa
 
 from schoolsync import __version__, sources
 from schoolsync.errors import UsageError, WorldError
-from schoolsync.plan import changes, desired, guards, matching, report
+from schoolsync.plan import changes, desired, guards, matching, report, steps
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.plan.kinds import LinkTable, ObjectTable
+from schoolsync.plan.policy import Guards
 from schoolsync.roster import losses
 from schoolsync.runs import run_report
 from schoolsync.runs.job import Applied, Extracted, Failed, Finished, Job, Message, Planned, Validated
-from schoolsync.runs.stored_plan import Description, Draft, Plans, SnapshotNote, snapshot_note
+from schoolsync.runs.stored_plan import TAKING, Description, Draft, Plans, SnapshotNote, held_ops, snapshot_note
 from schoolsync.targets.local import (
     Batch,
     LocalDirectory,
@@ -124,7 +125,7 @@ class Stages:
                     table=entry.table,
                     position=plan.position + batch,
                 ),
-                self._plans.rows(plan, batch),
+                self._released_rows(plan, batch),
             )
             return Applied(batch=batch, rows=entry.rows)
 
@@ -138,15 +139,22 @@ class Stages:
                     Failed(reason="Not every batch of the plan is in the directory; start again.", retry=False)
                 )
             written = self._open_directory().rows_applied(self._job.run)
+            kept = {
+                n: self._released_rows(plan, n).num_rows for n, _ in enumerate(plan.batches) if self._picked(plan, n)
+            }
             # What is to go may be gone already; everything else that was not written is missing.
             missed = sum(
-                entry.rows - written[number]
+                kept.get(number, entry.rows) - written[number]
                 for number, entry in enumerate(plan.batches)
-                if entry.op not in {"unlink", "remove"}
+                if entry.op not in TAKING
             )
+            left_out = sum(plan.batches[number].rows - rows for number, rows in kept.items())
+            if self._job.released is None:
+                self._plans.keep_tally(plan)
             return Finished(
                 missed=missed,
-                snapshot=str(self._plans.keep_snapshot(plan)),
+                left_out=left_out,
+                snapshot=None if left_out else str(self._plans.keep_snapshot(plan)),
                 input_hash=plan.input_hash,
                 # If anybody else has written meanwhile the directory is further than this, which the next run sees.
                 position=plan.position + len(plan.batches),
@@ -169,7 +177,10 @@ class Stages:
             return None
         if self._open_directory().position() != base.position:
             return None
-        return snapshot_note(Path(base.snapshot), ENGINE_VERSION)
+        note = snapshot_note(Path(base.snapshot), ENGINE_VERSION)
+        if note is not None and note.wakes is not None and self._job.now >= note.wakes:
+            return None  # a day has come that something begins or ends on
+        return note
 
     def _input_hash(self) -> str:
         """What a run depends on besides the directory: the same hash, the same plan."""
@@ -178,13 +189,19 @@ class Stages:
             "engine": [__version__, ENGINE_VERSION],
             "format": job.format,
             "files": sorted([file.name.lower(), file.sha256] for file in job.files),
-            "policy": job.policy,
+            # The limits of guards decide whether a plan is applied, not what is in it.
+            "policy": msgspec.structs.replace(job.policy, guards=Guards()),
             "living": sorted(job.living),
             "ignore_findings": job.ignore_findings,
             "max_rows": job.max_rows,
             "waits": self._terms(None).waits_until is not None,
         }
         return hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
+
+    def _terms_hash(self) -> str:
+        """What a stored plan was made under besides the directory: input and the limits of the guards."""
+        guards_now = msgspec.json.encode(self._job.policy.guards, order="deterministic")
+        return hashlib.sha256(self._input_hash().encode() + guards_now).hexdigest()
 
     def _read(self) -> None:
         options = self._options()
@@ -261,11 +278,35 @@ class Stages:
         )
 
     def _still_holds(self, stored: Description) -> bool:
-        """Whether a stored plan may be gone on with: it was begun, or nothing has changed since it was made."""
+        """Whether a stored plan may be gone on with: nothing it was made from has changed, or it was begun.
+
+        Of a plan that is held only what it adds may have been begun; the rest waits for a person's yes, and is not
+        gone on with when anybody else has changed the directory or the settings meanwhile.
+        """
         directory = self._open_directory()
         claim = directory.claim(self._writer)
-        begun = directory.applied(self._job.run)
-        return bool(begun) or claim.position == stored.position
+        begun = len(directory.applied(self._job.run))
+        if begun and (stored.planned.held is None or begun > stored.planned.flowing):
+            return True
+        same = claim.position == stored.position + begun and stored.terms == self._terms_hash()
+        if begun and not same:
+            reason = "What the plan was made from has changed while it was held."
+            raise StageFailed(Failed(reason=reason, retry=False, replan=True))
+        return same
+
+    def _picked(self, plan: Description, batch: int) -> bool:
+        """Whether only some rows of a batch are to be applied, because a person has approved only some."""
+        released = self._job.released
+        if plan.planned.held is None or released is None or released.plan != plan.planned.plan or released.whole:
+            return False
+        return held_ops(plan.planned.holds, plan.batches[batch].op)
+
+    def _released_rows(self, plan: Description, batch: int) -> pa.Table:
+        """The rows of a batch that are to be applied: of what is held, those that were approved."""
+        released = self._job.released
+        if not self._picked(plan, batch) or released is None:
+            return self._plans.rows(plan, batch)
+        return self._plans.rows(plan, batch, picked=released.selections)
 
     def _make_plan(self) -> Description:
         checked = self._check()
@@ -281,48 +322,80 @@ class Stages:
         self._progress(2, _PLAN_STEPS)
         new = matching.resolve(db, terms)
         claim = directory.claim(self._writer, keys=new)
-        matching.settle(db, claim.first_key)
+        matching.settle(db)
         self._progress(3, _PLAN_STEPS)
         draft = self._plans.begin(self._job.fence)
         seen = report.seen(db)
-        steps: dict[str, dict[str, int]] = {}
+        counted: dict[str, dict[str, int]] = {}
         changes.compare_objects(db, terms)
-        counts = guards.object_counts(db, terms)
-        self._store_steps(db, draft, changes.object_steps(db, terms), steps)
+        guards.prepare(db)
+        self._load_tallies(db)
+        changes.find_renumbered(db, terms)
+        changes.find_others(db, terms)
+        guards.count_objects(db, terms)
+        self._store_steps(db, draft, steps.object_steps(db, terms), counted)
         for table in OBJECT_TABLES:
-            draft.add_snapshot(table, db.sql(changes.objects_after(terms, table)).to_arrow_reader(16_384))
+            draft.add_snapshot(
+                table, db.sql(changes.objects_after(terms, table, claim.first_key)).to_arrow_reader(16_384)
+            )
         changes.forget_objects(db, terms)
         self._progress(4, _PLAN_STEPS)
         changes.want_links(db, terms)
         self._find_links(db, terms, directory)
         self._progress(5, _PLAN_STEPS)
         changes.compare_links(db, terms)
-        counts += guards.link_counts(db, terms)
+        guards.count_links(db, terms)
+        guards.count_classes(db, terms)
+        said = guards.settled(db, terms)
         self._progress(6, _PLAN_STEPS)
-        self._store_steps(db, draft, changes.link_steps(terms), steps)
+        self._store_steps(db, draft, steps.link_steps(terms), counted)
         for link in LINK_TABLES:
-            draft.add_snapshot(link, db.sql(changes.links_after(terms, link)).to_arrow_reader(131_072))
-        assert self._extract is not None
-        draft.note_snapshot(SnapshotNote(version=ENGINE_VERSION, rows=dict(self._extract.rows)))
+            draft.add_snapshot(link, db.sql(changes.links_after(terms, link, claim.first_key)).to_arrow_reader(131_072))
         self._progress(7, _PLAN_STEPS)
+        for step in steps.deferred_steps(terms):
+            draft.defer(step, db.sql(step.query).to_arrow_reader(16_384))
+        wakes = [terms.waits_until, desired.next_day(db, terms)]
+        if terms.defers is not None and draft.deferred:
+            wakes.append(terms.defers.ends)
+        wake = min((time for time in wakes if time is not None), default=None)
+        assert self._extract is not None
+        draft.note_snapshot(SnapshotNote(version=ENGINE_VERSION, rows=dict(self._extract.rows), wakes=wake))
+        draft.add_table("tally", db.sql(guards.TALLY).to_arrow_reader(16_384))
+        draft.add_table("renumbered", db.sql("FROM planned.renumbered ORDER BY ALL").to_arrow_reader(16_384))
         failed = report.failed(db)
         report.list_left_out(db, terms)
         planned = Planned(
             plan=draft.hash,
             batches=len(draft.batches),
             rows=sum(batch.rows for batch in draft.batches),
-            steps=steps,
+            steps=counted,
             errors=_count(db, "planned.errors"),
             error_files=draft.add_errors(report.entries(db, run=self._job.run, now=self._job.now)),
             failed=failed,
             seen=seen,
-            held=guards.verdict(counts),
+            held=said.sentence,
+            verdicts=said.verdicts,
+            verdict_count=said.count,
+            holds=tuple(sorted(said.holds)),
+            deferred=draft.deferred,
+            flowing=draft.additions if said.holds <= {"removals"} else 0,
         )
         stored = draft.complete(
-            planned=planned, position=position, input_hash=self._input_hash(), wakes=terms.waits_until
+            planned=planned,
+            position=position,
+            first_key=claim.first_key,
+            input_hash=self._input_hash(),
+            terms=self._terms_hash(),
+            wakes=wake,
         )
         self._progress(_PLAN_STEPS, _PLAN_STEPS)
         return stored
+
+    def _load_tallies(self, db: duckdb.DuckDBPyConnection) -> None:
+        """What went in the days before without anybody's yes."""
+        for path in self._job.tallies:
+            if Path(path).is_file():
+                db.execute("INSERT INTO planned.lately BY NAME FROM read_parquet($1)", [path])
 
     def _find_objects(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> int:
         """Fill `held` with this profile's objects and links, and with what new records may mean."""
@@ -405,10 +478,10 @@ class Stages:
         self,
         db: duckdb.DuckDBPyConnection,
         draft: Draft,
-        steps: Sequence[changes.Step],
+        made: Sequence[steps.Step],
         counted: dict[str, dict[str, int]],
     ) -> None:
-        for step in steps:
+        for step in made:
             rows = draft.add(step, db.sql(step.query).to_arrow_reader, self._job.batch_rows)
             if rows:
                 ops = counted.setdefault(step.kind, {})

@@ -45,7 +45,8 @@ class HeldFor(StrEnum):
 
     FINDINGS = "findings"  # records are wrong: they may be left out by a delegated resume
     FATAL = "fatal"  # a file is missing, unreadable or empty: only other files help
-    GUARD = "guard"  # the plan would do what a guard forbids
+    GUARD = "guard"  # the plan would do what a guard forbids, until somebody approves exactly this plan
+    WINDOW = "window"  # a blackout window is open: the run goes on by itself when it closes
 
 
 class Cause(StrEnum):
@@ -56,6 +57,8 @@ class Cause(StrEnum):
     RESET = "reset"
     RETRY = "retry"  # the profile was quarantined and tries again
     DUE = "due"  # a start date of the profile was reached
+    UNDO = "undo"  # a person takes an earlier run back
+    REPLAN = "replan"  # a held plan no longer fitted what had changed meanwhile: the same files are planned again
     PROVISIONED = "provisioned"  # a profile with an API provider syncs by itself once provisioned
 
 

@@ -10,20 +10,66 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from schoolsync.plan.changes import WHY, Step
+from schoolsync.plan.kinds import LINK_SIDES
+from schoolsync.plan.steps import FRESH, WHY, Step
 from schoolsync.runs.job import Planned
+from schoolsync.runs.selections import Selection
 
 _NAME = re.compile(r"plan-(\d+)\.json")
 _WIDE = 4
 """Rows of objects are this much wider than links: a batch of them has so many times fewer rows."""
+
+
+TAKING = frozenset({"unlink", "remove"})
+"""Steps that take something away."""
+
+CHANGING = frozenset({"update", "restore", "rekey"})
+"""Steps that change objects which belong to the profile."""
+
+KEYS = frozenset({"key", "school", "class", "person"})
+"""Columns with keys of the directory."""
+
+
+_OBJECTS_OF = {"school": "schools", "class": "classes", "person": "people"}
+
+
+def held_ops(holds: Sequence[str], op: str) -> bool:
+    """Whether steps of this kind are held back when guards hold `holds`."""
+    if "everything" in holds:
+        return True
+    return (op in TAKING and "removals" in holds) or (op in CHANGING and "updates" in holds)
+
+
+def _meets(batch: StoredBatch, table: pa.Table, one: Selection) -> Any:  # pyarrow has no types
+    """Which rows meet a selection."""
+    mask = pa.repeat(pa.scalar(True), table.num_rows)
+    if one.kind is not None:
+        kind = pa.repeat(pa.scalar(batch.record), table.num_rows) if batch.record else _column(table, "kind")
+        mask = pc.and_(mask, pc.fill_null(pc.equal(kind, one.kind), False))
+    if one.school is not None:
+        mask = pc.and_(mask, pc.fill_null(pc.equal(_column(table, "of_school"), one.school), False))
+    if one.objects:
+        mask = pc.and_(mask, pc.is_in(_column(table, "id"), value_set=pa.array(one.objects, pa.string())))
+    return mask
+
+
+def _column(table: pa.Table, name: str) -> Any:  # pyarrow has no types
+    return table.column(name) if name in table.column_names else pa.nulls(table.num_rows, pa.string())
+
+
+def is_applied(column: str, op: str) -> bool:
+    """Whether a column of a step is written to the directory; the others explain the row."""
+    return column not in WHY and not column.startswith("was_") and (column != "id" or op == "create")
 
 
 class StoredBatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +77,7 @@ class StoredBatch(msgspec.Struct, frozen=True, kw_only=True):
 
     op: str
     table: str
+    record: str = ""  # the kind of its objects: school, section, student, teacher; "" for links
     file: str
     group: int
     rows: int
@@ -42,8 +89,11 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     folder: str  # of the Parquet files, inside the run's folder
     planned: Planned
     batches: tuple[StoredBatch, ...]
+    deferred: tuple[StoredBatch, ...] = ()  # what a window puts off: listed and never applied
     position: int  # the directory's position that the plan was made at
+    first_key: int  # of the new objects' keys
     input_hash: str
+    terms: str  # hash of input, settings and limits that it was made under
     wakes: int | None
 
 
@@ -52,6 +102,7 @@ class SnapshotNote(msgspec.Struct, frozen=True, kw_only=True):
 
     version: int
     rows: dict[str, int]  # data rows of every file of the upload
+    wakes: int | None = None  # when the same upload comes to something else (ticks)
 
 
 class Plans:
@@ -60,6 +111,7 @@ class Plans:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._reading: tuple[Path, Any] | None = None  # the file read last; pyarrow has no types
+        self._keys: dict[Any, Any] = {}  # keys of objects by what picks them
 
     def latest(self) -> Description | None:
         """The plan of the highest fence that was stored whole, or None."""
@@ -81,16 +133,57 @@ class Plans:
         (self._folder / name / "snapshot").mkdir(parents=True, mode=0o700)
         return Draft(self._folder, name)
 
-    def rows(self, plan: Description, number: int) -> pa.Table:
-        """The rows of one batch, without what explains them."""
+    def rows(self, plan: Description, number: int, *, picked: Sequence[Selection] | None = None) -> pa.Table:
+        """The rows of one batch, without what explains them; with `picked` those that meet one of the selections."""
         batch = plan.batches[number]
-        path = self._folder / plan.folder / batch.file
+        file = self._open(self._folder / plan.folder / batch.file)
+        applied = [name for name in file.schema_arrow.names if is_applied(name, batch.op)]
+        table = file.read_row_group(batch.group, columns=None if picked else applied, use_threads=False)
+        if picked:
+            table = table.filter(self._mask(plan, batch, table, picked)).select(applied)
+        for place, name in enumerate(table.column_names):
+            if name in KEYS:
+                keys = table.column(name)
+                real = pc.add(pc.subtract(keys, FRESH), plan.first_key)
+                table = table.set_column(place, name, pc.if_else(pc.greater_equal(keys, FRESH), real, keys))
+        return table
+
+    def _open(self, path: Path) -> Any:  # pyarrow has no types
         if self._reading is None or self._reading[0] != path:
             self.close()
             self._reading = path, pq.ParquetFile(path)
-        file = self._reading[1]
-        names = [name for name in file.schema_arrow.names if name not in WHY]
-        return file.read_row_group(batch.group, columns=names, use_threads=False)
+        return self._reading[1]
+
+    def _mask(self, plan: Description, batch: StoredBatch, table: pa.Table, picked: Sequence[Selection]) -> Any:
+        """Which rows of a batch meet one of the selections; the links of an object that may go come along."""
+        false = pa.repeat(pa.scalar(False), table.num_rows)
+        if batch.record:
+            return reduce(pc.or_, (_meets(batch, table, one) for one in picked), false)
+        mask = reduce(pc.or_, (_meets(batch, table, one) for one in picked if not one.objects), false)
+        if batch.op == "unlink":
+            left, right = LINK_SIDES[batch.table]  # type: ignore[index]  # stored names are those of tables
+            for side, objects in ((left, _OBJECTS_OF[left]), (right, _OBJECTS_OF[right])):
+                mask = pc.or_(mask, pc.is_in(table.column(side), value_set=self._going(plan, objects, picked)))
+        return mask
+
+    def _going(self, plan: Description, objects: str, picked: Sequence[Selection]) -> pa.Array:
+        """The keys of the objects of a table that are to go and meet one of the selections."""
+        known = (plan.planned.plan, objects, tuple(picked))
+        if known not in self._keys:
+            found: list[Any] = []
+            for batch in plan.batches:
+                if batch.op == "remove" and batch.table == objects:
+                    rows = pq.ParquetFile(self._folder / plan.folder / batch.file).read_row_group(batch.group)
+                    met = reduce(pc.or_, (_meets(batch, rows, one) for one in picked))
+                    found += rows.filter(met).column("key").chunks
+            self._keys[known] = pa.chunked_array(found, pa.int64()).combine_chunks()
+        return self._keys[known]
+
+    def keep_tally(self, plan: Description) -> None:
+        """Put what the plan has taken away where the guards of the next runs find it; may be called again."""
+        made = self._folder / plan.folder / "tally.parquet"
+        if made.is_file():
+            shutil.copyfile(made, self._folder / "tally.parquet")
 
     def close(self) -> None:
         """Give back what is open."""
@@ -118,11 +211,17 @@ class Draft:
         self._folder = run / name
         self._hash = hashlib.sha256()
         self._batches: list[StoredBatch] = []
+        self._deferred: list[StoredBatch] = []
 
     @property
     def batches(self) -> tuple[StoredBatch, ...]:
         """The batches so far."""
         return tuple(self._batches)
+
+    @property
+    def additions(self) -> int:
+        """How many of the first batches only add or change: nothing is taken away before them."""
+        return next((n for n, batch in enumerate(self._batches) if batch.op in TAKING), len(self._batches))
 
     @property
     def hash(self) -> str:
@@ -139,14 +238,34 @@ class Draft:
         self._hash.update(f"{step.op} {step.table} {sizes}\n".encode())
         _digest(self._hash, self._folder / name)
         self._batches += [
-            StoredBatch(op=step.op, table=step.table, file=name, group=group, rows=size)
+            StoredBatch(op=step.op, table=step.table, record=step.record, file=name, group=group, rows=size)
             for group, size in enumerate(sizes)
         ]
         return sum(sizes)
 
+    def defer(self, step: Step, reader: pa.RecordBatchReader) -> None:
+        """Store a step that is listed and not applied."""
+        name = f"deferred-{step.op}-{step.table}-{step.record}.parquet"
+        rows = sum(_write(self._folder / name, reader, 100_000))
+        if rows:
+            self._hash.update(f"deferred {step.op} {step.table} {rows}\n".encode())
+            _digest(self._hash, self._folder / name)
+            self._deferred.append(
+                StoredBatch(op=step.op, table=step.table, record=step.record, file=name, group=0, rows=rows)
+            )
+
+    @property
+    def deferred(self) -> int:
+        """How many rows are put off."""
+        return sum(one.rows for one in self._deferred)
+
     def add_snapshot(self, table: str, reader: pa.RecordBatchReader) -> None:
         """Store what the directory will hold in `table` when the plan is applied."""
         _write(self._folder / "snapshot" / f"{table}.parquet", reader, None)
+
+    def add_table(self, name: str, reader: pa.RecordBatchReader) -> None:
+        """Store what belongs to the plan and is not applied."""
+        _write(self._folder / f"{name}.parquet", reader, None)
 
     def note_snapshot(self, note: SnapshotNote) -> None:
         """Store what is remembered beside the snapshot."""
@@ -162,14 +281,19 @@ class Draft:
             paths.append(str(path))
         return tuple(paths)
 
-    def complete(self, *, planned: Planned, position: int, input_hash: str, wakes: int | None) -> Description:
+    def complete(
+        self, *, planned: Planned, position: int, first_key: int, input_hash: str, terms: str, wakes: int | None
+    ) -> Description:
         """Make it the run's plan."""
         made = Description(
             folder=self._name,
             planned=planned,
             batches=self.batches,
+            deferred=tuple(self._deferred),
             position=position,
+            first_key=first_key,
             input_hash=input_hash,
+            terms=terms,
             wakes=wakes,
         )
         _sync_folder(self._folder)
@@ -200,7 +324,7 @@ def _write(path: Path, reader: pa.RecordBatchReader, group_rows: int | None) -> 
                 continue
             if writer is None:
                 # Fast rather than small: a plan is read once, a snapshot a few times.
-                same = [name for name in WHY if name in reader.schema.names]
+                same = [name for name in WHY if name in reader.schema.names and name != "line"]
                 writer = pq.ParquetWriter(path, reader.schema, compression="lz4", use_dictionary=same)
             for first in range(0, batch.num_rows, group_rows or max(batch.num_rows, 1)):
                 part = batch.slice(first, group_rows or batch.num_rows)

@@ -52,7 +52,7 @@ def synchronize(tenant: int, profile: str, run: str, attempt: int) -> str:
     except Superseded:
         outcome = "superseded"
     except EngineFailed as problem:
-        _fail(tenant, profile, run, attempt, problem.failed.reason)
+        _fail(tenant, profile, run, attempt, problem.failed.reason, replan=problem.failed.replan)
         outcome = "failed"
     finally:
         worker.engines.release(key.workflow)
@@ -83,16 +83,20 @@ def _synchronize(key: Key) -> str:
         if not _begins(*who, RunState.PLANNING):
             return "stopped"
     planned = _answer(_plan(*who), Planned)
-    if not _note_plan(*who, msgspec.to_builtins(planned)):
+    wanted = _note_plan(*who, msgspec.to_builtins(planned))
+    if wanted < 0:
         return "stopped"
     if not _begins(*who, RunState.APPLYING):
         return "stopped"
     done = 0
-    for batch in range(planned.batches):
+    for batch in range(wanted):
         rows = _apply(*who, batch, done, planned.rows)
         if rows < 0:
             return "stopped"
         done += rows
+    if wanted < planned.batches:
+        _hold(*who, msgspec.to_builtins(planned))
+        return "held"
     _finish(*who, msgspec.to_builtins(planned))
     return "done"
 
@@ -138,8 +142,13 @@ def _plan(tenant: int, profile: str, run: str, attempt: int) -> Kept:
 
 
 @DBOS.step()
-def _note_plan(tenant: int, profile: str, run: str, attempt: int, planned: Kept) -> bool:
+def _note_plan(tenant: int, profile: str, run: str, attempt: int, planned: Kept) -> int:
     return worker.journal.planned(Key(tenant, profile, run, attempt), _answer(planned, Planned))
+
+
+@DBOS.step()
+def _hold(tenant: int, profile: str, run: str, attempt: int, planned: Kept) -> None:
+    worker.journal.held(Key(tenant, profile, run, attempt), _answer(planned, Planned))
 
 
 @DBOS.step()
@@ -158,8 +167,8 @@ def _finish(tenant: int, profile: str, run: str, attempt: int, planned: Kept) ->
 
 
 @DBOS.step()
-def _fail(tenant: int, profile: str, run: str, attempt: int, reason: str) -> None:
-    worker.journal.failed(Key(tenant, profile, run, attempt), reason)
+def _fail(tenant: int, profile: str, run: str, attempt: int, reason: str, replan: bool = False) -> None:
+    worker.journal.failed(Key(tenant, profile, run, attempt), reason, replan=replan)
 
 
 # --- inside a step -------------------------------------------------------------------------------------------------

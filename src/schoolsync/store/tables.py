@@ -125,7 +125,10 @@ runs = _table(
     Column(
         "ignore_findings", Boolean, nullable=False, server_default=text("false")
     ),  # resume said: leave out and go on
-    Column("held_for", Text),  # findings | guard: why state is held
+    Column("held_for", Text),  # findings | fatal | guard | window: why state is held
+    Column("released", Text),  # JSON, runs.approvals.Release: what a person has let go on of which plan
+    Column("limits", Text),  # JSON, guard settings for this run's plan alone
+    Column("undoes", Text),  # the run that this one takes back
     Column("verification", Text),  # JSON list of verification messages; null until checked
     Column("message", Text),
     Column("rows_done", BigInteger, nullable=False, server_default="0"),
@@ -150,6 +153,39 @@ Index(
     postgresql_where=runs.c.ended.is_(None),
 )
 Index("runs_queue", runs.c.state, runs.c.asked)
+
+approvals = _table(
+    control,
+    "approvals",  # who let which plan go on; rows are never changed and go with their profile
+    Column("tenant", Integer),
+    Column("profile", Text),
+    Column("id", Text),
+    Column("run", Text, nullable=False),
+    Column("plan", Text, nullable=False),  # the plan's hash
+    Column("kind", Text),  # only this kind; null: all
+    Column("school", Text),  # only this school (SIS ID); null: all
+    Column("objects", Text, nullable=False, server_default="[]"),  # JSON list of object ids; empty: all
+    Column("person", Text, nullable=False),  # principal.audit_name
+    Column("via", Text, nullable=False),  # approve | resume
+    Column("why", Text),
+    Column("given", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    key=("tenant", "profile", "id"),
+)
+
+rekeys = _table(
+    control,
+    "rekeys",  # SIS IDs that have changed; the pairs themselves are in a Parquet file
+    Column("tenant", Integer),
+    Column("profile", Text),
+    Column("number", Integer),
+    Column("object", Text, nullable=False),  # path of the file
+    Column("pairs", BigInteger, nullable=False),
+    Column("person", Text, nullable=False),
+    Column("why", Text),
+    Column("given", BigInteger, nullable=False),
+    key=("tenant", "profile", "number"),
+)
 
 errors = _table(
     control,

@@ -64,7 +64,7 @@ class Batch:
 
     plan: str
     number: int
-    op: str  # create, update, link, relink, unlink, remove
+    op: str  # plan.steps.Op
     table: str
     position: int  # the directory's position if nobody else has written since the plan was made
 
@@ -301,7 +301,7 @@ class LocalDirectory:
         table = batch.table
         stamp = f"changed = {writer.now}, position = {position}"
         key = f"{table}.tenant = {self._tenant} AND {table}.key = b.key"
-        if batch.op == "update":
+        if batch.op in _CHANGES:
             values = ", ".join(f"{name} = b.{name}" for name in columns if name != "key")
             return (
                 f"UPDATE {table} SET {values}, profile = {writer.profile}, active = true, {stamp} "
@@ -328,6 +328,9 @@ class LocalDirectory:
             f'AND (tenant, "{left}", "{right}") IN '
             f'(SELECT {self._tenant}, "{left}", "{right}" FROM {self._bulk.temporary}batch)'
         )
+
+
+_CHANGES = frozenset({"update", "restore", "adopt", "rekey"})
 
 
 def _inserts(batch: Batch) -> bool:

@@ -1,0 +1,177 @@
+# ruff: noqa: S608  # what is put into these statements are names of ours and quoted literals
+"""The steps of a plan as queries, in the order in which they are applied; a preview and an apply read the same rows.
+
+Every row says what is to be written, what stood there before (`was_…`), which rule wants it, and from which file and
+line. Keys of new objects count from `FRESH` on, so that a plan is the same whichever keys the directory gives out:
+whoever applies or keeps it puts the real ones in.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+import duckdb
+
+from schoolsync.plan import kinds
+from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
+from schoolsync.plan.identity import text
+from schoolsync.plan.kinds import LINK_SIDES, LinkTable, ObjectKind, ObjectTable, Writing
+
+Op = Literal["create", "restore", "adopt", "rekey", "update", "link", "relink", "unlink", "remove"]
+
+FRESH = 1 << 60
+"""The key of a plan's first new object, before the directory has given out real ones."""
+
+WHY = ("rule", "of_school", "file", "line", "kind")
+"""Columns of a step that explain a row and are not applied; so are `id` of objects that are there, and `was_…`."""
+
+RULES = {
+    "new-record": "The roster has it for the first time.",
+    "changed": "The roster says something else than before.",
+    "back": "It is in the roster again.",
+    "adopted": "It was in the directory already and belongs to this profile from now on.",
+    "rekeyed": "Its SIS ID has changed.",
+    "drift": "Somebody has changed it by hand in the directory; the roster's value counts.",
+    "role": "The role in the class has changed.",
+    "gone": "The roster does not have it any more.",
+}
+"""Every rule that a step may name, and the sentence for it."""
+
+_CHANGES: tuple[tuple[Op, str], ...] = (
+    ("restore", "rule = 'back'"),
+    ("adopt", "rule = 'adopted'"),
+    ("rekey", "rule = 'rekeyed'"),
+    ("update", "rule IN ('changed', 'drift')"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One kind of change to one table. `query` gives its rows in the order in which they are stored."""
+
+    op: Op
+    table: ObjectTable | LinkTable
+    query: str
+    record: str = ""  # the kind of its objects; rows of links have it themselves, where they go
+
+    @property
+    def kind(self) -> str:
+        """What people are told is changed."""
+        if self.table in OBJECT_TABLES:
+            return self.table
+        return "links" if self.table == "class_people" else "school_links"
+
+    @property
+    def counted(self) -> str:
+        """What people are told is done."""
+        return {"relink": "update"}.get(self.op, self.op)
+
+
+def object_steps(db: duckdb.DuckDBPyConnection, terms: Terms) -> list[Step]:
+    """The first steps, in the order in which they are to be applied; some may have no rows."""
+    found: list[Step] = []
+    for kind in terms.objects:
+        found.append(_create(terms, kind))
+        found += [step for op, rule in _CHANGES for step in _change(db, kind, op, rule)]
+    return found
+
+
+def link_steps(terms: Terms) -> list[Step]:
+    """The steps that come after those of objects: new links, links that go, objects that go."""
+    made: list[Step] = []
+    for table in LINK_TABLES:
+        made += _link(terms, table)
+    return made + _taking(terms, "")
+
+
+def deferred_steps(terms: Terms) -> list[Step]:
+    """What a window puts off: in the plan for people to see, and not applied."""
+    return _taking(terms, "_later") if terms.defers else []
+
+
+def _taking(terms: Terms, suffix: str) -> list[Step]:
+    """Links that go, then objects that go."""
+    nowhere = "NULL::VARCHAR AS file, NULL::BIGINT AS line"
+    made: list[Step] = []
+    for table in LINK_TABLES:
+        left, right = LINK_SIDES[table]
+        stale = f"""SELECT "{left}", "{right}", 'gone' AS rule, of_school, {nowhere}, kind
+            FROM planned.{table}_stale{suffix} ORDER BY 1, 2"""
+        made.append(Step("unlink", table, stale))
+    for kind in reversed(terms.objects):
+        gone = f"""SELECT key, id, source_id, 'gone' AS rule, of_school, {nowhere}
+            FROM planned.gone{suffix} WHERE kind = '{kind.name}' ORDER BY key"""
+        made.append(Step("remove", kind.table, gone, kind.name))
+    return made
+
+
+def _create(terms: Terms, kind: ObjectKind) -> Step:
+    columns = [one.column for one, how in terms.writing(kind).items() if how is not Writing.LEAVE]
+    if kind.table == "classes":
+        columns.append("mail_nickname")
+    if kind.role is not None:
+        skus = terms.policy.licenses.get(kind.role, ())
+        licenses = json.dumps([{"skuId": sku, "disabledPlans": []} for sku in skus], separators=(",", ":"))
+        columns += [
+            "user_principal_name",
+            "lower(user_principal_name) AS account_name",
+            "split_part(user_principal_name, '@', 1) AS mail_nickname",
+            "true AS account_enabled",
+            "'Member' AS user_type",
+            f"{text(licenses)} AS licenses",
+        ]
+    return Step(
+        "create",
+        kind.table,
+        f"""SELECT key, id, source_id, {", ".join(columns)}, rule, of_school, file, line
+        FROM planned.{kind.name}_after WHERE how = 'created' ORDER BY key""",
+        kind.name,
+    )
+
+
+def _change(db: duckdb.DuckDBPyConnection, kind: ObjectKind, op: Op, rule: str) -> list[Step]:
+    """Only columns that differ somewhere are in the step."""
+    touched = f"FROM planned.{kind.name}_after AS a WHERE how <> 'created' AND {rule}"
+    rows = db.execute(f"SELECT DISTINCT unnest(string_split(fields, ',')) {touched}").fetchall()
+    fields = {row[0] for row in rows}
+    if not fields:
+        return []
+    columns = [column for column in kinds.compared(kind.table) if column in fields]
+    shown = "".join(f", a.{column}, h.{column} AS was_{column}" for column in columns)
+    query = f"""SELECT a.key, a.id, a.source_id, h.source_id AS was_source_id{shown},
+            a.rule, a.of_school, a.file, a.line
+        FROM planned.{kind.name}_after AS a JOIN held.{kind.table} AS h ON h.key = a.key
+        WHERE a.how <> 'created' AND a.{rule} ORDER BY a.key"""
+    return [Step(op, kind.table, query, kind.name)]
+
+
+def _link(terms: Terms, table: LinkTable) -> list[Step]:
+    left, right = LINK_SIDES[table]
+    flags = ", true AS member, w.teacher" if table == "class_people" else ""
+    differs = "OR h.member IS DISTINCT FROM true OR h.teacher IS DISTINCT FROM w.teacher" if flags else ""
+    same = f'h."{left}" = w."{left}" AND h."{right}" = w."{right}"'
+    on_time = "true" if terms.waits_until is None else "NOT w.late"
+    shown = f'SELECT w."{left}", w."{right}"{flags}'
+    file = "(SELECT names FROM planned.files)[w.place] AS file"
+    return [
+        Step(
+            "link",
+            table,
+            f"""{shown}, 'new-record' AS rule, {file}, w.line FROM planned.{table}_wanted AS w
+            ANTI JOIN held.{table} AS h ON {same} WHERE {on_time}""",
+        ),
+        Step(
+            "relink",
+            table,
+            f"""{shown}, CASE WHEN {terms.is_ours("h.owner")} THEN 'role' ELSE 'adopted' END AS rule,
+            {file}, w.line FROM planned.{table}_wanted AS w JOIN held.{table} AS h ON {same}
+            WHERE ({terms.is_free("h.owner")} OR ({terms.is_ours("h.owner")} AND (false {differs}))) ORDER BY 1, 2""",
+        ),
+    ]
+
+
+def real_key(name: str, first_key: int) -> str:
+    """The SQL for a key of the directory, from one that may count from FRESH."""
+    return f"CASE WHEN {name} >= {FRESH} THEN {name} - {FRESH} + {int(first_key)} ELSE {name} END"

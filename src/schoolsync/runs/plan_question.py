@@ -1,0 +1,59 @@
+"""What can be asked about the steps of a stored plan, and the answer. Values only, light to import."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+PAGE_MAX = 1000
+NOT_KEPT = 3
+"""The exit code of a reader that finds no plan."""
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Which steps; what is None does not narrow."""
+
+    op: str | None = None  # plan.steps.Op
+    kind: str | None = None  # school, section, student, teacher, studentEnrollment, teacherRoster, …
+    school: str | None = None  # SIS ID
+    object: str | None = None  # object id or SIS ID: its own steps and those of its memberships
+    rule: str | None = None
+    part: Literal["apply", "deferred"] | None = None  # deferred: a window puts them off, they are not applied
+    top: Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)] = 100
+    skip: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One property that a step changes."""
+
+    field: str  # the directory's column
+    before: str | None
+    after: str | None
+
+
+class PlannedStep(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One step of a plan: one object or one membership."""
+
+    number: int  # its place in the plan, from 0
+    op: str
+    kind: str
+    object_id: str | None  # of a membership: the class' (or school's)
+    source_id: str | None  # SIS ID, likewise
+    member_id: str | None = None  # of a membership: the person's (or class')
+    member_source_id: str | None = None
+    school: str | None  # SIS ID
+    changes: tuple[Change, ...]
+    rule: str  # plan.steps.RULES
+    reason: str  # the rule's sentence
+    file: str | None  # of the upload
+    line: int | None
+    part: str  # apply | deferred
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Some steps, and how many the question picks in all."""
+
+    plan: str  # hash
+    count: int
+    steps: tuple[PlannedStep, ...]

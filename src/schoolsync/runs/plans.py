@@ -1,0 +1,312 @@
+"""What faces may ask about plans: what a run would change, what holds it, and a person's yes or no to it.
+
+Each request is one transaction on the control database. Rows of a plan are read by a process of their own
+(`runs.plan_reader`), because whoever answers requests never loads the roster engine. Every act asks `access.roles`
+itself whether the caller may, so no face can forget to.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from sqlalchemy import Connection, Row, select, update
+
+from schoolsync.access import roles
+from schoolsync.access.principal import Principal
+from schoolsync.access.roles import Act
+from schoolsync.errors import Conflict, Invalid, NotFound, WorldError
+from schoolsync.plan.policy import Guards
+from schoolsync.plan.verdicts import Verdict
+from schoolsync.profiles import status as statuses
+from schoolsync.profiles.policy import own_settings
+from schoolsync.runs import approvals
+from schoolsync.runs.approvals import OBJECTS_MAX, Approval
+from schoolsync.runs.plan_question import NOT_KEPT, Page, Question
+from schoolsync.runs.selections import WHOLE, Release, Selection
+from schoolsync.runs.service import Approved
+from schoolsync.runs.states import Cause, HeldFor, RunState
+from schoolsync.store.tables import profiles, runs, tenants
+
+if TYPE_CHECKING:
+    from schoolsync.runs.service import Runs
+    from schoolsync.settings import Settings
+    from schoolsync.store.control import Control
+
+WHY_MAX = 1000
+READING_SECONDS = 60
+
+
+class PlanSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A run's plan in numbers, and what holds it."""
+
+    run: str
+    plan: str | None  # hash; None: the run has made no plan (yet)
+    state: str  # runs.states.RunState
+    held_for: str | None
+    message: str | None
+    steps: Mapping[str, Mapping[str, int]]  # kind -> op -> count
+    verdicts: tuple[Verdict, ...]  # the widest first, at most plan.verdicts.LISTED
+    verdict_count: int
+    deferred: int  # removals that a window puts off
+    approvals: tuple[Approval, ...]
+    persons_needed: int
+
+
+class Plans:
+    """The plans of all profiles. Safe to share between threads."""
+
+    def __init__(
+        self,
+        *,
+        control: Control,
+        settings: Settings,
+        runs: Runs,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._control = control
+        self._settings = settings
+        self._runs = runs
+        self._new_id = new_id
+
+    # --- looking ---------------------------------------------------------------------------------------------------
+
+    def summary(self, principal: Principal, profile: str, run: str) -> PlanSummary:
+        """A run's plan in numbers, its guards' verdicts and its approvals. Raises NotFound, Forbidden."""
+        roles.check(principal, Act.READ)
+        with self._control.read() as connection:
+            row = self._run(connection, principal.tenant, profile, run)
+            kept = json.loads(row.summary or "{}")
+            guards = self._guards(connection, principal.tenant, profile)
+            return PlanSummary(
+                run=run,
+                plan=kept.get("plan"),
+                state=row.state,
+                held_for=row.held_for,
+                message=row.message,
+                steps=kept.get("steps", {}),
+                verdicts=msgspec.convert(kept.get("verdicts", []), tuple[Verdict, ...]),
+                verdict_count=kept.get("verdict_count", 0),
+                deferred=kept.get("deferred", 0),
+                approvals=tuple(approvals.of(connection, principal.tenant, profile, run)),
+                persons_needed=2 if guards.second_person else 1,
+            )
+
+    def steps(self, principal: Principal, profile: str, run: str, question: Question) -> Page:
+        """The steps of a run's plan that `question` picks, in the order in which they are applied.
+
+        Raises NotFound when the run has no plan that is still kept, and Forbidden.
+        """
+        roles.check(principal, Act.READ_PEOPLE)
+        with self._control.read() as connection:
+            self._run(connection, principal.tenant, profile, run)
+            tenant_id = connection.execute(
+                select(tenants.c.id).where(tenants.c.number == principal.tenant)
+            ).scalar_one()
+        folder = self._settings.objects / "tenants" / tenant_id / "profiles" / profile / "runs" / run
+        return _read(folder, question)
+
+    # --- deciding --------------------------------------------------------------------------------------------------
+
+    def approve(
+        self,
+        principal: Principal,
+        profile: str,
+        run: str,
+        *,
+        plan: str,
+        what: Selection = WHOLE,
+        why: str | None,
+        now: int,
+    ) -> Approved:
+        """Say yes to a held plan or a part of it; `plan` is the hash of what the person has seen.
+
+        A yes to the whole plan lets the run go on at once (with `secondPerson`: the second one does). A yes to a part
+        is kept until `apply`. Raises Conflict when the plan is another one or is not held, Invalid, Forbidden.
+        """
+        roles.check(principal, Act.APPROVE)
+        if len(what.objects) > OBJECTS_MAX:
+            raise Invalid(f"One approval names at most {OBJECTS_MAX:,} objects.", target="objects")
+        tenant = principal.tenant
+        with self._control.write(tenant) as connection:
+            row = self._held(connection, tenant, profile, run, plan)
+            return self._runs.approve(
+                connection, row, by=principal, what=what, via="approve", why=_reason(why), now=now
+            )
+
+    def apply(self, principal: Principal, profile: str, run: str, *, plan: str, now: int) -> Release:
+        """Let a held run go on with the parts that were approved; what was not is left out, for the next plan.
+
+        Raises Conflict when nothing is approved, or the plan is another one; Forbidden.
+        """
+        roles.check(principal, Act.APPROVE)
+        with self._control.write(principal.tenant) as connection:
+            row = self._held(connection, principal.tenant, profile, run, plan)
+            return self._runs.release(connection, row, now=now)
+
+    def discard(
+        self, principal: Principal, profile: str, run: str, *, plan: str | None, why: str | None, now: int
+    ) -> None:
+        """Throw a held run away; nothing (more) of it is applied. The next upload is planned anew.
+
+        Raises Conflict when the run is not held or paused, or its plan is another one; Forbidden.
+        """
+        roles.check(principal, Act.DISCARD)
+        tenant = principal.tenant
+        with self._control.write(tenant) as connection:
+            row = self._run(connection, tenant, profile, run)
+            if row.state not in {RunState.HELD, RunState.PAUSED}:
+                raise Conflict(f"Run {row.number} is {row.state}: only a held or paused run can be discarded.")
+            if plan is not None and json.loads(row.summary or "{}").get("plan") != plan:
+                raise Conflict(_OTHER_PLAN.format(number=row.number))
+            connection.execute(
+                update(runs)
+                .where(runs.c.tenant == tenant, runs.c.profile == profile, runs.c.id == run)
+                .values(state=RunState.DISCARDED, ended=now, released=None, message=_discarded(principal, why))
+            )
+            status, _ = self._runs.last_ending(connection, tenant, profile)
+            statuses.record(
+                connection,
+                tenant=tenant,
+                profile=profile,
+                status=status,
+                message=f"The plan of run {row.number} was discarded; nothing of it was changed.",
+                now=now,
+            )
+
+    def override(
+        self,
+        principal: Principal,
+        profile: str,
+        run: str,
+        *,
+        plan: str,
+        limits: Mapping[str, Any],
+        why: str | None,
+        now: int,
+    ) -> Guards:
+        """Plan a held run again under other limits, for this one plan only; what still holds it is told as before.
+
+        `limits` are guard settings by their names in the profile's settings. Raises Invalid, Conflict, Forbidden.
+        """
+        roles.check(principal, Act.APPROVE)
+        tenant = principal.tenant
+        with self._control.write(tenant) as connection:
+            self._held(connection, tenant, profile, run, plan)
+            merged = msgspec.to_builtins(self._guards(connection, tenant, profile)) | dict(limits)
+            try:
+                guards = msgspec.convert(merged, Guards)
+            except msgspec.ValidationError as problem:
+                raise Invalid(f"These limits cannot be used: {problem}.", target="limits") from problem
+            connection.execute(
+                update(runs)
+                .where(runs.c.tenant == tenant, runs.c.profile == profile, runs.c.id == run)
+                .values(
+                    limits=msgspec.json.encode(
+                        {"guards": guards, "person": principal.audit_name, "why": _reason(why), "given": now}
+                    ).decode(),
+                    state=RunState.QUEUED,
+                    held_for=None,
+                )
+            )
+            statuses.record(
+                connection,
+                tenant=tenant,
+                profile=profile,
+                status="inProgress",
+                message="Planning again under other limits.",
+                now=now,
+            )
+            return guards
+
+    def undo(self, principal: Principal, profile: str, run: str, *, why: str | None, now: int) -> str:
+        """Begin a run that takes an earlier one back; returns its id. It has a plan and guards like any other.
+
+        Raises Conflict when a run of the profile is open, when the run changed nothing or its plan is no longer kept.
+        """
+        roles.check(principal, Act.UNDO)
+        tenant = principal.tenant
+        with self._control.write(tenant) as connection:
+            row = self._run(connection, tenant, profile, run)
+            opened = self._runs.open_run(connection, tenant, profile)
+            if opened is not None:
+                raise Conflict(
+                    f"Run {opened.number} of the profile is {opened.state}: wait for its end, or discard it."
+                )
+            if row.stage != RunState.APPLYING or row.state not in {RunState.DONE, RunState.FAILED, RunState.DISCARDED}:
+                raise Conflict(f"Run {row.number} has changed nothing that could be taken back.")
+            made = self._runs.begin(connection, tenant, profile, cause=Cause.UNDO, upload=None, now=now, by=principal)
+            connection.execute(
+                update(runs)
+                .where(runs.c.tenant == tenant, runs.c.profile == profile, runs.c.id == made)
+                .values(undoes=run, message=_reason(why))
+            )
+            return made
+
+    # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _run(self, connection: Connection, tenant: int, profile: str, run: str) -> Row[Any]:
+        row = connection.execute(
+            select(runs).where(runs.c.tenant == tenant, runs.c.profile == profile, runs.c.id == run)
+        ).one_or_none()
+        if row is None:
+            raise NotFound(f"Profile {profile} has no run {run}.")
+        return row
+
+    def _held(self, connection: Connection, tenant: int, profile: str, run: str, plan: str) -> Row[Any]:
+        """The row of a run that a guard holds with exactly this plan."""
+        row = self._run(connection, tenant, profile, run)
+        if row.state != RunState.HELD or row.held_for != HeldFor.GUARD:
+            raise Conflict(f"Run {row.number} is not held by a guard: there is nothing to approve.")
+        if json.loads(row.summary or "{}").get("plan") != plan:
+            raise Conflict(_OTHER_PLAN.format(number=row.number))
+        return row
+
+    def _guards(self, connection: Connection, tenant: int, profile: str) -> Guards:
+        stored = connection.execute(
+            select(profiles.c.policy).where(profiles.c.tenant == tenant, profiles.c.id == profile)
+        ).scalar_one()
+        return own_settings(stored).guards
+
+
+_OTHER_PLAN = (
+    "Run {number} has another plan by now: look at it again. An approval counts only for the plan it was given for."
+)
+
+
+def _discarded(principal: Principal, why: str | None) -> str:
+    reason = _reason(why)
+    return f"Discarded by {principal.audit_name}" + (f": {reason}" if reason else ".")
+
+
+def _reason(why: str | None) -> str | None:
+    """What somebody gave as a reason; at most WHY_MAX characters. Raises Invalid."""
+    if why is None or not why.strip():
+        return None
+    if len(why) > WHY_MAX:
+        raise Invalid(f"A reason has at most {WHY_MAX:,} characters.", target="why")
+    return why.strip()
+
+
+def _read(folder: Path, question: Question) -> Page:
+    """Ask a process that knows Parquet; it ends with its answer and gives all its memory back."""
+    try:
+        done = subprocess.run(  # our own module; the question goes through standard input
+            [sys.executable, "-m", "schoolsync.runs.plan_reader", str(folder)],
+            input=msgspec.json.encode(question),
+            capture_output=True,
+            timeout=READING_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as problem:
+        raise WorldError("Reading the plan took too long; ask for less of it.") from problem
+    if done.returncode == NOT_KEPT:
+        raise NotFound("The run has no plan, or its plan is not kept any more.")
+    if done.returncode:
+        raise WorldError("The plan could not be read; see the server's log.")
+    return msgspec.json.decode(done.stdout, type=Page)

@@ -1,0 +1,289 @@
+"""A held plan and a person's yes: whose counts, for which plan, for how long, and what a resume is worth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import update
+
+from schoolsync import ticks
+from schoolsync.access.principal import Principal
+from schoolsync.errors import Conflict, Forbidden, Invalid, NotFound
+from schoolsync.plan.policy import Guards
+from schoolsync.plan.verdicts import Verdict
+from schoolsync.runs.approvals import HOUR
+from schoolsync.runs.job import Planned, Validated
+from schoolsync.runs.journal import Key
+from schoolsync.runs.plans import Plans
+from schoolsync.runs.selections import Selection
+from schoolsync.runs.states import RunState
+from schoolsync.store.tables import profiles
+
+House = Any  # the fixture of conftest
+
+GOOD = Validated(messages=(), errors=0, warnings=0, fatal=False)
+VERDICT = Verdict(
+    guard="removals",
+    holds="removals",
+    kind="student",
+    scope="school",
+    scope_id="101",
+    endangered=6,
+    of=40,
+    limit=5,
+    sentence="6 of 40 students of school 101 would go; at most 5 may in one run.",
+)
+HELD = Planned(
+    plan="first",
+    batches=3,
+    rows=20,
+    steps={"people": {"create": 10, "remove": 10}},
+    errors=0,
+    error_files=(),
+    failed={},
+    seen={"people": 100},
+    held=f"Nothing was changed: {VERDICT.sentence}",
+    verdicts=(VERDICT,),
+    verdict_count=1,
+    holds=("removals",),
+    flowing=2,
+)
+
+
+def caller(kind: Any = "delegated", *roles: str, user: str | None = "anna", grants: tuple[str, ...] = ()) -> Principal:
+    return Principal(
+        tenant=1,
+        tenant_id="11111111-2222-4333-8444-555555555555",
+        kind=kind,
+        grants=frozenset(grants),
+        roles=frozenset(roles),
+        user_id=user,
+        client="script",
+    )
+
+
+APPROVER = caller("delegated", "schoolsync.approver")
+SECOND = caller("delegated", "schoolsync.approver", user="bert")
+
+
+@pytest.fixture
+def plans(house: House) -> Plans:
+    """The service that faces ask."""
+    numbers = iter(range(10**6))
+    return Plans(
+        control=house.control,
+        settings=house.settings,
+        runs=house.runs,
+        new_id=lambda: f"99999999-0000-4000-8000-{next(numbers):012x}",
+    )
+
+
+def settle(house: House, profile: str, **guards: Any) -> None:
+    """Give the profile guard settings."""
+    with house.control.write() as connection:
+        connection.execute(
+            update(profiles)
+            .where(profiles.c.id == profile)
+            .values(policy=msgspec.json.encode({"guards": Guards(**guards)}).decode())
+        )
+
+
+def held(house: House, profile: str | None = None, planned: Planned = HELD) -> Key:
+    """A run whose plan a guard holds."""
+    key: Key = house.begin(profile or house.profile())
+    assert house.journal.verified(key, GOOD)
+    assert house.journal.begins(key, RunState.PLANNING)
+    assert house.journal.planned(key, planned) == -1
+    return key
+
+
+def again(house: House, key: Key, planned: Planned = HELD) -> int:
+    """The worker takes the run up again and comes to its plan; how many batches are to be applied."""
+    next_key = Key(key.tenant, key.profile, key.run, key.attempt + 1)
+    assert house.journal.take(next_key)
+    assert house.journal.is_planned(next_key)
+    return int(house.journal.planned(next_key, planned))
+
+
+def test_a_persons_yes_to_the_whole_plan_lets_it_go_on(house: House, plans: Plans) -> None:
+    """Who, when, why and which plan is kept; the very plan is applied whole."""
+    key = held(house)
+    said = plans.approve(APPROVER, key.profile, key.run, plan="first", why="School 101 closes.", now=house.clock())
+    assert (said.released, said.persons_missing) == (True, 0)
+    assert (said.approval.person, said.approval.why) == ("delegated:anna", "School 101 closes.")
+    assert house.status(key.profile).status == "inProgress"
+    assert again(house, key) == HELD.batches
+    shown = plans.summary(APPROVER, key.profile, key.run)
+    assert [one.plan for one in shown.approvals] == ["first"]
+    assert shown.verdicts == (VERDICT,)
+
+
+@pytest.mark.parametrize(
+    "principal",
+    [
+        caller("application", "schoolsync.approver", user=None),
+        caller("application", "schoolsync.admin", user=None, grants=("EduAdministration.ReadWrite.All",)),
+        caller("application", user=None, grants=("EduAdministration.ReadWrite.All",)),
+        caller("delegated", grants=("EduAdministration.ReadWrite",)),
+        caller("delegated", "schoolsync.operator"),
+        caller("delegated", "schoolsync.approver", user=None),
+        caller("none"),
+    ],
+)
+def test_nobody_elses_yes_counts(house: House, plans: Plans, principal: Principal) -> None:
+    """A program, a person without the role, a token without a person: neither approve nor resume releases the plan."""
+    key = held(house)
+    with pytest.raises(Forbidden):
+        plans.approve(principal, key.profile, key.run, plan="first", why=None, now=house.clock())
+    with pytest.raises(Conflict, match="approval"):
+        house.ask("resume", key.profile, by=principal)
+    assert house.run(key.profile).state == RunState.HELD
+    settle(house, key.profile, plain_resume=True)
+    house.ask("resume", key.profile, by=principal)
+    assert again(house, key) == HELD.batches
+
+
+@pytest.mark.parametrize("role", ["schoolsync.approver", "schoolsync.admin"])
+def test_a_resume_of_somebody_who_may_approve_is_a_yes(house: House, plans: Plans, role: str) -> None:
+    """It is kept as an approval that came by resume."""
+    key = held(house)
+    house.ask("resume", key.profile, by=caller("delegated", role))
+    (one,) = plans.summary(APPROVER, key.profile, key.run).approvals
+    assert (one.via, one.plan, one.what.whole) == ("resume", "first", True)
+    assert again(house, key) == HELD.batches
+
+
+def test_a_plan_made_anew_is_another_plan(house: House, plans: Plans) -> None:
+    """The directory changed between the yes and the applying: the new plan is held, and nobody has approved it."""
+    key = held(house)
+    plans.approve(APPROVER, key.profile, key.run, plan="first", why=None, now=house.clock())
+    second = msgspec.structs.replace(HELD, plan="second")
+    assert again(house, key, second) == -1
+    assert house.run(key.profile).state == RunState.HELD
+    assert "new plan" in str(house.status(key.profile).status_message)
+    with pytest.raises(Conflict, match="another plan"):
+        plans.approve(APPROVER, key.profile, key.run, plan="first", why=None, now=house.clock())
+    plans.approve(APPROVER, key.profile, key.run, plan="second", why=None, now=house.clock())
+    assert again(house, Key(1, key.profile, key.run, 2), second) == HELD.batches
+
+
+def test_two_people_when_the_profile_asks_for_them(house: House, plans: Plans) -> None:
+    """The same person twice is one; a resume is a yes like any other."""
+    key = held(house)
+    settle(house, key.profile, second_person=True)
+    for _ in range(2):
+        said = plans.approve(APPROVER, key.profile, key.run, plan="first", why=None, now=house.clock())
+        assert (said.released, said.persons_missing) == (False, 1)
+    assert house.status(key.profile).status == "validationError"
+    house.ask("resume", key.profile, by=SECOND)
+    assert again(house, key) == HELD.batches
+
+
+def test_an_approval_expires(house: House, plans: Plans) -> None:
+    """One that comes too late to be used, and one that nobody has used."""
+    key = held(house)
+    part = Selection(school="101")
+    plans.approve(APPROVER, key.profile, key.run, plan="first", what=part, why=None, now=house.clock())
+    house.time[0] += 73 * HOUR
+    with pytest.raises(Conflict, match="approve it first"):
+        plans.apply(APPROVER, key.profile, key.run, plan="first", now=house.clock())
+    plans.approve(APPROVER, key.profile, key.run, plan="first", why=None, now=house.clock())
+    house.time[0] += 73 * HOUR
+    assert again(house, key) == -1
+    assert "expired" in str(house.status(key.profile).status_message)
+
+
+def test_parts_are_collected_until_they_are_applied(house: House, plans: Plans) -> None:
+    """Two schools are approved one after the other; applying takes both."""
+    key = held(house)
+    for place in ("101", "102"):
+        what = Selection(school=place)
+        assert not plans.approve(
+            APPROVER, key.profile, key.run, plan="first", what=what, why=None, now=house.clock()
+        ).released
+    assert house.run(key.profile).state == RunState.HELD
+    made = plans.apply(APPROVER, key.profile, key.run, plan="first", now=house.clock())
+    assert [one.school for one in made.selections] == ["101", "102"]
+    assert again(house, key) == HELD.batches
+
+
+def test_a_discarded_plan_is_gone(house: House, plans: Plans) -> None:
+    """The status is the one before it, and the next start has the way free."""
+    key = held(house)
+    plans.discard(caller("delegated", "schoolsync.operator"), key.profile, key.run, plan="first", why="No", now=1)
+    assert house.run(key.profile).state == RunState.DISCARDED
+    assert house.status(key.profile).status is None
+    with pytest.raises(Conflict, match="not held"):
+        plans.approve(APPROVER, key.profile, key.run, plan="first", why=None, now=house.clock())
+
+
+def test_limits_for_one_plan_only(house: House, plans: Plans) -> None:
+    """The run is planned again under them; the profile keeps its own."""
+    key = held(house)
+    with pytest.raises(Invalid, match="limits"):
+        plans.override(APPROVER, key.profile, key.run, plan="first", limits={"removalPercent": 900}, why=None, now=1)
+    with pytest.raises(Invalid, match="limits"):
+        plans.override(APPROVER, key.profile, key.run, plan="first", limits={"nonsense": 1}, why=None, now=1)
+    plans.override(APPROVER, key.profile, key.run, plan="first", limits={"removalPercent": 20}, why="moved", now=1)
+    next_key = Key(1, key.profile, key.run, 2)
+    assert house.journal.take(next_key)
+    job = house.journal.job(next_key)
+    assert (job.policy.guards.removal_percent, job.policy.guards.removal_least) == (20, 5)
+    fresh = house.begin(house.profile())
+    assert house.journal.job(fresh).policy.guards == Guards()
+
+
+def test_what_a_held_plan_adds_may_flow(house: House) -> None:
+    """With the setting the first batches are applied, and then the run is held."""
+    profile = house.profile()
+    settle(house, profile, additions_flow=True)
+    key: Key = house.begin(profile)
+    assert house.journal.verified(key, GOOD)
+    assert house.journal.begins(key, RunState.PLANNING)
+    assert house.journal.planned(key, HELD) == HELD.flowing
+    assert house.journal.begins(key, RunState.APPLYING)
+    house.journal.held(key, HELD)
+    assert house.run(profile).state == RunState.HELD
+    assert "only adds" in str(house.status(profile).status_message)
+
+
+def test_a_blackout_puts_a_run_off_until_it_is_over(house: House) -> None:
+    """The plan is there, the status is paused and says until when, and the run goes on by itself."""
+    profile = house.profile()
+    day = ticks.text(house.clock())[:10]
+    window = {"firstDay": day, "lastDay": day, "kind": "blackout"}
+    with house.control.write() as connection:
+        connection.execute(
+            update(profiles)
+            .where(profiles.c.id == profile)
+            .values(policy=msgspec.json.encode({"windows": [window]}).decode())
+        )
+    key: Key = house.begin(profile)
+    free = msgspec.structs.replace(HELD, held=None, verdicts=(), verdict_count=0, holds=())
+    assert house.journal.verified(key, GOOD)
+    assert house.journal.begins(key, RunState.PLANNING)
+    assert house.journal.planned(key, free) == -1
+    assert house.status(profile).status == "paused"
+    assert "2026-09-02T00:00:00Z" in str(house.status(profile).status_message)
+    assert not house.journal.begin_due()
+    house.time[0] = ticks.parse("2026-09-02T00:00:01Z")
+    assert house.journal.begin_due()
+    (next_key,) = house.journal.queued(1)
+    assert house.journal.take(next_key)
+    assert house.journal.planned(next_key, free) == free.batches
+
+
+def test_other_tenants_and_unknown_runs_are_not_found(house: House, plans: Plans) -> None:
+    """Neither to look at nor to decide on."""
+    key = held(house)
+    stranger = replace(APPROVER, tenant=2)
+    for who, run in ((stranger, key.run), (APPROVER, "00000000-0000-4000-8000-ffffffffffff")):
+        with pytest.raises(NotFound):
+            plans.summary(who, key.profile, run)
+        with pytest.raises(NotFound):
+            plans.approve(who, key.profile, run, plan="first", why=None, now=house.clock())
+        with pytest.raises(NotFound):
+            plans.undo(who, key.profile, run, why=None, now=house.clock())
