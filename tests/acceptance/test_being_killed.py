@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from schoolsync.testing import rosters
@@ -245,6 +246,27 @@ def test_sigterm_in_the_middle_ends_it_within_ten_seconds(
     final = until("the run ends", lambda: settled(profile), seconds=90, pause=0.1)
     assert final["status"] == "success", final
     assert len(ledger(fragile)) > written
+    check_ledger(fragile, runs=1)
+    assert contents(fragile) == undisturbed[0]
+
+
+def test_a_run_outlives_a_full_disk(
+    fragile: Server, roster: dict[str, bytes], undisturbed: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    """The worker cannot write a byte for a while, not even that it failed; later the run goes on by itself."""
+    profile = begin(fragile, roster)
+    wait_for_batches(fragile, 4)
+    caught(profile)
+    (worker,) = fragile.those("worker")
+    before = worker.rlimit(psutil.RLIMIT_FSIZE)
+    at_work = fragile.those("engine")
+    worker.rlimit(psutil.RLIMIT_FSIZE, (0, before[1]))  # what the kernel answers then is an error, as on a full disk
+    until("the attempt has ended", lambda: not any(engine.is_running() for engine in at_work))
+    assert profile.status()["status"] == "inProgress"
+    worker.rlimit(psutil.RLIMIT_FSIZE, before)
+    final = until("the run ends", lambda: settled(profile), seconds=90, pause=0.1)
+    assert final["status"] == "success", final
+    assert [process.pid for process in fragile.those("worker")] == [worker.pid]
     check_ledger(fragile, runs=1)
     assert contents(fragile) == undisturbed[0]
 

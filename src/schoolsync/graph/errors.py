@@ -6,13 +6,12 @@ the inside and logged by class and place, never by message (messages of database
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import structlog
 
-from schoolsync import ticks
+from schoolsync import logs, ticks
 from schoolsync.errors import (
     Conflict,
     Forbidden,
@@ -125,10 +124,10 @@ def failure(error: Exception, *, request: Request, directory: bool, authorize_ur
     message, target = str(error), getattr(error, "target", None)
     if found is _BUG:
         message, target = "An unexpected error occurred while the request was processed.", None
-        log.error("request_failed", request=request.request_id, error=type(error).__name__, at=_places(error))
+        log.error("request_failed", request=request.request_id, error=type(error).__name__, at=logs.places(error))
     elif isinstance(error, WorldError):
         message = "The service is not available at the moment. Try again later."
-        log.error("service_unavailable", request=request.request_id, error=type(error).__name__, at=_places(error))
+        log.error("service_unavailable", request=request.request_id, error=type(error).__name__, at=logs.places(error))
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = getattr(error, "challenge", None) or challenge(authorize_url)
     if isinstance(error, MethodNotAllowed):
@@ -154,9 +153,3 @@ def _member(code: str, message: str, request: Request, target: str | None) -> Js
             "client-request-id": request.client_request_id,
         },
     }
-
-
-def _places(error: BaseException) -> list[str]:
-    """Where an error came through, innermost last; without any value."""
-    places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
-    return places[-12:]

@@ -36,6 +36,8 @@ from schoolsync.uploads.service import Uploads
 POLL = 0.02
 LOOK = 1.0  # seconds after which we look even if nobody seems to have written: time itself makes things due
 TIDY = 3600.0
+SILENCE = 5.0
+"""Seconds after which an attempt that is open, yet made by nobody in this process, is given up for another one."""
 ATTEMPTS = 25
 """A run whose attempts end without a word this often is given up; a person's pauses do not add up to it soon."""
 WORKFLOW_VERSION = "1"
@@ -56,6 +58,7 @@ class Dispatcher:
         self._journal = journal
         self._engines = engines
         self._uploads = uploads
+        self._silent: dict[str, float] = {}  # workflows that nobody executes, since when
 
     def loop(self) -> None:
         """Work for ever."""
@@ -96,18 +99,29 @@ class Dispatcher:
 
     def _mend(self, key: Key) -> None:
         """A run that is marked as taken up, yet nothing works on it, is begun (again)."""
+        if key.workflow in worker.at_work:
+            self._silent.pop(key.workflow, None)
+            return
         status = DBOS.get_workflow_status(key.workflow)
         if status is None:
             self._begin(key)  # we were killed between the mark and the beginning
         elif status.status in {"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"}:
             # The workflow ended after we listed the run, or failed outside of its steps.
-            if key not in self._journal.unfinished():
-                return
+            self._again(key)
+        elif time.monotonic() - self._silent.setdefault(key.workflow, time.monotonic()) >= SILENCE:
+            # It ended, and not even that could be written down: the disk was full. Should it be taken up once more
+            # when we start the next time, the journal sends it away.
+            self._again(key)
+
+    def _again(self, key: Key) -> None:
+        """Another attempt at a run whose attempt ended without a word, if it is still wanted."""
+        if key in self._journal.unfinished():
             if key.attempt >= ATTEMPTS:
                 self._journal.failed(key, "The run was given up after many attempts; see the server's log.")
             else:
                 log.warning("run attempt ended without a word", run=key.run, attempt=key.attempt)
                 self._journal.give_back(key)
+        self._silent.pop(key.workflow, None)
 
 
 def main() -> int:
@@ -162,7 +176,9 @@ def _launch_dbos(settings: Settings) -> None:
     }
     DBOS(config=config)
     DBOS.launch()
-    logging.getLogger("dbos").propagate = False
+    library = logging.getLogger("dbos")
+    library.handlers.clear()  # it speaks in our manner, through `logs`
+    library.propagate = True
 
 
 def _forget_workflows(days: int) -> int:

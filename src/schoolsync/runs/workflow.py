@@ -34,10 +34,13 @@ class Superseded(Exception):
 
 
 class Worker:
-    """What the steps work with; one per process."""
+    """What the steps work with, and the attempts that are being made; one per process."""
 
     journal: Journal
     engines: Engines
+
+    def __init__(self) -> None:
+        self.at_work: set[str] = set()  # ids of workflows
 
 
 worker = Worker()
@@ -47,6 +50,7 @@ worker = Worker()
 def synchronize(tenant: int, profile: str, run: str, attempt: int) -> str:
     """Make attempt `attempt` at a run; returns how it went, for the log alone."""
     key = Key(tenant, profile, run, attempt)
+    worker.at_work.add(key.workflow)
     try:
         outcome = _synchronize(key)
     except Superseded:
@@ -56,6 +60,7 @@ def synchronize(tenant: int, profile: str, run: str, attempt: int) -> str:
         outcome = "failed"
     finally:
         worker.engines.release(key.workflow)
+        worker.at_work.discard(key.workflow)
     log.info("run attempt ended", tenant=tenant, profile=profile, run=run, attempt=attempt, outcome=outcome)
     return outcome
 
