@@ -53,6 +53,14 @@ class Unauthenticated(Refused):
     """There is no token, or none that this server accepts (HTTP 401)."""
 
 
+class Throttled(Refused):
+    """The caller has asked too often (HTTP 429); `seconds` says how long to wait."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"Too many requests. Try again in {seconds} seconds.")
+        self.seconds = seconds
+
+
 class TooLarge(Refused):
     """The request is larger than a limit allows (HTTP 413)."""
 

@@ -76,6 +76,13 @@ class Settings:
     batch_rows: int = _setting(20_000, "rows that one batch writes to the directory")
     concurrent_runs: int = _setting(1, "synchronizations that work at the same time")
     retention_days: int = _setting(30, "days that uploads, snapshots and plans are kept after use")
+    throttle_requests: int = _setting(
+        0, "requests that one application may make in one tenant within `throttle_seconds`; 0 for no limit"
+    )
+    throttle_seconds: int = _setting(10, "seconds that `throttle_requests` counts in")
+    app_only_create: bool = _setting(
+        False, "let applications without a person create, change and delete profiles, which Graph forbids; for hosters"
+    )
     log_level: str = _setting("info", "debug, info, warning or error")
 
     @property

@@ -120,7 +120,7 @@ class House:
         folder.mkdir(parents=True, exist_ok=True)
         self.trust(entries)
         self.settings = Settings(data_dir=folder, **{"egress_allow": ("127.0.0.0/8", "::1"), **settings})
-        self.control = open_control(self.settings.control_db)
+        self.control = open_control(self.settings)
         self.restart()
 
     def trust(self, entries):

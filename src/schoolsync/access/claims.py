@@ -43,6 +43,7 @@ class Facts:
     user_name: str | None = None
     client: str | None = None
     issuer: str | None = None
+    token: str | None = None
 
     def principal(self, tenant: int) -> Principal:
         """The caller, in the tenant with this number."""
@@ -56,6 +57,7 @@ class Facts:
             user_name=self.user_name,
             client=self.client,
             issuer=self.issuer,
+            token=self.token,
         )
 
 

@@ -22,6 +22,8 @@ Key = TypeVar("Key")
 ISSUER = "issuer.pem"
 UPLOADS = "uploads.key"
 UPLOADS_BYTES = 32
+AUDIT = "audit.key"
+AUDIT_BYTES = 32
 
 
 class KeyFile(Generic[Key]):
@@ -91,6 +93,17 @@ def uploads_key(folder: Path) -> KeyFile[bytes]:
         return content
 
     return KeyFile(folder / UPLOADS, make=lambda: secrets.token_bytes(UPLOADS_BYTES), load=load)
+
+
+def audit_key(folder: Path) -> KeyFile[bytes]:
+    """The key that seals the audit log."""
+
+    def load(content: bytes) -> bytes:
+        if len(content) != AUDIT_BYTES:
+            raise ValueError("wrong length")
+        return content
+
+    return KeyFile(folder / AUDIT, make=lambda: secrets.token_bytes(AUDIT_BYTES), load=load)
 
 
 def sync_folder(folder: Path) -> None:

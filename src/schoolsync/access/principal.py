@@ -23,6 +23,7 @@ class Principal:
     user_name: str | None = None  # claim `upn`, `preferred_username` or `unique_name`; never logged
     client: str | None = None  # claim `appid` or `azp`
     issuer: str | None = None  # name of the trusted issuer that said so; None: the built-in one
+    token: str | None = None  # claim `uti` or `jti`: which token it was
     roles: frozenset[str] = frozenset()  # roles of our own (`access.roles`) among the claim `roles`, of either kind
 
     @property

@@ -13,7 +13,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -119,7 +119,8 @@ class Verifier:
         else:
             facts = self._foreign(token, kid, claims, seconds)
         tenant = self._control.tenant_number(facts.tenant_id, now)
-        principal = facts.principal(tenant)
+        token_id = next((claims[name] for name in ("uti", "jti") if isinstance(claims.get(name), str)), None)
+        principal = replace(facts, token=token_id[:128] if token_id else None).principal(tenant)
         return _Verified(principal, min(facts.expires + SKEW, seconds + REMEMBERED_FOR))
 
     def _foreign(self, token: str, kid: str, claims: dict[str, Any], seconds: int) -> Facts:

@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, cast
 from urllib.parse import parse_qsl, quote
 
 import msgspec
 
-from schoolsync.access import roles
+from schoolsync.access import audit, roles
 from schoolsync.api.call import Answer, Call, Services
 from schoolsync.api.routes import ROOT, ROUTES, TEXT_MAX, Handler, Parameter, Route
 from schoolsync.errors import Invalid, NotFound, TooLarge
@@ -25,6 +24,7 @@ from schoolsync.graph import requests
 from schoolsync.graph.app import Arrival, Receive, Scope, Send
 from schoolsync.graph.errors import BadRequest, MethodNotAllowed, UnknownSegment
 from schoolsync.graph.paths import Match, Tree, split
+from schoolsync.store import acts
 
 JSON = "application/json"
 THREADS = 8
@@ -39,7 +39,7 @@ class OwnApi:
         table = tuple(routes)
         self._tree = Tree(table)
         self._handlers: dict[str, Handler] = {route.handler: route.resolve() for route in table}
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="own-api")
+        self._threads = acts.Threads(THREADS, thread_name_prefix="own-api")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> None:
         """Answer one request. Raises what the caller is to be told."""
@@ -64,6 +64,10 @@ class OwnApi:
             body=body,
             now=arrival.now,
         )
+        if route.method != "GET":
+            arrival.operation = f"{route.method} {ROOT}/{match.template}"
+            arrival.object = f"{ROOT}/{audit.without_names(match.path, match.keys)}"
+            arrival.members = audit.members(audit.named(body))
         handler = self._handlers[route.handler]
         if inspect.iscoroutinefunction(handler):
             answer = await cast(Awaitable[Answer], handler(call))

@@ -27,6 +27,8 @@ client = typer.Typer(help="Clients that may fetch tokens of the built-in issuer.
 app.add_typer(client, name="client")
 db = typer.Typer(help="The PostgreSQL that `database_url` names.", no_args_is_help=True)
 app.add_typer(db, name="db")
+audit = typer.Typer(help="The audit log: who did what to which object.", no_args_is_help=True)
+app.add_typer(audit, name="audit")
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", metavar="DIR", help="Folder of databases, files, keys.")]
 
@@ -163,6 +165,37 @@ def db_upgrade(data_dir: DataDir = None) -> None:
     from schoolsync.settings import load
 
     raise typer.Exit(command.upgrade(load({"data_dir": data_dir})))
+
+
+@audit.command("verify")
+def audit_verify(
+    tenant: Annotated[str | None, typer.Option(metavar="UUID", help="Only this tenant's log.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Check that no entry of the audit log was changed, removed or slipped in.
+
+    Exit status: 0 whole, 1 broken.
+    """
+    from schoolsync.cli import audit as command
+    from schoolsync.settings import load
+
+    raise typer.Exit(command.verify(load({"data_dir": data_dir}), tenant=tenant))
+
+
+@audit.command("export")
+def audit_export(
+    tenant: Annotated[str | None, typer.Option(metavar="UUID", help="Only this tenant's log.")] = None,
+    format: Annotated[str, typer.Option(help="csv or json (one object a line).")] = "json",  # noqa: A002
+    after: Annotated[int, typer.Option(metavar="N", help="Only entries behind this number.")] = 0,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write here instead of printing.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write the audit log out, in order."""
+    from schoolsync.cli import audit as command
+    from schoolsync.settings import load
+
+    settings = load({"data_dir": data_dir})
+    raise typer.Exit(command.export(settings, tenant=tenant, format=format, after=after, output=output))
 
 
 def _version(shown: bool) -> None:

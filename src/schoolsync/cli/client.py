@@ -5,21 +5,24 @@ The secret of a new client is printed once and kept only as a hash.
 
 from __future__ import annotations
 
+import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from schoolsync import ticks
-from schoolsync.access import clients, permissions
+from schoolsync.access import audit, clients, permissions
 from schoolsync.access.issuer import GUID
 from schoolsync.errors import UsageError
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control, open_control
+from schoolsync.store.directories import Directories
 
 
 def add(settings: Settings, *, tenant: str, roles: Sequence[str], name: str | None) -> int:
     """Register a client and print its id and its secret; 0 when done."""
-    tenant_id = _guid("--tenant", tenant)
+    tenant_id = guid("--tenant", tenant)
     wanted = sorted({part for role in roles for part in role.split()})
     if not wanted:
         raise UsageError("Say what the client may do: --role EduRoster.Read.All, for example.")
@@ -28,12 +31,12 @@ def add(settings: Settings, *, tenant: str, roles: Sequence[str], name: str | No
             known = ", ".join(sorted(permissions.ROLES | permissions.OWN_ROLES))
             raise UsageError(f"--role: there is no application role “{role}”. Known are {known}.")
     client_id = str(uuid.uuid4())
-    control = _open(settings)
-    try:
+    with (
+        opened(settings) as control,
+        acting(settings, control, tenant_id=tenant_id, operation="client add", about=client_id),
+    ):
         now = ticks.of(datetime.now(UTC))
         secret = clients.register(control, tenant_id=tenant_id, client_id=client_id, name=name, roles=wanted, now=now)
-    finally:
-        control.close()
     print(f"tenant:        {tenant_id}")
     print(f"client id:     {client_id}")
     print(f"client secret: {secret}")
@@ -42,12 +45,9 @@ def add(settings: Settings, *, tenant: str, roles: Sequence[str], name: str | No
 
 def list_(settings: Settings, *, tenant: str | None) -> int:
     """Print the registered clients, one a line; 0 when done."""
-    tenant_id = _guid("--tenant", tenant) if tenant is not None else None
-    control = _open(settings)
-    try:
+    tenant_id = guid("--tenant", tenant) if tenant is not None else None
+    with opened(settings) as control:
         found = clients.registered(control, tenant_id=tenant_id)
-    finally:
-        control.close()
     for client in found:
         print(f"{client.tenant_id}  {client.id}  {' '.join(client.roles)}  {client.name or '-'}")
     return 0
@@ -55,22 +55,47 @@ def list_(settings: Settings, *, tenant: str | None) -> int:
 
 def remove(settings: Settings, *, tenant: str, client_id: str) -> int:
     """Remove a client; 0 when done. Raises UsageError when there is none."""
-    control = _open(settings)
-    try:
-        done = clients.remove(control, tenant_id=_guid("--tenant", tenant), client_id=_guid("ID", client_id))
-    finally:
-        control.close()
-    if not done:
-        raise UsageError(f"The tenant has no client {client_id}.")
+    tenant_id, wanted = guid("--tenant", tenant), guid("ID", client_id)
+    with opened(settings) as control:
+        if not any(known.id == wanted for known in clients.registered(control, tenant_id=tenant_id)):
+            raise UsageError(f"The tenant has no client {client_id}.")
+        with acting(settings, control, tenant_id=tenant_id, operation="client remove", about=wanted):
+            clients.remove(control, tenant_id=tenant_id, client_id=wanted)
     return 0
 
 
-def _open(settings: Settings) -> Control:
+@contextmanager
+def opened(settings: Settings) -> Iterator[Control]:
+    """The control database, for one command."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return open_control(settings)
+    control = open_control(settings)
+    try:
+        yield control
+    finally:
+        control.close()
 
 
-def _guid(what: str, text: str) -> str:
+@contextmanager
+def acting(settings: Settings, control: Control, *, tenant_id: str, operation: str, about: str) -> Iterator[None]:
+    """What a command changes inside goes into the tenant's audit log, as the act of whoever runs it."""
+    now = ticks.of(datetime.now(UTC))
+    directories = Directories(settings)
+    act = audit.Act(
+        tenant=control.tenant_number(tenant_id, now),
+        tenant_id=tenant_id,
+        at=now,
+        actor=f"machine:{os.getuid()}",
+        operation=operation,
+        object=about,
+    )
+    try:
+        with audit.Audit(control, directories, settings).acting(act):
+            yield
+    finally:
+        directories.close()
+
+
+def guid(what: str, text: str) -> str:
     if not GUID.fullmatch(text.strip().lower()):
         raise UsageError(f"{what} must be a GUID such as 11111111-2222-3333-4444-555555555555.")
     return text.strip().lower()

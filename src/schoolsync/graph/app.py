@@ -12,7 +12,6 @@ import gzip
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.utils import format_datetime
 from functools import partial
@@ -27,8 +26,9 @@ from litestar.exceptions import HTTPException, InternalServerException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from schoolsync import ticks
-from schoolsync.access import permissions
+from schoolsync.access import audit, permissions
 from schoolsync.access.principal import Principal
+from schoolsync.access.throttle import Throttle
 from schoolsync.access.tokens import identify
 from schoolsync.errors import Forbidden, Invalid, NotFound, TooLarge
 from schoolsync.graph import errors, requests
@@ -36,7 +36,8 @@ from schoolsync.graph.call import Call, Reply, Services
 from schoolsync.graph.errors import BadRequest, MethodNotAllowed
 from schoolsync.graph.origin import Origin
 from schoolsync.graph.paths import Match, Tree, split
-from schoolsync.graph.routes import ROUTES, Area, Route
+from schoolsync.graph.routes import Area, Route, routes_for
+from schoolsync.store import acts
 
 # ASGI as the servers speak it: messages are mappings of any values.
 Scope = MutableMapping[str, Any]
@@ -84,14 +85,14 @@ def create_app(
     issuer: ASGI,
     ready: Callable[[], bool],
     own: Own | None = None,
-    routes: Iterable[Route] = ROUTES,
-) -> ASGI:
+    routes: Iterable[Route] | None = None,
+) -> Front:
     """The whole application.
 
     `blobs` answers below /uploads, `issuer` the token endpoints, `ready` says what /healthz says. Each gets requests
     as they came in. `own` answers below /schoolsync.
     """
-    return _Front(services, verify, blobs, issuer, ready, own, tuple(routes))
+    return Front(services, verify, blobs, issuer, ready, own, tuple(routes or routes_for(services.settings)))
 
 
 @dataclass(slots=True)
@@ -100,6 +101,7 @@ class Arrival:
 
     services: Services
     verify: Verify
+    throttle: Throttle
     request_id: str
     client_request_id: str
     now: int
@@ -110,11 +112,29 @@ class Arrival:
     version: str = ""
     match: Match[Route] | None = None
     principal: Principal | None = None
+    # What the audit log says about the request; set where an operation is found that it keeps.
+    operation: str | None = None
+    object: str = ""
+    members: str = ""
 
     async def identify(self) -> Principal:
         """Find out who is asking. Raises Unauthenticated."""
         self.principal = await identify(self.verify, self.headers.get("authorization"), self.now)
+        self.throttle.check(self.principal)
         return self.principal
+
+    def act(self) -> audit.Act | None:
+        """The request as an entry of the audit log, or None when it is none, or not known yet."""
+        if self.operation is None or self.principal is None:
+            return None
+        return audit.of_principal(
+            self.principal,
+            at=self.now,
+            operation=self.operation,
+            about=self.object,
+            request=self.request_id,
+            members=self.members,
+        )
 
     def failure(self, error: Exception) -> errors.Failure:
         request = errors.Request(request_id=self.request_id, client_request_id=self.client_request_id, now=self.now)
@@ -126,7 +146,9 @@ class Arrival:
         )
 
 
-class _Front:
+class Front:
+    """The application; an ASGI callable."""
+
     def __init__(
         self,
         services: Services,
@@ -145,7 +167,9 @@ class _Front:
         self._own = own
         self._tree = Tree(routes)
         self._origin = Origin(services.settings)
-        threads = ThreadPoolExecutor(THREADS, thread_name_prefix="graph")
+        self._audit = audit.Audit(services.control, services.directories, services.settings)
+        self._throttle = Throttle(services.settings.throttle_requests, services.settings.throttle_seconds)
+        threads = acts.Threads(THREADS, thread_name_prefix="graph")
         self._litestar = Litestar(
             [_endpoint(route, threads) for route in routes],
             openapi_config=None,
@@ -172,7 +196,18 @@ class _Front:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         arrival = self._arrive(scope)
-        sender = _Sender(send, arrival, head=scope["method"] == "HEAD")
+        pending = self._audit.expect(arrival.act)
+        with acts.acting(pending):
+            await self._answered(scope, receive, _Sender(send, arrival, pending, head=scope["method"] == "HEAD"))
+
+    async def refuse(self, scope: Scope, send: Send, error: Exception) -> None:
+        """Answer with an error and do nothing else."""
+        arrival = self._arrive(scope)
+        sender = _Sender(send, arrival, self._audit.expect(arrival.act), head=scope["method"] == "HEAD")
+        await _send_failure(sender, arrival.failure(error))
+
+    async def _answered(self, scope: Scope, receive: Receive, sender: _Sender) -> None:
+        arrival = sender.arrival
         try:
             if scope["method"] == "OPTIONS":
                 await self._preflight(arrival, sender)
@@ -196,6 +231,7 @@ class _Front:
         return Arrival(
             services=self._services,
             verify=self._verify,
+            throttle=self._throttle,
             request_id=request_id,
             client_request_id=named if _CLIENT_ID.fullmatch(named) else request_id,
             now=self._services.clock(),
@@ -224,6 +260,9 @@ class _Front:
             methods = [*match.routes, "HEAD"] if "GET" in match.routes else [*match.routes]
             raise MethodNotAllowed((*methods, "OPTIONS"))
         arrival.version, arrival.match = version, match
+        if route.audited:
+            arrival.operation = f"{route.method} {match.template}"
+            arrival.object = audit.without_names(match.path, match.keys)
         scope["method"] = method
         scope["path"] = _fixed_path(match.template)
         scope["raw_path"] = scope["path"].encode()
@@ -257,14 +296,17 @@ class _Front:
 class _Sender:
     """Passes an answer on with the headers that every answer has, and without a body where there is none to send."""
 
-    def __init__(self, send: Send, arrival: Arrival, *, head: bool) -> None:
+    def __init__(self, send: Send, arrival: Arrival, pending: audit.Pending, *, head: bool) -> None:
         self._send = send
-        self._arrival = arrival
+        self._pending = pending
+        self.arrival = arrival
         self._head = head
         self.started = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            if self._pending.waits(message["status"]):
+                await asyncio.to_thread(self._pending.settle, message["status"])
             self.started = True
             message = {**message, "headers": self._headers(message["status"], message["headers"])}
         elif self._head and message["type"] == "http.response.body":
@@ -272,7 +314,7 @@ class _Sender:
         await self._send(message)
 
     def _headers(self, status: int, given: Iterable[tuple[bytes, bytes]]) -> Headers:
-        arrival = self._arrival
+        arrival = self.arrival
         headers = {name.lower(): value for name, value in given}
         if status in {204, 304}:
             headers.pop(b"content-type", None)
@@ -314,7 +356,7 @@ def _fixed_path(template: str) -> str:
 # --- inside Litestar -----------------------------------------------------------------------------------------------
 
 
-def _endpoint(route: Route, threads: ThreadPoolExecutor) -> HTTPRouteHandler:
+def _endpoint(route: Route, threads: acts.Threads) -> HTTPRouteHandler:
     """One operation as Litestar runs it."""
     handler = route.resolve()
     waits = inspect.iscoroutinefunction(handler)
@@ -324,6 +366,7 @@ def _endpoint(route: Route, threads: ThreadPoolExecutor) -> HTTPRouteHandler:
         content = await _content(request, route)
         query = requests.options(request.scope["query_string"])
         call = _call(arrival, route, query, content)
+        arrival.members = audit.members(call.body or ())
         if waits:
             reply = await cast(Awaitable[Reply], handler(call))
         elif route.inline and call.services.directories.inline:

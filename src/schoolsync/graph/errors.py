@@ -20,6 +20,7 @@ from schoolsync.errors import (
     NotFound,
     PreconditionFailed,
     Refused,
+    Throttled,
     TooLarge,
     Unauthenticated,
     WorldError,
@@ -82,6 +83,7 @@ KINDS: dict[type[Exception], Kind] = {
     PreconditionFailed: Kind(412, "PreconditionFailed"),
     TooLarge: Kind(413, "RequestEntityTooLarge"),
     UnsupportedMediaType: Kind(415, "UnsupportedMediaType"),
+    Throttled: Kind(429, "TooManyRequests"),
     NotBuilt: Kind(501, "NotImplemented"),
     WorldError: Kind(503, "serviceNotAvailable", headers={"Retry-After": str(RETRY_AFTER)}),
 }
@@ -130,6 +132,8 @@ def failure(error: Exception, *, request: Request, directory: bool, authorize_ur
         log.error("service_unavailable", request=request.request_id, error=type(error).__name__, at=logs.places(error))
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = getattr(error, "challenge", None) or challenge(authorize_url)
+    if isinstance(error, Throttled):
+        headers["Retry-After"] = str(error.seconds)
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(error.allowed)
     of_object = directory and not (target or "").startswith("$")  # query options are nobody's property

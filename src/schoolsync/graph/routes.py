@@ -8,12 +8,13 @@ allowed) and whether the answer comes from one quick look-up, which then runs on
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from importlib import import_module
 from typing import cast
 
 from schoolsync.graph.call import Call, Reply
+from schoolsync.settings import Settings
 
 Handler = Callable[[Call], Reply | Awaitable[Reply]]
 
@@ -58,6 +59,11 @@ class Route:
     def built(self) -> bool:
         """Whether the operation is served; the others answer 501."""
         return not self.handler.startswith("not_built.")
+
+    @property
+    def audited(self) -> bool:
+        """Whether the audit log keeps who did it: whatever changes something, and what hands out a way to change."""
+        return (self.method != "GET" and self.template != "$batch") or self.handler.endswith(".upload_url")
 
     @property
     def scopes(self) -> tuple[str, ...]:
@@ -222,6 +228,19 @@ def _rest() -> Iterator[Route]:
     yield _row(area, "GET", "$metadata", "not_built.metadata", (), (), public=True)
     yield _row(area, "GET", "", "not_built.service_document", every, every)
 
+
+def routes_for(settings: Settings) -> tuple[Route, ...]:
+    """The operations as an installation's settings have them."""
+    if not settings.app_only_create:
+        return ROUTES
+    return tuple(
+        replace(route, application=(_RW,)) if route.template in _WRITTEN_BY_PEOPLE and not route.application else route
+        for route in ROUTES
+    )
+
+
+_WRITTEN_BY_PEOPLE = ("education/synchronizationProfiles", "education/synchronizationProfiles/{profile}")
+"""What Graph lets only people create, change and delete; the setting `app_only_create` lets applications too."""
 
 ROUTES: tuple[Route, ...] = (*_rest(), *_profiles(), *_directory(), *_plain())
 """Every operation, in the order of docs/routes.md."""

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, insert, select
 
 from schoolsync.errors import WorldError
 from schoolsync.settings import Settings
-from schoolsync.store import locks, tables
+from schoolsync.store import acts, locks, tables
 from schoolsync.store.database import postgresql_engine, reading, sqlite_engine, world, writing
 
 WHAT = "control database"
@@ -45,6 +45,10 @@ class Control:
         """
         with world(WHAT), writing(self.engine, locks.control(tenant)) as connection:
             yield connection
+            entry = acts.current()
+            carried = entry is not None and entry.into_control(connection)
+        if entry is not None and carried:
+            entry.committed()
 
     def tenant_number(self, tenant_id: str, now: int) -> int:
         """The number of a tenant, which is registered when it is new. `tenant_id` is a lower-case GUID."""

@@ -17,8 +17,8 @@ from sqlalchemy import Connection, Engine, select
 
 from schoolsync.errors import WorldError
 from schoolsync.settings import Settings
-from schoolsync.store import locks
-from schoolsync.store.database import postgresql_engine, reading, sqlite_engine, world, writing
+from schoolsync.store import acts, locks
+from schoolsync.store.database import is_postgresql, postgresql_engine, reading, sqlite_engine, world, writing
 from schoolsync.store.ddl import directory_statements
 from schoolsync.store.tables import SCHEMA_VERSION, directory_schema
 
@@ -56,6 +56,19 @@ class Directories:
         """A connection in a write transaction: committed at the end, rolled back on any exception."""
         with world(WHAT), writing(self._engine(tenant_id), locks.directory(tenant_id)) as connection:
             yield connection
+            entry = acts.current()
+            if entry is None:
+                carried = False
+            elif is_postgresql(connection):  # one database: the chain itself is at hand
+                carried = entry.into_control(connection)
+            else:
+                carried = entry.into_directory(connection)
+        if entry is not None and carried:
+            entry.committed()
+
+    def may_hold_entries(self, tenant_id: str) -> bool:
+        """Whether audit entries can lie in a directory of its own."""
+        return self._settings.database_url is None and self._settings.directory_db(tenant_id).exists()
 
     def close(self) -> None:
         """Give back every connection."""

@@ -266,6 +266,46 @@ clients = _table(
     key=("tenant", "id"),
 )
 
+
+def _act() -> list[Column[Any]]:
+    """What is said about one act; the columns of `access.audit.FIELDS` but for the number."""
+    return [
+        Column("id", Text, nullable=False),
+        Column("at", BigInteger, nullable=False),
+        Column("actor", Text, nullable=False),
+        Column("client", Text),
+        Column("issuer", Text),
+        Column("token", Text),
+        Column("request", Text),
+        Column("operation", Text, nullable=False),
+        Column("object", Text, nullable=False),
+        Column("members", Text, nullable=False, server_default=""),
+        Column("outcome", Text, nullable=False),
+    ]
+
+
+audit = _table(
+    control,
+    "audit",  # never changed, never deleted
+    Column("tenant", Integer),
+    Column("number", BigInteger),  # 1, 2, 3 … within the tenant
+    *_act(),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("seal", Text, nullable=False),
+    UniqueConstraint("tenant", "id"),
+    key=("tenant", "number"),
+)
+
+audit_heads = _table(
+    control,
+    "audit_heads",  # the last entry of each chain; its row is the lock of the chain
+    Column("tenant", Integer),
+    Column("number", BigInteger, nullable=False),
+    Column("hash", Text, nullable=False),
+    key=("tenant",),
+)
+
 # --- directory -----------------------------------------------------------------------------------------------------
 
 directory_schema = _schema(directory)
@@ -327,6 +367,14 @@ removed_members = _table(
     key=("tenant", "class", "position", "id"),
 )
 Index("removed_members_id", removed_members.c.tenant, removed_members.c.id, removed_members.c.position)
+
+audit_outbox = _table(
+    directory,
+    "audit_outbox",  # entries of acts in this directory, until the control database has taken them over
+    Column("tenant", Integer),
+    *_act(),
+    key=("tenant", "id"),
+)
 
 
 def _object(name: str, *columns: Column[Any]) -> Table:

@@ -1,0 +1,333 @@
+"""The audit log: who did what, with which token, to which object. Append-only, chained, and free of people's data.
+
+Each tenant's entries are numbered and chained: an entry's hash covers everything in it and the hash before it, so a
+changed, removed or inserted entry breaks the chain, and whoever holds an export can check that without us. A seal made
+with a key outside the database lies on every hash, so nobody who can only write to the database can make a new chain.
+The log is not the history of a sync (that is kept with its runs): it holds what people and programs asked for.
+
+An entry commits together with its act. Where the act is in a tenant's directory file, which SQLite cannot commit
+together with the control database, the entry is left beside it in the same transaction and taken over afterwards,
+exactly once; every reading of the log takes over first. Design: docs/audit.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import msgspec
+import structlog
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from schoolsync import ticks
+from schoolsync.access import keys
+from schoolsync.access.issuer import GUID
+from schoolsync.access.principal import Principal
+from schoolsync.errors import WorldError
+from schoolsync.settings import Settings
+from schoolsync.store import acts
+from schoolsync.store.control import Control
+from schoolsync.store.database import insert_new
+from schoolsync.store.directories import Directories
+from schoolsync.store.tables import audit, audit_heads, audit_outbox, tenants
+
+BEGINNING = "0" * 64
+PAGE = 500
+OBJECT_MAX = 400
+MEMBERS_MAX = 40
+
+DONE = "done"
+
+FIELDS = (
+    "number",
+    "id",
+    "at",
+    "actor",
+    "client",
+    "issuer",
+    "token",
+    "request",
+    "operation",
+    "object",
+    "members",
+    "outcome",
+)
+"""What an entry says, in the order that its hash covers."""
+
+_MEMBER = re.compile(r"[@\w.]{1,64}", re.ASCII)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """One act as the log keeps it: ids alone, nobody's name."""
+
+    tenant: int
+    tenant_id: str
+    at: int  # ticks
+    actor: str  # kind and id: delegated:<id>, application:<id>, machine:<who may run commands here>
+    operation: str  # PATCH education/synchronizationProfiles/{profile}
+    object: str  # the path with the ids in it
+    client: str | None = None
+    issuer: str | None = None
+    token: str | None = None
+    request: str | None = None
+    members: str = ""  # names of the members that a body gave, never their values
+    outcome: str = DONE
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
+def of_principal(
+    principal: Principal,
+    *,
+    at: int,
+    operation: str,
+    about: str,
+    request: str,
+    members: str = "",
+) -> Act:
+    """The act of a caller."""
+    return Act(
+        tenant=principal.tenant,
+        tenant_id=principal.tenant_id,
+        at=at,
+        actor=principal.audit_name,
+        client=principal.client,
+        issuer=principal.issuer,
+        token=principal.token,
+        request=request,
+        operation=operation,
+        object=about[:OBJECT_MAX],
+        members=members,
+    )
+
+
+def without_names(path: str, keys: Mapping[str, str]) -> str:
+    """A path whose keys are ids; a key that is no id may be somebody's name and is replaced by its fingerprint."""
+    for value in keys.values():
+        if not GUID.fullmatch(value):
+            path = path.replace(value, "~" + hashlib.sha256(value.encode()).hexdigest()[:16])
+    return path
+
+
+def named(body: object) -> Iterable[str]:
+    """The members that a body gave, read as an object or into a structure that knows what was left out."""
+    if isinstance(body, Mapping):
+        return body.keys()
+    fields = getattr(body, "__struct_fields__", ())
+    return [name for name in fields if getattr(body, name) is not msgspec.UNSET]
+
+
+def members(names: Iterable[str]) -> str:
+    """The names of a body's members, as far as they look like names."""
+    return " ".join(sorted(name for name in names if _MEMBER.fullmatch(name))[:MEMBERS_MAX])
+
+
+class Pending:
+    """An act that has not been written down yet. `describe` says what it is, or None while that is not known."""
+
+    def __init__(self, describe: Callable[[], Act | None], audit_log: Audit) -> None:
+        self._describe = describe
+        self._log = audit_log
+        self.act: Act | None = None  # once it was written
+        self._writing: Act | None = None
+        self.left = False  # in a directory, to be taken over
+
+    def into_control(self, connection: Connection) -> bool:
+        self._writing = None if self.act is not None else self._describe()
+        if self._writing is None:
+            return False
+        self._log.append(connection, self._writing)
+        return True
+
+    def into_directory(self, connection: Connection) -> bool:
+        self._writing = None if self.act is not None else self._describe()
+        if self._writing is None:
+            return False
+        act = self._writing
+        values = {name: getattr(act, name) for name in FIELDS if name != "number"}
+        connection.execute(insert(audit_outbox).values(tenant=act.tenant, **values))
+        self.left = True
+        return True
+
+    def committed(self) -> None:
+        self.act = self._writing
+
+    def waits(self, status: int) -> bool:
+        """Whether `settle` has anything to do."""
+        if self.act is None:
+            return status < 400 and self._describe() is not None
+        return self.left or status >= 400
+
+    def settle(self, status: int) -> None:
+        """Before the answer is sent: an act that wrote nothing is written down too, one that was refused after all is
+        marked, one left in a directory is taken over."""
+        if self.act is None:
+            act = self._describe() if status < 400 else None
+            if act is None:
+                return
+            self.act = act  # first: the transaction that follows must not take it along as well
+            try:
+                self._log.record(act)
+            except BaseException:
+                self.act = None
+                raise
+            return
+        try:
+            if self.left:
+                self._log.take_over(self.act.tenant, self.act.tenant_id)
+            if status >= 400:
+                self._log.record(replace(self.act, id=str(uuid.uuid4()), outcome=f"refused {status}"))
+        except WorldError as problem:  # the act is done and its entry is safe: the answer must say so
+            log.warning("audit_entry_waits", request=self.act.request, problem=str(problem))
+
+
+class Audit:
+    """The audit log of an installation. Safe to share between threads."""
+
+    def __init__(self, control: Control, directories: Directories, settings: Settings) -> None:
+        self._control = control
+        self._directories = directories
+        self._settings = settings
+        self._key = keys.audit_key(settings.keys)
+
+    def expect(self, describe: Callable[[], Act | None]) -> Pending:
+        """An entry for `acts.acting`, whose first write transaction takes it along."""
+        return Pending(describe, self)
+
+    @contextmanager
+    def acting(self, act: Act) -> Iterator[None]:
+        """For commands: what is written inside is this act; it is written down even when nothing was."""
+        pending = self.expect(lambda: act)
+        with acts.acting(pending):
+            yield
+        pending.settle(200)
+
+    def append(self, connection: Connection, act: Act) -> None:
+        """Add an entry in the caller's transaction."""
+        head = self._head(connection, act.tenant)
+        if head is None:
+            connection.execute(insert_new(connection, audit_heads).values(tenant=act.tenant, number=0, hash=BEGINNING))
+            head = self._head(connection, act.tenant)
+            assert head is not None
+        number, previous = head[0] + 1, head[1]
+        entry = {name: getattr(act, name) for name in FIELDS if name != "number"} | {"number": number}
+        digest = chained(previous, entry)
+        connection.execute(
+            insert(audit).values(tenant=act.tenant, previous=previous, hash=digest, seal=self._seal(digest), **entry)
+        )
+        connection.execute(
+            update(audit_heads).where(audit_heads.c.tenant == act.tenant).values(number=number, hash=digest)
+        )
+
+    def _head(self, connection: Connection, tenant: int) -> tuple[int, str] | None:
+        """The end of the chain, which nobody else can move until the transaction is over."""
+        query = select(audit_heads.c.number, audit_heads.c.hash).where(audit_heads.c.tenant == tenant)
+        row = connection.execute(query.with_for_update()).one_or_none()
+        return None if row is None else (int(row.number), str(row.hash))
+
+    def record(self, act: Act) -> None:
+        """Add an entry in a transaction of its own."""
+        with self._control.write(act.tenant) as connection:
+            self.append(connection, act)
+
+    def take_over(self, tenant: int, tenant_id: str) -> None:
+        """Move entries that acts left in the tenant's directory into the chain, each exactly once."""
+        if not self._directories.may_hold_entries(tenant_id):
+            return
+        with self._directories.read(tenant_id) as connection:
+            left = connection.execute(
+                select(audit_outbox).where(audit_outbox.c.tenant == tenant).order_by(audit_outbox.c.at)
+            ).all()
+        if not left:
+            return
+        with self._control.write(tenant) as connection:
+            for row in left:
+                known = select(audit.c.number).where(audit.c.tenant == tenant, audit.c.id == row.id)
+                if connection.execute(known).first() is None:
+                    said = {name: getattr(row, name) for name in FIELDS if name != "number"}
+                    self.append(connection, Act(tenant=tenant, tenant_id=tenant_id, **said))
+        with self._directories.write(tenant_id) as connection:
+            ids = [row.id for row in left]
+            connection.execute(delete(audit_outbox).where(audit_outbox.c.tenant == tenant, audit_outbox.c.id.in_(ids)))
+
+    def entries(
+        self, tenant: int, tenant_id: str, *, after: int = 0, most: int = PAGE
+    ) -> list[Row[tuple[object, ...]]]:
+        """Entries in order, from the one behind `after`."""
+        self.take_over(tenant, tenant_id)
+        query = select(audit).where(audit.c.tenant == tenant, audit.c.number > after).order_by(audit.c.number)
+        with self._control.read() as connection:
+            return [*connection.execute(query.limit(most)).all()]
+
+    def all(self, tenant: int, tenant_id: str, *, after: int = 0) -> Iterator[Row[tuple[object, ...]]]:
+        """Every entry, page by page."""
+        while page := self.entries(tenant, tenant_id, after=after):
+            yield from page
+            after = page[-1].number
+
+    def verify(self, tenant: int, tenant_id: str) -> Verdict:
+        """Check the chain, the seals and the head of a tenant's log."""
+        previous, number = BEGINNING, 0
+        for row in self.all(tenant, tenant_id):
+            entry = {name: getattr(row, name) for name in FIELDS}
+            wrong = None
+            if row.number != number + 1:
+                wrong = f"entries {number + 1} to {row.number - 1} are missing"
+            elif row.previous != previous:
+                wrong = "it does not follow the entry before it"
+            elif row.hash != chained(previous, entry):
+                wrong = "its content was changed"
+            elif not hmac.compare_digest(row.seal, self._seal(row.hash)):
+                wrong = "it was not written by this installation"
+            if wrong is not None:
+                return Verdict(number, previous, f"Entry {row.number}: {wrong}.")
+            previous, number = row.hash, row.number
+        with self._control.read() as connection:
+            head = connection.execute(select(audit_heads).where(audit_heads.c.tenant == tenant)).one_or_none()
+        if (head.number, head.hash) != (number, previous) if head is not None else number != 0:
+            return Verdict(number, previous, f"Entries behind number {number} are missing.")
+        return Verdict(number, previous, None)
+
+    def tenants(self) -> list[tuple[int, str]]:
+        """Number and id of every tenant."""
+        with self._control.read() as connection:
+            return [(row.number, row.id) for row in connection.execute(select(tenants).order_by(tenants.c.id))]
+
+    def _seal(self, digest: str) -> str:
+        return hmac.new(self._key.get(), digest.encode(), hashlib.sha256).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a tenant's log is whole; `number` and `hash` are the last good entry's."""
+
+    number: int
+    hash: str
+    wrong: str | None
+
+
+def chained(previous: str, entry: dict[str, object]) -> str:
+    """The hash of an entry behind `previous`; docs/audit.md tells how to work it out elsewhere."""
+    said = [previous, *(entry[name] for name in FIELDS)]
+    return hashlib.sha256(json.dumps(said, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def shown(row: Row[tuple[object, ...]], tenant_id: str) -> dict[str, object]:
+    """An entry as exports show it."""
+    entry = {name: getattr(row, name) for name in FIELDS}
+    return {
+        "tenant": tenant_id,
+        **entry,
+        "time": ticks.text(row.at),
+        "previous": row.previous,
+        "hash": row.hash,
+        "seal": row.seal,
+    }

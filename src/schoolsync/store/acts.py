@@ -1,0 +1,59 @@
+"""What a write transaction carries beside its own rows: the audit entry of the request that it serves.
+
+A face names the act it is about (`acting`); the first write transaction inside takes the entry along and commits or
+loses it together with the act. Nobody who writes has to think of it, so nobody can forget it. The entry itself is made
+in `access.audit`; transactions outside of any act (a run's own work) carry nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Entry(Protocol):
+    """An audit entry that waits for the transaction of its act."""
+
+    def into_control(self, connection: Connection) -> bool:
+        """Write the entry into the control database's open transaction; False when it is not due."""
+
+    def into_directory(self, connection: Connection) -> bool:
+        """Leave the entry in a directory's open transaction; False when it is not due."""
+
+    def committed(self) -> None:
+        """The transaction that took the entry along was committed."""
+
+
+_current: ContextVar[Entry | None] = ContextVar("schoolsync_act", default=None)
+
+
+@contextmanager
+def acting(entry: Entry) -> Iterator[None]:
+    """Inside, the first write transaction takes `entry` along."""
+    token = _current.set(entry)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current() -> Entry | None:
+    """The entry that waits for a transaction of the running request."""
+    return _current.get()
+
+
+class Threads(ThreadPoolExecutor):
+    """Threads that know which act the caller is about."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """As usual, in a copy of the caller's context."""
+        run: Callable[..., Any] = copy_context().run
+        return super().submit(run, fn, *args, **kwargs)
