@@ -7,6 +7,9 @@ import uuid
 
 import pytest
 
+from schoolsync.graph.paths import Tree
+from schoolsync.graph.routes import ROUTES
+
 from .house import Api, Json, Server, Tenant
 from .rosters import DISTRICT
 
@@ -89,7 +92,57 @@ OPERATIONS: list[tuple[str, str, str | None, str | None, Json | None]] = [
     ("GET", "/me/classes", BASIC, READ, None),
     ("GET", "/me/taughtClasses", BASIC, READ, None),
     ("GET", "/me/schools", BASIC, READ, None),
+    ("GET", "/me/user", BASIC, READ, None),
+    ("PATCH", "/me", NEVER, WRITE, {}),
+    ("PATCH", "{root}/education", NEVER, WRITE, {}),
+    ("GET", "/schools/{school}/administrativeUnit", BASIC, READ, None),
+    ("PATCH", "/schools/{school}/administrativeUnit", NEVER, WRITE, {}),
+    ("GET", "/classes/{class}/group", BASIC, READ, None),
+    ("GET", "/users/{user}/user", BASIC, READ, None),
+    *(
+        (
+            method,
+            f"{owner}/{many}{tail}",
+            None if (owner, many) == ("/schools/{school}", "users") else BASIC,
+            READ,
+            None,
+        )
+        for owner, many in (
+            *(("/schools/{school}", name) for name in ("classes", "users")),
+            *(("/classes/{class}", name) for name in ("members", "teachers", "schools")),
+            *((owner, name) for owner in ("/users/{user}", "/me") for name in ("classes", "taughtClasses", "schools")),
+        )
+        for method, tail in (("GET", "/$count"), ("GET", f"/{NOBODY}"))
+    ),
+    *(
+        (method, f"{owner}/{many}{tail}", delegated, least, None)
+        for owner, many, delegated in (
+            ("/schools/{school}", "classes", BASIC),
+            ("/schools/{school}", "users", NEVER),
+            ("/classes/{class}", "members", BASIC),
+            ("/classes/{class}", "teachers", BASIC),
+        )
+        for method, tail, delegated, least in (
+            ("GET", "/$ref", delegated, READ),
+            ("DELETE", "/$ref", NEVER, WRITE),
+            ("DELETE", f"/{NOBODY}", NEVER, WRITE),
+        )
+    ),
+    # The plain directory objects behind them.
+    *(
+        (method, f"{{root}}/{plain}{tail}", NEVER if method == "PATCH" else BASIC, least, body)
+        for plain, one in (("users", "{user}"), ("groups", "{class}"), ("directory/administrativeUnits", "{school}"))
+        for method, tail, least, body in (
+            ("GET", "", READ, None),
+            ("GET", "/$count", READ, None),
+            ("GET", f"/{one}", READ, None),
+            ("PATCH", f"/{one}", WRITE, {}),
+        )
+    ),
 ]
+
+EITHER = {("GET", "education"), ("POST", "$batch"), ("GET", "")}
+"""Open with a permission of either ladder: `test_the_root_opens_with_either_permission`."""
 
 LATER: list[tuple[str, str, str | None, str | None, Json | None]] = [
     ("GET", "/schools/delta", BASIC, BASIC, None),
@@ -109,6 +162,7 @@ def house(server: Server) -> tuple[Tenant, dict[str, str]]:
     return (
         tenant,
         {
+            "root": f"{server.base}/v1.0",
             "profile": profile.id,
             "school": read.get("/schools")["value"][0]["id"],
             "class": read.get("/classes")["value"][0]["id"],
@@ -158,6 +212,31 @@ def test_an_operation_is_open_to_its_permissions_and_to_no_other(
     assert not wrong
     nobody = Api(tenant.server, None)(method, path, body, expect=401)
     assert nobody.json()["error"]["code"] == "InvalidAuthenticationToken"
+
+
+def test_the_table_has_every_operation_there_is() -> None:
+    """A route that is added without a row of its own here has permissions that nobody has looked at."""
+    tree = Tree(ROUTES)
+    ids = dict.fromkeys(("profile", "school", "class", "user"), NOBODY)
+    rows = set()
+    for method, template, *_ in (*OPERATIONS, *LATER):
+        path = (
+            template.format(root="", **ids) if template.startswith("{root}") else f"education{template.format(**ids)}"
+        )
+        rows.add((method, tree.find(filter(None, path.split("/"))).template))
+    served = {(route.method, route.template) for route in ROUTES if not route.public}
+    assert served - rows == EITHER
+
+
+def test_the_root_opens_with_either_permission(house: tuple[Tenant, dict[str, str]]) -> None:
+    """GET /education is for whoever may read profiles or the directory, and for nobody else."""
+    tenant, ids = house
+    path = f"{ids['root']}/education"
+    for name in NAMES:
+        assert tenant.api(scope=name)("GET", path).status_code != 403
+        allowed = tenant.api(roles=(f"{name}.All",))("GET", path).status_code != 403
+        assert allowed == (name != BASIC), name
+    tenant.api(scope="User.Read").refusal("GET", path, 403)
 
 
 @pytest.mark.parametrize("operation", LATER, ids=named)

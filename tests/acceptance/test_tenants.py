@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from .house import Api, Server, Tenant, put_blob
+from .house import Api, Server, Tenant, creation, put_blob
 from .rosters import DISTRICT
 
 EVERY_SCOPE = "EduAdministration.ReadWrite EduRoster.ReadWrite"
@@ -58,6 +58,7 @@ def snapshot(theirs: dict[str, Any]) -> str:
 
 PROFILE_CALLS: list[tuple[str, str, Any]] = [
     ("GET", "", None),
+    ("PUT", "", creation()),
     ("PATCH", "", {"displayName": "Mine"}),
     ("DELETE", "", None),
     ("POST", "/pause", None),
@@ -94,6 +95,8 @@ def test_a_strangers_profile_does_not_exist(theirs: dict[str, Any], strangers: l
             assert answers[0] == answers[1]
             if answers[0][0] == 404:
                 assert answers[0][1] == "NotFound"
+    whole = creation(id=theirs["profile"])
+    assert strangers[0].refusal("PUT", "/synchronizationProfiles", 404, whole)["code"] == "NotFound"
     assert snapshot(theirs) == before
 
 
@@ -102,18 +105,21 @@ def test_a_strangers_objects_do_not_exist(theirs: dict[str, Any], strangers: lis
     """Every object and every navigation of it is 404 Request_ResourceNotFound to another tenant; lists are empty."""
     before = snapshot(theirs)
     tails = {
-        "schools": ("", "/classes", "/users"),
-        "classes": ("", "/members", "/teachers", "/schools"),
-        "users": ("", "/classes", "/taughtClasses", "/schools"),
+        "schools": ("", "/classes", "/users", "/classes/$count", "/users/$count", "/administrativeUnit"),
+        "classes": ("", "/members", "/teachers", "/schools", "/members/$count", "/group"),
+        "users": ("", "/classes", "/taughtClasses", "/schools", "/classes/$count", "/user"),
     }[kind]
     program = strangers[1]
     for number in theirs[kind]:
         for tail in tails:
             error = program.refusal("GET", f"/{kind}/{number}{tail}", 404)
             assert error["code"] == "Request_ResourceNotFound"
-        if kind == "users":
-            assert program.refusal("PATCH", f"/users/{number}", 404, {"surname": "Mine"})
-            assert program.refusal("DELETE", f"/users/{number}", 404)
+        assert program.refusal("PATCH", f"/{kind}/{number}", 404, {"displayName": "Mine"})
+        assert program.refusal("DELETE", f"/{kind}/{number}", 404)
+        link = {"@odata.id": f"{program.server.base}/v1.0/education/users/{theirs['users'][0]}"}
+        for navigation in {"schools": ("users",), "classes": ("members", "teachers"), "users": ()}[kind]:
+            assert program.refusal("POST", f"/{kind}/{number}/{navigation}/$ref", 404, link)
+            assert program.refusal("DELETE", f"/{kind}/{number}/{navigation}/{theirs['users'][0]}/$ref", 404)
     assert program.get(f"/{kind}?$count=true")["@odata.count"] == 0
     assert program.get(f"/{kind}?$filter=id eq '{theirs[kind][0]}'")["value"] == []
     assert program("GET", f"/{kind}/$count", expect=200).text == "0"
