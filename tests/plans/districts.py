@@ -17,13 +17,15 @@ from typing import Any
 
 import adbc_driver_sqlite.dbapi as driver
 import duckdb
+import msgspec
 import pytest
 
 from schoolsync.plan.policy import Guards, Policy
 from schoolsync.roster import findings
 from schoolsync.roster import tables as roster_tables
 from schoolsync.runs import stages
-from schoolsync.runs.job import Base, Failed, Finished, Job, JobFile, Planned
+from schoolsync.runs.job import Base, Failed, Finished, Job, JobFile, Planned, Undone
+from schoolsync.runs.selections import Release, Selection
 from schoolsync.runs.stages import StageFailed, Stages
 from schoolsync.sources import Checked, Extract
 
@@ -315,8 +317,39 @@ class Directory:
         self.done(job, finished)
         return Outcome(planned, finished)
 
+    def undo(self, run: str, *, policy: Policy = CREATES, profile: int = 1, **values: Any) -> Outcome:
+        """A run that takes an earlier one back."""
+        undone = Undone(run=run, folder=str(self.folder / "runs" / run), released=values.pop("released", None))
+        job = self.job(self.source.roster, policy=policy, profile=profile, undoes=undone, **values)
+        with engine(job) as work:
+            planned = work.plan()
+            if planned.held is not None:
+                return Outcome(planned, None)
+            for batch in range(planned.batches):
+                work.apply(batch)
+            finished = work.finish()
+        self.forget_base(profile)
+        return Outcome(planned, finished)
+
+    def release(self, job: Job, roster: Roster, *selections: Selection) -> Outcome:
+        """A held run (its job) goes on with what was approved of its plan."""
+        self.source.roster = roster
+        with engine(msgspec.structs.replace(job, fence=job.fence + 1)) as work:
+            planned = work.plan()
+        given = Release(plan=planned.plan, selections=selections, approvals=(), expires=job.now + 1)
+        with engine(msgspec.structs.replace(job, fence=job.fence + 2, released=given)) as work:
+            assert work.plan() == planned
+            for batch in range(planned.batches):
+                work.apply(batch)
+            finished = work.finish()
+        self.forget_base(job.profile)
+        if finished.snapshot is not None:
+            self.done(job, finished)
+        return Outcome(planned, finished)
+
     def done(self, job: Job, finished: Finished) -> None:
         """Remember a run as the one that the next is compared with."""
+        assert finished.snapshot is not None
         self._bases[job.profile] = Base(
             run=job.run, snapshot=finished.snapshot, input_hash=finished.input_hash, position=finished.position
         )

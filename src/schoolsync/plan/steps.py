@@ -35,6 +35,7 @@ RULES = {
     "rekeyed": "Its SIS ID has changed.",
     "drift": "Somebody has changed it by hand in the directory; the roster's value counts.",
     "role": "The role in the class has changed.",
+    "undone": "A person takes an earlier run back.",
     "gone": "The roster does not have it any more.",
 }
 """Every rule that a step may name, and the sentence for it."""
@@ -150,6 +151,7 @@ def _change(db: duckdb.DuckDBPyConnection, kind: ObjectKind, op: Op, rule: str) 
 def _link(terms: Terms, table: LinkTable) -> list[Step]:
     left, right = LINK_SIDES[table]
     flags = ", true AS member, w.teacher" if table == "class_people" else ""
+    was = ", h.member AS was_member, h.teacher AS was_teacher" if flags else ""
     differs = "OR h.member IS DISTINCT FROM true OR h.teacher IS DISTINCT FROM w.teacher" if flags else ""
     same = f'h."{left}" = w."{left}" AND h."{right}" = w."{right}"'
     on_time = "true" if terms.waits_until is None else "NOT w.late"
@@ -165,7 +167,7 @@ def _link(terms: Terms, table: LinkTable) -> list[Step]:
         Step(
             "relink",
             table,
-            f"""{shown}, CASE WHEN {terms.is_ours("h.owner")} THEN 'role' ELSE 'adopted' END AS rule,
+            f"""{shown}{was}, CASE WHEN {terms.is_ours("h.owner")} THEN 'role' ELSE 'adopted' END AS rule,
             {file}, w.line FROM planned.{table}_wanted AS w JOIN held.{table} AS h ON {same}
             WHERE ({terms.is_free("h.owner")} OR ({terms.is_ours("h.owner")} AND (false {differs}))) ORDER BY 1, 2""",
         ),

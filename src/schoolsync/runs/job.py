@@ -34,6 +34,14 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     position: int  # the directory's position when it ended
 
 
+class Undone(msgspec.Struct, frozen=True, kw_only=True):
+    """An earlier run that is taken back."""
+
+    run: str
+    folder: str
+    released: Release | None  # what of its plan was let go on
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt at one run."""
 
@@ -51,6 +59,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     folder: str  # where this run keeps plan, snapshot and reports; survives the attempt
     scratch: str  # spill space; emptied afterwards
     base: Base | None
+    undoes: Undone | None = None  # the run that this one takes back, instead of reading a roster
     tallies: tuple[str, ...] = ()  # Parquet files: what earlier runs took away within the window of the guards
     ignore_findings: bool
     released: Release | None = None  # what a person has let go on of which plan
@@ -103,6 +112,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...] = ()  # what they say, the widest first; at most verdicts.LISTED
     verdict_count: int = 0  # all of them
     holds: tuple[Holds, ...] = ()  # what of the plan is held
+    notes: tuple[str, ...] = ()  # what taking a run back cannot do, in sentences
     deferred: int = 0  # removals that a window puts off: listed, not applied
     flowing: int = 0  # so many of the first batches only add: `additionsFlow` lets them through while a plan is held
 

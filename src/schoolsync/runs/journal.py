@@ -22,7 +22,7 @@ from schoolsync.plan.policy import Guards, Policy, Window
 from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import policy_of
 from schoolsync.runs import endings
-from schoolsync.runs.job import Base, Finished, Job, JobFile, Planned, Validated
+from schoolsync.runs.job import Base, Finished, Job, JobFile, Planned, Undone, Validated
 from schoolsync.runs.places import run_folder
 from schoolsync.runs.selections import Release
 from schoolsync.runs.service import Runs
@@ -151,6 +151,7 @@ class Journal:
                 ),
                 policy=_under_limits(policy_of(profile), row.limits),
                 released=_release(row),
+                undoes=self._undone(connection, key, tenant_id, row.undoes),
                 directory=self._settings.database_url or str(self._settings.directory_db(tenant_id)),
                 folder=str(self.folder(tenant_id, key.profile, key.run)),
                 scratch=str(self._settings.scratch / f"{key.run}-{row.fence + 1}"),
@@ -165,10 +166,12 @@ class Journal:
             )
 
     def is_planned(self, key: Key) -> bool:
-        """Whether the run goes on with a plan: it had begun to apply it, or somebody has let it go on."""
+        """Whether there is nothing to read first: a plan is gone on with, or an earlier run's is taken back."""
         with self._control.read() as connection:
             row = self._find(connection, key)
-        return row is not None and (row.stage == RunState.APPLYING or row.released is not None)
+        return row is not None and (
+            row.stage == RunState.APPLYING or row.released is not None or row.undoes is not None
+        )
 
     def provider(self, key: Key) -> str:
         """The type of the profile's data provider, such as `educationCsvDataProvider`."""
@@ -321,6 +324,7 @@ class Journal:
                 "verdicts": msgspec.to_builtins(planned.verdicts),
                 "verdict_count": planned.verdict_count,
                 "deferred": planned.deferred,
+                "notes": planned.notes,
             }
             self._set(
                 connection,
@@ -412,7 +416,7 @@ class Journal:
                 now=now,
             )
             status: str = ending.status
-            message = _done_message(planned)
+            message = _done_message(planned) if row.undoes is None else self._undone_message(connection, key, planned)
             if finished.left_out:
                 message += (
                     f" {finished.left_out:,} changes that nobody has approved were left out; the next upload is "
@@ -511,6 +515,14 @@ class Journal:
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
+    def _undone_message(self, connection: Connection, key: Key, planned: Planned) -> str:
+        """What a run that took another one back has done, and what it could not."""
+        row = self._find(connection, key)
+        assert row is not None
+        undone = self._find(connection, Key(key.tenant, key.profile, row.undoes, 0))
+        number = "?" if undone is None else undone.number
+        return " ".join([f"Took run {number} back: {_counts(planned)}.", *planned.notes])
+
     def _find(self, connection: Connection, key: Key) -> Row[Any] | None:
         return connection.execute(select(runs).where(*_is(key))).one_or_none()
 
@@ -583,6 +595,16 @@ class Journal:
             )
         ).scalar_one()
         return None if later else row
+
+    def _undone(self, connection: Connection, key: Key, tenant_id: str, run: str | None) -> Undone | None:
+        if run is None:
+            return None
+        row = self._find(connection, Key(key.tenant, key.profile, run, 0))
+        return Undone(
+            run=run,
+            folder=str(self.folder(tenant_id, key.profile, run)),
+            released=None if row is None else _release(row),
+        )
 
     def _tallies(self, connection: Connection, key: Key, tenant_id: str, days: int) -> tuple[str, ...]:
         """Where the runs of the last days say what they took away without a person's yes."""
@@ -685,15 +707,18 @@ def _held_message(validated: Validated) -> str:
 
 def _done_message(planned: Planned) -> str:
     seen = ", ".join(f"{planned.seen[kind]:,} {name}" for kind, name in KINDS.items() if kind in planned.seen)
+    message = f"Synchronized {seen or 'the roster'}: {_counts(planned)}."
+    if planned.errors:
+        message += f" {planned.errors:,} records could not be synchronized: see errors."
+    return message
+
+
+def _counts(planned: Planned) -> str:
     sums: dict[str, int] = {}
     for steps in planned.steps.values():
         for step, count in steps.items():
             sums[step] = sums.get(step, 0) + count
-    done = _steps(sums)
-    message = f"Synchronized {seen or 'the roster'}: {done}."
-    if planned.errors:
-        message += f" {planned.errors:,} records could not be synchronized: see errors."
-    return message
+    return _steps(sums)
 
 
 def _steps(sums: Mapping[str, int]) -> str:

@@ -47,7 +47,10 @@ def read(folder: Path, plan: Description, question: Question) -> Page:
         columns = [name for name, *_ in db.execute("DESCRIBE FROM read_parquet($1)", [str(path)]).fetchall()]
         condition, values = _condition(question, part, op, table, record, columns)
         if condition is not None:
-            source = "(SELECT *, file_row_number AS place FROM read_parquet($path, file_row_number = true)) AS s"
+            source = (
+                "(SELECT * EXCLUDE (file_row_number), file_row_number AS place "
+                "FROM read_parquet($path, file_row_number = true)) AS s"
+            )
             values["path"] = str(path)
             joined = _joins(table)
             ((several,),) = db.execute(f"SELECT count(*) FROM {source} {joined} WHERE {condition}", values).fetchall()

@@ -19,13 +19,13 @@ import pyarrow as pa
 
 from schoolsync import __version__, sources
 from schoolsync.errors import UsageError, WorldError
-from schoolsync.plan import changes, desired, guards, matching, report, steps
+from schoolsync.plan import changes, desired, guards, matching, report, steps, undo
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.plan.kinds import LinkTable, ObjectTable
 from schoolsync.plan.policy import Guards
 from schoolsync.roster import losses
-from schoolsync.runs import run_report
-from schoolsync.runs.job import Applied, Extracted, Failed, Finished, Job, Message, Planned, Validated
+from schoolsync.runs import run_report, undoing
+from schoolsync.runs.job import Applied, Extracted, Failed, Finished, Job, Message, Planned, Undone, Validated
 from schoolsync.runs.stored_plan import TAKING, Description, Draft, Plans, SnapshotNote, held_ops, snapshot_note
 from schoolsync.targets.local import (
     Batch,
@@ -107,7 +107,7 @@ class Stages:
             if stored is not None and self._still_holds(stored):
                 self._plan = stored
             else:
-                self._plan = self._make_plan()
+                self._plan = self._make_plan() if self._job.undoes is None else self._make_undo(self._job.undoes)
             self._forget_roster()
             return self._plan.planned
 
@@ -154,7 +154,7 @@ class Stages:
             return Finished(
                 missed=missed,
                 left_out=left_out,
-                snapshot=None if left_out else str(self._plans.keep_snapshot(plan)),
+                snapshot=None if left_out or self._job.undoes is not None else str(self._plans.keep_snapshot(plan)),
                 input_hash=plan.input_hash,
                 # If anybody else has written meanwhile the directory is further than this, which the next run sees.
                 position=plan.position + len(plan.batches),
@@ -391,6 +391,51 @@ class Stages:
         self._progress(_PLAN_STEPS, _PLAN_STEPS)
         return stored
 
+    def _make_undo(self, undone: Undone) -> Description:
+        """The plan that takes an earlier run back."""
+        db, terms, directory = self._roster(), self._terms(None), self._open_directory()
+        self._progress(1, _PLAN_STEPS)
+        earlier = Plans(Path(undone.folder))
+        if earlier.latest() is None:
+            raise StageFailed(Failed(reason="The plan of that run is not kept any more.", retry=False))
+        undoing.read(db, earlier, directory.rows_applied(undone.run), undone.released)
+        position = undoing.look(db, directory, lambda table: _columns(table))  # type: ignore[arg-type]
+        claim = directory.claim(self._writer)
+        if claim.position != position:
+            raise StageFailed(Failed(reason="The directory has just been changed.", retry=True))
+        undo.mark_staying(db)
+        draft = self._plans.begin(self._job.fence)
+        counted: dict[str, dict[str, int]] = {}
+        made = [(step, self._store_step(db, draft, step, counted)) for step in undo.steps(db, terms)]
+        self._progress(4, _PLAN_STEPS)
+        said = undoing.judge(db, directory, terms, draft, lambda: self._load_tallies(db))
+        planned = Planned(
+            plan=draft.hash,
+            batches=len(draft.batches),
+            rows=sum(batch.rows for batch in draft.batches),
+            steps=counted,
+            errors=0,
+            error_files=(),
+            failed={},
+            seen={},
+            held=said.sentence,
+            verdicts=said.verdicts,
+            verdict_count=said.count,
+            holds=tuple(sorted(said.holds)),
+            notes=undo.notes(db, made),
+            flowing=draft.additions if said.holds <= {"removals"} else 0,
+        )
+        stored = draft.complete(
+            planned=planned,
+            position=position,
+            first_key=claim.first_key,
+            input_hash=self._input_hash(),
+            terms=self._terms_hash(),
+            wakes=None,
+        )
+        self._progress(_PLAN_STEPS, _PLAN_STEPS)
+        return stored
+
     def _load_tallies(self, db: duckdb.DuckDBPyConnection) -> None:
         """What went in the days before without anybody's yes."""
         for path in self._job.tallies:
@@ -482,10 +527,16 @@ class Stages:
         counted: dict[str, dict[str, int]],
     ) -> None:
         for step in made:
-            rows = draft.add(step, db.sql(step.query).to_arrow_reader, self._job.batch_rows)
-            if rows:
-                ops = counted.setdefault(step.kind, {})
-                ops[step.counted] = ops.get(step.counted, 0) + rows
+            self._store_step(db, draft, step, counted)
+
+    def _store_step(
+        self, db: duckdb.DuckDBPyConnection, draft: Draft, step: steps.Step, counted: dict[str, dict[str, int]]
+    ) -> int:
+        rows = draft.add(step, db.sql(step.query).to_arrow_reader, self._job.batch_rows)
+        if rows:
+            ops = counted.setdefault(step.kind, {})
+            ops[step.counted] = ops.get(step.counted, 0) + rows
+        return rows
 
     # --- applying --------------------------------------------------------------------------------------------------
 

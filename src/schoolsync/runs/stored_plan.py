@@ -40,6 +40,16 @@ KEYS = frozenset({"key", "school", "class", "person"})
 """Columns with keys of the directory."""
 
 
+def _with_real_keys(plan: Description, table: pa.Table) -> pa.Table:
+    """The directory's keys in the place of those that count from FRESH."""
+    for place, name in enumerate(table.column_names):
+        if name in KEYS:
+            keys = table.column(name)
+            real = pc.add(pc.subtract(keys, FRESH), plan.first_key)
+            table = table.set_column(place, name, pc.if_else(pc.greater_equal(keys, FRESH), real, keys))
+    return table
+
+
 _OBJECTS_OF = {"school": "schools", "class": "classes", "person": "people"}
 
 
@@ -141,12 +151,15 @@ class Plans:
         table = file.read_row_group(batch.group, columns=None if picked else applied, use_threads=False)
         if picked:
             table = table.filter(self._mask(plan, batch, table, picked)).select(applied)
-        for place, name in enumerate(table.column_names):
-            if name in KEYS:
-                keys = table.column(name)
-                real = pc.add(pc.subtract(keys, FRESH), plan.first_key)
-                table = table.set_column(place, name, pc.if_else(pc.greater_equal(keys, FRESH), real, keys))
-        return table
+        return _with_real_keys(plan, table)
+
+    def explained(self, plan: Description, number: int, *, picked: Sequence[Selection] | None = None) -> pa.Table:
+        """The rows of one batch with all that explains them."""
+        batch = plan.batches[number]
+        table = self._open(self._folder / plan.folder / batch.file).read_row_group(batch.group, use_threads=False)
+        if picked:
+            table = table.filter(self._mask(plan, batch, table, picked))
+        return _with_real_keys(plan, table)
 
     def _open(self, path: Path) -> Any:  # pyarrow has no types
         if self._reading is None or self._reading[0] != path:
@@ -217,6 +230,12 @@ class Draft:
     def batches(self) -> tuple[StoredBatch, ...]:
         """The batches so far."""
         return tuple(self._batches)
+
+    def files(self) -> Iterator[tuple[Path, str, str, str]]:
+        """The files of the steps so far: path, op, table and kind of objects."""
+        for batch in self._batches:
+            if batch.group == 0:
+                yield self._folder / batch.file, batch.op, batch.table, batch.record
 
     @property
     def additions(self) -> int:
