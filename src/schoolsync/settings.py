@@ -75,6 +75,9 @@ class Settings:
     )
     batch_rows: int = _setting(20_000, "rows that one batch writes to the directory")
     concurrent_runs: int = _setting(1, "synchronizations that work at the same time")
+    delta_deleted_classes: bool = _setting(
+        False, "whether delta queries of classes tell deleted classes, which Microsoft Graph never does"
+    )
     retention_days: int = _setting(30, "days that uploads, snapshots and plans are kept after use")
     throttle_requests: int = _setting(
         0, "requests that one application may make in one tenant within `throttle_seconds`; 0 for no limit"

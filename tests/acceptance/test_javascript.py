@@ -114,7 +114,7 @@ def test_refusals_are_graph_errors(drive: Drive, secure_tenant: Tenant, secure: 
             "headers": {"If-Match": 'W/"stale"'},
         },
         "wrong method": {"method": "PUT", "path": f"{path}/profileStatus"},
-        "not built": {"method": "GET", "path": "/education/users/delta"},
+        "not built": {"method": "GET", "path": "/$batch"},
     }
     api = secure_tenant.api(scope=f"{WRITE} EduRoster.ReadWrite")
     seen = drive("refusals", api.token, calls=calls)

@@ -403,9 +403,6 @@ class TestWhatComesLater:
             ("POST", "/$batch"),
             ("GET", "/$metadata"),
             ("GET", "/"),
-            ("GET", "/education/users/delta()"),
-            ("GET", "/education/classes/delta"),
-            ("GET", "/education/schools/microsoft.graph.delta()"),
         ],
     )
     def test_says_so(self, house: Any, method: str, path: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, delete, exists, func, insert, literal, select, update
 
+from schoolsync.directory import following
 from schoolsync.directory.positions import advance
 from schoolsync.directory.reading import Found
 from schoolsync.directory.shapes import Shape
@@ -144,6 +145,7 @@ def remove(connection: Connection, *, tenant: int, table: Table, row: Found, now
             )
         _forget_links(connection, tenant, table, row.key)
     connection.execute(delete(table).where(table.c.tenant == tenant, table.c.key == row.key))
+    following.forget(connection, tenant, now=now)
     connection.execute(
         insert(removed_objects).values(tenant=tenant, kind=table.name, position=position, id=row.id, removed=now)
     )

@@ -52,6 +52,17 @@ class MethodNotAllowed(Refused):
         self.allowed = allowed
 
 
+class SyncStateNotFound(Refused):
+    """The token of a delta query leads nowhere any more (HTTP 410); `location` is where to begin anew."""
+
+    def __init__(self, location: str) -> None:
+        super().__init__(
+            "The sync state generation is not found: the token is too old or belongs elsewhere. Begin anew at the "
+            "address in the Location header."
+        )
+        self.location = location
+
+
 class NotAcceptable(Refused):
     """The caller takes nothing that this server can send (HTTP 406)."""
 
@@ -80,6 +91,7 @@ KINDS: dict[type[Exception], Kind] = {
     MethodNotAllowed: Kind(405, "Request_BadRequest"),
     NotAcceptable: Kind(406, "NotAcceptable"),
     Conflict: Kind(409, "Conflict"),
+    SyncStateNotFound: Kind(410, "syncStateNotFound"),
     PreconditionFailed: Kind(412, "PreconditionFailed"),
     TooLarge: Kind(413, "RequestEntityTooLarge"),
     UnsupportedMediaType: Kind(415, "UnsupportedMediaType"),
@@ -134,6 +146,8 @@ def failure(error: Exception, *, request: Request, directory: bool, authorize_ur
         headers["WWW-Authenticate"] = getattr(error, "challenge", None) or challenge(authorize_url)
     if isinstance(error, Throttled):
         headers["Retry-After"] = str(error.seconds)
+    if isinstance(error, SyncStateNotFound):
+        headers["Location"] = error.location
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(error.allowed)
     of_object = directory and not (target or "").startswith("$")  # query options are nobody's property

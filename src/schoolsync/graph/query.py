@@ -92,7 +92,7 @@ def page(call: Call, connection: Connection, listing: Listing) -> Reply:
     Raises Invalid (target: the option) for an option that cannot be understood.
     """
     options = _options(call)
-    size, applied = _size(call, options.given)
+    size, applied = page_size(call, options.given)
     adding = None
     if "expand" in options.given:
         if listing.expand is None:
@@ -153,7 +153,7 @@ def _bad_token() -> Invalid:
     return Invalid("The $skiptoken is not one of this server: start again with the first page.", target="$skiptoken")
 
 
-def _size(call: Call, given: Mapping[str, str]) -> tuple[int, str | None]:
+def page_size(call: Call, given: Mapping[str, str]) -> tuple[int, str | None]:
     """How many objects the page may hold, and the preference that decided it."""
     settings = call.services.settings
     top = _number("$top", given.get("top"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
 from schoolsync import ticks
 from schoolsync.errors import Invalid
@@ -24,6 +25,11 @@ EXTENSION = "extension_"
 _OPEN = frozenset({"administrativeUnit", "group", "user"})  # types that carry extension attributes
 _SELECT_MAX = 200  # names in one `$select`
 _HIDDEN_ACCESS = frozenset({Access.WRITE_ONLY, Access.NOT_KEPT, Access.NAVIGATION})
+
+
+def quoted(value: str) -> str:
+    """A query option's value as part of a link."""
+    return quote(value, safe="")
 
 
 def entity(

@@ -171,7 +171,7 @@ def _set(many: str, key: str, module: str, noun: str, plural: str, listed: Permi
     yield _row(area, "GET", f"{many}/$count", f"{module}.count_{plural}", listed, _R, text=True)
     # Each of the three delta permissions is enough, for either kind of token; users have no basic one as application.
     basic = _R if key == "user" else _RB
-    yield _row(area, "GET", f"{many}/delta", "not_built.delta", _RB, basic)
+    yield _row(area, "GET", f"{many}/delta", f"delta.{module}", _RB, basic)
     yield _row(area, "GET", one, f"{module}.get_{noun}", _RB, _R, inline=True)
     yield _row(area, "POST", many, f"{module}.create_{noun}", None, _W)
     yield _row(area, "PATCH", one, f"{module}.patch_{noun}", None, _W)

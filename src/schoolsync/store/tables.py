@@ -25,6 +25,9 @@ from sqlalchemy import (
 from sqlalchemy import Text as _Text
 from sqlalchemy.dialects.postgresql import TEXT
 
+REMOVALS_KEPT = 30 * 24 * 3600 * 10_000_000
+"""Ticks that removals are remembered for delta queries: 30 days."""
+
 SCHEMA_VERSION = 1
 """Raised by one with every change of the tables; a program refuses a database whose version it does not know."""
 
@@ -366,6 +369,8 @@ removed_members = _table(
     Column("removed", BigInteger, nullable=False),
     key=("tenant", "class", "position", "id"),
 )
+for _removed in (removed_objects, removed_members):
+    Index(f"{_removed.name}_removed", _removed.c.tenant, _removed.c.removed)
 Index("removed_members_id", removed_members.c.tenant, removed_members.c.id, removed_members.c.position)
 
 audit_outbox = _table(
@@ -404,7 +409,7 @@ def _object(name: str, *columns: Column[Any]) -> Table:
         UniqueConstraint("tenant", "id"),
         key=("tenant", "key"),
     )
-    Index(f"{name}_position", table.c.tenant, table.c.position)
+    Index(f"{name}_position", table.c.tenant, table.c.position, table.c.key)
     return table
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schoolsync.store.tables import REMOVALS_KEPT
 from schoolsync.targets.bulk import Bulk
 
 _OBJECTS = frozenset({"schools", "classes", "people"})
@@ -181,6 +182,7 @@ class LocalDirectory:
                 f"UPDATE positions SET last_key = last_key + {int(keys)} WHERE tenant = {self._tenant} "
                 "RETURNING position, last_key"
             )
+            self._forget_removals(writer.now)
         return Claim(position=position, first_key=last - keys + 1)
 
     def applied(self, run: str) -> dict[int, str]:
@@ -231,6 +233,16 @@ class LocalDirectory:
                 ),
             )
             self._execute(f"UPDATE positions SET position = {position + 1} WHERE tenant = {self._tenant}")
+
+    def _forget_removals(self, now: int) -> None:
+        """Removals are remembered for a time; who follows changes and has not asked since begins anew."""
+        for table in ("removed_objects", "removed_members"):
+            old = f"FROM {table} WHERE tenant = {self._tenant} AND removed < {now - REMOVALS_KEPT}"
+            self._execute(
+                f"UPDATE positions SET forgotten = (SELECT max(position) {old}) WHERE tenant = {self._tenant} "
+                f"AND forgotten < (SELECT max(position) {old})"
+            )
+            self._execute(f"DELETE {old}")
 
     def _touch_classes(self, rows: pa.Table, position: int) -> None:
         """Classes change with their members: whoever follows the changes of classes finds them by their position."""

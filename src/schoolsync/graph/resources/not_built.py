@@ -24,8 +24,3 @@ def metadata(_: Call) -> NoReturn:
 def service_document(_: Call) -> NoReturn:
     """GET / below the version."""
     raise NotBuilt("The service document is not supported yet.")
-
-
-def delta(_: Call) -> NoReturn:
-    """GET …/delta."""
-    raise NotBuilt("Delta queries are not supported yet: read the whole list.")
