@@ -57,6 +57,14 @@ class Settings:
     egress_allow: tuple[str, ...] = _setting(
         (), "hosts and networks inside that schoolsync may connect to; public addresses are always allowed"
     )
+    secrets_key: str | None = _setting(
+        None,
+        "key that stored secrets are encrypted with, base64 of 32 bytes; several while it changes, newest first",
+        secret=True,
+    )
+    secrets_key_file: Path | None = _setting(
+        None, "file of that key, when it is not given itself; `keys/secrets.key` in the data directory without it"
+    )
     start_wait: float = _setting(60.0, "seconds that `start` waits for the verification of the uploaded files")
     upload_max_bytes: int = _setting(2048 * MIB, "largest file that may be uploaded, in bytes")
     upload_max_files: int = _setting(64, "most files that one upload may hold")
@@ -86,6 +94,10 @@ class Settings:
     app_only_create: bool = _setting(
         False, "let applications without a person create, change and delete profiles, which Graph forbids; for hosters"
     )
+    faults: bool = _setting(False, "serve the fault dial, for people who test their own client; never in production")
+    memory: bool = _setting(False, "keep everything in memory and leave nothing behind; for tests")
+    seed_roster: Path | None = _setting(None, "roster that is synchronized before the server says that it is ready")
+    seed_tenant: str = _setting("11111111-1111-4111-8111-111111111111", "tenant that `seed_roster` goes to")
     log_level: str = _setting("info", "debug, info, warning or error")
 
     @property

@@ -61,7 +61,15 @@ def command(*arguments: str | Path, **options: Any) -> subprocess.CompletedProce
 class Server:
     """A `schoolsync serve` on a free loopback port, with a data directory that outlives its processes."""
 
-    def __init__(self, folder: Path, *, tls: bool = False, settings: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        tls: bool = False,
+        settings: Mapping[str, object] | None = None,
+        patience: float = 60.0,
+    ) -> None:
+        self._patience = patience
         self.data = folder / "data"
         self.log = folder / "serve.log"
         self._tls = tls
@@ -100,7 +108,7 @@ class Server:
         self.http = httpx.Client(verify=self._trust(), timeout=120)
         if "SCHOOLSYNC_PUBLIC_URL" in self._environment:
             self.base = self._listens()  # what the world calls it leads elsewhere
-        until("the server is ready", self.healthy)
+        until("the server is ready", self.healthy, seconds=self._patience)
         return self
 
     def _trust(self) -> Any:  # what httpx takes as `verify`

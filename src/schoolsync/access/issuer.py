@@ -7,6 +7,7 @@ trusts whoever may read the data directory (`schoolsync token`) or knows a regis
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 
 Version = Literal["1.0", "2.0"]
 
+_RETIRED = "issuer-retired"
+_KID = re.compile(r"[\w-]{1,64}", re.ASCII)
 _NAMES = uuid.UUID("6f1d9f1e-3c55-4f6e-9a1b-5d1f0f5a7c11")  # name space of the ids that we derive
 CLI_CLIENT = str(uuid.uuid5(_NAMES, "schoolsync token"))  # `appid` of tokens made on the command line
 
@@ -48,6 +51,38 @@ class Grant:
 def signing_key(folder: Path) -> keys.KeyFile[RSAKey]:
     """The issuer's key pair, kept in `folder`."""
     return keys.KeyFile(folder / keys.ISSUER, make=_new_key, load=_read_key)
+
+
+def rotate(folder: Path, *, until: int) -> str:
+    """Sign with a new key from now on; tokens of the old one are accepted until then (Unix seconds). The new key's id.
+
+    The old key's public half is put aside first, so that no token is refused at any moment.
+    """
+    old = signing_key(folder).get()
+    kept = {"until": until, "key": old.as_dict(private=False)}
+    keys.replace_file(folder / _RETIRED / f"{old.kid}.json", json.dumps(kept).encode())
+    new = _new_key()
+    keys.replace_file(folder / keys.ISSUER, new)
+    return str(_read_key(new).kid)
+
+
+def retired(folder: Path, kid: str, now: int) -> RSAKey | None:
+    """The public half of a key that signed before and is still accepted; `now` in Unix seconds."""
+    if not _KID.fullmatch(kid):  # it becomes a file name
+        return None
+    try:
+        kept = json.loads((folder / _RETIRED / f"{kid}.json").read_bytes())
+        if now >= int(kept["until"]):
+            return None
+        return RSAKey.import_key(kept["key"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def all_retired(folder: Path, now: int) -> list[RSAKey]:
+    """Every key that signed before and is still accepted."""
+    found = (retired(folder, path.stem, now) for path in sorted((folder / _RETIRED).glob("*.json")))
+    return [key for key in found if key is not None]
 
 
 def _new_key() -> bytes:
@@ -119,6 +154,6 @@ def mint(
     return jwt.encode({"alg": ALGORITHM, "kid": key.kid}, claims, key, algorithms=[ALGORITHM])
 
 
-def public_keys(key: RSAKey) -> dict[str, Any]:
+def public_keys(key: RSAKey, *retired: RSAKey) -> dict[str, Any]:
     """The JWKS document that verifies our tokens."""
-    return {"keys": [key.as_dict(private=False)]}
+    return {"keys": [known.as_dict(private=False) for known in (key, *retired)]}

@@ -129,7 +129,9 @@ class _Issuer:
             case "discovery/v2.0/keys" | "discovery/keys":
                 _only(method, "GET", "HEAD")
                 key = await asyncio.to_thread(self._key.get)
-                return _Answer(200, issuer.public_keys(key), {"Cache-Control": "max-age=3600"})
+                now = (self._clock() - UNIX_EPOCH) // ticks.PER_SECOND
+                retired = await asyncio.to_thread(issuer.all_retired, self._settings.keys, now)
+                return _Answer(200, issuer.public_keys(key, *retired), {"Cache-Control": "max-age=3600"})
             case "oauth2/v2.0/authorize" | "oauth2/authorize":
                 raise _OAuthError(
                     "unsupported_response_type",

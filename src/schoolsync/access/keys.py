@@ -106,6 +106,23 @@ def audit_key(folder: Path) -> KeyFile[bytes]:
     return KeyFile(folder / AUDIT, make=lambda: secrets.token_bytes(AUDIT_BYTES), load=load)
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Replace a key file whole, or not at all."""
+    candidate = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(candidate, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as sink:
+            sink.write(content)
+            sink.flush()
+            os.fsync(sink.fileno())
+        candidate.replace(path)
+        sync_folder(path.parent)
+    except OSError as problem:
+        candidate.unlink(missing_ok=True)
+        raise WorldError(f"The key file {path} cannot be written: {problem.strerror}.") from problem
+
+
 def sync_folder(folder: Path) -> None:
     """Make a new or renamed entry of `folder` survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

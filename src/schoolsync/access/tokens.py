@@ -67,6 +67,7 @@ class Verifier:
     def __init__(self, control: Control, settings: Settings, clock: Callable[[], int]) -> None:
         self._control = control
         self._clock = clock
+        self._folder = settings.keys
         self._key = issuer.signing_key(settings.keys) if settings.built_in_issuer else None
         self._audiences = [*issuer.GRAPH_AUDIENCES, *settings.audiences]
         self._foreign_audiences = [name for name in settings.audiences if name not in issuer.GRAPH_AUDIENCES]
@@ -111,7 +112,9 @@ class Verifier:
         if not isinstance(kid, str):
             raise _Refusal(_SIGNATURE)
         own = self._key.get() if self._key is not None else None
-        if own is not None and kid == own.kid:
+        if own is not None and kid != own.kid:
+            own = issuer.retired(self._folder, kid, seconds)
+        if own is not None:
             claims = _decoded(token, own, (issuer.ALGORITHM,))
             _check_lifetime(claims, seconds)
             _check_audience(claims, self._audiences)

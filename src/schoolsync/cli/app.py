@@ -27,6 +27,8 @@ client = typer.Typer(help="Clients that may fetch tokens of the built-in issuer.
 app.add_typer(client, name="client")
 db = typer.Typer(help="The PostgreSQL that `database_url` names.", no_args_is_help=True)
 app.add_typer(db, name="db")
+keys = typer.Typer(help="The keys of this installation.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
 audit = typer.Typer(help="The audit log: who did what to which object.", no_args_is_help=True)
 app.add_typer(audit, name="audit")
 
@@ -46,6 +48,16 @@ def serve(
     public_url: Annotated[
         str | None, typer.Option(metavar="URL", help="Base URL that clients use, when it is another one.")
     ] = None,
+    memory: Annotated[
+        bool | None, typer.Option("--memory", help="Keep everything in memory and leave nothing behind; for tests.")
+    ] = None,
+    seed_roster: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Synchronize this roster before saying ready.")
+    ] = None,
+    seed_tenant: Annotated[str | None, typer.Option(metavar="UUID", help="Tenant that the roster goes to.")] = None,
+    faults: Annotated[
+        bool | None, typer.Option("--faults", help="Serve the fault dial, to test a client; never in production.")
+    ] = None,
 ) -> None:
     """Serve the API and run the synchronizations until stopped."""
     from schoolsync.serving import supervisor
@@ -59,6 +71,10 @@ def serve(
         "tls_cert": tls_cert,
         "tls_key": tls_key,
         "public_url": public_url,
+        "memory": memory,
+        "seed_roster": seed_roster,
+        "seed_tenant": seed_tenant,
+        "faults": faults,
     }
     raise typer.Exit(supervisor.serve(load(given)))
 
@@ -165,6 +181,21 @@ def db_upgrade(data_dir: DataDir = None) -> None:
     from schoolsync.settings import load
 
     raise typer.Exit(command.upgrade(load({"data_dir": data_dir})))
+
+
+@keys.command("rotate")
+def keys_rotate(
+    which: Annotated[str, typer.Argument(metavar="issuer|secrets", help="Which key.")],
+    overlap: Annotated[
+        int, typer.Option(metavar="S", help="Seconds that tokens of the issuer's old key are accepted.")
+    ] = 86_400,
+    data_dir: DataDir = None,
+) -> None:
+    """Make a new key and retire the old one, beside a running server."""
+    from schoolsync.cli import keys as command
+    from schoolsync.settings import load
+
+    raise typer.Exit(command.run(load({"data_dir": data_dir}), which=which, overlap=overlap))
 
 
 @audit.command("verify")

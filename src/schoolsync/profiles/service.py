@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, Table, delete, func, insert, select, update
 
+from schoolsync.access import vault
 from schoolsync.access.principal import Principal
 from schoolsync.errors import Conflict, Invalid, NotFound
 from schoolsync.profiles import configuration, own_settings, states, status
@@ -46,6 +47,7 @@ class Profiles:
         self._settings = settings
         self._clock = clock
         self._new_id = new_id
+        self._vault = vault.Vault(settings)
 
     # --- profiles --------------------------------------------------------------------------------------------------
 
@@ -159,11 +161,11 @@ class Profiles:
         rows = connection.execute(
             select(secrets.c.name, secrets.c.value).where(secrets.c.tenant == tenant, secrets.c.profile == profile)
         )
-        return {row.name: row.value for row in rows}
+        return {row.name: self._vault.open(row.value, place=vault.place(tenant, profile, row.name)) for row in rows}
 
     def _keep_secrets(self, connection: Connection, tenant: int, profile: str, wanted: Configuration) -> None:
         connection.execute(delete(secrets).where(secrets.c.tenant == tenant, secrets.c.profile == profile))
-        for name, value in wanted.secrets.items():
+        for name, value in vault.sealed(self._vault, tenant, profile, wanted.secrets).items():
             connection.execute(insert(secrets).values(tenant=tenant, profile=profile, name=name, value=value))
 
     # --- actions ---------------------------------------------------------------------------------------------------

@@ -23,8 +23,15 @@ def lines() -> Iterator[bytes]:
             yield line + b"\n"
 
 
-def watch(said: Iterator[bytes], heard: Callable[[bytes], None] | None = None) -> None:
+def watch(
+    said: Iterator[bytes],
+    heard: Callable[[bytes], None] | None = None,
+    *,
+    ending: Callable[[], None] | None = None,
+) -> None:
     """End this process at once when the parent goes; hand every further line of `said` to `heard`.
+
+    `ending` is called before.
 
     At once is right: all our work is crash-safe, and a process without its parent must not write any more.
     """
@@ -33,6 +40,8 @@ def watch(said: Iterator[bytes], heard: Callable[[bytes], None] | None = None) -
         for line in said:
             if heard is not None:
                 heard(line)
+        if ending is not None:
+            ending()
         os._exit(0)
 
     threading.Thread(target=listen, name="lifeline", daemon=True).start()

@@ -12,17 +12,34 @@ from typing import Any
 
 from schoolsync import ticks
 from schoolsync.errors import WorldError
+from schoolsync.runs.dial import Dial
 from schoolsync.settings import Settings
 
 READY = b"ready\n"
 """What a child says once it works, and what the API hears when the worker does."""
 WORKER_READY = b"worker ready\n"
 WORKER_GONE = b"worker gone\n"
+WORKER_WANTED = b"worker wanted\n"
 
 
 def clock() -> int:
-    """Now, in ticks."""
+    """Now, in ticks; as the fault dial has it, where there is one."""
+    return real_clock() if _dial is None else real_clock() + _dial.read().offset
+
+
+def real_clock() -> int:
+    """Now, in ticks, whatever a dial says."""
     return ticks.of(datetime.now(UTC))
+
+
+_dial: Dial | None = None
+
+
+def follow(settings: Settings) -> Dial | None:
+    """Let this process's clock follow the fault dial, where the settings have one."""
+    global _dial
+    _dial = Dial(settings.data_dir) if settings.faults else None
+    return _dial
 
 
 def new_id() -> str:

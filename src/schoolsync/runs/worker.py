@@ -25,7 +25,7 @@ from schoolsync.profiles import housekeeping
 from schoolsync.runs import lifeline, retention
 from schoolsync.runs.engines import Engines
 from schoolsync.runs.journal import Journal, Key
-from schoolsync.runs.processes import READY, clock, from_line, make_folders, new_id
+from schoolsync.runs.processes import READY, clock, follow, from_line, make_folders, new_id
 from schoolsync.runs.service import Runs
 from schoolsync.runs.workflow import synchronize, worker
 from schoolsync.settings import Settings
@@ -136,6 +136,7 @@ def main() -> int:
     runs = Runs(control=control, settings=settings, uploads=uploads, clock=clock, new_id=new_id)
     worker.journal = Journal(control=control, settings=settings, uploads=uploads, runs=runs, clock=clock)
     worker.engines = Engines()
+    worker.dial = follow(settings)
 
     def end(_number: int, _frame: FrameType | None) -> None:
         # Every step may be repeated: ending in the middle of one loses nothing. The engines notice and end as well;

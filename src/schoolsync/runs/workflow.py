@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from dbos import DBOS
 
+from schoolsync.runs.dial import Dial
 from schoolsync.runs.engines import EngineFailed, EngineLost, Engines
 from schoolsync.runs.job import Applied, Extracted, Failed, Finished, Job, Planned, Validated
 from schoolsync.runs.journal import Journal, Key
@@ -38,6 +39,7 @@ class Worker:
 
     journal: Journal
     engines: Engines
+    dial: Dial | None = None  # the fault dial, where the settings have one
 
     def __init__(self) -> None:
         self.at_work: set[str] = set()  # ids of workflows
@@ -127,7 +129,10 @@ def _begins(tenant: int, profile: str, run: str, attempt: int, stage: str) -> bo
 
 @DBOS.step()
 def _extract(tenant: int, profile: str, run: str, attempt: int) -> Kept:
-    return _ask(Key(tenant, profile, run, attempt), "extract", Extracted)
+    key = Key(tenant, profile, run, attempt)
+    kept = _ask(key, "extract", Extracted)
+    _wait_on_dial(key, "extracting")
+    return kept
 
 
 @DBOS.step()
@@ -138,6 +143,7 @@ def _unchanged(tenant: int, profile: str, run: str, attempt: int) -> bool:
 @DBOS.step()
 def _validate(tenant: int, profile: str, run: str, attempt: int) -> bool:
     key = Key(tenant, profile, run, attempt)
+    _wait_on_dial(key, "validating")
     return worker.journal.verified(key, _answer(_ask(key, "validate", Validated), Validated))
 
 
@@ -205,6 +211,12 @@ def _ask(key: Key, stage: str, kind: type[T], *, batch: int | None = None) -> Ke
             log.warning("stage failed", run=key.run, stage=stage, batch=batch, reason=failed.reason)
         worker.engines.release(key.workflow)
     raise EngineFailed(failed)
+
+
+def _wait_on_dial(key: Key, stage: str) -> None:
+    """Where the fault dial holds a stage, it does not end."""
+    if worker.dial is not None:
+        worker.dial.hold(key.tenant, stage, lambda: worker.journal.job(key) is None)
 
 
 def _of(answer: T) -> Kept:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -29,10 +31,22 @@ from schoolsync.graph.app import create_app
 from schoolsync.graph.call import Services
 from schoolsync.profiles.service import Profiles
 from schoolsync.runs import lifeline
-from schoolsync.runs.processes import READY, WORKER_GONE, WORKER_READY, clock, from_line, make_folders, new_id
+from schoolsync.runs.processes import (
+    READY,
+    WORKER_GONE,
+    WORKER_READY,
+    WORKER_WANTED,
+    clock,
+    follow,
+    from_line,
+    make_folders,
+    new_id,
+    real_clock,
+)
 from schoolsync.runs.readers import Readers
 from schoolsync.runs.service import Runs
 from schoolsync.serving import connections
+from schoolsync.serving.faults import Faults
 from schoolsync.settings import Settings
 from schoolsync.store.control import open_control
 from schoolsync.store.directories import Directories
@@ -48,6 +62,7 @@ log = structlog.get_logger()
 
 def build(settings: Settings, *, worker_ready: threading.Event) -> Any:  # an ASGI application
     """Everything one API process serves, as one ASGI application."""
+    dial = follow(settings)
     control = open_control(settings)
     directories = Directories(settings)
     uploads = Uploads(control=control, settings=settings, clock=clock, new_id=new_id)
@@ -76,15 +91,19 @@ def build(settings: Settings, *, worker_ready: threading.Event) -> Any:  # an AS
             new_id=new_id,
         )
     )
-    verifier = Verifier(control=control, settings=settings, clock=clock)
-    return create_app(
+    # Tokens live in real time, whatever the fault dial makes of the clock.
+    verifier = Verifier(control=control, settings=settings, clock=real_clock)
+    front = create_app(
         services,
-        verify=verifier.verify,
+        verify=verifier.verify if dial is None else lambda token, _now: verifier.verify(token),
         blobs=blobs.app(uploads),
-        issuer=issuer_http.app(control=control, settings=settings, clock=clock),
+        issuer=issuer_http.app(control=control, settings=settings, clock=real_clock),
         ready=worker_ready.is_set,
         own=own,
     )
+    if dial is None:
+        return front
+    return Faults(front, front, verify=verifier.verify, dial=dial, clock=clock, real_clock=real_clock)
 
 
 def main() -> int:
@@ -99,13 +118,38 @@ def main() -> int:
         elif line == WORKER_GONE:
             worker_ready.clear()
 
-    lifeline.watch(said, heard)
+    lifeline.watch(said, heard, ending=partial(_forget, settings))
     logs.configure(settings.log_level, "api")
     make_folders(settings)
     app = build(settings, worker_ready=worker_ready)
+    if settings.memory:
+        app = Waking(app)
     cert, key = _certificate(settings)
     asyncio.run(_serve(settings, app, cert, key))
     return 0
+
+
+class Waking:
+    """Has the worker started when a request comes that needs one; in memory it is there only while it is needed."""
+
+    EVERY = 1.0
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._said = float("-inf")
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        path = scope.get("path", "").lower()
+        if ("synchronizationprofiles" in path or "/schoolsync/" in path) and time.monotonic() - self._said > self.EVERY:
+            self._said = time.monotonic()
+            _say(WORKER_WANTED)
+        await self._app(scope, receive, send)
+
+
+def _forget(settings: Settings) -> None:
+    """What was kept in memory goes with the server, also when that was killed."""
+    if settings.memory:
+        shutil.rmtree(settings.data_dir, ignore_errors=True)
 
 
 class AtWork:
@@ -169,7 +213,11 @@ async def _serve(settings: Settings, app: Any, cert: Path | None, key: Path | No
 
 
 def _say_ready() -> None:
-    sys.stdout.buffer.write(READY)
+    _say(READY)
+
+
+def _say(line: bytes) -> None:
+    sys.stdout.buffer.write(line)
     sys.stdout.buffer.flush()
 
 

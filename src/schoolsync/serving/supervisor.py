@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
 from schoolsync.errors import UsageError, WorldError
-from schoolsync.runs.processes import READY, WORKER_GONE, WORKER_READY, make_folders, to_line
+from schoolsync.runs.processes import READY, WORKER_GONE, WORKER_READY, WORKER_WANTED, make_folders, to_line
 from schoolsync.settings import Settings
 
 GRACE = 8.0
@@ -32,6 +34,10 @@ BACKOFF = 5.0
 """Longest wait before a child that keeps dying is started again, in seconds."""
 HOPELESS = 3
 """A child that dies this often before it was ever ready will not become ready: we give up and say so."""
+
+
+RAM = Path("/dev/shm")  # noqa: S108
+"""Where files are memory."""
 
 
 class Child:
@@ -45,6 +51,8 @@ class Child:
         self._lock = threading.Lock()
         self.ready = False
         self.was_ready = False
+        self.wanted = True
+        self.wants_worker = False
         self.deaths = 0
         self.not_before = 0.0
 
@@ -78,9 +86,13 @@ class Child:
 
     def died(self, now: float) -> None:
         """Note that the process ended unasked."""
-        self.ready = False
         self.deaths += 1
         self.not_before = now + min(BACKOFF, 0.1 * 2 ** min(self.deaths, 10))
+        self.forget()
+
+    def forget(self) -> None:
+        """Give back what belonged to a process that has ended."""
+        self.ready = False
         if self._process is not None:
             for stream in (self._process.stdin, self._process.stdout):
                 if stream is not None:
@@ -111,8 +123,44 @@ class Child:
             for line in process.stdout:
                 if line == READY and process is self._process:
                     self.ready = self.was_ready = True
+                elif line == WORKER_WANTED:
+                    self.wants_worker = True
         except (OSError, ValueError):
             return  # it ended
+
+
+class Seeding:
+    """The process that fills a fresh server with a roster, once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self.done = False
+
+    def look(self, api: Child) -> bool:
+        """Start when the API is there; True when the roster is. Raises WorldError when it cannot be."""
+        if self.done or not api.ready:
+            return self.done
+        if self._process is None:
+            self._process = subprocess.Popen([sys.executable, "-m", "schoolsync.serving.seed"], stdin=subprocess.PIPE)
+            assert self._process.stdin is not None
+            self._process.stdin.write(to_line(self._settings))
+            self._process.stdin.flush()
+        status = self._process.poll()
+        if status:
+            raise WorldError("The roster could not be synchronized; the messages above say why.")
+        self.done = status == 0
+        return self.done
+
+    def end(self) -> None:
+        """End it if it is at work."""
+        if self._process is not None:
+            if self._process.poll() is None:
+                self._process.kill()
+                self._process.wait()
+            if self._process.stdin is not None:
+                with suppress(OSError):
+                    self._process.stdin.close()
 
 
 def serve(settings: Settings) -> int:
@@ -121,9 +169,35 @@ def serve(settings: Settings) -> int:
     Raises UsageError when the data directory is served already or the port is taken, WorldError when the data
     directory cannot be used or a child cannot be started.
     """
-    make_folders(settings)
-    with _only_one(settings.data_dir / "serve.lock"):
-        return _supervise(replace(settings, port=_port(settings)))
+    _check(settings)
+    with _folder(settings) as folder:
+        settings = replace(settings, data_dir=folder)
+        make_folders(settings)
+        with _only_one(settings.data_dir / "serve.lock"):
+            return _supervise(replace(settings, port=_port(settings)))
+
+
+def _check(settings: Settings) -> None:
+    if settings.memory and settings.database_url is not None:
+        raise UsageError("memory and database_url exclude each other: what is in PostgreSQL stays there.")
+    if settings.seed_roster is not None and not settings.seed_roster.exists():
+        raise UsageError(f"There is no roster at {settings.seed_roster}.")
+
+
+@contextmanager
+def _folder(settings: Settings) -> Iterator[Path]:
+    """The data directory; in memory a private one that is gone afterwards, whatever the settings name."""
+    if not settings.memory:
+        yield settings.data_dir
+        return
+    place = RAM if RAM.is_dir() and os.access(RAM, os.W_OK) else None
+    if place is None:
+        _tell("schoolsync: this machine has no /dev/shm; the data lies in a temporary folder until the server ends")
+    folder = Path(tempfile.mkdtemp(prefix="schoolsync-", dir=place))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _supervise(settings: Settings) -> int:
@@ -139,20 +213,36 @@ def _supervise(settings: Settings) -> int:
     api = Child("api", "schoolsync.serving.api", settings)
     worker = Child("worker", "schoolsync.runs.worker", settings)
     told = False
+    # In memory the worker is started when it is needed: a server that only answers stays small.
+    worker.wanted = not settings.memory
+    seeding = Seeding(settings) if settings.seed_roster is not None else None
     try:
         for child in (worker, api):
-            child.start()
+            if child.wanted:
+                child.start()
         _tell(f"schoolsync serves {settings.base_url} (data in {settings.data_dir})")
         while not stopping:
             time.sleep(LOOK)
             now = time.monotonic()
+            if api.wants_worker and not worker.wanted:
+                worker.wanted = True
+                worker.start()
             for child in (worker, api):
-                _keep_alive(child, now)
-            if api.ready and worker.ready != told:
-                told = worker.ready
+                if child.wanted:
+                    _keep_alive(child, now)
+            if seeding is not None and seeding.look(api) and settings.memory and worker.wanted:
+                worker.wanted = api.wants_worker = False  # what it took is given back until it is needed again
+                _end((worker,))
+                worker.forget()
+                seeding = None
+            ready = (worker.ready or settings.memory) and (seeding is None or seeding.done)
+            if api.ready and ready != told:
+                told = ready
                 api.say(WORKER_READY if told else WORKER_GONE)
             told = told and api.ready
     finally:
+        if seeding is not None:
+            seeding.end()
         _end((api, worker))
     return 0
 

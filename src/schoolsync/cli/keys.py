@@ -1,0 +1,37 @@
+"""`schoolsync keys rotate`: a new key in the place of an old one, beside a running server.
+
+Tokens signed with the issuer's old key stay good for the overlap; stored secrets are wrapped anew at once.
+"""
+
+from __future__ import annotations
+
+import time
+
+from schoolsync.access import issuer
+from schoolsync.access.vault import Vault, rotate
+from schoolsync.cli.client import opened
+from schoolsync.errors import UsageError
+from schoolsync.settings import Settings
+
+LONGEST = 400 * 24 * 3600
+
+
+def run(settings: Settings, *, which: str, overlap: int) -> int:
+    """Rotate one key; 0 when done."""
+    if which == "issuer":
+        if not 0 <= overlap <= LONGEST:
+            raise UsageError(f"--overlap must be from 0 to {LONGEST} seconds.")
+        kid = issuer.rotate(settings.keys, until=int(time.time()) + overlap)
+        print(
+            f"The issuer signs with the new key {kid}; tokens of the old one are accepted for {overlap} seconds more."
+        )
+        return 0
+    if which != "secrets":
+        raise UsageError("There are two keys to rotate: issuer and secrets.")
+    vault = Vault(settings)
+    if settings.secrets_key is None:
+        vault.add_key()
+    with opened(settings) as control:
+        done = rotate(control, vault)
+    print(f"{done} secrets are under the new key.")
+    return 0

@@ -1,0 +1,317 @@
+"""A server for people who test their own client: in memory, filled with a roster, misbehaving on demand."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from schoolsync.access.roles import ACCESS
+
+from . import sdk
+from .house import ROSTER_READ, Api, Json, Server, Tenant, until
+from .rosters import DISTRICT
+
+pytestmark = pytest.mark.xdist_group("testing_a_client")  # one server for all of them
+
+SEEDED = "22222222-2222-4222-8222-222222222222"
+BUNDLED = Path(__file__).parents[2] / "src/schoolsync/testing/demo_roster"
+
+
+class Memory(Server):
+    """`schoolsync serve --memory`: its folder is private and known from what it says alone."""
+
+    def start(self) -> Server:
+        started = super().start()
+        found = re.search(r"\(data in ([^)]+)\)", self.log.read_text("utf-8", "replace"))
+        assert found
+        self.data = Path(found[1])
+        return started
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Memory]:
+    folder = tmp_path_factory.mktemp("memory")
+    settings = {"memory": True, "faults": True, "seed_roster": BUNDLED, "seed_tenant": SEEDED, "start_wait": 1}
+    running = Memory(folder, settings=settings, patience=240)
+    try:
+        yield running.start()  # type: ignore[misc]
+    finally:
+        running.end()
+
+
+class Dial:
+    """The fault dial of one tenant, turned by an admin."""
+
+    def __init__(self, server: Server, tenant: str) -> None:
+        self.server = server
+        self.token = server.token(tenant, scope=ACCESS, roles=("schoolsync.admin",), user="admin@x.example")
+
+    def __call__(self, method: str, path: str = "/faults", body: Any = None, status: int = 200) -> Json:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        answer = self.server.http.request(method, f"{self.server.base}{path}", json=body, headers=headers)
+        assert answer.status_code == status, answer.text
+        found: Json = answer.json()
+        return found
+
+    def arm(self, *faults: Json) -> Json:
+        return self("PUT", body={"faults": list(faults)})
+
+
+@pytest.fixture
+def tenant(server: Memory) -> Tenant:
+    return Tenant(server)
+
+
+@pytest.fixture
+def dial(server: Memory, tenant: Tenant) -> Iterator[Dial]:
+    found = Dial(server, tenant.id)
+    yield found
+    found("DELETE")
+
+
+def test_a_filled_server_that_is_small(server: Memory) -> None:
+    """Ready means filled: the roster's schools are there, and what synchronized them has given its memory back."""
+    reader = Tenant(server, SEEDED).api(roles=(ROSTER_READ,))
+    names = {school["displayName"] for school in reader.all("/schools")}
+    assert "Harbour Heights Secondary School" in names
+    assert reader.all("/users")
+    until("the worker has gone", lambda: not server.those("worker") and not server.those("engine"), seconds=30)
+    used = sum(process.memory_full_info().pss for process in server.processes())
+    assert used < 120 * 1024 * 1024, f"{used >> 20} MiB"
+    inside = psutil.Process(server.process.pid if server.process else 0)
+    assert inside.is_running()
+    if Path("/dev/shm").is_dir():
+        assert str(server.data).startswith("/dev/shm/")
+    assert server.data.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("how", ["stopped", "killed"])
+def test_nothing_is_left(tmp_path: Path, how: str) -> None:
+    """When the server ends, its data is gone, however it ended; a data directory named beside is not touched."""
+    running = Memory(tmp_path, settings={"memory": True})
+    named = running.data
+    try:
+        running.start()
+        api = Tenant(running).api(roles=(ROSTER_READ,))
+        assert api.get("/schools")["value"] == []
+        assert running.data.is_dir()
+        family = running.processes()
+        assert running.process is not None
+        if how == "stopped":
+            running.stop()
+        else:
+            running.process.send_signal(signal.SIGKILL)
+            running.process.wait(10)
+            psutil.wait_procs(family, timeout=10)
+        until("the folder is gone", lambda: not running.data.exists(), seconds=10)
+        assert not named.exists()
+    finally:
+        running.end()
+
+
+def test_a_missing_roster_is_told(tmp_path: Path) -> None:
+    """A roster that is not there stops the server from starting, with a sentence."""
+    from .house import command
+
+    done = command("serve", "--memory", "--port", "0", "--seed-roster", tmp_path / "none")
+    assert done.returncode == 2
+    assert "There is no roster at" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# --- the dial ------------------------------------------------------------------------------------------------------
+
+
+def test_only_admins_of_the_built_in_issuer(server: Memory, tenant: Tenant) -> None:
+    """Without the role, as a program without it, or without a token the dial does not turn."""
+    for options in ({"scope": "EduAdministration.ReadWrite"}, {"roles": ("EduAdministration.ReadWrite.All",)}):
+        token = server.token(tenant.id, **options)  # type: ignore[arg-type]
+        answer = server.http.put(
+            f"{server.base}/faults", json={"faults": []}, headers={"Authorization": f"Bearer {token}"}
+        )
+        assert answer.status_code == 403
+        assert "schoolsync.admin" in answer.json()["error"]["message"]
+    assert server.http.get(f"{server.base}/faults").status_code == 401
+
+
+async def test_an_sdk_gets_through_throttling(server: Memory, tenant: Tenant, dial: Dial) -> None:
+    """Two 429s and a 503, and the SDK's own repetitions end well; the dial tells how often it struck."""
+    dial.arm(
+        {"kind": "tooManyRequests", "times": 2, "path": "education/schools*"},
+        {"kind": "unavailable", "times": 1, "path": "education/schools*"},
+    )
+    async with sdk.graph(server.base, server.token(tenant.id, roles=(ROSTER_READ,))) as client:
+        found = await client.education.schools.get()
+    assert found is not None
+    assert found.value == []
+    assert [fault["done"] for fault in dial("GET")["faults"]] == [2, 1]
+
+
+def test_refusals_look_like_graphs(tenant: Tenant, dial: Dial) -> None:
+    """429 and 503 carry Retry-After and Graph's body, hit only what the fault names, and hit nobody else."""
+    dial.arm(
+        {"kind": "tooManyRequests", "retryAfter": 7, "method": "GET", "path": "education/classes"},
+        {"kind": "unavailable", "retryAfter": 3, "path": "education/users", "skip": 1},
+        {"kind": "expiredDelta"},
+    )
+    reader = tenant.reader
+    assert reader("GET", "/classes", expect=429).headers["retry-after"] == "7"
+    assert reader.refusal("GET", "/classes", 429)["code"] == "TooManyRequests"
+    reader.get("/users")
+    answer = reader("GET", "/users", expect=503)
+    assert answer.headers["retry-after"] == "3"
+    assert answer.json()["error"]["code"] == "serviceNotAvailable"
+    assert reader.refusal("GET", "/schools/delta?$deltatoken=old", 410)["code"] == "syncStateNotFound"
+    reader.get("/schools")
+    Tenant(tenant.server).reader.get("/classes")
+
+
+def test_slow_answers(tenant: Tenant, dial: Dial) -> None:
+    """Latency comes before the answer, the answer is the right one."""
+    dial.arm({"kind": "latency", "seconds": 0.5, "times": 1})
+    began = time.monotonic()
+    tenant.reader.get("/schools")
+    assert time.monotonic() - began >= 0.5
+
+
+def person(name: str) -> Json:
+    return {
+        "displayName": name,
+        "accountEnabled": True,
+        "mailNickname": name,
+        "userPrincipalName": f"{name}@x.example",
+        "primaryRole": "student",
+        "passwordProfile": {"password": "x-1-Y-2-z", "forceChangePasswordNextSignIn": False},
+    }
+
+
+def test_an_error_after_success(tenant: Tenant, dial: Dial) -> None:
+    """The answer is 500, and yet it was done: the client has to look before it tries again."""
+    dial.arm({"kind": "errorAfterSuccess", "method": "POST", "times": 1})
+    reader = tenant.reader
+    headers = {"Authorization": f"Bearer {reader.token}"}
+    url = f"{tenant.server.base}/v1.0/education/users"
+    answer = httpx.post(url, json=person("ann"), headers=headers, timeout=60)
+    assert answer.status_code == 500
+    assert answer.json()["error"]["code"] == "InternalError"
+    assert [user["displayName"] for user in reader.all("/users")] == ["ann"]
+
+
+def test_not_found_after_create(tenant: Tenant, dial: Dial) -> None:
+    """For a while what was just created is not found, as in a directory of many copies; then it is."""
+    dial.arm({"kind": "notFoundAfterCreate", "seconds": 600})
+    reader = tenant.reader
+    made = reader("POST", "/users", person("ann"), expect=201).json()["id"]
+    reader.refusal("GET", f"/users/{made}", 404)
+    dial.arm()
+    reader.get(f"/users/{made}")
+
+
+def test_stale_reads(tenant: Tenant, dial: Dial) -> None:
+    """A read repeats the answer from before a change, until its time is over."""
+    reader = tenant.reader
+    made = reader("POST", "/users", person("ann"), expect=201).json()["id"]
+    dial.arm({"kind": "staleReads", "seconds": 600})
+    assert reader.get(f"/users/{made}")["displayName"] == "ann"
+    reader("PATCH", f"/users/{made}", {"displayName": "Anna"}, expect=200)
+    assert reader.get(f"/users/{made}")["displayName"] == "ann"
+    dial.arm()
+    assert reader.get(f"/users/{made}")["displayName"] == "Anna"
+
+
+def test_late_membership(tenant: Tenant, dial: Dial) -> None:
+    """A member who was just added is not listed yet, neither from the class nor from the person."""
+    reader = tenant.reader
+    user = reader("POST", "/users", person("ann"), expect=201).json()["id"]
+    body = {"displayName": "Maths", "mailNickname": "maths", "externalId": "M"}
+    group = reader("POST", "/classes", body, expect=201).json()["id"]
+    dial.arm({"kind": "lateMembership", "seconds": 600})
+    link = {"@odata.id": f"https://graph.microsoft.com/v1.0/education/users/{user}"}
+    reader("POST", f"/classes/{group}/members/$ref", link, expect=204)
+    assert reader.get(f"/classes/{group}/members")["value"] == []
+    assert reader.get(f"/users/{user}/classes")["value"] == []
+    dial.arm()
+    assert [item["id"] for item in reader.get(f"/classes/{group}/members")["value"]] == [user]
+
+
+def test_a_stage_that_does_not_end(tenant: Tenant, dial: Dial) -> None:
+    """A sync stays in a stage for as long as the dial holds it, seen by clients that ask and by those that do not."""
+    profile = tenant.profile()
+    profile.upload(DISTRICT.files())
+    dial.arm({"kind": "holdStage", "stage": "extracting"})
+    profile.start()
+    until("it extracts", lambda: profile.status()["status"] == "extracting", seconds=120)
+    time.sleep(0.5)
+    assert profile.status()["status"] == "extracting"
+    assert profile.api.get(f"{profile.path}/profileStatus")["status"] == "unknownFutureValue"
+    dial.arm({"kind": "holdStage", "stage": "validating"})
+    until("it validates", lambda: profile.status()["status"] == "validating", seconds=120)
+    time.sleep(0.5)
+    assert profile.status()["status"] == "validating"
+    dial("DELETE")
+    until("it is done", lambda: profile.status()["status"] == "success", seconds=120)
+
+
+def test_the_clock(tenant: Tenant, dial: Dial) -> None:
+    """The server's clock is set and advanced; tokens live in real time and stay good."""
+    try:
+        dial("POST", "/faults/clock", {"set": "2031-02-03T04:05:06Z"})
+        assert tenant.reader("GET", "/schools").headers["date"].startswith("Mon, 03 Feb 2031 04:05")
+        shown = dial("POST", "/faults/clock", {"advance": 86400})["clock"]
+        assert shown.startswith("2031-02-04T04:05")
+        made = tenant.reader("POST", "/users", person("ann"), expect=201)
+        assert made.headers["date"].startswith("Tue, 04 Feb 2031")
+    finally:
+        dial("DELETE", "/faults/clock")
+    assert not tenant.reader("GET", "/schools").headers["date"].endswith("2031 04:05:06 GMT")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("PUT", "/faults", {"faults": [{"kind": "earthquake"}]}, 400),
+        ("PUT", "/faults", {"faults": [{"kind": "latency", "seconds": 1e9}]}, 400),
+        ("PUT", "/faults", {"faults": [{"kind": "holdStage"}]}, 400),
+        ("PUT", "/faults", {"faults": [{"kind": "latency"}] * 51}, 400),
+        ("PUT", "/faults", [], 400),
+        ("POST", "/faults/clock", {"set": "noon"}, 400),
+        ("POST", "/faults/clock", {}, 400),
+        ("POST", "/faults/clock", {"advance": 1e300}, 400),
+        ("PATCH", "/faults", {}, 405),
+        ("GET", "/faults/x", None, 404),
+    ],
+)
+def test_slips_at_the_dial(dial: Dial, method: str, path: str, body: Any, status: int) -> None:
+    """What the dial cannot be turned to is refused as a Graph error, and it stays as it was."""
+    assert dial(method, path, body, status=status)["error"]["message"]
+    assert dial("GET")["faults"] == []
+
+
+def test_every_fault_is_documented() -> None:
+    """docs/faults.md explains every kind of fault and each of its members."""
+    from typing import get_args
+
+    from schoolsync.serving.faults import Fault, Kind
+
+    text = (Path(__file__).parents[2] / "docs" / "faults.md").read_text()
+    for name in (*get_args(Kind), *Fault.__struct_encode_fields__):
+        assert f"`{name}`" in text, name
+
+
+def test_without_the_setting_there_is_no_dial(tmp_path: Path) -> None:
+    """A server that was not told to misbehave has no such address."""
+    from .house import serving
+
+    assert "SCHOOLSYNC_FAULTS" not in os.environ
+    with serving(tmp_path) as plain:
+        api = Api(plain, plain.token(SEEDED, scope=ACCESS, roles=("schoolsync.admin",), user="a@x.example"))
+        assert api("GET", f"{plain.base}/faults").status_code == 404
