@@ -73,6 +73,11 @@ class Settings:
         "w", "what an upload URL allows: `w`, or `rcwl` for tools that list and read back"
     )
     roster_max_rows: int = _setting(50_000_000, "most rows that one roster file may hold")
+    sensitive_fields: tuple[str, ...] = _setting(
+        (),
+        "sensitive fields of rosters, such as `contacts`, that profiles keep unless their own settings say otherwise",
+    )
+    code_lists: Path | None = _setting(None, "TOML file with words that are added to the code lists of rosters")
     body_max_bytes: int = _setting(4 * MIB, "largest body of an API request, in bytes")
     page_size: int = _setting(100, "objects on a page when the client does not say")
     page_max: int = _setting(999, "most objects on a page")

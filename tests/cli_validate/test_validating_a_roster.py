@@ -16,7 +16,7 @@ import pytest
 from schoolsync.cli import validate
 from schoolsync.testing import demo
 
-KEYS = {"format", "verdict", "files", "counts", "causes", "statistics", "against", "findings"}
+KEYS = {"format", "why", "verdict", "files", "counts", "causes", "statistics", "against", "findings"}
 
 
 @pytest.fixture

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from schoolsync.roster.codes import SHIPPED
 from schoolsync.roster.rules import RULES, Rule
 from schoolsync.roster.tables import TABLES
-from schoolsync.sources import sds_v1
+from schoolsync.sources import FORMATS, sds_v1, sds_v1_uk
+from schoolsync.sources.columns import File
+from schoolsync.sources.formats import Format
 
 DOCS = Path(__file__).parents[2] / "docs"
-ROW = re.compile(r"^\| `([a-z0-9-]+)` \| (error|error, fatal|warning) \|", re.MULTILINE)
+ROW = re.compile(r"^\| `([a-z0-9-]+)` \| (error|error, fatal|warning|information) \|", re.MULTILINE)
 
 
 def test_every_rule_has_its_row() -> None:
@@ -23,12 +26,29 @@ def test_every_rule_has_its_row() -> None:
     assert len(rows) == len(said), "no rule stands there twice"
 
 
-@pytest.mark.parametrize("file", sds_v1.FILES, ids=lambda file: file.name)
-def test_every_column_is_in_the_page_of_formats(file: sds_v1.File) -> None:
-    """Files and headers, in their exact spelling."""
+PAGES = [(form, file) for form in FORMATS.values() for file in form.files if form.id != "sds-v1-uk"]
+
+
+@pytest.mark.parametrize(("form", "file"), PAGES, ids=lambda one: getattr(one, "id", None) or one.name)
+def test_every_column_is_in_the_page_of_formats(form: Format, file: File) -> None:
+    """Files and headers, in their exact spelling, with what the allow-list calls them."""
     page = (DOCS / "formats.md").read_text(encoding="utf-8")
-    section = page.split(f"### {file.name}\n")[1].split("\n### ")[0]
+    title = form.title.removesuffix(" (classic)")
+    section = page.split(f"\n## {title}\n")[1].split("\n## ")[0].split(f"### {file.name}\n")[1].split("\n### ")[0]
     assert [row for column in file.columns if f"| {column.header} |" not in section for row in [column.header]] == []
+
+
+def test_every_format_list_and_field_is_in_the_page_of_formats() -> None:
+    """Names of formats, of code lists with their codes, and what the allow-list may name."""
+    page = (DOCS / "formats.md").read_text(encoding="utf-8")
+    names = {*FORMATS, *SHIPPED, *(entry.code for one in SHIPPED.values() for entry in one.entries)}
+    for form in FORMATS.values():
+        names |= {file.sensitive or "extras" for file in form.files}
+        names |= {column.sensitive or "extras" for file in form.files for column in file.columns}
+    assert sorted(name for name in names if f"`{name}`" not in page) == []
+    changed = [column.header for file in sds_v1_uk.FILES for column in file.columns]
+    same = {column.header for file in sds_v1.FILES for column in file.columns}
+    assert [header for header in changed if header not in same and f"| {header} |" not in page] == []
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.id)

@@ -15,6 +15,31 @@ SETS = {
     "sds-v1-100-users": {"organizations": 2, "classes": 28, "people": 98, "enrollments": 630},
     "sds-v1-min": {"organizations": 2, "classes": 2, "people": 24, "enrollments": 46},
 }
+USERS = {
+    "sds-v2": ("sds-v2", {"organizations": 5, "classes": 4, "people": 29, "enrollments": 29}),
+    "sds-v2.1": (
+        "sds-v2.1",
+        {"organizations": 4, "terms": 2, "courses": 3, "classes": 2, "people": 8, "person_roles": 7}
+        | {"enrollments": 6, "contacts": 3, "demographics": 6, "flags": 3},
+    ),
+    "oneroster-1.1-bulk-minimal": ("oneroster-1.1", {"organizations": 1, "terms": 5, "classes": 2, "people": 6}),
+    "oneroster-1.1-bulk-small-district": (
+        "oneroster-1.1",
+        {"organizations": 4, "terms": 2, "courses": 91, "classes": 119, "people": 268, "enrollments": 1855},
+    ),
+    "oneroster-1.1-bulk-generated": (
+        "oneroster-1.1",
+        {"organizations": 3, "terms": 3, "courses": 8, "classes": 15, "people": 33, "enrollments": 109},
+    ),
+    "oneroster-1.2-bulk-generated": (
+        "oneroster-1.2",
+        {"organizations": 3, "classes": 15, "people": 33, "person_roles": 34, "enrollments": 109, "person_accounts": 3},
+    ),
+}
+# What these samples really have wrong, by file and rule.
+FLAWS = {
+    "oneroster-1.1-bulk-minimal": {("missing-referenced-file", "classes.csv")},
+}
 MATCHING = Policy(
     profile_name="x",
     matching=(
@@ -31,6 +56,16 @@ def test_a_sample_is_clean(samples: Path, check: Check, name: str, policy: Polic
     result = check(Roster({path.name: path.read_bytes() for path in (samples / name).iterdir()}), policy=policy)
     assert result.findings == []
     assert {table: len(result.rows(table, "line")) for table in SETS[name]} == SETS[name]
+
+
+@pytest.mark.parametrize("name", USERS)
+def test_a_sample_with_a_list_of_users_is_read_whole(samples: Path, check: Check, name: str) -> None:
+    """Its format is told, every row becomes a record, and nothing is found but what is really wrong."""
+    result = check(Roster({path.name: path.read_bytes() for path in (samples / name).iterdir()}))
+    form, counts = USERS[name]
+    assert result.checked.format == form
+    assert {(one.rule, one.file) for one in result.findings} == FLAWS.get(name, set())
+    assert {table: len(result.rows(table, "line")) for table in counts} == counts
 
 
 def test_a_samples_dates_are_american(samples: Path, check: Check) -> None:

@@ -168,6 +168,8 @@ class FindingGroups(Shape, frozen=True, kw_only=True):
 class Report(Shape, frozen=True, kw_only=True):
     """What the verification of a run's files found; docs/reports.md explains the members."""
 
+    format: str = ""  # what the roster was read as
+    why: str = ""  # why as that
     causes: tuple[dict[str, Any], ...]
     statistics: dict[str, Any]
     changes: tuple[dict[str, Any], ...] | None  # against the last applied run; null: there is none

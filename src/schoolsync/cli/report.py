@@ -31,6 +31,8 @@ def show(report: Report) -> None:
     if report.comparison:
         _show_comparison(console, report.comparison)
     _show_schools(console, (report.statistics.total, *report.statistics.schools))
+    if report.why:
+        console.print(f"Read as {report.format}: {report.why}.", soft_wrap=console.width == _WIDEST)
     verdict = {"errors": "bold red", "warnings": "yellow", "clean": "green"}[report.verdict]
     console.print(
         Text.assemble(

@@ -32,8 +32,8 @@ def run(
     against: Path | None = None,
 ) -> int:
     """Check the roster at `path`, a folder, a zip or one CSV file, and print the report."""
-    known = ", ".join(sources.FORMATS)
-    if format is not None and format not in sources.FORMATS:
+    known = ", ".join((sources.AUTO, *sources.FORMATS))
+    if format is not None and format not in (sources.AUTO, *sources.FORMATS):
         return _refuse(f"There is no format {format}. Known formats: {known}.")
     for target in reports_to:
         if target.suffix.lower() not in reports.SUFFIXES:
@@ -48,7 +48,9 @@ def run(
                 before = str(against), statistics.of(db)
                 comparison.keep(db)
             checked = _check(db, path, format, Path(folder))
-            report = reports.gather(db, title=str(path), format=checked.format, files=checked.rows, before=before)
+            report = reports.gather(
+                db, title=str(path), format=checked.format, why=checked.why, files=checked.rows, before=before
+            )
             for target in reports_to:
                 reports.write(db, report, target)
             if json:
@@ -84,7 +86,7 @@ def _check(db: duckdb.DuckDBPyConnection, path: Path, format: str | None, scratc
     if not files:
         raise _NoRosterError(f"{path} holds no CSV or zip file.")
     alone = not path.is_dir() and path.suffix.lower() == ".csv"
-    options = CheckOptions(format=format or next(iter(sources.FORMATS)), partial=alone, scratch=scratch)
+    options = CheckOptions(format=format or sources.AUTO, partial=alone, scratch=scratch)
     return sources.validate(db, sources.extract(db, files, options), options)
 
 

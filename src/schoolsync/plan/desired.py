@@ -157,15 +157,20 @@ def _memberships(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     Who was in a class twice has two enrollments with days of their own; who both learns and teaches in one teaches.
     """
     schools = "school_id IN (SELECT source_id FROM planned.school_ids)"
+    # Who is not enabled keeps the account, and is in no school and no class.
+    db.execute("CREATE TABLE planned.disabled AS SELECT role, source_id FROM roster.people WHERE NOT enabled")
+    enabled = "({}, source_id) NOT IN (SELECT (role, source_id) FROM planned.disabled)"
     db.execute(
         "CREATE VIEW planned.person_organizations AS SELECT role, source_id, school_id, file, line "
-        f"FROM roster.person_organizations WHERE {schools} AND {_holds(terms, 'person_organizations')}"
+        f"FROM roster.person_organizations WHERE {schools} AND {_holds(terms, 'person_organizations')} "
+        f"AND {enabled.format('role')}"
     )
     once = "QUALIFY row_number() OVER (PARTITION BY class_id, person_role, source_id ORDER BY role DESC, line) = 1"
+    once = once if terms.dated("enrollments") else ""
     db.execute(
         "CREATE VIEW planned.enrollments AS SELECT class_id, role, source_id, person_role, file, line "
         "FROM roster.enrollments WHERE role <> 'none' AND person_role <> 'none' "
-        f"AND {_holds(terms, 'enrollments')} {once if terms.dated('enrollments') else ''}"
+        f"AND {enabled.format('person_role')} AND {_holds(terms, 'enrollments')} {once}"
     )
 
 

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 import msgspec
 
 Role = Literal["student", "teacher"]
+FormatName = Literal["auto", "sds-v1", "sds-v1-uk", "clever", "sds-v2", "sds-v2.1", "oneroster-1.1", "oneroster-1.2"]
+"""How a roster is read: as the format that its files have, or as one that is named."""
 Kind = Literal["school", "section", "student", "teacher", "studentEnrollment", "teacherRoster"]
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -85,6 +87,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     guards: Guards = Guards()
     windows: tuple[Window, ...] = ()
     time_zone: str = "UTC"  # in which days begin: those of terms and enrollments
+
+    format: FormatName = "auto"
+    fields: tuple[str, ...] = ()  # sensitive fields that may enter snapshot, directory and reports
+    codes: dict[str, dict[str, str]] = {}  # what the profile adds to the code lists
 
     @property
     def creates(self) -> bool:

@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfoNotFoundError
 import msgspec
 
 from schoolsync import ticks
-from schoolsync.errors import Invalid
-from schoolsync.plan.policy import Errors, Guards, Matching, Policy, Role, Window
+from schoolsync.errors import Invalid, UsageError
+from schoolsync.plan.policy import Errors, FormatName, Guards, Matching, Policy, Role, Window
 from schoolsync.profiles import configuration, customizations
+from schoolsync.roster import codes, fields
 
 
 class OwnWindow(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -30,17 +31,28 @@ class OwnSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
     """What schoolsync knows about a profile and Graph has no property for (column `profiles.policy`)."""
 
     date_format: Literal["iso", "mdy", "dmy"] = "mdy"
+    format: FormatName = "auto"
+    fields: tuple[str, ...] | None = None  # sensitive fields that are kept; None: those of the installation
+    codes: dict[str, dict[str, str]] = {}  # words of one's own in code lists
     errors: Errors = Errors()
     guards: Guards = Guards()
     windows: tuple[OwnWindow, ...] = ()
     time_zone: str = "UTC"  # in which days begin: windows, and the dates of terms and enrollments
 
     def __post_init__(self) -> None:
-        """Refuse a time zone that does not exist. Raises ValueError."""
+        """Refuse a time zone, a sensitive field or a code list that does not exist. Raises ValueError."""
         try:
             ticks.zone(self.time_zone)
         except (ZoneInfoNotFoundError, ValueError) as problem:
             raise ValueError(f"there is no time zone {self.time_zone!r}") from problem
+        strange = fields.unknown(self.fields or ())
+        if strange is not None:
+            known = ", ".join(fields.SENSITIVE)
+            raise ValueError(f"there is no sensitive field {strange!r}: known are {known} and metadata.…")
+        try:
+            codes.lists(self.codes)
+        except UsageError as problem:
+            raise ValueError(str(problem).rstrip(".")) from problem
 
 
 def own_settings(text: str | bytes) -> OwnSettings:
@@ -51,8 +63,11 @@ def own_settings(text: str | bytes) -> OwnSettings:
         raise Invalid(f"The profile's settings cannot be used: {problem}.") from problem
 
 
-def policy_of(row: Any) -> Policy:
-    """The policy of a row of `profiles` (columns by attribute)."""
+def policy_of(row: Any, *, sensitive_fields: tuple[str, ...] = ()) -> Policy:
+    """The policy of a row of `profiles` (columns by attribute).
+
+    `sensitive_fields` are kept for profiles that do not say themselves which are.
+    """
     profile = configuration.stored(row, {})
     own = msgspec.json.decode(row.policy, type=OwnSettings)
     roles: tuple[Role, ...] = ("student", "teacher")
@@ -78,6 +93,9 @@ def policy_of(row: Any) -> Policy:
         customizations=customizations.policies(profile.data_provider.get("customizations", {})),
         replace_special_characters=bool(profile.special_characters),
         date_format=own.date_format,
+        format=own.format,
+        fields=sensitive_fields if own.fields is None else own.fields,
+        codes=own.codes,
         errors=own.errors,
         guards=own.guards,
         time_zone=own.time_zone,

@@ -34,6 +34,7 @@ class Report:
     causes: Sequence[Cause]
     statistics: Statistics
     comparison: Comparison | None = None
+    why: str = ""  # why it is that format
 
     @property
     def verdict(self) -> str:
@@ -52,6 +53,7 @@ def gather(
     title: str,
     format: str,  # noqa: A002  what it is called everywhere
     files: Mapping[str, int],
+    why: str = "",
     before: tuple[str, Statistics] | None = None,
 ) -> Report:
     """Make the report of the roster in the canonical tables.
@@ -64,6 +66,7 @@ def gather(
         title=title,
         format=format,
         files=files,
+        why=why,
         errors=total.errors,
         warnings=total.warnings,
         causes=causes.entries(db),

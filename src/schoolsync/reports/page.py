@@ -88,7 +88,8 @@ def of(report: Report) -> str:
     body = "".join(
         (
             f"<h1>{escape(report.title)}</h1>",
-            f'<p class="soft">Roster check · format {escape(report.format)} · {len(report.files):,} files · '
+            f'<p class="soft">Roster check · format {escape(report.format)} '
+            f"({escape(report.why)}) · {len(report.files):,} files · "
             f"{report.rows:,} rows</p>",
             f'<p class="verdict {report.verdict}">{_VERDICTS[report.verdict]}</p>',
             _cards(report),

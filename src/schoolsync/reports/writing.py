@@ -47,6 +47,7 @@ def write_json(db: duckdb.DuckDBPyConnection, report: Report, target: BinaryIO) 
     """Write one JSON object; findings are written as they are read, however many there are."""
     head = {
         "format": report.format,
+        "why": report.why,
         "verdict": report.verdict,
         "files": {name: {"rows": rows} for name, rows in report.files.items()},
         "counts": {"errors": report.errors, "warnings": report.warnings},

@@ -16,6 +16,7 @@ class Severity(StrEnum):
 
     ERROR = "error"  # blocks the synchronization
     WARNING = "warning"  # does not
+    INFORMATION = "information"  # says what was forgiven or not looked at
 
 
 class Family(StrEnum):
@@ -78,6 +79,10 @@ def _warning(rule: str, says: str, advice: str, *, family: Family = Family.OTHER
     return Rule(id=rule, severity=Severity.WARNING, says=says, advice=advice, family=family, summary=summary)
 
 
+def _note(rule: str, says: str, advice: str, *, summary: str = "") -> Rule:
+    return Rule(id=rule, severity=Severity.INFORMATION, says=says, advice=advice, summary=summary)
+
+
 _ALL = (
     # The set of files
     _fatal("missing-file", "The file {detail} was not found.", "Upload the same complete set of files every time."),
@@ -93,6 +98,21 @@ _ALL = (
         "The archive holds something other than a roster file: {detail}.",
         "Put nothing but the CSV files into the zip.",
     ),
+    _note(
+        "file-not-read",
+        "The file belongs to a part of the format that is not synchronized; it is not read.",
+        "Nothing is to be done.",
+    ),
+    _warning(
+        "optional-file-empty",
+        "The file has no rows that can be used; it is taken for one that is not there.",
+        "Leave it out, or export it again.",
+    ),
+    _warning(
+        "missing-referenced-file",
+        "{column} names records of {detail}, which is not there; the values are left out.",
+        "Upload that file as well.",
+    ),
     _warning("file-spelling", "The file name is spelled unusually; {detail} is meant.", "Spell it that way."),
     # A file as a whole
     _fatal("unreadable-file", "The file cannot be read: {detail}.", "Export it again as CSV and upload it anew."),
@@ -105,6 +125,16 @@ _ALL = (
     _fatal("missing-column", "The column {column} is missing.{detail}", "Add it, with exactly this header."),
     _fatal("double-column", "The column {column} is there more than once.", "Keep one of them."),
     _warning("header-spelling", "The header is spelled {detail}; {column} is meant.", "Spell it that way."),
+    _warning(
+        "header-alias",
+        "The header {detail} is an old or wrong name; {column} is meant.",
+        "Spell it that way.",
+    ),
+    _warning(
+        "expected-column",
+        "The column {column} is missing, which the format wants to be there.",
+        "Add it: what depends on it is left out.",
+    ),
     _warning("unknown-column", "The column {detail} is not part of the format and is not read.", "Remove it."),
     _warning("type-line", "A #TYPE line stands above the header.", "Export with -NoTypeInformation."),
     _warning("mixed-line-ends", "The lines of the file end in different ways.", "Write all line ends as CRLF."),
@@ -162,6 +192,48 @@ _ALL = (
     ),
     # Values
     _error("required-value", "{column} is empty.", "Give it a value.", family=Family.MISSING),
+    _warning(
+        "expected-value",
+        "{column} is empty, which the format does not allow; the record is kept.",
+        "Give it a value.",
+        summary="{count} row(s) have no value there; the records are kept.",
+    ),
+    _error(
+        "unknown-code",
+        "{column} has {detail}, which is not in its code list.",
+        "Use a word of the list, or add yours to the profile's code lists.",
+        family=Family.FORMAT,
+    ),
+    _warning(
+        "optional-code",
+        "{column} has {detail}, which is not in its code list; it is left out.",
+        "Use a word of the list, or add yours to the profile's code lists.",
+        summary="{count} row(s) have a word that is not in its code list; it is left out.",
+    ),
+    _warning(
+        "optional-codes",
+        "{column} has a word that is not in its code list; it is kept as it is.",
+        "Use words of the list, or add yours to the profile's code lists.",
+        summary="{count} row(s) have a word that is not in its code list; it is kept.",
+    ),
+    _warning(
+        "optional-date",
+        "{column} is not a date: it looks like {detail}. It is left out.",
+        "Write dates as YYYY-MM-DD.",
+        summary="{count} row(s) have no date there; the value is left out.",
+    ),
+    _warning(
+        "invalid-boolean",
+        "{column} is neither true nor false and is left out.",
+        "Write true or false.",
+        summary="{count} row(s) are neither true nor false there; the value is left out.",
+    ),
+    _error(
+        "invalid-school-year",
+        "{column} is not a school year.",
+        "Write the year in which it ends, such as 2027.",
+        family=Family.FORMAT,
+    ),
     _error("blank-in-id", "{column} has a blank inside.", "Ids have no blanks.", family=Family.FORMAT),
     _error("too-long", "{column} has {detail}.", "Shorten it.", family=Family.FORMAT),
     _warning(
@@ -279,6 +351,42 @@ _ALL = (
         "{column} differs from the id in line {detail} by nothing but letter case or leading zeros.",
         "Check that these are two records.",
         summary="{count} row(s) have an id that looks like another one.",
+    ),
+    _warning(
+        "optional-reference",
+        "{column} names {detail}, which is not in its file; the value is left out.",
+        "Add the record, or correct the id.",
+        summary="{count} row(s) name something that is not in its file; the value is left out.",
+    ),
+    _error(
+        "circular-parent",
+        "{column} leads back to the row itself.",
+        "Correct the parents: they have to form a tree.",
+        summary="{count} row(s) are their own parents, over others or at once.",
+    ),
+    _warning(
+        "enrolled-without-role",
+        "{column} names somebody who has no role in any organization; they are not put into the class.",
+        "Give the person a role.",
+        summary="{count} row(s) name somebody without a role.",
+    ),
+    _warning(
+        "guardian-without-mail",
+        "The guardian has no mail address and is left out.",
+        "Give the guardian one.",
+        summary="{count} row(s) name a guardian without a mail address.",
+    ),
+    _warning(
+        "repeated-role",
+        "The same role of the same person stands in line {detail}.",
+        "Remove one of the rows.",
+        summary="{count} row(s) repeat a role.",
+    ),
+    _warning(
+        "repeated-row",
+        "The row says the same as line {detail}.",
+        "Remove one of the rows.",
+        summary="{count} row(s) repeat another one.",
     ),
     _error(
         "unknown-reference",

@@ -63,6 +63,22 @@ def is_mail(column: str) -> str:
     return f"(length({column}) <= 254 AND regexp_full_match({column}, '{_MAIL}'))"
 
 
+def is_boolean(column: str) -> str:
+    """Whether it is true or false, in any letter case."""
+    return f"lower({column}) IN ('true', 'false')"
+
+
+def is_school_year(column: str) -> str:
+    """Whether it is a year, or two that follow each other, such as 2026-2027."""
+    return f"regexp_full_match({column}, '[12]\\d{{3}}(?:[-/](?:\\d{{2}})?\\d{{2}})?')"
+
+
+def school_year(column: str) -> str:
+    """The year in which the school year ends, of one that is written so or as two years."""
+    second = f"left({column}, 4)::INTEGER + 1"
+    return f"CASE WHEN length({column}) > 4 THEN ({second})::VARCHAR ELSE {column} END"
+
+
 def is_year(column: str) -> str:
     """Whether it is four digits."""
     return f"regexp_full_match({column}, '[12]\\d{{3}}')"

@@ -52,7 +52,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     living: tuple[int, ...]  # numbers of all profiles the tenant has now; objects of others may be adopted
     run: str
     fence: int  # rises with every attempt; the directory refuses a lower one
-    format: str  # "sds-v1"
+    format: str  # "auto", or one of `sources.FORMATS`
+    codes: dict[str, dict[str, str]] = {}  # what the installation adds to the code lists
     files: tuple[JobFile, ...]
     policy: Policy
     directory: str  # where the directory is: the tenant's SQLite file, or the URL of the PostgreSQL
@@ -94,6 +95,8 @@ class Validated(msgspec.Struct, frozen=True, kw_only=True):
     fatal: bool  # a file is missing, unreadable or empty: nobody may go on with this upload
     leaves_out: bool = False  # the profile's policy goes on without the records that errors are about
     left_out: dict[str, int] = {}  # kind of record -> how many are left out then
+    format: str = ""  # what the roster was read as
+    why: str = ""  # why as that
     statistics: dict[str, int] = {}  # the numbers of the roster as a whole
 
 

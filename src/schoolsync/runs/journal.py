@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Row, func, select, update
 
 from schoolsync import ticks
 from schoolsync.plan.policy import Guards, Policy, Window
+from schoolsync.profiles import code_lists
 from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import policy_of
 from schoolsync.runs import endings
@@ -79,6 +80,7 @@ class Journal:
     ) -> None:
         self._control = control
         self._settings = settings
+        self._codes = code_lists.load(settings.code_lists)
         self._uploads = uploads
         self._runs = runs
         self._clock = clock
@@ -135,6 +137,7 @@ class Journal:
                 select(profiles).where(profiles.c.tenant == key.tenant, profiles.c.id == key.profile)
             ).one()
             tenant_id = connection.execute(select(tenants.c.id).where(tenants.c.number == key.tenant)).scalar_one()
+            policy = policy_of(profile, sensitive_fields=self._settings.sensitive_fields)
             living = connection.execute(select(profiles.c.number).where(profiles.c.tenant == key.tenant)).scalars()
             files = self._uploads.files(connection, key.tenant, key.profile, row.upload) if row.upload else []
             return Job(
@@ -145,18 +148,19 @@ class Journal:
                 living=tuple(sorted(living)),
                 run=key.run,
                 fence=row.fence + 1,
-                format="sds-v1",
+                format=policy.format,
+                codes=self._codes,
                 files=tuple(
                     JobFile(name=file.name, path=str(file.path), sha256=file.sha256, size=file.size) for file in files
                 ),
-                policy=_under_limits(policy_of(profile), row.limits),
+                policy=_under_limits(policy, row.limits),
                 released=_release(row),
                 undoes=self._undone(connection, key, tenant_id, row.undoes),
                 directory=self._settings.database_url or str(self._settings.directory_db(tenant_id)),
                 folder=str(self.folder(tenant_id, key.profile, key.run)),
                 scratch=str(self._settings.scratch / f"{key.run}-{row.fence + 1}"),
                 base=None if row.cause == Cause.RESET else self._base(connection, key, tenant_id),
-                tallies=self._tallies(connection, key, tenant_id, policy_of(profile).guards.window_days),
+                tallies=self._tallies(connection, key, tenant_id, policy.guards.window_days),
                 ignore_findings=row.ignore_findings,
                 now=row.asked,
                 memory_limit=self._settings.memory_limit,
@@ -209,7 +213,12 @@ class Journal:
             if row is None:
                 return False
             wrong = validated.fatal or (validated.errors > 0 and not (row.ignore_findings or validated.leaves_out))
-            kept = {"statistics": validated.statistics, "left_out": validated.left_out}
+            kept = {
+                "format": validated.format,
+                "why": validated.why,
+                "statistics": validated.statistics,
+                "left_out": validated.left_out,
+            }
             self._set(connection, key, summary=json.dumps(json.loads(row.summary or "{}") | kept))
             if not wrong:
                 self._set(connection, key, verification=messages)

@@ -20,7 +20,14 @@ class _Kept(msgspec.Struct, frozen=True, kw_only=True):
     statistics: Statistics
 
 
-def keep(db: duckdb.DuckDBPyConnection, folder: Path, base: Base | None) -> dict[str, int]:
+def keep(
+    db: duckdb.DuckDBPyConnection,
+    folder: Path,
+    base: Base | None,
+    *,
+    format: str = "",  # noqa: A002  what it is called everywhere
+    why: str = "",
+) -> dict[str, int]:
     """Write the report of the roster in the canonical tables; returns the numbers of the whole.
 
     To be called before records are left out. Written aside and renamed, so it is there whole or not at all.
@@ -28,6 +35,8 @@ def keep(db: duckdb.DuckDBPyConnection, folder: Path, base: Base | None) -> dict
     counted = statistics.of(db)
     before = None if base is None else _before(Path(base.snapshot).parent)
     told = {
+        "format": format,
+        "why": why,
         "causes": [asdict(one) | {"message": one.message} for one in causes.entries(db)],
         "statistics": asdict(counted),
         "changes": None if before is None else [asdict(one) for one in statistics.changes(before, counted)],

@@ -84,7 +84,7 @@ class Stages:
         with _told():
             checked = self._check()
             db = self._roster()
-            total = run_report.keep(db, Path(self._job.folder), self._job.base)
+            total = run_report.keep(db, Path(self._job.folder), self._job.base, format=checked.format, why=checked.why)
             run_report.keep_findings(db, Path(self._job.folder), self._job.fence)
             messages = checked.messages(db)
             lost, too_much = self._leave_out(checked)
@@ -97,6 +97,8 @@ class Stages:
                 fatal=checked.fatal,
                 leaves_out=checked.errors > 0 and lost is not None and too_much is None,
                 left_out={one.name: one.left_out for one in lost or () if one.left_out},
+                format=checked.format,
+                why=checked.why,
                 statistics=total,
             )
 
@@ -188,6 +190,7 @@ class Stages:
         facts = {
             "engine": [__version__, ENGINE_VERSION],
             "format": job.format,
+            "codes": job.codes,
             "files": sorted([file.name.lower(), file.sha256] for file in job.files),
             # The limits of guards decide whether a plan is applied, not what is in it.
             "policy": msgspec.structs.replace(job.policy, guards=Guards()),
@@ -235,7 +238,11 @@ class Stages:
     def _options(self) -> sources.CheckOptions:
         job = self._job
         return sources.CheckOptions(
-            format=job.format, policy=job.policy, max_rows=job.max_rows, scratch=Path(job.scratch)
+            format=job.format,
+            policy=job.policy,
+            codes=job.codes,
+            max_rows=job.max_rows,
+            scratch=Path(job.scratch),
         )
 
     def _roster(self) -> duckdb.DuckDBPyConnection:

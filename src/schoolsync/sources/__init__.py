@@ -7,42 +7,44 @@ and keep nothing outside it; a source decides nothing about the directory.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import duckdb
 
 from schoolsync.errors import UsageError
-from schoolsync.sources import sds_v1
+from schoolsync.sources import reading
+from schoolsync.sources.clever import CLEVER
 from schoolsync.sources.files import SourceFile
+from schoolsync.sources.formats import Format
+from schoolsync.sources.oneroster import ONEROSTER_1_1, ONEROSTER_1_2
+from schoolsync.sources.sds_v1 import SDS_V1
+from schoolsync.sources.sds_v1_uk import SDS_V1_UK
+from schoolsync.sources.sds_v2 import SDS_V2, SDS_V2_1
 from schoolsync.sources.source import Checked, CheckOptions, Extract
 
-__all__ = ["FORMATS", "CheckOptions", "Checked", "Extract", "SourceFile", "extract", "leave_out", "validate"]
+__all__ = ["AUTO", "FORMATS", "CheckOptions", "Checked", "Extract", "SourceFile", "extract", "leave_out", "validate"]
+
+AUTO = "auto"
 
 
-class Source(Protocol):
-    """What a module that reads one format offers."""
-
-    def extract(self, db: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], options: CheckOptions) -> Extract:
-        """Read the files into raw tables; what is wrong with them becomes findings."""
-
-    def validate(self, db: duckdb.DuckDBPyConnection, extracted: Extract, options: CheckOptions) -> Checked:
-        """Run the rules over the raw tables and fill the canonical ones."""
-
-
-FORMATS: Mapping[str, Source] = {sds_v1.FORMAT: sds_v1}
+FORMATS: Mapping[str, Format] = {
+    one.id: one for one in (SDS_V1, SDS_V1_UK, CLEVER, SDS_V2, SDS_V2_1, ONEROSTER_1_1, ONEROSTER_1_2)
+}
+"""Every format by its name. An upload that looks like none of them is taken for the first."""
 
 
 def extract(db: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], options: CheckOptions) -> Extract:
-    """Read the files into raw tables. Whatever is wrong with them becomes a finding; only the disk can fail."""
-    source = FORMATS.get(options.format)
-    if source is None:
-        raise UsageError(f"There is no format {options.format}. Known formats: {', '.join(FORMATS)}.")
-    return source.extract(db, files, options)
+    """Read the files into raw tables. Whatever is wrong with them becomes a finding; only the disk can fail.
+
+    The format `auto` is told from the files.
+    """
+    if options.format != AUTO and options.format not in FORMATS:
+        raise UsageError(f"There is no format {options.format}. Known formats: {', '.join((AUTO, *FORMATS))}.")
+    return reading.extract(db, files, options, tuple(FORMATS.values()))
 
 
 def validate(db: duckdb.DuckDBPyConnection, extracted: Extract, options: CheckOptions) -> Checked:
     """Run the rules over what was extracted and fill the canonical tables. The raw tables are given up."""
-    return FORMATS[extracted.format].validate(db, extracted, options)
+    return reading.validate(db, extracted, options, FORMATS[extracted.format])
 
 
 def leave_out(db: duckdb.DuckDBPyConnection, checked: Checked) -> None:

@@ -6,19 +6,22 @@ values that cannot be used are emptied, everything else stays as it was given.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import duckdb
 
 from schoolsync.plan.policy import Policy
 from schoolsync.roster import findings, values
-from schoolsync.sources.columns import Column, Kind, Table
+from schoolsync.roster.codes import CodeList, is_known, parts
+from schoolsync.sources.columns import Column, Kind, Need, Table
 
 _COUNT = "SELECT {counts} FROM {table}"
 _WHERE = "SELECT line, {column} AS value FROM {table} WHERE {test}"
 _REBUILD = "CREATE TABLE raw.rebuilt AS SELECT {columns}, line FROM {table} WHERE NOT ({blank})"
 _TIDY = "(SELECT {columns}, line FROM {table})"
+# The column with the first day of what has its last in the other.
+_STARTS = {"term_end": "term_start", "end_date": "begin_date", "last_date": "begin_date"}
 _EMPTY = "UPDATE {table} SET {column} = NULL WHERE {test}"
 
 
@@ -36,18 +39,21 @@ class _Test:
 def clean(db: duckdb.DuckDBPyConnection, table: Table) -> Table:
     """Take off outer blanks and line breaks, and rows without any value; returns the table as it is then."""
     tests = list(_untidy(table))
-    blank = " AND ".join(f"{name} IS NULL" for name in table.columns)
+    every = (*table.columns, *table.extras)
+    blank = " AND ".join(f"{name} IS NULL" for name in every)
     counts = _counted(db, table, [*(test.broken for test in tests), blank])
     if not any(counts):
         return table
     for test, count in zip(tests, counts, strict=False):
         if count:
             _add(db, table, test)
-    tidy = ", ".join(f"{_tidy(column, name)} AS {name}" for name, column in table.columns.items())
+    tidied_columns = [f"{_tidy(column, name)} AS {name}" for name, column in table.columns.items()]
+    tidied_columns += [f"{values.without_outer_blanks(_flat(name))} AS {name}" for name in table.extras]
+    tidy = ", ".join(tidied_columns)
     tidied = _TIDY.format(columns=tidy, table=table.lined)
     rows = _WHERE.format(column="NULL", table=tidied, test=blank)
     findings.add_rows(db, "blank-row", file=table.uploaded, rows=rows)
-    made = db.execute(_REBUILD.format(columns=", ".join(table.columns), table=tidied, blank=blank)).fetchone()
+    made = db.execute(_REBUILD.format(columns=", ".join(every), table=tidied, blank=blank)).fetchone()
     if made == (0,):
         findings.add_file(db, "no-rows", file=table.uploaded)
     db.execute(f"DROP TABLE {table.raw}")
@@ -70,16 +76,26 @@ def _secret(column: Column) -> bool:
 
 
 def _tidy(column: Column, name: str) -> str:
-    flat = f"regexp_replace({name}, '\\n+', ' ', 'g')"
-    return flat if _secret(column) else values.without_outer_blanks(flat)
+    return _flat(name) if _secret(column) else values.without_outer_blanks(_flat(name))
 
 
-def check(db: duckdb.DuckDBPyConnection, table: Table, *, required: Collection[str], policy: Policy | None) -> None:
+def _flat(name: str) -> str:
+    return f"regexp_replace({name}, '\\n+', ' ', 'g')"
+
+
+def check(
+    db: duckdb.DuckDBPyConnection,
+    table: Table,
+    *,
+    required: Collection[str],
+    policy: Policy | None,
+    codes: Mapping[str, CodeList],
+) -> None:
     """Report every value that is missing or has the wrong shape, and empty those that are left out."""
     tests = [
         test
         for name, column in table.columns.items()
-        for test in _tests(table, column, required=name in required, policy=policy)
+        for test in _tests(table, column, required=name in required, policy=policy, codes=codes)
     ]
     counts = _counted(db, table, [test.broken for test in tests])
     broken = [test for test, count in zip(tests, counts, strict=True) if count]
@@ -96,13 +112,17 @@ def check_filled(db: duckdb.DuckDBPyConnection, table: Table, column: Column) ->
         findings.add_file(db, "empty-column", file=table.uploaded, column=column.header)
 
 
-def _tests(table: Table, column: Column, *, required: bool, policy: Policy | None) -> Iterator[_Test]:
+def _tests(
+    table: Table, column: Column, *, required: bool, policy: Policy | None, codes: Mapping[str, CodeList]
+) -> Iterator[_Test]:
     name = column.name
     if required:
         # Passwords keep their blanks, but nothing else is no password.
         yield _Test(
             "required-value", column, f"nullif(trim({name}), '') IS NULL" if _secret(column) else f"{name} IS NULL"
         )
+    elif column.need is Need.EXPECTED:
+        yield _Test("expected-value", column, f"{name} IS NULL")
     match column.kind:
         case Kind.ID if name != "source_id" or table.file.records == "enrollments":
             return  # it has to be in the file it refers to, and is checked there
@@ -113,8 +133,36 @@ def _tests(table: Table, column: Column, *, required: bool, policy: Policy | Non
             parsed = values.date(name, form)
             shape = values.shape("found.value")
             yield _Test("invalid-date", column, f"{name} IS NOT NULL AND ({parsed}) IS NULL", shape)
-            if name == "term_end" and "term_start" in table.columns:
-                yield _Test("end-before-start", column, f"({parsed}) < ({values.date('term_start', form)})")
+            start = _STARTS.get(name, "")
+            if start in table.columns:
+                yield _Test("end-before-start", column, f"({parsed}) < ({values.date(start, form)})")
+            return
+        case Kind.DAY:
+            parsed = values.date(name, table.dates)
+            shape = values.shape("found.value")
+            yield _Test("optional-date", column, f"{name} IS NOT NULL AND ({parsed}) IS NULL", shape, emptied=True)
+            start = _STARTS.get(name, "")
+            if start in table.columns:
+                yield _Test("end-before-start", column, f"({parsed}) < ({values.date(start, table.dates)})")
+            return
+        case Kind.CODE:
+            known = is_known(codes[column.codes or ""], name)
+            rule = "unknown-code" if required else "optional-code"
+            yield _Test(rule, column, f"NOT {known}", values.named("found.value"), emptied=not required)
+            return
+        case Kind.CODES:
+            known = is_known(codes[column.codes or ""], "x")
+            yield _Test(
+                "optional-codes", column, f"NOT coalesce(list_bool_and([{known} FOR x IN {parts(name)}]), true)"
+            )
+            return
+        case Kind.BOOLEAN:
+            yield _Test("invalid-boolean", column, f"NOT {values.is_boolean(name)}", emptied=True)
+            return
+        case Kind.SCHOOL_YEAR:
+            yield _Test("invalid-school-year", column, f"NOT {values.is_school_year(name)}", emptied=not required)
+            return
+        case Kind.MOMENT | Kind.IDS:
             return
         case Kind.USERNAME:
             domains = policy.domains.items() if policy else ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from schoolsync.roster.values import DateFormat
@@ -23,6 +23,13 @@ class Kind(Enum):
     PASSWORD = "password"  # noqa: S105  a kind of column, not a secret
     YEAR = "year"
     RELATIONSHIP = "relationship"
+    DAY = "day"  # a date that can be done without: one that cannot be read is left out
+    CODE = "code"  # a word of a code list
+    CODES = "codes"  # several, separated by commas
+    IDS = "ids"  # ids of records in another file, separated by commas
+    BOOLEAN = "boolean"
+    SCHOOL_YEAR = "school year"
+    MOMENT = "moment"  # a date and time
 
 
 class Need(Enum):
@@ -33,6 +40,7 @@ class Need(Enum):
     MATCHING = "matching"  # when it is what accounts are matched by
     USERNAME = "username"  # when accounts are created, or matched by it
     HEADER = "header"  # the column has to be there, its cells may be empty
+    EXPECTED = "expected"  # the format wants it, and much is done without: reported, nothing is left out
     OPTIONAL = "optional"
 
 
@@ -45,6 +53,27 @@ class Column:
     need: Need = Need.OPTIONAL
     kind: Kind = Kind.TEXT
     length: int = 256
+    codes: str | None = None  # its code list
+    refers: str | None = None  # the table whose key it holds
+    aliases: tuple[str, ...] = ()  # other headers that mean it; read with a warning
+    sensitive: str | None = None  # what the profile's field allow-list calls it; not read without
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Columns that tell the rows of a file apart, and the rule that a second row with the same values breaks."""
+
+    columns: tuple[str, ...]
+    rule: str = "duplicate-id"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A record that a bad row leaves out: its canonical table and the two halves of its key."""
+
+    kind: str
+    source: str = "source_id"
+    other: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +84,12 @@ class File:
     table: str  # what it is called in the schema `raw`
     columns: tuple[Column, ...]
     ignored: tuple[str, ...] = ()  # headers that are neither read nor reported
+    required: bool = True  # has to be there, unless it is paired
     paired: str | None = None  # optional, but not without this file
+    keys: tuple[Key, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    sensitive: str | None = None  # what the field allow-list calls all of it; not read without
+    extensions: bool = False  # may have columns of anybody's own: `metadata.…`
     records: str = ""  # canonical table that its rows belong to
     role: str | None = None  # student or teacher, for files of people and of their links
     properties: str | None = None  # what the API calls its kind when properties are chosen (Policy.customizations)
@@ -63,6 +97,11 @@ class File:
     def column(self, name: str) -> Column:
         """The column with our name `name`."""
         return next(column for column in self.columns if column.name == name)
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """The header row as the format has it."""
+        return tuple(column.header for column in self.columns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +116,7 @@ class Table:
     exact: bool  # every record is one line of the file
     damaged: bool  # replacement characters occur in it
     blanks: bool  # there may be blanks in its rows
+    extras: Mapping[str, str] = field(default_factory=dict)  # columns of anybody's own: our name -> header
     dates: DateFormat  # how its dates are written
 
     @property

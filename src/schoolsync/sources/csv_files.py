@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import duckdb
@@ -265,6 +266,23 @@ def header(path: Path) -> Header:
     end = above + reader.line_num
     blanks = sum(line.count(" ") + line.count("\t") for line in lines[:end])
     return Header(tuple(cells), end, typed, blanks)
+
+
+def words(path: Path) -> frozenset[str]:
+    """The headers of a file, in lower case; none when it has no header that can be read."""
+    try:
+        return frozenset(cell.strip().strip('"').strip().lower() for cell in header(path).cells)
+    except (UnreadableError, OSError):
+        return frozenset()
+
+
+def first_rows(path: Path, most: int = 200) -> list[list[str]]:
+    """The first rows of a small file, header included; none when it cannot be read."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            return list(islice(csv.reader(file), most))
+    except (OSError, csv.Error):
+        return []
 
 
 def read(

@@ -6,38 +6,33 @@ absent file never becomes an empty table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
 
 import duckdb
 
 from schoolsync.roster import findings, tables
-from schoolsync.sources import csv_files
-from schoolsync.sources.columns import Column, File, Table
+from schoolsync.sources import csv_files, detection
+from schoolsync.sources import needs as needs_
+from schoolsync.sources.columns import File, Need, Table
 from schoolsync.sources.csv_files import Header, Text, UnreadableError
+from schoolsync.sources.detection import Detected
 from schoolsync.sources.files import SourceFile, opened
+from schoolsync.sources.formats import Format
+from schoolsync.sources.needs import Needs
 from schoolsync.sources.source import CheckOptions
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
-
-
-class Wanted(Protocol):
-    """What a profile needs of a format's columns."""
-
-    def needed(self, file: File, column: Column) -> bool:
-        """Whether the file must have the column."""
-
-    def read(self, file: File, column: Column) -> bool:
-        """Whether anything is done with the column's values."""
 
 
 @dataclass(frozen=True, slots=True)
 class CsvSet:
     """The files that could be read, and the data rows of all."""
 
+    detected: Detected
+    needs: Needs
     tables: Mapping[str, Table]
     rows: Mapping[str, int]
 
@@ -66,37 +61,43 @@ def prepare(db: duckdb.DuckDBPyConnection) -> None:
 
 
 def read_set(
-    db: duckdb.DuckDBPyConnection,
-    files: Sequence[SourceFile],
-    known: Sequence[File],
-    options: CheckOptions,
-    *,
-    wanted: Callable[[Mapping[str, frozenset[str]]], Wanted],
-    hint: Callable[[File, Column, frozenset[str]], str],
+    db: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], known: Sequence[Format], options: CheckOptions
 ) -> CsvSet:
-    """Read the files of the format `known` into the schema `raw`.
-
-    `wanted` is asked once, with the headers of every table that is there; `hint` says more about a missing column.
-    """
+    """Read the files of one of the formats `known` into the schema `raw`."""
     with TemporaryDirectory(prefix="schoolsync-", dir=options.scratch) as name:
         scratch = Path(name)
-        found = _found(db, opened(db, files, scratch), known, partial=options.partial)
-        heads = [head for file in known if file.table in found for head in _headed(db, file, found[file.table])]
-        needs = wanted({one.file.table: _spelled(one) for one in heads})
+        there = opened(db, files, scratch)
+        detected = _detected(there, known, options)
+        form = detected.format
+        found = _found(db, there, form, partial=options.partial)
+        heads = [head for file in form.files if file.table in found for head in _headed(db, file, found[file.table])]
+        headers = {one.file.table: _spelled(one) for one in heads}
+        needs = Needs(options.policy, needs_.creates(options.policy, form.names, headers))
         read: dict[str, Table] = {}
         rows = {source.base: 0 for source in found.values()}
         for one in heads:
-            columns = _columns(db, one, needs, hint)
+            columns = _columns(db, one, needs, form)
             rows[one.source.base] = max(one.text.lines - one.head.lines, 0)
-            table = _read(db, one, columns, needs, scratch, options)
+            table = _read(db, one, columns, needs, scratch, options, form)
             if table is not None:
                 read[one.file.table] = table
                 rows[one.source.base] = table.rows
-        return CsvSet(read, rows)
+        return CsvSet(detected, needs, read, rows)
+
+
+def _detected(there: Sequence[SourceFile], known: Sequence[Format], options: CheckOptions) -> Detected:
+    """The format that was asked for, or the one that the files have."""
+    forced = next((one for one in known if one.id == options.format), None)
+    if forced is not None:
+        return Detected(forced, "it was asked for")
+    headers = {source.base.strip().lower(): csv_files.words(source.path) for source in there}
+    manifest = next((source.path for source in there if source.base.strip().lower() == "manifest.csv"), None)
+    said = detection.manifest_of(lambda: csv_files.first_rows(manifest)) if manifest is not None else {}
+    return detection.detect(headers, said, known)
 
 
 def _found(
-    db: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], known: Sequence[File], *, partial: bool
+    db: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], form: Format, *, partial: bool
 ) -> dict[str, SourceFile]:
     """Which upload is which file of the format.
 
@@ -104,25 +105,26 @@ def _found(
     byte takes it back. That goes for strange files and for the second of two; the only file of a known name that is
     empty stays an error.
     """
-    names = {file.name.lower(): file for file in known}
+    names = {file.name.lower(): file for file in form.files}
     filled = {source.base.strip().lower() for source in files if not source.blank}
     found: dict[str, SourceFile] = {}
     for source in files:
         name = source.base.strip().lower()
         if source.blank and (name not in names or name in filled):
             continue
-        file = names.get(source.base.strip().lower())
+        file = names.get(name)
         if file is None:
-            findings.add_file(db, "unknown-file", file=source.base)
+            rule = "file-not-read" if name in form.unread else "unknown-file"
+            findings.add_file(db, rule, file=source.base)
         elif file.table in found:
             findings.add_file(db, "double-file", file=source.base)
         else:
             found[file.table] = source
             if source.base not in {file.name, file.name.lower()}:
                 findings.add_file(db, "file-spelling", file=source.base, detail=file.name)
-    for file in known:
-        pair = file.paired is not None and file.paired in found
-        if file.table not in found and (file.paired is None or pair) and not partial:
+    for file in form.files:
+        missed = file.required if file.paired is None else file.paired in found
+        if file.table not in found and missed and not partial:
             findings.add_file(db, "missing-file", file=file.name, detail=file.name)
     return found
 
@@ -163,34 +165,53 @@ def _spelled(one: _Opened) -> frozenset[str]:
     return frozenset(_folded(cell) for cell in one.head.cells)
 
 
-def _columns(
-    db: duckdb.DuckDBPyConnection, one: _Opened, needs: Wanted, hint: Callable[[File, Column, frozenset[str]], str]
-) -> dict[str, int] | None:
-    """The place of every column of the format in the file's rows; None when the file does not say what it means."""
+def _columns(db: duckdb.DuckDBPyConnection, one: _Opened, needs: Needs, form: Format) -> dict[str, int] | None:
+    """The place of every column of the format in the file's rows; None when the file does not say what it means.
+
+    Columns of anybody's own (`metadata.…`) come last, under their headers in lower case.
+    """
     file = one.source.base
     there = _spelled(one)
     places: dict[str, int] = {}
     good = True
+    known = {name.lower() for name in one.file.ignored}
     for column in one.file.columns:
-        cells = [place for place, cell in enumerate(one.head.cells) if _folded(cell) == column.header.lower()]
+        spellings = [column.header.lower()]
+        if column.header.lower() not in there:
+            spellings += [alias.lower() for alias in column.aliases]
+        known |= {*spellings}
+        cells = [place for place, cell in enumerate(one.head.cells) if _folded(cell) in spellings]
         if len(cells) > 1:
             findings.add_file(db, "double-column", column=column.header, file=file)
             good = False
         elif not cells:
             if needs.needed(one.file, column):
-                detail = hint(one.file, column, there)
+                detail = form.hint(one.file, column, there)
                 findings.add_file(db, "missing-column", column=column.header, detail=detail, file=file)
                 good = False
+            elif column.need is Need.EXPECTED:
+                findings.add_file(db, "expected-column", column=column.header, file=file)
         else:
-            places[column.name] = cells[0]
+            places[column.name or column.header] = cells[0]
             spelled = one.head.cells[cells[0]]
-            if spelled != column.header:
+            if _folded(spelled) != column.header.lower():
+                findings.add_file(
+                    db, "header-alias", column=column.header, detail=f"“{spelled.strip()[:64]}”", file=file
+                )
+            elif spelled != column.header:
                 findings.add_file(db, "header-spelling", column=column.header, detail=f"“{spelled}”", file=file)
-    if places:  # else the first line is no header, and may be somebody's data
-        known = {column.header.lower() for column in one.file.columns} | {name.lower() for name in one.file.ignored}
-        for cell in one.head.cells:
-            if _folded(cell) and _folded(cell) not in known:
-                findings.add_file(db, "unknown-column", detail=f"“{cell.strip()[:64]}”", file=file)
+    if not places:  # the first line is no header, and may be somebody's data
+        return None if not good else {}
+    for place, cell in enumerate(one.head.cells):
+        word = _folded(cell)
+        if one.file.extensions and word.startswith("metadata."):
+            if word in places:
+                findings.add_file(db, "double-column", column=cell.strip()[:64], file=file)
+                good = False
+            elif needs.allows(word):
+                places[word] = place
+        elif word and word not in known:
+            findings.add_file(db, "unknown-column", detail=f"“{cell.strip()[:64]}”", file=file)
     return places if good else None
 
 
@@ -198,12 +219,15 @@ def _read(
     db: duckdb.DuckDBPyConnection,
     one: _Opened,
     places: dict[str, int] | None,
-    needs: Wanted,
+    needs: Needs,
     scratch: Path,
     options: CheckOptions,
+    form: Format,
 ) -> Table | None:
     used = {column.name: column for column in one.file.columns if needs.read(one.file, column)}
+    extras = {f"extra{number}": word for number, word in enumerate(places or {}) if word.startswith("metadata.")}
     columns = {name: place for name, place in (places or {}).items() if name in used}
+    columns |= {name: (places or {})[word] for name, word in extras.items()}
     if not columns:
         return None
     try:
@@ -218,19 +242,22 @@ def _read(
             scratch=scratch,
             max_rows=options.max_rows,
         )
-        if rows.count == 0:
-            raise UnreadableError("no-rows")
     except UnreadableError as problem:
         findings.add_file(db, problem.rule, file=one.source.base, detail=problem.detail)
+        return None
+    if rows.count == 0:
+        rule = "no-rows" if one.file.required else "optional-file-empty"
+        findings.add_file(db, rule, file=one.source.base)
         return None
     return Table(
         file=one.file,
         uploaded=one.source.base,
-        columns={name: used[name] for name in columns},
+        columns={name: used[name] for name in columns if name in used},
         line=rows.line,
         rows=rows.count,
         exact=rows.exact,
         damaged=one.text.damaged,
         blanks=one.text.blanks != one.head.blanks,
-        dates=options.policy.date_format if options.policy else "mdy",
+        dates=form.dates or (options.policy.date_format if options.policy else "mdy"),
+        extras=extras,
     )

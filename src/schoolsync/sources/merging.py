@@ -1,57 +1,25 @@
-"""From checked rows to records: references, duplicates, people of several schools, and the canonical tables.
+"""Checking the rows of all tables against each other: references, duplicates, people of several schools.
 
-Rows that errors are about never become records; they are listed in `roster.left_out`. A row there without a source id
-could have been any record of its kind: as long as it stands there, none of them may be taken for gone.
+What is left are the good rows, of which `two_lists` and `user_lists` make the canonical tables. Which table names
+which, and what tells rows apart, is what the formats declare.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import duckdb
 
 from schoolsync.plan.policy import Policy
-from schoolsync.roster import findings, values
-from schoolsync.roster.tables import TABLES
-from schoolsync.sources.columns import File, Kind, Table
+from schoolsync.roster import codes, findings, values
+from schoolsync.sources.columns import Column, File, Key, Kind, Need, Table
 
-# table and column -> table and column that must have the value
-_REFERENCES = (
-    ("section", "school_id", "school", "source_id"),
-    ("student", "school_id", "school", "source_id"),
-    ("teacher", "school_id", "school", "source_id"),
-    ("student_enrollment", "class_id", "section", "source_id"),
-    ("student_enrollment", "source_id", "student", "source_id"),
-    ("teacher_roster", "class_id", "section", "source_id"),
-    ("teacher_roster", "source_id", "teacher", "source_id"),
-    ("relationship", "student_id", "student", "source_id"),
-    ("relationship", "email", "guardian", "email"),
-)
-# What tells the rows of a table apart.
-_KEYS = {
-    "school": "source_id",
-    "section": "source_id",
-    "student": "source_id",
-    "teacher": "source_id",
-    "student_enrollment": "class_id, source_id",
-    "teacher_roster": "class_id, source_id",
-    "guardian": "lower(email)",
-    "relationship": "student_id, lower(email)",
-}
-# The records that a bad row leaves out: canonical table, source id, and the second half of the key.
-_LEFT_OUT_KEYS = {
-    "school": (("organizations", "one.source_id", "NULL"),),
-    "section": (("classes", "one.source_id", "NULL"),),
-    "student": (("people", "one.source_id", "NULL"), ("person_organizations", "one.source_id", "one.school_id")),
-    "teacher": (("people", "one.source_id", "NULL"), ("person_organizations", "one.source_id", "one.school_id")),
-    "student_enrollment": (("enrollments", "one.class_id", "one.source_id"),),
-    "teacher_roster": (("enrollments", "one.class_id", "one.source_id"),),
-    "relationship": (("contacts", "one.student_id", "one.email"),),
-}
+_NAMED = {"organizations", "classes", "people"}  # whose ids are looked at for twins
+
 _UNKNOWN = """
 CREATE OR REPLACE TABLE raw.unknown AS
-    SELECT line, value FROM (SELECT line, {column} AS value FROM {rows} WHERE {column} IS NOT NULL) AS one
+    SELECT line, value FROM (SELECT line, {value} AS value FROM {rows} WHERE {column} IS NOT NULL) AS one
     ANTI JOIN {target} AS other ON {match}
 """
 # What may be meant by a value that is not there: the one id that differs in letter case, leading zeros and signs
@@ -90,6 +58,19 @@ CREATE OR REPLACE TABLE {made} AS
         SELECT line, min(line) OVER (PARTITION BY {keys}) AS first FROM candidates
     ) WHERE line > first
 """
+_DROP = "UPDATE {table} SET {column} = NULL WHERE {line} IN (SELECT line FROM raw.unknown)"
+_DROP_ALL = "UPDATE {table} SET {column} = NULL"
+_FILLED = "SELECT count({column}) FROM {table}"
+# Rows that are above themselves in the tree of their parents.
+_CIRCULAR = """
+WITH RECURSIVE up AS (
+    SELECT source_id, parent_id, line, 1 AS steps FROM {rows} WHERE parent_id IS NOT NULL
+    UNION ALL
+    SELECT up.source_id, one.parent_id, up.line, steps + 1 FROM up JOIN {rows} AS one ON one.source_id = up.parent_id
+    WHERE one.parent_id IS NOT NULL AND up.parent_id <> up.source_id AND steps < 32
+)
+SELECT DISTINCT line FROM up WHERE parent_id = source_id
+"""
 _LINE = "SELECT line FROM {name}"
 _LINES = "SELECT line, first FROM {name}"
 _OTHER_LINES = "SELECT line, first FROM {name} WHERE line NOT IN (SELECT line FROM {same})"
@@ -123,79 +104,87 @@ CREATE OR REPLACE TABLE raw.bad AS
 """
 _BAD_LINES = "SELECT line FROM raw.bad WHERE file = {file}"
 _EXCEPT = "(SELECT * FROM {rows} WHERE line NOT IN ({lines}))"
-_SELECT = "SELECT {columns} FROM {rows}"
-# Making a table of a query is faster than filling an empty one.
-_FILL = "CREATE OR REPLACE TABLE roster.{kind} AS {select}"
-_VIEW = "DROP TABLE roster.{kind}; CREATE VIEW roster.{kind} AS {select}"
-_CONTACTS = """
-SELECT one.student_id, guardian.email, guardian.given_name || ' ' || guardian.surname AS name, {phone} AS phone,
-    {relationship} AS relationship, NULL::VARCHAR AS guardian_id, guardian.given_name, guardian.surname,
-    {file} AS file, one.line
-FROM {relationships} AS one JOIN {guardians} AS guardian ON lower(one.email) = lower(guardian.email)
-"""
-_LEFT_OUT = """
-INSERT INTO roster.left_out
-    SELECT DISTINCT '{kind}', {role}, {source}, {other}, bad.rule, bad.file, bad.line
-    FROM raw.bad AS bad LEFT JOIN {rows} AS one ON one.line = bad.line WHERE bad.file = {file}
-"""
-# Contacts whose guardian's row is left out; a row without an address could be anybody's guardian.
-_LEFT_OUT_GUARDIANS = """
-INSERT INTO roster.left_out
-    SELECT DISTINCT 'contacts', NULL, one.student_id, one.email, bad.rule, bad.file, bad.line
-    FROM raw.bad AS bad LEFT JOIN {guardians} AS guardian ON guardian.line = bad.line
-        LEFT JOIN {relationships} AS one ON lower(one.email) = lower(guardian.email)
-    WHERE bad.file = {file} AND (guardian.email IS NULL OR one.student_id IS NOT NULL)
-"""
 _MADE = "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'raw' AND 'raw.' || table_name = $name"
-_RAW_TABLES = "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'raw'"
 
 
-def merge(
+def merged(
     db: duckdb.DuckDBPyConnection,
     tables: Mapping[str, Table],
     policy: Policy | None,
     *,
-    matches: Callable[[File], str],
-) -> None:
-    """Check the rows of all tables against each other and fill the canonical tables; the raw ones are given up.
+    told_apart_by: Callable[[File], str],
+    complete: bool = True,
+) -> Merger:
+    """Check the rows of all tables against each other; the answer knows the good ones.
 
-    `matches` names the column that no two people of a file may share.
+    `told_apart_by` names the column that no two people of a file may share. Without `complete` files that are named
+    and not there are not missed.
     """
-    merger = _Merger(db, tables)
-    merger.references()
-    merger.records_once()
+    merger = Merger(db, tables)
+    merger.references(complete=complete)
+    merger.trees()
+    merger.ids_alike()
     merger.people_once()
-    merger.links_once()
-    merger.guardians_once()
-    merger.usernames(policy, matches)
-    merger.fill()
+    merger.rows_once()
+    merger.usernames(policy, told_apart_by)
+    merger.settle()
+    return merger
 
 
 @dataclass(frozen=True, slots=True)
-class _Merger:
+class Merger:
     """Works on the raw tables of one roster."""
 
     db: duckdb.DuckDBPyConnection
     tables: Mapping[str, Table]
+    bad: set[str] = field(default_factory=set)  # files with rows that errors are about
+    good: dict[str, str] = field(default_factory=dict)  # table -> its good rows, as a FROM item
+    once: dict[str, str] = field(default_factory=dict)  # the same without rows that repeat an earlier one
 
-    def references(self) -> None:
-        """Every id that names a record of another file has to be there. Files that are not there are not asked."""
-        for name, column, target, key in _REFERENCES:
-            table, other = self.tables.get(name), self.tables.get(target)
-            if table is None or other is None:
-                continue
-            mail = key == "email"
-            match = "lower(one.value) = lower(other.email)" if mail else f"one.value = other.{key}"
-            query = _UNKNOWN.format(column=column, rows=table.lined, target=other.raw, match=match)
-            if self._number(query):
-                self._unknown(table, column, other, key)
+    def references(self, *, complete: bool) -> None:
+        """Every id that names a record of another file has to be there."""
+        for table in self.tables.values():
+            for name, column in table.columns.items():
+                if column.refers is None:
+                    continue
+                other = self.tables.get(column.refers)
+                if other is None:
+                    if complete and column.need is not Need.ALWAYS:
+                        self._nowhere(table, column)
+                    continue
+                key = "email" if column.kind is Kind.MAIL else _key(other)
+                match = f"lower(one.value) = lower(other.{key})" if key == "email" else f"one.value = other.{key}"
+                value = f"unnest({codes.parts(name)})" if column.kind is Kind.IDS else name
+                query = _UNKNOWN.format(column=name, value=value, rows=table.lined, target=other.raw, match=match)
+                if self._number(query):
+                    self._unknown(table, name, other, key)
+
+    def _nowhere(self, table: Table, column: Column) -> None:
+        """What an optional column names cannot be there when its whole file is not."""
+        if not self._number(_FILLED.format(column=column.name, table=table.raw)):
+            return
+        findings.add_file(
+            self.db,
+            "missing-referenced-file",
+            file=table.uploaded,
+            column=column.header,
+            detail=f"the file of {_plural(column.refers or '')}",
+        )
+        self.db.execute(_DROP_ALL.format(table=table.raw, column=column.name))
+
+    def trees(self) -> None:
+        """Nothing is part of itself."""
+        for table in self.tables.values():
+            if "parent_id" in table.columns:
+                self._add("circular-parent", table, "parent_id", _CIRCULAR.format(rows=table.lined), detail="NULL")
 
     def _unknown(self, table: Table, column: str, other: Table, key: str) -> None:
-        """Report the values in `raw.unknown`, with what may be meant by them."""
-        where = _literal(other.uploaded)
+        """Report the values in `raw.unknown`, with what may be meant by them; what is not needed is left out."""
+        where = literal(other.uploaded)
+        needed = table.columns[column].need is Need.ALWAYS
         findings.add_rows(
             self.db,
-            "unknown-reference",
+            "unknown-reference" if needed else "optional-reference",
             file=table.uploaded,
             column=table.columns[column].header,
             rows=_EXPLAINED.format(
@@ -213,25 +202,24 @@ class _Merger:
             cause_file=f"CASE WHEN found.unread IS NOT NULL THEN {where} END",
             cause_line="found.unread",
         )
+        if not needed and table.columns[column].kind is not Kind.IDS:
+            line = table.line
+            self.db.execute(_DROP.format(table=table.raw, column=column, line=line))
 
-    def records_once(self) -> None:
-        """Schools and classes have ids of their own; ids of anything that look alike deserve a second look."""
-        for name in ("school", "section", "student", "teacher"):
-            table = self.tables.get(name)
-            if table is None:
-                continue
-            self._add("look-alike-id", table, "source_id", _ALIKE.format(rows=table.lined), detail="found.value")
-            if table.file.role is None and (again := self._again(table, "source_id")):
-                self._add("duplicate-id", table, "source_id", _LINES.format(name=again), detail="found.first")
+    def ids_alike(self) -> None:
+        """Ids of anything that look alike deserve a second look."""
+        for table in self.tables.values():
+            if "source_id" in table.columns and table.file.records in _NAMED:
+                self._add("look-alike-id", table, "source_id", _ALIKE.format(rows=table.lined), detail="found.value")
 
     def people_once(self) -> None:
         """A person of several schools has several rows, which should not contradict each other."""
         for name in ("student", "teacher"):
             table = self.tables.get(name)
-            if table is None or (again := self._again(table, "source_id")) is None:
+            if table is None or (again := self._again(table, ("source_id",))) is None:
                 continue
             others = _LINES.format(name=again)
-            if same := self._again(table, "source_id, school_id", name="same"):
+            if same := self._again(table, ("source_id", "school_id"), name="same"):
                 self._add("repeated-person", table, "source_id", _LINES.format(name=same), detail="found.first")
                 others = _OTHER_LINES.format(name=again, same=same)
             self._add("several-schools", table, "source_id", others, detail="found.first")
@@ -240,30 +228,25 @@ class _Merger:
             rows = _DIFFERING.format(name=again, rows=table.lined, differs=differs or "false")
             self._add("differing-values", table, None, rows, detail="found.value")
 
-    def links_once(self) -> None:
-        """Somebody is in a class once."""
-        for name in ("student_enrollment", "teacher_roster"):
-            table = self.tables.get(name)
-            if table is not None and (again := self._again(table, _KEYS[name], hashed=True)):
-                rows = _LINES.format(name=again)
-                self._add("repeated-enrollment", table, "source_id", rows, detail="found.first")
-
-    def guardians_once(self) -> None:
-        """A mail address is one guardian, and a guardian belongs to a pupil once."""
-        for name, rule in (("guardian", "repeated-guardian"), ("relationship", "repeated-relationship")):
-            table = self.tables.get(name)
-            if table is not None and (again := self._again(table, _KEYS[name])):
-                self._add(rule, table, "email", _LINES.format(name=again), detail="found.first")
+    def rows_once(self) -> None:
+        """What tells the rows of a file apart is there once."""
+        for table in self.tables.values():
+            for number, key in enumerate(table.file.keys):
+                names = _parts(table, key)
+                if names and (again := self._again(table, names, name=f"again{number or ''}", hashed=is_link(table))):
+                    bare = [name.removeprefix("lower(").removesuffix(")") for name in key.columns]
+                    shown = next((name for name in reversed(bare) if name in table.columns), None)
+                    self._add(key.rule, table, shown, _LINES.format(name=again), detail="found.first")
 
     def usernames(self, policy: Policy | None, matches: Callable[[File], str]) -> None:
         """No two people may end up with one account."""
-        people = [table for name in ("student", "teacher") if (table := self.tables.get(name))]
+        people = [table for name in ("student", "teacher", "users") if (table := self.tables.get(name))]
         people = [table for table in people if matches(table.file) in table.columns]
         named = " UNION ALL ".join(
             _NAME.format(
                 number=number,
                 name=_account(table.file, matches(table.file), policy),
-                rows=self._except(table.lined, f"{table.raw}_again"),
+                rows=self.without(table.lined, f"{table.raw}_again"),
                 column=matches(table.file),
             )
             for number, table in enumerate(people)
@@ -275,83 +258,34 @@ class _Merger:
                 rows = _SHARERS.format(named=named, mine=mine, theirs=theirs, file=other.file.name)
                 self._add("duplicate-username", table, matches(table.file), rows, detail="found.value")
 
-    def fill(self) -> None:
-        """Make the canonical tables of the good rows."""
+    def settle(self) -> None:
+        """Tell the good rows."""
         self.db.execute(_BAD)
-        bad = {row[0] for row in self.db.execute("SELECT DISTINCT file FROM raw.bad").fetchall()}
-        good = {name: self._good(table, bad) for name, table in self.tables.items()}
-        once = {name: self._except(rows, f"raw.{name}_again") for name, rows in good.items()}
-        selects: dict[str, list[str]] = {}
+        self.bad.update(row[0] for row in self.db.execute("SELECT DISTINCT file FROM raw.bad").fetchall())
         for name, table in self.tables.items():
-            kind = table.file.records
-            if kind == "contacts":
-                continue
-            selects.setdefault(kind, []).append(_SELECT.format(columns=_canonical(table, kind), rows=once[name]))
-            if kind == "people":
-                rows = self._except(good[name], f"raw.{name}_same")
-                select = _SELECT.format(columns=_canonical(table, "person_organizations"), rows=rows)
-                selects.setdefault("person_organizations", []).append(select)
-        if {"guardian", "relationship"} <= self.tables.keys():
-            selects["contacts"] = [self._contacts(once)]
-        # Links are by far the most rows: where all are good they stay where they are, behind a view.
-        whole = all(once[name] == table.lined for name, table in self.tables.items() if _is_link(table))
-        for kind, parts in selects.items():
-            if kind == "enrollments" and whole:
-                self.db.execute(_VIEW.format(kind=kind, select=" UNION ALL ".join(parts)))
-            else:
-                self.db.execute(_FILL.format(kind=kind, select=" UNION ALL ".join(parts)))
-        self._left_out(bad)
-        for (name,) in self.db.execute(_RAW_TABLES).fetchall():
-            if not (whole and name in self.tables and _is_link(self.tables[name])):
-                self.db.execute(f"DROP TABLE raw.{name}")
+            self.good[name] = self._good(table)
+            self.once[name] = self.good[name]
+            for number in range(max(len(table.file.keys), 1)):
+                self.once[name] = self.without(self.once[name], f"raw.{name}_again{number or ''}")
 
-    def _good(self, table: Table, bad: set[str]) -> str:
+    def _good(self, table: Table) -> str:
         """The rows of a table that no error is about; what repeats a key is found once more among them alone."""
-        if table.uploaded not in bad:
+        if table.uploaded not in self.bad:
             return table.lined
-        rows = _EXCEPT.format(rows=table.lined, lines=_BAD_LINES.format(file=_literal(table.uploaded)))
-        self._again(table, _KEYS[table.file.table], rows=rows, hashed=_is_link(table))
-        if table.file.records == "people":
-            self._again(table, "source_id, school_id", name="same", rows=rows)
+        rows = _EXCEPT.format(rows=table.lined, lines=_BAD_LINES.format(file=literal(table.uploaded)))
+        for number, key in enumerate(table.file.keys):
+            if names := _parts(table, key):
+                self._again(table, names, name=f"again{number or ''}", rows=rows, hashed=is_link(table))
+        if table.file.role and table.file.records == "people":
+            self._again(table, ("source_id",), rows=rows)
+            self._again(table, ("source_id", "school_id"), name="same", rows=rows)
         return rows
 
-    def _contacts(self, rows: Mapping[str, str]) -> str:
-        return _CONTACTS.format(
-            phone=values.phone("guardian.phone"),
-            relationship=values.relationship("one.role"),
-            file=_literal(self.tables["relationship"].uploaded),
-            guardians=rows["guardian"],
-            relationships=rows["relationship"],
-        )
-
-    def _left_out(self, bad: set[str]) -> None:
-        for name, kinds in _LEFT_OUT_KEYS.items():
-            table = self.tables.get(name)
-            if table is None or table.uploaded not in bad:
-                continue
-            for kind, source, other in kinds:
-                query = _LEFT_OUT.format(
-                    kind=kind,
-                    role=_literal(table.file.role) if table.file.role else "NULL",
-                    source=source,
-                    other=other,
-                    rows=table.lined,
-                    file=_literal(table.uploaded),
-                )
-                self.db.execute(query)
-        guardian, relationship = self.tables.get("guardian"), self.tables.get("relationship")
-        if guardian is not None and relationship is not None and guardian.uploaded in bad:
-            query = _LEFT_OUT_GUARDIANS.format(
-                guardians=guardian.lined, relationships=relationship.lined, file=_literal(guardian.uploaded)
-            )
-            self.db.execute(query)
-
     def _again(
-        self, table: Table, keys: str, *, name: str = "again", rows: str | None = None, hashed: bool = False
+        self, table: Table, parts: Sequence[str], *, name: str = "again", rows: str | None = None, hashed: bool = False
     ) -> str | None:
         """Make the table of rows whose key came before; its name, or None when there is no such row."""
         made = f"{table.raw}_{name}"
-        parts = keys.split(", ")
         query = (_AGAIN_HASHED if hashed else _AGAIN).format(
             made=made,
             listed=", ".join(f"{part} AS k{place}" for place, part in enumerate(parts)),
@@ -364,7 +298,7 @@ class _Merger:
         self.db.execute(f"DROP TABLE {made}")
         return None
 
-    def _except(self, rows: str, lines: str) -> str:
+    def without(self, rows: str, lines: str) -> str:
         """The rows without those whose line is in the table `lines`, if there is such a table."""
         found = self.db.execute(_MADE, {"name": lines}).fetchone()
         return rows if found == (0,) else _EXCEPT.format(rows=rows, lines=_LINE.format(name=lines))
@@ -379,8 +313,25 @@ class _Merger:
         return int(row[0])
 
 
-def _is_link(table: Table) -> bool:
+def is_link(table: Table) -> bool:
+    """Whether its rows are the most by far."""
     return table.file.records == "enrollments"
+
+
+def _key(table: Table) -> str:
+    """The column that names the rows of a table elsewhere."""
+    return "user_id" if "source_id" not in table.columns else "source_id"
+
+
+def _parts(table: Table, key: Key) -> list[str]:
+    """The key as SQL expressions; columns that the file does not have tell nothing apart."""
+    there = [name for name in key.columns if "(" in name or name in table.columns]
+    needed = {name for name, column in table.columns.items() if column.need is Need.ALWAYS}
+    return [name if "(" in name or name in needed else f"coalesce({name}, '')" for name in there]
+
+
+def _plural(table: str) -> str:
+    return {"orgs": "organizations", "sessions": "academic sessions"}.get(table, table)
 
 
 def _account(file: File, column: str, policy: Policy | None) -> str:
@@ -388,30 +339,14 @@ def _account(file: File, column: str, policy: Policy | None) -> str:
     bare = f"lower({column})"
     for one in policy.matching if policy else ():
         if one.role == file.role:
-            domain = f" || {_literal('@' + one.domain.lower())}" if one.domain else ""
-            return f"{_literal(one.target + ' ')} || {bare}{domain}"
+            domain = f" || {literal('@' + one.domain.lower())}" if one.domain else ""
+            return f"{literal(one.target + ' ')} || {bare}{domain}"
     known = policy.domains.items() if policy else ()
     domain = next((f"@{name.lower()}" for role, name in known if role == file.role), f" {file.role}")
     # Without a profile the domains are not known: pupils and teachers may well have different ones.
-    return f"CASE WHEN contains({column}, '@') THEN {bare} ELSE {bare} || {_literal(domain)} END"
+    return f"CASE WHEN contains({column}, '@') THEN {bare} ELSE {bare} || {literal(domain)} END"
 
 
-def _canonical(table: Table, kind: str) -> str:
-    """The columns of a canonical table as SQL over the raw one."""
-    role = _literal(table.file.role or "")
-    given = {"role": role, "person_role": role, "role_name": role, "file": _literal(table.uploaded), "line": "line"}
-    given |= {"type": "'school'", "is_school": "true"} if kind == "organizations" else {}
-    return ", ".join(
-        f"{given.get(name) or _value(table, name, kind_of)} AS {name}" for name, kind_of in TABLES[kind].items()
-    )
-
-
-def _value(table: Table, name: str, kind: str) -> str:
-    column = table.columns.get(name)
-    if column is None:
-        return f"NULL::{kind}"
-    return values.date(name, table.dates) if column.kind is Kind.DATE else name
-
-
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """A text as SQL has it."""
     return "'" + text.replace("'", "''") + "'"

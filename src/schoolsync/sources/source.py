@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 
 from schoolsync.plan.policy import Policy
 from schoolsync.roster import findings
+from schoolsync.roster.codes import Extra
 from schoolsync.roster.findings import Finding
 from schoolsync.roster.rules import RULES
 from schoolsync.runs.job import Message
 from schoolsync.sources.columns import Table
+from schoolsync.sources.needs import Needs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOptions:
     """How a roster is to be read and checked."""
 
-    format: str = "sds-v1"
+    format: str = "auto"  # or one of `sources.FORMATS`
     policy: Policy | None = None  # None: whether accounts are created is told from the columns
     max_rows: int = 50_000_000  # of one file
     scratch: Path | None = None  # where archives and damaged files are copied to meanwhile
+    codes: Extra = field(default_factory=dict)  # what the installation adds to the code lists
     partial: bool = False  # check the given files alone: others are not missed, nor is what they would hold
 
 
@@ -32,9 +35,11 @@ class Extract:
     """The files are read into the schema `raw`; what is wrong with them stands in `roster.findings`."""
 
     format: str
+    why: str  # why it is that one
     rows: Mapping[str, int]  # data rows per file, by the name it came with
     tables: Mapping[str, Table]  # what could be read, by table
     creates: bool  # whether accounts are created (True) or only matched (False)
+    needs: Needs
     fatal: bool  # nobody may go on with this upload
 
 
@@ -43,6 +48,7 @@ class Checked:
     """The rules have run: the canonical tables hold the good records, `roster.findings` what is wrong."""
 
     format: str
+    why: str
     rows: Mapping[str, int]
     errors: int
     warnings: int

@@ -149,7 +149,7 @@ def _same_name(upload: Upload) -> None:
 
 
 def _look_alike(upload: Upload) -> None:
-    upload.section(SIS_ID="0" + upload.last("Section.csv")["SIS ID"])
+    upload.section(SIS_ID="0" * upload.number + upload.last("Section.csv")["SIS ID"])
 
 
 def _other_school(upload: Upload, **cells: str) -> None:
@@ -161,6 +161,42 @@ def _differing(upload: Upload) -> None:
     _other_school(upload, First_Name=f"Kai{upload.number}")
 
 
+def _class(upload: Upload, **cells: str) -> None:
+    """A class more (formats with one list of users)."""
+    upload.add("classes.csv", {"sourcedId": f"x{upload.number}"} | cells)
+
+
+def _enrolled(upload: Upload, **cells: str) -> None:
+    """An enrollment more (OneRoster), under a role that nobody has yet."""
+    role = ("coach", "nurse", "lecturer")[upload.number % 3]
+    upload.add("enrollments.csv", {"sourcedId": f"x{upload.number}", "role": role} | cells)
+
+
+def _no_role(upload: Upload) -> None:
+    upload.add("users.csv", {"sourcedId": f"x{upload.number}", "username": f"x{upload.number}"})
+    _enrolled(upload, userSourcedId=f"x{upload.number}")
+
+
+def _unmailed(upload: Upload) -> None:
+    upload.add("users.csv", {"sourcedId": f"x{upload.number}", "username": f"x{upload.number}", "email": ""})
+    upload.add("relationships.csv", {"relationshipUserSourcedId": f"x{upload.number}"})
+
+
+def _flagged(upload: Upload) -> None:
+    pupil = upload.last("enrollments.csv")["userSourcedId"]
+    if not (upload.folder / "userFlags.csv").exists():
+        upload.write("userFlags.csv", f"userSourcedId,flag\n{pupil},iep\n".encode())
+    upload.add_bytes("userFlags.csv", f"{pupil},iep\n".encode())
+
+
+def _on_v21(make: Callable[[Upload], None], *, repeated: bool = True) -> Dirt:
+    return Dirt(make=make, format="sds-v2.1", repeated=repeated)
+
+
+def _on_oneroster(make: Callable[[Upload], None], *, repeated: bool = True) -> Dirt:
+    return Dirt(make=make, format="oneroster-1.2", repeated=repeated)
+
+
 DIRT: Mapping[str, Dirt] = {
     # The set of files
     "missing-file": _file(lambda upload: (upload.folder / "TeacherRoster.csv").unlink()),
@@ -168,6 +204,11 @@ DIRT: Mapping[str, Dirt] = {
     "unknown-file": _file(lambda upload: upload.write("Lunch.csv", b"Day,Dish\nMonday,Soup\n")),
     "unreadable-archive": _file(lambda upload: upload.write("more.zip", b"PK\x03\x04torn")),
     "unknown-archive-member": _file(_zip),
+    "file-not-read": _on_oneroster(lambda upload: upload.write("results.csv", b"sourcedId\n1\n"), repeated=False),
+    "optional-file-empty": _on_v21(
+        lambda upload: upload.write("userFlags.csv", b"userSourcedId,flag\n"), repeated=False
+    ),
+    "missing-referenced-file": _on_oneroster(lambda upload: (upload.folder / "courses.csv").unlink(), repeated=False),
     "file-spelling": _file(lambda upload: upload.move("School.csv", "SCHOOL.csv")),
     # A file as a whole
     "unreadable-file": _file(lambda upload: upload.write("School.csv", b"PK\x03\x04workbook")),
@@ -180,6 +221,10 @@ DIRT: Mapping[str, Dirt] = {
     "missing-column": _file(lambda upload: upload.rename("School.csv", "Name", "")),
     "double-column": _file(lambda upload: upload.rename("School.csv", "Zone", "Phone")),
     "header-spelling": _file(lambda upload: upload.rename("School.csv", "Name", "name")),
+    "header-alias": _on_oneroster(
+        lambda upload: upload.rename("classes.csv", "termSourcedIds", "termSourcedId"), repeated=False
+    ),
+    "expected-column": _on_oneroster(lambda upload: upload.rename("users.csv", "enabledUser", ""), repeated=False),
     "unknown-column": _file(lambda upload: upload.rename("School.csv", "Zone", "Colour")),
     "type-line": _file(
         lambda upload: upload.replace_first_line(
@@ -199,6 +244,17 @@ DIRT: Mapping[str, Dirt] = {
     "outer-blanks": _row(lambda upload: upload.student(First_Name=" Kai")),
     # Values
     "required-value": _row(lambda upload: upload.section(Section_Name="")),
+    "expected-value": _on_oneroster(lambda upload: _class(upload, classType="")),
+    "unknown-code": _on_v21(
+        lambda upload: upload.add("orgs.csv", {"sourcedId": f"x{upload.number}", "type": "castle"})
+    ),
+    "optional-code": _on_oneroster(lambda upload: _class(upload, classType="nap")),
+    "optional-codes": _on_oneroster(lambda upload: _class(upload, grades="01,Dwarf")),
+    "optional-date": _on_oneroster(lambda upload: _enrolled(upload, beginDate="soon")),
+    "invalid-boolean": _on_oneroster(lambda upload: _enrolled(upload, primary="maybe")),
+    "invalid-school-year": _on_v21(
+        lambda upload: upload.add("academicSessions.csv", {"sourcedId": f"x{upload.number}", "schoolYear": "soon"})
+    ),
     "blank-in-id": _row(lambda upload: upload.section(SIS_ID=f"x {upload.number}")),
     "too-long": _row(lambda upload: upload.section(Section_Name=_LONG)),
     "optional-too-long": _row(lambda upload: upload.section(Section_Number=_LONG)),
@@ -223,6 +279,16 @@ DIRT: Mapping[str, Dirt] = {
     "repeated-guardian": _row(lambda upload: upload.guardian(Email="First@home.example")),
     "repeated-relationship": _row(lambda upload: upload.related(Email="First@home.example")),
     "look-alike-id": _row(_look_alike),
+    "optional-reference": _on_oneroster(lambda upload: _class(upload, courseSourcedId=f"x{upload.number}9")),
+    "circular-parent": _on_oneroster(
+        lambda upload: upload.add(
+            "orgs.csv", {"sourcedId": f"x{upload.number}", "parentSourcedId": f"x{upload.number}"}
+        )
+    ),
+    "repeated-role": _on_v21(_again("roles.csv")),
+    "repeated-row": _on_v21(_flagged),
+    "enrolled-without-role": _on_oneroster(_no_role),
+    "guardian-without-mail": _on_v21(_unmailed),
     "unknown-reference": _row(lambda upload: upload.add("TeacherRoster.csv", {"Section SIS ID": f"x{upload.number}9"})),
 }
 

@@ -118,6 +118,9 @@ _UK_HEADERS = {
 
 def _sds_v1_uk(wanted: Wanted) -> Files:
     files = _sds_v1(wanted)
+    for name in ("Section.csv", "Student.csv"):
+        for day in (f"date '{_term(wanted.moment).start}'", f"date '{_term(wanted.moment).end}'", "birth"):
+            files[name] = files[name].replace(f"us_date({day})", f"strftime({day}, '%d/%m/%Y')")
     for name, headers in _UK_HEADERS.items():
         renamed = ", ".join(f'"{old}" AS "{new}"' for old, new in headers.items())
         files[name] = f"SELECT * RENAME ({renamed}) FROM ({files[name]})"

@@ -1,0 +1,71 @@
+"""Reading and checking a roster of any format: from files to raw tables, from raw tables to canonical ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+
+from schoolsync.roster import codes, findings
+from schoolsync.sources import cells, csv_sets, merging, two_lists, user_lists
+from schoolsync.sources.files import SourceFile
+from schoolsync.sources.formats import Format, Shape
+from schoolsync.sources.source import Checked, CheckOptions, Extract
+
+
+def extract(
+    db: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], options: CheckOptions, known: Sequence[Format]
+) -> Extract:
+    """Read the files into raw tables; see `schoolsync.sources.extract`."""
+    csv_sets.prepare(db)
+    read = csv_sets.read_set(db, files, known, options)
+    return Extract(
+        format=read.detected.format.id,
+        why=read.detected.why,
+        rows=read.rows,
+        tables=read.tables,
+        creates=read.needs.creates,
+        needs=read.needs,
+        fatal=findings.totals(db).fatal,
+    )
+
+
+def validate(db: duckdb.DuckDBPyConnection, extracted: Extract, options: CheckOptions, form: Format) -> Checked:
+    """Run the rules and fill the canonical tables; see `schoolsync.sources.validate`."""
+    needs = extracted.needs
+    lists = codes.lists(options.codes, options.policy.codes if options.policy else {})
+    tables = {name: cells.clean(db, table) for name, table in extracted.tables.items()}
+    for table in tables.values():
+        cells.check(
+            db,
+            table,
+            required=[name for name, column in table.columns.items() if needs.filled(table.file, column)],
+            policy=options.policy,
+            codes=lists,
+        )
+        for column in needs.asked_for(table.file):
+            cells.check_filled(db, table, column)
+    merger = merging.merged(
+        db,
+        tables,
+        options.policy,
+        told_apart_by=needs.told_apart_by,
+        complete=not options.partial and not extracted.fatal,
+    )
+    if form.shape is Shape.USERS:
+        user_lists.fill(merger, form, lists)
+        columns, absent = user_lists.said(tables), user_lists.absent(tables)
+    else:
+        two_lists.fill(merger)
+        columns, absent = two_lists.said(tables), two_lists.absent(tables)
+    total = findings.totals(db)
+    return Checked(
+        format=form.id,
+        why=extracted.why,
+        rows=extracted.rows,
+        errors=total.errors,
+        warnings=total.warnings,
+        fatal=total.fatal,
+        absent=absent,
+        columns=columns,
+    )
