@@ -371,13 +371,14 @@ class Journal:
 
     def _hold(self, connection: Connection, key: Key, planned: Planned, before: str) -> None:
         message = f"{before}{planned.held}"
-        self._set(connection, key, state=RunState.HELD, held_for=HeldFor.GUARD, released=None, message=message)
+        held = self._put_aside(connection, key)
+        self._set(connection, key, **held, held_for=HeldFor.GUARD, released=None, message=message)
         self._show(connection, key, "validationError", message, error_count=planned.errors)
 
     def _wait(self, connection: Connection, key: Key, window: Window, errors: int) -> None:
         """Put a run aside until a blackout window closes; it goes on by itself then."""
         message = f"Waiting for {ticks.text(window.ends)}: the profile has a blackout window until then."
-        self._set(connection, key, state=RunState.HELD, held_for=HeldFor.WINDOW, message=message)
+        self._set(connection, key, **self._put_aside(connection, key), held_for=HeldFor.WINDOW, message=message)
         self._show(connection, key, "paused", message, error_count=errors)
         self._due(connection, key, window.ends)
 
@@ -662,6 +663,12 @@ class Journal:
         if not begun or begun[-1][0] != stage:
             begun.append([stage, self._clock()])
         return json.dumps(begun)
+
+    def _put_aside(self, connection: Connection, key: Key) -> dict[str, Any]:  # column values are of any type
+        """The columns of a run that is held from now on."""
+        row = self._find(connection, key)
+        assert row is not None, "only a run that is there is held"
+        return {"state": RunState.HELD, "stages": self._begun(row, RunState.HELD)}
 
     def _set(self, connection: Connection, key: Key, **values: Any) -> None:
         connection.execute(update(runs).where(*_is(key)).values(**values))

@@ -31,6 +31,7 @@ from schoolsync.graph.app import create_app
 from schoolsync.graph.call import Services
 from schoolsync.profiles.service import Profiles
 from schoolsync.runs import lifeline
+from schoolsync.runs.plans import Plans
 from schoolsync.runs.processes import (
     READY,
     WORKER_GONE,
@@ -85,6 +86,7 @@ def build(settings: Settings, *, worker_ready: threading.Event) -> Any:  # an AS
             control=control,
             profiles=profiles,
             runs=runs,
+            plans=Plans(control=control, settings=settings, runs=runs, readers=readers, new_id=new_id),
             uploads=uploads,
             readers=readers,
             clock=clock,
