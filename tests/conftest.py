@@ -13,7 +13,8 @@ from _pytest.nodeid import coerce_node_id
 from .databases import BINARIES, Cluster, binaries, shared
 
 SAMPLES = "SCHOOLSYNC_SAMPLES"
-DATABASES = ("sqlite", "postgresql")
+DATABASES = [os.environ["DATABASE"]] if os.environ.get("DATABASE") else ["sqlite", "postgresql"]
+"""`make test DATABASE=…` chooses one."""
 
 
 @pytest.hookimpl(trylast=True)

@@ -43,6 +43,7 @@ from schoolsync.runs.processes import (
     make_folders,
     new_id,
     real_clock,
+    run,
 )
 from schoolsync.runs.readers import Readers
 from schoolsync.runs.service import Runs
@@ -235,4 +236,4 @@ def _certificate(settings: Settings) -> tuple[Path | None, Path | None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))
