@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -12,6 +14,7 @@ from _pytest.nodeid import coerce_node_id
 
 from .databases import BINARIES, Cluster, binaries, shared
 
+CONTRACT = "SCHOOLSYNC_CONTRACT"
 SAMPLES = "SCHOOLSYNC_SAMPLES"
 DATABASES = [os.environ["DATABASE"]] if os.environ.get("DATABASE") else ["sqlite", "postgresql"]
 """`make test DATABASE=…` chooses one."""
@@ -37,7 +40,7 @@ def _settings_of_this_shell() -> Iterator[None]:
     """Settings, proxies and trust that happen to be in the developer's environment decide nothing here."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            ours = name.startswith("SCHOOLSYNC_") and name not in {SAMPLES, BINARIES}
+            ours = name.startswith("SCHOOLSYNC_") and name not in {SAMPLES, CONTRACT, BINARIES}
             if ours or name.lower().endswith("_proxy") or name in {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}:
                 patch.delenv(name)
         for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
@@ -69,6 +72,19 @@ def samples() -> Path:
     if named and Path(named).is_dir():
         return Path(named)
     reason = f"the vendors' sample rosters are not here; set {SAMPLES} to their folder"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def surface() -> dict[str, Any]:
+    """Every operation and type of Graph's education API; a newcomer may do without, the check of a change may not."""
+    named = os.environ.get(CONTRACT)
+    if named and (Path(named) / "surface.json").is_file():
+        found: dict[str, Any] = json.loads((Path(named) / "surface.json").read_text("utf-8"))
+        return found
+    reason = f"the list of Graph's operations (surface.json) is not here; set {CONTRACT} to its folder"
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(reason)
     pytest.skip(reason)

@@ -63,7 +63,3 @@ class Throttled(Refused):
 
 class TooLarge(Refused):
     """The request is larger than a limit allows (HTTP 413)."""
-
-
-class NotBuilt(Refused):
-    """Part of Graph's surface that this server does not serve yet (HTTP 501)."""

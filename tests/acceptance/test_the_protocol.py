@@ -39,8 +39,8 @@ def synced(server: Server) -> Profile:
         ("GET", "/education/schools/1/2/3", 400),
         ("GET", "/me", 400),
         ("GET", "/devices", 400),
-        ("POST", "/$batch", 501),
-        ("GET", "/$metadata", 501),
+        ("POST", "/$batch", 400),
+        ("POST", "/$metadata", 405),
         ("DELETE", "/education/me", 405),
         ("DELETE", "/education/schools", 405),
         ("TRACE", "/education/schools", 405),
@@ -52,8 +52,7 @@ def test_what_is_not_there_is_refused_in_graphs_words(synced: Profile, method: s
     for version in ("v1.0", "beta"):
         body: Json | None = {} if method == "POST" else None
         answer = api(method, f"{synced.tenant.server.base}/{version}{path}", body)
-        allowed = {status, 400} if status == 501 else {status}  # a later part may be a wrong request as well
-        assert answer.status_code in allowed, answer.text
+        assert answer.status_code == status, answer.text
         if answer.status_code == 405:
             assert answer.headers["allow"]
             assert answer.json()["error"]["code"] == "Request_BadRequest"
@@ -63,7 +62,7 @@ def test_unknown_roots_and_versions(server: Server) -> None:
     """Paths outside of the API answer a Graph error too."""
     for path in ("/", "/v2.0/education/schools", "/education/schools", "/v1.0", "/favicon.ico"):
         answer = server.http.get(f"{server.base}{path}")
-        assert answer.status_code in {200, 400, 401, 404, 501}, path
+        assert answer.status_code in {200, 400, 401, 404}, path
         if answer.status_code >= 400:
             check_answer(answer)
 
@@ -236,7 +235,6 @@ def test_filters(synced: Profile, kind: str, condition: str, expected: set[str])
         "$filter=surname eq 'x' and",
         "$filter=surname eq 'x",
         "$filter=birthDate eq 'x'",
-        "$filter=length(surname) gt 3",
         "$filter=accountEnabled eq 'yes'",
         "$filter=" + "not (" * 3000 + "surname eq 'x'" + ")" * 3000,
         "$filter=" + " or ".join(["surname eq 'x'"] * 2000),

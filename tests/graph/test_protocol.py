@@ -396,25 +396,6 @@ class TestHealth:
         error_of(house.send("POST", "/healthz", authorization=None), 405, "Request_BadRequest")
 
 
-class TestWhatComesLater:
-    @pytest.mark.parametrize(
-        ("method", "path"),
-        [
-            ("POST", "/$batch"),
-            ("GET", "/$metadata"),
-            ("GET", "/"),
-        ],
-    )
-    def test_says_so(self, house: Any, method: str, path: str) -> None:
-        """An operation that is not served yet is 501 with a sentence, never an empty success."""
-        body = {} if method in {"POST", "PATCH"} else None
-        error_of(house.send(method, path, body), 501, "NotImplemented")
-
-    def test_needs_no_token_for_the_metadata(self, house: Any) -> None:
-        """$metadata is public in OData."""
-        assert house.send("GET", "/$metadata", authorization=None).status_code == 501
-
-
 class TestQueryOptions:
     @pytest.mark.parametrize(
         "query",

@@ -76,7 +76,7 @@ class TestEveryOperation:
     ) -> None:
         """With every permission and the very keys of another tenant's objects, no operation shows or changes one."""
         # What creates something in the stranger's own tenant gets a town of its own.
-        town = request.getfixturevalue("town" if route.method == "POST" and route.built else "still_town")
+        town = request.getfixturevalue("town" if route.method == "POST" else "still_town")
         profile, error = _profile(town)
         keys = {
             "profile": profile,
@@ -95,15 +95,15 @@ class TestEveryOperation:
         if route.method == "DELETE" and asked.endswith("s/$ref"):  # the link to remove is named in the query
             asked += f"?@id=https://graph.microsoft.com/v1.0/directoryObjects/{keys['user']}"
         answer = town.send(route.method, asked, _body(route, profile, keys), authorization=stranger)
-        if not route.built:
-            assert answer.status_code == 501
-        elif "{" in route.template or answer.status_code >= 400:
+        if "{" in route.template or answer.status_code >= 400:
             # Below /me an application is nobody; creating a profile or a person needs no object that is there already.
             assert answer.status_code in {404, 400} if "/me" in route.template else answer.status_code == 404, (
                 answer.text
             )
         elif route.text:
             assert answer.text == "0"
+        elif route.template in {"$metadata", ""}:
+            assert answer.status_code == 200  # says what there is, not who
         elif route.method == "GET":
             assert answer.json().get("value", []) == []
         for shown in ("Skole", "Klasse", "Lunde", "Nordkapp"):
@@ -117,6 +117,8 @@ def _body(route: Route, profile: str, keys: dict[str, str]) -> Any:
         return None
     if route.template == "education":
         return {}
+    if route.template == "$batch":
+        return {"requests": [{"id": "1", "method": "GET", "url": f"/education/users/{keys['user']}"}]}
     if route.template.endswith("$ref"):
         part = "groups" if "/classes/$ref" in route.template else "users"
         return {"@odata.id": f"https://graph.microsoft.com/beta/{part}/{keys['class' if part == 'groups' else 'user']}"}
@@ -199,7 +201,7 @@ class TestTheTable:
 
     def test_has_every_operation_of_the_synchronization_api(self) -> None:
         """The 22 operations on profiles, their status and their errors that are served are all there and built."""
-        found = {name(route) for route in ROUTES if route.built and "synchronizationProfiles" in route.template}
+        found = {name(route) for route in ROUTES if "synchronizationProfiles" in route.template}
         one = "/education/synchronizationProfiles/{profile}"
         wanted = {
             *(f"{method} /education/synchronizationProfiles" for method in ("GET", "POST", "PUT")),

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from email.utils import format_datetime
 from functools import partial
 from typing import Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 from litestar import Litestar, Request, Response
@@ -31,7 +31,7 @@ from schoolsync.access.principal import Principal
 from schoolsync.access.throttle import Throttle
 from schoolsync.access.tokens import identify
 from schoolsync.errors import Forbidden, Invalid, NotFound, TooLarge
-from schoolsync.graph import errors, requests
+from schoolsync.graph import batch, errors, requests
 from schoolsync.graph.call import Call, Reply, Services
 from schoolsync.graph.errors import BadRequest, MethodNotAllowed
 from schoolsync.graph.origin import Origin
@@ -74,6 +74,10 @@ _ISSUER_MARKS = ("/oauth2/", "/.well-known/", "/discovery/")
 OWN = re.compile(r"/+schoolsync(?:/|$)", re.IGNORECASE)
 _CLIENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _HEADER_UNSAFE = re.compile(r"[^\x20-\x7e]")
+BATCH = "$batch"
+_BATCH_HEADERS = frozenset(
+    {b"authorization", b"host", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-for"}
+)
 _ARRIVAL = "schoolsync.arrival"  # key in the ASGI scope
 
 
@@ -116,6 +120,7 @@ class Arrival:
     operation: str | None = None
     object: str = ""
     members: str = ""
+    run: batch.Run | None = None  # how a batch runs its requests
 
     async def identify(self) -> Principal:
         """Find out who is asking. Raises Unauthenticated."""
@@ -263,11 +268,50 @@ class Front:
         if route.audited:
             arrival.operation = f"{route.method} {match.template}"
             arrival.object = audit.without_names(match.path, match.keys)
+        if match.template == BATCH:
+            arrival.run = partial(self._run, dict(scope), version)
         scope["method"] = method
         scope["path"] = _fixed_path(match.template)
         scope["raw_path"] = scope["path"].encode()
         scope["root_path"] = ""
         scope[_ARRIVAL] = arrival
+
+    async def _run(self, outer: Scope, version: str, item: batch.Item) -> batch.Answer:
+        """One request of a batch, through the front door with the token and the host of the whole."""
+        raw = f"/{version}{item.path}".encode("ascii")
+        kept = [(name, value) for name, value in outer["headers"] if name.lower() in _BATCH_HEADERS]
+        own = [(name.encode(), value.encode()) for name, value in item.headers.items()]
+        scope: Scope = {
+            "type": "http",
+            "asgi": outer.get("asgi", {"version": "3.0"}),
+            "http_version": outer.get("http_version", "1.1"),
+            "scheme": outer.get("scheme", "http"),
+            "server": outer.get("server"),
+            "client": outer.get("client"),
+            "root_path": "",
+            "method": item.method,
+            "path": unquote(raw.decode()),
+            "raw_path": raw,
+            "query_string": item.query.encode("ascii"),
+            "headers": [*kept, *own, (b"content-length", str(len(item.content)).encode())],
+            "state": {},
+        }
+        status, headers, content = 0, dict[str, str](), bytearray()
+        waiting = [{"type": "http.request", "body": item.content, "more_body": False}]
+
+        async def receive() -> Message:
+            return waiting.pop() if waiting else {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            nonlocal status, headers
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in message["headers"]}
+            else:
+                content.extend(message.get("body", b""))
+
+        await self._answer(scope, receive, send)
+        return status, headers, bytes(content)
 
     def _find(self, scope: Scope) -> tuple[str, Match[Route] | None]:
         raw = scope.get("raw_path") or quote(scope["path"]).encode()
@@ -427,7 +471,7 @@ def _call(arrival: Arrival, route: Route, query: dict[str, str], content: bytes 
     match = arrival.match
     assert match is not None
     if route.body or route.method == "GET":
-        requests.check_accept(arrival.headers.get("accept"), text=route.text)
+        requests.check_accept(arrival.headers.get("accept"), text=route.text, xml=route.xml)
     return Call(
         services=arrival.services,
         principal=cast(Principal, arrival.principal),
@@ -440,6 +484,7 @@ def _call(arrival: Arrival, route: Route, query: dict[str, str], content: bytes 
         body=None if content is None else requests.body(content),
         method=route.method,
         template=route.template,
+        run=arrival.run,
         now=arrival.now,
         request_id=arrival.request_id,
         client_request_id=arrival.client_request_id,
@@ -461,7 +506,7 @@ def _response(call: Call, route: Route, reply: Reply) -> Response[bytes]:
     if body is None:
         return Response(b"", status_code=status, headers=headers)
     if isinstance(body, str):
-        return Response(body.encode(), status_code=status, headers={**headers, "Content-Type": "text/plain"})
+        return Response(body.encode(), status_code=status, headers={"Content-Type": "text/plain", **headers})
     if status == 201 and "id" in body:
         headers.setdefault("Location", f"{call.root}/{call.path}/{body['id']}")
     headers["Content-Type"] = JSON if status < 400 else JSON_ERROR

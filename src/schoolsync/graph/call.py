@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from schoolsync.access.principal import Principal
 
 if TYPE_CHECKING:
+    from schoolsync.graph.batch import Run
     from schoolsync.profiles.service import Profiles
     from schoolsync.runs.service import Runs
     from schoolsync.settings import Settings
@@ -52,6 +53,7 @@ class Call:
     body: Json | None  # decoded JSON object where the route takes one
     method: str = "GET"
     template: str = ""  # of the route, e.g. education/classes/{class}/members
+    run: Run | None = None  # runs a request of a batch; there for `$batch` alone
     now: int  # ticks
     request_id: str = ""  # this request's GUID, as the answer's header and every error body say it
     client_request_id: str = ""  # what the caller calls the request; the same GUID when it does not say

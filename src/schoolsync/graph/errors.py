@@ -16,7 +16,6 @@ from schoolsync.errors import (
     Conflict,
     Forbidden,
     Invalid,
-    NotBuilt,
     NotFound,
     PreconditionFailed,
     Refused,
@@ -96,7 +95,6 @@ KINDS: dict[type[Exception], Kind] = {
     TooLarge: Kind(413, "RequestEntityTooLarge"),
     UnsupportedMediaType: Kind(415, "UnsupportedMediaType"),
     Throttled: Kind(429, "TooManyRequests"),
-    NotBuilt: Kind(501, "NotImplemented"),
     WorldError: Kind(503, "serviceNotAvailable", headers={"Retry-After": str(RETRY_AFTER)}),
 }
 _BUG = Kind(500, "InternalError")

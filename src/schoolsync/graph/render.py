@@ -121,7 +121,7 @@ def _writer(type_name: str, tree: _Frozen, unveiled: bool, v1: bool) -> Callable
     parts: list[tuple[str, _Writer | None]] = [
         (prop.name, _property_writer(prop, (chosen or {}).get(prop.name), unveiled, v1))
         for prop in TYPES[type_name].properties.values()
-        if prop.access not in _HIDDEN_ACCESS and (chosen is None or prop.name in chosen)
+        if prop.access not in _HIDDEN_ACCESS and (chosen is None or prop.name in chosen) and not (prop.beta_only and v1)
     ]
 
     def write(values: Mapping[str, Any]) -> Json:

@@ -49,11 +49,13 @@ def options(query: bytes) -> dict[str, str]:
     return found
 
 
-def check_accept(header: str | None, *, text: bool) -> None:
+def check_accept(header: str | None, *, text: bool, xml: bool = False) -> None:
     """Raise NotAcceptable when an `Accept` header leaves out everything that the answer could be."""
     if not header or not header.strip():
         return
     wanted = {"*/*", "application/*", "application/json"} | ({"text/*", "text/plain"} if text else set())
+    if xml:
+        wanted |= {"application/xml", "text/xml", "text/*"}
     for part in header.lower().split(","):
         kind = part.partition(";")[0].strip()
         if (kind in wanted or _JSON_TYPE.fullmatch(kind)) and not _QUALITY_ZERO.search(part):

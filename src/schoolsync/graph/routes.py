@@ -52,13 +52,9 @@ class Route:
     area: Area
     body: bool = False  # takes a JSON object
     text: bool = False  # answers text/plain
+    xml: bool = False  # answers application/xml
     inline: bool = False  # one point read: quicker than a thread
     public: bool = False  # needs no token
-
-    @property
-    def built(self) -> bool:
-        """Whether the operation is served; the others answer 501."""
-        return not self.handler.startswith("not_built.")
 
     @property
     def audited(self) -> bool:
@@ -108,6 +104,7 @@ def _row(
         area=area,
         body=method in {"POST", "PATCH", "PUT"} if takes_body is None else takes_body,
         text=text,
+        xml=template == "$metadata",
         inline=inline,
         public=public,
     )
@@ -224,9 +221,9 @@ def _rest() -> Iterator[Route]:
     yield _row(area, "GET", "education", "root.get_root", (_RB, _RO), (_R, _RO), inline=True)
     yield _row(area, "PATCH", "education", "root.patch_root", None, _W)
     every = (_RB, _RO)
-    yield _row(area, "POST", "$batch", "not_built.batch", every, every, takes_body=False)
-    yield _row(area, "GET", "$metadata", "not_built.metadata", (), (), public=True)
-    yield _row(area, "GET", "", "not_built.service_document", every, every)
+    yield _row(area, "POST", "$batch", "document.batch", every, every)
+    yield _row(area, "GET", "$metadata", "document.metadata", (), (), public=True)
+    yield _row(area, "GET", "", "document.service_document", every, every)
 
 
 def routes_for(settings: Settings) -> tuple[Route, ...]:

@@ -36,6 +36,7 @@ class Property:
     collection: bool = False
     nullable: bool = True
     required: bool = False  # in a body that creates the object
+    beta_only: bool = False  # v1.0 takes it and does not show it
     access: Access = Access.READ_WRITE
 
 
@@ -63,6 +64,12 @@ class Enumeration:
     members: tuple[str, ...]
     hidden: frozenset[str] = frozenset()
     beta_only: frozenset[str] = frozenset()
+    values: tuple[int, ...] = ()  # the numbers of the members, when they do not count from zero
+
+    def value(self, member: str) -> int:
+        """The number of a member."""
+        place = self.members.index(member)
+        return self.values[place] if self.values else place
 
 
 ENUMS: dict[str, Enumeration] = {
@@ -71,6 +78,7 @@ ENUMS: dict[str, Enumeration] = {
         Enumeration(
             "educationSynchronizationProfileState",
             ("deleting", "deletionFailed", "provisioningFailed", "provisioned", "provisioning", UNKNOWN),
+            values=(2, 3, 5, 6, 7, 8),
         ),
         Enumeration(
             "educationSynchronizationStatus",
@@ -265,7 +273,7 @@ _add("educationCourse", *_texts("externalId", "displayName", "courseNumber", "de
 _add("educationOnPremisesInfo", *_texts("immutableId"))
 _add(
     "relatedContact",
-    *_texts("id"),
+    Property("id", "String", beta_only=True),
     _must("displayName"),
     *_texts("emailAddress", "mobilePhone"),
     _must("relationship", "contactRelationship"),
