@@ -16,8 +16,7 @@ from .databases import BINARIES, Cluster, binaries, shared
 
 CONTRACT = "SCHOOLSYNC_CONTRACT"
 SAMPLES = "SCHOOLSYNC_SAMPLES"
-DATABASES = [os.environ["DATABASE"]] if os.environ.get("DATABASE") else ["sqlite", "postgresql"]
-"""`make test DATABASE=…` chooses one."""
+DATABASES = ("sqlite", "postgresql")
 
 
 @pytest.hookimpl(trylast=True)

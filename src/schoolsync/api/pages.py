@@ -30,7 +30,6 @@ _TITLES = {
     "profiles": "Profiles",
     "runs": "Runs",
     "findings": "Findings",
-    "plans": "Plans, approvals, undo",
 }
 
 

@@ -58,9 +58,6 @@ def serve(
     faults: Annotated[
         bool | None, typer.Option("--faults", help="Serve the fault dial, to test a client; never in production.")
     ] = None,
-    worker: Annotated[
-        bool, typer.Option("--worker/--no-worker", help="Run the synchronizations too; without, PostgreSQL is needed.")
-    ] = True,
 ) -> None:
     """Serve the API and run the synchronizations until stopped."""
     from schoolsync.serving import supervisor
@@ -79,16 +76,7 @@ def serve(
         "seed_tenant": seed_tenant,
         "faults": faults,
     }
-    raise typer.Exit(supervisor.serve(load(given), with_worker=worker))
-
-
-@app.command("worker")
-def work(data_dir: DataDir = None) -> None:
-    """Run synchronizations until stopped, beside any number of others; needs PostgreSQL."""
-    from schoolsync.serving import supervisor
-    from schoolsync.settings import load
-
-    raise typer.Exit(supervisor.work(load({"data_dir": data_dir})))
+    raise typer.Exit(supervisor.serve(load(given)))
 
 
 @app.command()
@@ -134,6 +122,34 @@ def validate(
     from schoolsync.cli import validate as command
 
     raise typer.Exit(command.run(path, format=format, json=json, reports_to=tuple(report or ()), against=against))
+
+
+@app.command()
+def convert(
+    path: Annotated[Path, typer.Argument(help="Folder, zip or CSV file of a roster.")],
+    out: Annotated[Path, typer.Argument(help="New folder, or a file that ends in .zip.")],
+    to: Annotated[str, typer.Option(help="Format to write: sds-v1, sds-v2.1, oneroster-1.1, oneroster-1.2.")],
+    format: Annotated[str | None, typer.Option(help="Format of the roster; found out when not given.")] = None,  # noqa: A002
+    on: Annotated[
+        str | None,
+        typer.Option(metavar="DATE", help="Day whose enrollments count where days cannot be written; today."),
+    ] = None,
+    passwords: Annotated[bool, typer.Option("--passwords", help="Carry passwords over.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Write a roster in another format, and say what that format cannot hold.
+
+    Exit status: 0 written whole, 1 records with errors are left out or nothing can be used, 2 wrong usage.
+    """
+    from datetime import UTC, date, datetime
+
+    from schoolsync.cli import convert as command
+
+    try:
+        day = date.fromisoformat(on) if on else datetime.now(UTC).date()
+    except ValueError:
+        raise UsageError(f"{on} is no date: write it as YYYY-MM-DD.") from None
+    raise typer.Exit(command.run(path, out, to=to, format=format, day=day, passwords=passwords, json=json))
 
 
 @app.command()

@@ -37,12 +37,9 @@ class PostgresTables:
         with _world():
             self._connection = driver.connect(_url(url), autocommit=True)  # transactions are ours to begin
         try:
-            ((version,),) = self.execute("SELECT version FROM schema_version")
-            if version != SCHEMA_VERSION:
-                raise WorldError(
-                    f"The database has schema {version}, this schoolsync knows {SCHEMA_VERSION}: "
-                    "type “schoolsync db upgrade”, or use the schoolsync release that wrote it."
-                )
+            rows = self.execute("SELECT version FROM schema_version")
+            if not rows or rows[0][0] != SCHEMA_VERSION:
+                raise WorldError("The database has a schema that this release does not know: see “schoolsync db”.")
         except BaseException:
             self._connection.close()
             raise

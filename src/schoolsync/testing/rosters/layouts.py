@@ -123,7 +123,7 @@ def _sds_v1_uk(wanted: Wanted) -> Files:
             files[name] = files[name].replace(f"us_date({day})", f"strftime({day}, '%d/%m/%Y')")
     for name, headers in _UK_HEADERS.items():
         renamed = ", ".join(f'"{old}" AS "{new}"' for old, new in headers.items())
-        files[name] = f"SELECT * RENAME ({renamed}) FROM ({files[name]})"
+        files[name] = f"SELECT * RENAME ({renamed}) FROM ({files[name].replace('us_date(', 'uk_date(')})"
     return files
 
 

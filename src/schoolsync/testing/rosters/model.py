@@ -22,6 +22,7 @@ CREATE MACRO mixed(number, salt) AS
 CREATE MACRO share(number, salt) AS mixed(number, salt) / 4294967279.0;
 CREATE MACRO pick(list, number, salt) AS list[1 + (mixed(number, salt) // 97 % len(list))::BIGINT];
 CREATE MACRO us_date(day) AS month(day) || '/' || day(day) || '/' || year(day);
+CREATE MACRO uk_date(day) AS day(day) || '/' || month(day) || '/' || year(day);
 CREATE MACRO renumbered(id) AS CASE WHEN {renumbered} THEN 7000000000 + id ELSE id END;
 """
 # `k` tells who sits on seat `i`: somebody else after having left school, and somebody else when a pupil moved away.

@@ -1,0 +1,116 @@
+"""`schoolsync convert`: write a roster in another format, and say what that format cannot hold.
+
+Exit status: 0 the whole roster is written, 1 it is written without records that have errors, or not at all because
+none of it can be used, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import zipfile
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+import msgspec
+
+from schoolsync import convert, sources
+from schoolsync.cli import opening
+from schoolsync.cli.opening import NoRosterError, engine, files, refuse
+from schoolsync.convert import Target, Unheld
+from schoolsync.errors import UsageError, WorldError
+from schoolsync.roster import losses
+
+
+def run(
+    path: Path,
+    out: Path,
+    *,
+    to: str,
+    format: str | None,  # noqa: A002  the option's name
+    day: date,
+    passwords: bool,
+    json: bool,
+) -> int:
+    """Convert the roster at `path` to the format `to`, written to `out`, a new folder or a zip."""
+    if to not in convert.TARGETS:
+        return refuse(f"A roster cannot be written as {to}. Known targets: {', '.join(convert.TARGETS)}.")
+    target = convert.TARGETS[to](passwords=passwords)
+    try:
+        if out.exists() and (out.is_file() or any(out.iterdir())):
+            return refuse(f"{out} is there already: a roster is written to a place of its own.")
+        with TemporaryDirectory(prefix="schoolsync-") as folder, engine(folder) as db:
+            options = opening.options(path, format, Path(folder))
+            extracted = sources.extract(db, files(path), options)
+            if passwords:
+                convert.keep_passwords(db, extracted)
+            checked = sources.validate(db, extracted, options)
+            if checked.fatal:
+                sentences = dict.fromkeys(one.message for one in checked.findings(db) if one.severity == "error")
+                print(f"schoolsync: {path} cannot be converted. {next(iter(sentences))}", file=sys.stderr)
+                return 1
+            if checked.errors:
+                checked.leave_out(db)
+            lost = {one.name: one.left_out for one in losses.counts(db) if one.left_out} if checked.errors else {}
+            convert.prepare(db, day=day.isoformat())
+            rows = _write(db, target, out, Path(folder))
+            unheld = convert.unheld(db, target)
+    except BrokenPipeError:
+        return 1
+    except (NoRosterError, UsageError) as problem:
+        return refuse(str(problem))
+    except WorldError as problem:
+        return refuse(str(problem))
+    except (OSError, duckdb.IOException, duckdb.OutOfMemoryException) as problem:
+        told = problem.strerror if isinstance(problem, OSError) else None
+        return refuse(f"{path} could not be converted: {told or type(problem).__name__}.")
+    if json:
+        said = {"from": checked.format, "to": target.id, "files": rows, "left_out": lost, "not_held": unheld}
+        print(msgspec.json.encode(said).decode())
+    else:
+        _print(target, out, checked.format, rows, lost, unheld, passwords=passwords)
+    return 1 if checked.errors else 0
+
+
+def _write(db: duckdb.DuckDBPyConnection, target: Target, out: Path, scratch: Path) -> dict[str, int]:
+    """Write the files beside their place, and put them there when they are whole."""
+    made = scratch / "written"
+    rows = convert.write(db, target, made)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix.lower() == ".zip":
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in sorted(made.iterdir()):
+                archive.write(file, file.name)
+        return rows
+    out.mkdir(exist_ok=True)
+    for file in made.iterdir():
+        shutil.move(file, out / file.name)
+    return rows
+
+
+def _print(
+    target: Target,
+    out: Path,
+    origin: str,
+    rows: dict[str, int],
+    lost: dict[str, int],
+    unheld: Sequence[Unheld],
+    *,
+    passwords: bool,
+) -> None:
+    for name, count in rows.items():
+        print(f"{out / name if out.suffix.lower() != '.zip' else name}: {count:,} rows")
+    for name, count in lost.items():
+        print(f"left out because of errors: {count:,} {name}; schoolsync validate lists them")
+    if unheld:
+        print(f"{target.title} cannot hold:")
+        for one in unheld:
+            print(f"  {one.count:>12,}  {one.what}")
+    else:
+        print(f"{target.title} holds all of it.")
+    if not passwords:
+        print("Passwords are not written; --passwords carries them over.")
+    print(f"{out}: {sum(rows.values()):,} rows in {len(rows)} files ({origin} -> {target.id})")

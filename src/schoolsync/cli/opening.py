@@ -1,0 +1,60 @@
+"""What commands that read a roster on this machine share: its files, and an engine that leaves nothing behind."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import duckdb
+
+from schoolsync import sources
+from schoolsync.sources import CheckOptions, SourceFile
+
+_ENDINGS = {".csv", ".zip"}
+
+
+class NoRosterError(Exception):
+    """There is no roster at the path; the message says so."""
+
+
+def engine(folder: str) -> duckdb.DuckDBPyConnection:
+    """A roster engine: it spills into a folder that goes away, and fetches nothing."""
+    return duckdb.connect(
+        config={
+            "temp_directory": folder,
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        }
+    )
+
+
+def options(path: Path, format: str | None, scratch: Path) -> CheckOptions:  # noqa: A002  what it is called everywhere
+    """How the roster at `path` is read: one CSV file alone is checked for itself."""
+    alone = not path.is_dir() and path.suffix.lower() == ".csv"
+    return CheckOptions(format=format or sources.AUTO, partial=alone, scratch=scratch)
+
+
+def files(path: Path) -> list[SourceFile]:
+    """The files of the roster; what else lies in its folder is none of it. Raises NoRosterError."""
+    try:
+        found = _files(path)
+    except OSError as problem:
+        raise NoRosterError(f"{path} cannot be read: {problem.strerror or 'the disk does not answer'}.") from problem
+    if not found:
+        raise NoRosterError(f"{path} holds no CSV or zip file.")
+    return found
+
+
+def _files(path: Path) -> list[SourceFile]:
+    if not path.is_dir():
+        with path.open("rb"):
+            pass  # whether it is there and may be read
+        return [SourceFile(path.name, path)] if path.suffix.lower() in _ENDINGS else []
+    found = sorted(one for one in path.iterdir() if one.suffix.lower() in _ENDINGS and not one.name.startswith("."))
+    return [SourceFile(one.name, one) for one in found if one.is_file()]
+
+
+def refuse(sentence: str) -> int:
+    """Say on standard error why the command was not done; returns the exit status for that."""
+    print(f"schoolsync: {sentence}", file=sys.stderr)
+    return 2

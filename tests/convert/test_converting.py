@@ -1,0 +1,254 @@
+"""Rosters in other formats: nothing is lost that both can hold, and what cannot be held is counted."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tempfile
+import zipfile
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schoolsync import convert
+from schoolsync.cli import convert as command
+from schoolsync.testing import rosters
+
+from .rereading import DAY, held, read, same, write
+
+SIZE = {"people": 60, "classes": 9, "enrollments": 180}
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same district in every format, with families and everything optional."""
+    folder = tmp_path_factory.mktemp("generated")
+    for name in rosters.FORMATS:
+        rosters.write(folder / name, **SIZE, format=name, guardians=True, optional=True)
+    return folder
+
+
+@pytest.mark.parametrize("to", convert.TARGETS)
+@pytest.mark.parametrize("kind", sorted(rosters.FORMATS))
+def test_there_and_back(generated: Path, tmp_path: Path, kind: str, to: str) -> None:
+    """From every format to every target: what the target holds is read back from it; and once more on the way back."""
+    if kind == "sds-v1-uk":
+        pytest.skip("its dates are read as the profile says: see test_dates_of_the_profile")
+    with read(generated / kind, kind, passwords=True) as first:
+        original = held(first, to)
+        back = kind if kind in convert.TARGETS else to
+        both = held(first, to, back)
+        write(first, to, tmp_path / "there")
+    with read(tmp_path / "there", to, passwords=True) as second:
+        same(held(second, to), original)
+        write(second, back, tmp_path / "back")
+    with read(tmp_path / "back", back) as third:
+        same(held(third, to, back), both)
+
+
+def test_what_is_lost_is_counted(generated: Path, tmp_path: Path) -> None:
+    """Column by column: those of SDS V1 that OneRoster has no place for, and the other way round."""
+    with read(generated / "sds-v1", "sds-v1") as db:
+        lost = write(db, "oneroster-1.2", tmp_path / "a")
+    assert lost["people.state_id"] == 60
+    assert lost["organizations.nces_id"] == 2
+    assert "people.username" not in lost
+    with read(generated / "oneroster-1.2", "oneroster-1.2") as db:
+        lost = write(db, "sds-v1", tmp_path / "b")
+    assert lost["organizations that are no schools"] == 1
+    assert lost["classes.location"] == 9
+    assert not [one for one in lost if "guardian" in one], "families are held"
+
+
+def test_ids_that_two_people_share_are_told_apart(generated: Path, tmp_path: Path) -> None:
+    """SDS V1 has a student 7 and a teacher 7; the others have one list of users."""
+    folder = tmp_path / "v1"
+    rosters.write(folder, **SIZE, several_schools=False)
+    for name in ("Teacher.csv", "TeacherRoster.csv"):
+        text = (folder / name).read_text().replace("9000001,", "1000001,").replace(",9000001\n", ",1000001\n")
+        (folder / name).write_text(text)
+    with read(folder, "sds-v1") as db:
+        lost = write(db, "sds-v2.1", tmp_path / "out")
+    assert lost["ids that a student and a teacher share: the teacher is written under another one"] == 1
+    with read(tmp_path / "out", "sds-v2.1") as db:
+        people = dict(db.execute("SELECT source_id, role FROM roster.people").fetchall())
+    assert people["1000001"] == "student"
+    assert people["teacher-1000001"] == "teacher"
+    assert len(people) == SIZE["people"]
+
+
+def test_passwords_go_along_only_when_asked(generated: Path, tmp_path: Path) -> None:
+    """By default nobody's password is in the files that are written."""
+    for asked in (False, True):
+        out = tmp_path / f"out{asked}"
+        status = command.run(
+            generated / "sds-v1",
+            out,
+            to="oneroster-1.2",
+            format=None,
+            day=date(2026, 11, 25),
+            passwords=asked,
+            json=True,
+        )
+        assert status == 0
+        with (out / "users.csv").open(encoding="utf-8", newline="") as file:
+            found = [row["password"] for row in csv.DictReader(file) if row["password"]]
+        assert len(found) == (SIZE["people"] if asked else 0)
+
+
+def test_the_command_writes_a_zip_and_says_what_is_lost(
+    generated: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Files at the root of the archive; one JSON object; a place that is taken is refused."""
+    out = tmp_path / "roster.zip"
+    asked: dict[str, Any] = {"format": None, "day": date(2026, 11, 25), "passwords": False}
+    assert command.run(generated / "sds-v2.1", out, to="oneroster-1.1", json=True, **asked) == 0
+    said = json.loads(capfd.readouterr().out)
+    assert (said["from"], said["to"]) == ("sds-v2.1", "oneroster-1.1")
+    assert {"what": "flags", "count": 6} in said["not_held"]
+    with zipfile.ZipFile(out) as archive:
+        assert set(archive.namelist()) == {*said["files"], "manifest.csv"}
+    assert command.run(generated / "sds-v2.1", out, to="oneroster-1.1", json=True, **asked) == 2
+    assert command.run(generated / "sds-v2.1", tmp_path / "x", to="punched-cards", json=True, **asked) == 2
+    assert command.run(tmp_path / "nowhere", tmp_path / "x", to="sds-v1", json=True, **asked) == 2
+    assert command.run(generated / "sds-v2.1", tmp_path / "y", to="sds-v1", json=False, **asked) == 0
+    assert "cannot hold" in capfd.readouterr().out
+
+
+def test_records_with_errors_are_left_out_and_counted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Status 1, the rest is written; nothing is when the roster cannot be used."""
+    folder = tmp_path / "v1"
+    rosters.write(folder, **SIZE, dirt={"required-value": 2})
+    asked: dict[str, Any] = {"to": "sds-v2.1", "format": None, "day": date(2026, 11, 25), "passwords": False}
+    assert command.run(folder, tmp_path / "out", json=True, **asked) == 1
+    assert json.loads(capfd.readouterr().out)["left_out"] == {"classes": 2}
+    (folder / "Section.csv").unlink()
+    assert command.run(folder, tmp_path / "none", json=True, **asked) == 1
+    out, err = capfd.readouterr()
+    assert (out, "Section.csv was not found" in err) == ("", True)
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_ended_enrollment_does_not_come_back_to_life(generated: Path, tmp_path: Path) -> None:
+    """A format without days gets only what holds on the day."""
+    folder = tmp_path / "or"
+    rosters.write(folder, **SIZE, format="oneroster-1.2")
+    lines = (folder / "enrollments.csv").read_text().splitlines()
+    lines[1] = lines[1].removesuffix(",") + ",2026-10-01"
+    (folder / "enrollments.csv").write_text("\n".join(lines) + "\n")
+    with read(folder, "oneroster-1.2", passwords=True) as db:
+        lost = write(db, "sds-v1", tmp_path / "out")
+    assert lost["enrollments that do not hold on the day of writing"] == 1
+    with read(tmp_path / "out", "sds-v1") as db:
+        (count,) = db.execute("SELECT count(*) FROM roster.enrollments").fetchone() or (0,)
+    assert count == SIZE["enrollments"] - 1
+    assert DAY > "2026-10-01"
+
+
+# --- any values ----------------------------------------------------------------------------------------------------
+
+WORDS = st.text(
+    st.characters(
+        exclude_categories=("Cs", "Cc", "Cn", "Zl", "Zp", "Zs", "Co", "Cf"), exclude_characters="\ufffd\ufeff"
+    ),
+    min_size=1,
+    max_size=12,
+)
+VALUE = st.one_of(WORDS, st.sampled_from(['=1+1"', "a,b", '"', "''", 'O\'Brien, "Bo"', "-", "NULL", "0012", "1e5"]))
+MAYBE = st.one_of(st.just(""), VALUE)
+
+
+@st.composite
+def districts(draw: st.DrawFn) -> dict[str, list[dict[str, str]]]:
+    """A small SDS V1 roster whose texts are anything."""
+    schools = [
+        {"SIS ID": f"o{i}", "Name": draw(VALUE), "School Number": draw(MAYBE)} for i in range(draw(st.integers(1, 3)))
+    ]
+    school = st.sampled_from([one["SIS ID"] for one in schools])
+    terms = {
+        f"t{i}": {"Term Name": draw(VALUE), "Term StartDate": "2026-09-01", "Term EndDate": f"2027-0{i + 1}-28"}
+        for i in range(2)
+    }
+    courses = {f"k{i}": {"Course Name": draw(VALUE), "Course Number": draw(MAYBE)} for i in range(2)}
+    classes = []
+    for i in range(draw(st.integers(1, 4))):
+        term, course = draw(st.sampled_from(["", *terms])), draw(st.sampled_from(["", *courses]))
+        classes.append(
+            {
+                "SIS ID": f"c{i}",
+                "School SIS ID": draw(school),
+                "Section Name": draw(VALUE),
+                "Section Number": draw(MAYBE),
+                "Term SIS ID": term,
+                **terms.get(term, {"Term Name": "", "Term StartDate": "", "Term EndDate": ""}),
+                "Course SIS ID": course,
+                **courses.get(course, {"Course Name": "", "Course Number": ""}),
+                "Periods": draw(MAYBE),
+            }
+        )
+
+    def person(i: int, letter: str, number: str) -> dict[str, str]:
+        return {
+            "SIS ID": f"{letter}{i}",
+            "School SIS ID": draw(school),
+            "Username": f"{letter}.user{i}",
+            "First Name": draw(VALUE),
+            "Last Name": draw(VALUE),
+            "Password": "Fjord-2026",
+            "Middle Name": draw(MAYBE),
+            "Secondary Email": draw(st.sampled_from(["", f"{letter}{i}@home.example"])),
+            number: draw(MAYBE),
+        }
+
+    students = [
+        person(i, "s", "Student Number")
+        | {
+            "Grade": draw(st.sampled_from(["", "KG", "01", "12"])),
+            "Birthdate": draw(st.sampled_from(["", "2015-03-04"])),
+        }
+        for i in range(draw(st.integers(1, 5)))
+    ]
+    teachers = [person(i, "t", "Teacher Number") for i in range(draw(st.integers(1, 3)))]
+    pairs = st.lists(
+        st.tuples(st.sampled_from([one["SIS ID"] for one in classes]), st.sampled_from(students)),
+        min_size=1,
+        max_size=8,
+        unique_by=lambda pair: (pair[0], pair[1]["SIS ID"]),
+    )
+    return {
+        "School.csv": schools,
+        "Section.csv": classes,
+        "Student.csv": students,
+        "Teacher.csv": teachers,
+        "StudentEnrollment.csv": [{"Section SIS ID": one, "SIS ID": who["SIS ID"]} for one, who in draw(pairs)],
+        "TeacherRoster.csv": [
+            {"Section SIS ID": one["SIS ID"], "SIS ID": draw(st.sampled_from(teachers))["SIS ID"]} for one in classes
+        ],
+    }
+
+
+@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(district=districts(), to=st.sampled_from(["sds-v2.1", "oneroster-1.1", "oneroster-1.2"]))
+def test_any_text_goes_there_and_comes_back(district: dict[str, list[dict[str, str]]], to: str) -> None:
+    """Quotes, commas, formulas, other scripts: what both formats hold is the same after the way there and back."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "first").mkdir()
+        for file, rows in district.items():
+            with (folder / "first" / file).open("w", encoding="utf-8", newline="") as sink:
+                table = csv.DictWriter(sink, list(rows[0]))
+                table.writeheader()
+                table.writerows(rows)
+        with read(folder / "first", "sds-v1", passwords=True) as first:
+            before = held(first, "sds-v1", to)
+            there = held(first, to)
+            write(first, to, folder / "there")
+        with read(folder / "there", to, passwords=True) as second:
+            same(held(second, to), there)
+            write(second, "sds-v1", folder / "back")
+        with read(folder / "back", "sds-v1") as third:
+            same(held(third, "sds-v1", to), before)
