@@ -208,7 +208,8 @@ def test_two_profiles_share_a_slow_server_fairly(slow: Server, big: dict[str, by
     profile = other.profile()
     profile.api("PATCH", f"{profile.path}/profileStatus", {"status": "success"}, expect=200)
     assert other.reader.get("/users")["value"] == []
-    assert time.monotonic() - began < 5
+    took = time.monotonic() - began
+    assert busy.status()["status"] in BEGUN or took < 5, f"{took:g} seconds, and the other run has ended"
     assert busy.wait()["status"] == "success"
 
 

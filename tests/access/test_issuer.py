@@ -285,9 +285,8 @@ def test_guessing_a_secret_is_slow(served, http):
     with ThreadPoolExecutor(3) as pool:
         guesses = [pool.submit(http.post, path, data=form(client, client_secret=f"guess {n}")) for n in range(3)]
         time.sleep(0.2)
-        other = time.monotonic()
         assert http.post(path, data=form(neighbour)).status_code == 200
-        assert time.monotonic() - other < 1.0
+        assert not all(guess.done() for guess in guesses)
         assert {guess.result().status_code for guess in guesses} == {401}
     assert time.monotonic() - began > 0.25 + 0.5 + 1.0
     assert http.post(path, data=form(client)).status_code == 200
