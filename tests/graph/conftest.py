@@ -6,8 +6,8 @@ import asyncio
 import itertools
 import json
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -232,6 +232,20 @@ def house(build: Any) -> House:
     """An empty house."""
     made: House = build()
     return made
+
+
+@pytest.fixture
+def new_town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], House]]:
+    """Founds a town for one test, when it is asked."""
+    with ExitStack() as stack:
+
+        def found() -> House:
+            chosen = Settings(data_dir=tmp_path_factory.mktemp("new") / "data")
+            house: House = stack.enter_context(builder(chosen, _Clock()))()
+            furnish(house, TENANT)
+            return house
+
+        yield found
 
 
 @pytest.fixture

@@ -72,11 +72,11 @@ class TestEveryOperation:
             assert status(token(*(permission.value + swapped for permission in EVERY), kind=kind)) == 403
 
     def test_shows_nothing_of_another_tenant(
-        self, request: pytest.FixtureRequest, token: Any, ids: Any, other_tenant: str, route: Route
+        self, still_town: Any, new_town: Any, token: Any, ids: Any, other_tenant: str, route: Route
     ) -> None:
         """With every permission and the very keys of another tenant's objects, no operation shows or changes one."""
         # What creates something in the stranger's own tenant gets a town of its own.
-        town = request.getfixturevalue("town" if route.method == "POST" else "still_town")
+        town = new_town() if route.method == "POST" else still_town
         profile, error = _profile(town)
         keys = {
             "profile": profile,
