@@ -39,7 +39,7 @@ setup: $(VENV)/dev.stamp ## create .venv from the locks; does nothing when it is
 demo: $(VENV)/runtime.stamp ## run the main job on the bundled roster, or on ROSTER=<folder or zip>
 	@$(BIN)/python -m schoolsync.testing.demo $(if $(ROSTER),"$(ROSTER)")
 
-test: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## run all tests (TESTS=path for some of them)
+test: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## run all tests (TESTS=path for some, DATABASE=postgresql or sqlite for one of the two)
 	@$(BIN)/python -m pytest -n $${PYTEST_WORKERS:-2} --dist loadgroup -q $(TESTS)
 
 lint: $(VENV)/dev.stamp ## check layout, types and who imports whom

@@ -16,7 +16,8 @@ from .databases import BINARIES, Cluster, binaries, shared
 
 CONTRACT = "SCHOOLSYNC_CONTRACT"
 SAMPLES = "SCHOOLSYNC_SAMPLES"
-DATABASES = ("sqlite", "postgresql")
+DATABASES = [os.environ["DATABASE"]] if os.environ.get("DATABASE") else ["sqlite", "postgresql"]
+"""`make test DATABASE=…` chooses one."""
 
 
 @pytest.hookimpl(trylast=True)

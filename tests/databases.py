@@ -97,10 +97,36 @@ class Cluster:
         """Stop it."""
         self.run("pg_ctl", "-D", str(self.data), "-m", mode, "-w", "stop")
 
-    def end(self) -> None:
-        """Stop it and leave nothing behind."""
-        self.halt()
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def keep(self) -> None:
+        """Have it stopped and removed as soon as nobody holds its pipe any more, however its holders end."""
+        os.mkfifo(self.pipe, 0o600)
+        stop = f"{self._programs}/pg_ctl -D {self.data} -m immediate -w stop"
+        owner = _owner()
+        if owner is not None:
+            stop = f"setpriv --reuid={owner.pw_uid} --regid={owner.pw_gid} --clear-groups {stop}"
+        script = f"cat {self.pipe}; cd /; {stop}; rm -rf {self.folder}"
+        subprocess.Popen(
+            ["sh", "-c", script],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    @property
+    def pipe(self) -> Path:
+        return self.folder / "held"
+
+    def hold(self, *, seconds: float = 10.0) -> int | None:
+        """Hold its pipe; None when it is gone."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return os.open(self.pipe, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:
+                if time.monotonic() >= deadline:
+                    return None
+                time.sleep(0.02)
 
     def run(self, program: str, *arguments: str) -> None:
         """Run one of PostgreSQL's programs, never as root."""
@@ -141,26 +167,24 @@ class Cluster:
 
 @contextmanager
 def shared(folder: Path, programs: Path) -> Iterator[Cluster]:
-    """The cluster that all test processes with the same `folder` share; the last one takes it down."""
+    """The cluster that all test processes with the same `folder` share; it goes when the last of them has gone."""
     state = folder / "postgresql.json"
     with _locked(folder):
-        known = json.loads(state.read_text()) if state.exists() else None
-        if known:
+        held = None
+        if state.exists():
+            known = json.loads(state.read_text())
             cluster = Cluster(Path(known["folder"]), known["port"], programs)
-            state.write_text(json.dumps(known | {"users": known["users"] + 1}))
-        else:
+            held = cluster.hold(seconds=0)
+        if held is None:
             cluster = Cluster.start(programs)
-            state.write_text(json.dumps({"folder": str(cluster.folder), "port": cluster.port, "users": 1}))
+            cluster.keep()
+            held = cluster.hold()
+            assert held is not None
+            state.write_text(json.dumps({"folder": str(cluster.folder), "port": cluster.port}))
     try:
         yield cluster
     finally:
-        with _locked(folder):
-            known = json.loads(state.read_text())
-            if known["users"] > 1:
-                state.write_text(json.dumps(known | {"users": known["users"] - 1}))
-            else:
-                state.unlink()
-                cluster.end()
+        os.close(held)
 
 
 @contextmanager

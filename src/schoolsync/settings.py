@@ -87,7 +87,10 @@ class Settings:
         "192MiB", "memory that reading stored plans and findings for the API may use before it spills to disk"
     )
     batch_rows: int = _setting(20_000, "rows that one batch writes to the directory")
-    concurrent_runs: int = _setting(1, "synchronizations that work at the same time")
+    concurrent_runs: int = _setting(1, "synchronizations that work at the same time in one worker")
+    concurrent_runs_per_tenant: int = _setting(
+        4, "synchronizations of one tenant that work at the same time, over all workers"
+    )
     delta_deleted_classes: bool = _setting(
         False, "whether delta queries of classes tell deleted classes, which Microsoft Graph never does"
     )
@@ -298,6 +301,7 @@ def _check(values: dict[str, Value]) -> None:
         "threads",
         "batch_rows",
         "concurrent_runs",
+        "concurrent_runs_per_tenant",
         "body_max_bytes",
         "database_connections",
     ):

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ..databases import Cluster
 from .house import Server, Tenant, serving
 
+ON_BOTH = {"test_the_main_job", "test_syncing_again"}
+"""Modules whose tests run on both databases; the others do with `make test DATABASE=postgresql`."""
 JS = Path(__file__).parent / "js"
 
 
@@ -26,17 +31,51 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Which databases a test runs on: the one that DATABASE names, SQLite when it names none; some run on both."""
+    if "database" not in metafunc.fixturenames:
+        return
+    named = os.environ.get("DATABASE")
+    on_both = metafunc.module.__name__.rpartition(".")[2] in ON_BOTH
+    databases = [named] if named else ["sqlite", "postgresql"] if on_both else ["sqlite"]
+    metafunc.parametrize("database", databases, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def database(request: pytest.FixtureRequest) -> Iterator[dict[str, object]]:
+    """The settings that choose the database of the servers that tests share."""
+    with _database(request, request.param) as settings:
+        yield settings
+
+
+@pytest.fixture
+def fresh_database(request: pytest.FixtureRequest, database: dict[str, object]) -> Iterator[dict[str, object]]:
+    """The settings of a server of a test's own: the same kind of database, with nothing in it."""
+    with _database(request, "postgresql" if database else "sqlite") as settings:
+        yield settings
+
+
+@contextmanager
+def _database(request: pytest.FixtureRequest, kind: str) -> Iterator[dict[str, object]]:
+    if kind == "sqlite":
+        yield {}
+        return
+    cluster: Cluster = request.getfixturevalue("postgresql")
+    with cluster.database() as url:
+        yield {"database_url": url}
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, database: dict[str, object]) -> Iterator[Server]:
     """A server that serves plain HTTP on loopback; tests share it and each has a tenant of its own."""
-    with serving(tmp_path_factory.mktemp("plain")) as running:
+    with serving(tmp_path_factory.mktemp("plain"), settings=database) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def secure(tmp_path_factory: pytest.TempPathFactory, database: dict[str, object]) -> Iterator[Server]:
     """A server with `--tls`, for the clients that insist on it."""
-    with serving(tmp_path_factory.mktemp("secure"), tls=True) as running:
+    with serving(tmp_path_factory.mktemp("secure"), tls=True, settings=database) as running:
         yield running
 
 

@@ -17,16 +17,18 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 import psutil
+import psycopg
 
 from schoolsync.cli import token as token_command
 from schoolsync.settings import Settings
+from schoolsync.store.tables import directory as directory_tables
 
 Json = dict[str, Any]  # a JSON object has values of any kind
 T = TypeVar("T")
@@ -59,7 +61,10 @@ def command(*arguments: str | Path, **options: Any) -> subprocess.CompletedProce
 
 
 class Server:
-    """A `schoolsync serve` on a free loopback port, with a data directory that outlives its processes."""
+    """A `schoolsync serve` on a free loopback port, with a data directory that outlives its processes.
+
+    It works on SQLite, or on the PostgreSQL that the setting `database_url` names.
+    """
 
     def __init__(
         self,
@@ -68,11 +73,14 @@ class Server:
         tls: bool = False,
         settings: Mapping[str, object] | None = None,
         patience: float = 60.0,
+        options: Sequence[str] = (),
     ) -> None:
         self._patience = patience
         self.data = folder / "data"
         self.log = folder / "serve.log"
         self._tls = tls
+        self._options = options
+        self.database_url = str(settings["database_url"]) if settings and "database_url" in settings else None
         self._environment = {f"SCHOOLSYNC_{name.upper()}": str(value) for name, value in (settings or {}).items()}
         self._tokens: dict[tuple[Any, ...], str] = {}
         self.base = ""
@@ -86,7 +94,15 @@ class Server:
     def start(self) -> Server:
         """Start and wait until `GET /healthz` says it is ready."""
         offset = self.log.stat().st_size if self.log.exists() else 0
-        arguments = ["serve", "--data-dir", str(self.data), "--port", "0", *(["--tls"] if self._tls else [])]
+        arguments = [
+            "serve",
+            "--data-dir",
+            str(self.data),
+            "--port",
+            "0",
+            *(["--tls"] if self._tls else []),
+            *self._options,
+        ]
         with self.log.open("ab") as sink:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "schoolsync", *arguments],
@@ -231,25 +247,51 @@ class Server:
             self._tokens[key] = shown.getvalue().strip()
         return self._tokens[key]
 
-    def directory(self, tenant: str) -> sqlite3.Connection | None:
-        """The tenant's directory file, for reading alone; None while there is none."""
+    def select(self, tenant: str, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows of the tenant's directory; none while there is no such table."""
+        return self.rows(tenant, query, *values)[1]
+
+    def rows(self, tenant: str, query: str, *values: Any) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Names and rows of a query over the tenant's directory."""
+        if self.database_url is not None:
+            return self._rows_of_postgresql(tenant, query, values)
         path = self.data / "directory" / f"{tenant}.db"
         if not path.exists():
-            return None
-        return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
-
-    def select(self, tenant: str, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Rows of the tenant's directory file; none while there is no such table."""
-        connection = self.directory(tenant)
-        if connection is None:
-            return []
-        with contextlib.closing(connection):
+            return [], []
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
             try:
-                return connection.execute(query, values).fetchall()
+                cursor = connection.execute(query, values)
+                return [column[0] for column in cursor.description], cursor.fetchall()
             except sqlite3.OperationalError as problem:
                 if "no such table" in str(problem):
-                    return []
+                    return [], []
                 raise
+
+    def control(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows of the control database."""
+        if self.database_url is not None:
+            return self._rows_of_postgresql(None, query, values)[1]
+        path = self.data / "control.db"
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
+            return connection.execute(query, values).fetchall()
+
+    def _rows_of_postgresql(
+        self, tenant: str | None, query: str, values: Sequence[Any]
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """A tenant's rows are shown as if nobody else had any."""
+        assert self.database_url is not None
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            cursor: Any = connection.cursor()  # the statements of the tests are no literals
+            if tenant is not None:
+                number = cursor.execute("SELECT number FROM tenants WHERE id = %s", (tenant,)).fetchone()
+                for table in directory_tables.tables.values():
+                    if "tenant" in table.columns:
+                        cursor.execute(
+                            f"CREATE TEMPORARY VIEW {table.name} AS "
+                            f"SELECT * FROM public.{table.name} WHERE tenant = {number[0] if number else -1}"
+                        )
+            cursor.execute(query.replace("?", "%s"), values)
+            return [column.name for column in cursor.description], cursor.fetchall()
 
 
 @dataclass(frozen=True)
@@ -480,10 +522,12 @@ def matching(target: str = "userPrincipalName", source: str = "Username", domain
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *, tls: bool = False, settings: Mapping[str, object] | None = None) -> Iterator[Server]:
+def serving(
+    folder: Path, *, tls: bool = False, settings: Mapping[str, object] | None = None, options: Sequence[str] = ()
+) -> Iterator[Server]:
     """A server for as long as the block runs."""
     folder.mkdir(parents=True, exist_ok=True)
-    server = Server(folder, tls=tls, settings=settings)
+    server = Server(folder, tls=tls, settings=settings, options=options)
     try:
         yield server.start()
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,10 +46,13 @@ def later(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def undisturbed(
-    tmp_path_factory: pytest.TempPathFactory, roster: dict[str, bytes], later: dict[str, bytes]
+    tmp_path_factory: pytest.TempPathFactory,
+    roster: dict[str, bytes],
+    later: dict[str, bytes],
+    database: dict[str, object],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the directory holds after the first and after the second sync when nobody disturbs them."""
-    with serving(tmp_path_factory.mktemp("undisturbed")) as server:
+    with serving(tmp_path_factory.mktemp("undisturbed"), settings=database) as server:
         profile = Tenant(server, TENANT).profile()
         assert profile.sync(roster)["status"] == "success"
         first = contents(server)
@@ -59,30 +61,27 @@ def undisturbed(
 
 
 @pytest.fixture
-def fragile(tmp_path: Path) -> Iterator[Server]:
+def fragile(tmp_path: Path, fresh_database: dict[str, object]) -> Iterator[Server]:
     """A server of its own for a test that kills it; its batches are small, so that there is time to."""
-    with serving(tmp_path, settings={"batch_rows": 250}) as running:
+    with serving(tmp_path, settings={"batch_rows": 250} | fresh_database) as running:
         yield running
 
 
 def contents(server: Server) -> dict[str, Any]:
     """Every object and link of the directory, without what is local to one installation."""
-    connection = server.directory(TENANT)
-    assert connection is not None
     found: dict[str, Any] = {}
-    with contextlib.closing(connection):
-        for kind in ("schools", "classes", "people"):
-            cursor = connection.execute(f"SELECT * FROM {kind} ORDER BY id")
-            names = [column[0] for column in cursor.description]
-            kept = [place for place, name in enumerate(names) if name not in PRIVATE]
-            found[kind] = [tuple(row[place] for place in kept) for row in cursor]
-        for name, (left, left_key, right, right_key, more) in LINKS.items():
-            found[name] = connection.execute(
-                f"SELECT a.id, b.id{more} FROM {name} AS link "
-                f'JOIN {left} AS a ON (a.tenant, a.key) = (link.tenant, link."{left_key}") '
-                f'JOIN {right} AS b ON (b.tenant, b.key) = (link.tenant, link."{right_key}") ORDER BY 1, 2'
-            ).fetchall()
-            assert found[name]
+    for kind in ("schools", "classes", "people"):
+        names, rows = server.rows(TENANT, f"SELECT * FROM {kind} ORDER BY id")
+        kept = [place for place, name in enumerate(names) if name not in PRIVATE]
+        found[kind] = [tuple(row[place] for place in kept) for row in rows]
+    for name, (left, left_key, right, right_key, more) in LINKS.items():
+        found[name] = server.select(
+            TENANT,
+            f"SELECT a.id, b.id{more} FROM {name} AS link "
+            f'JOIN {left} AS a ON (a.tenant, a.key) = (link.tenant, link."{left_key}") '
+            f'JOIN {right} AS b ON (b.tenant, b.key) = (link.tenant, link."{right_key}") ORDER BY 1, 2',
+        )
+        assert found[name]
     return found
 
 
@@ -102,14 +101,10 @@ def check_ledger(server: Server, runs: int) -> None:
     positions = [position for *_, position in rows]
     assert len(set(positions)) == len(positions), "every batch is a transaction of its own"
     assert server.select(TENANT, "SELECT max(position) FROM positions")[0][0] >= positions[-1]
-    control = sqlite3.connect(f"file:{server.data / 'control.db'}?mode=ro", uri=True, timeout=10)
-    with contextlib.closing(control):
-        for run, batches in by_run.items():
-            state, done, total = control.execute(
-                "SELECT state, rows_done, rows_total FROM runs WHERE id = ?", (run,)
-            ).fetchone()
-            assert state == "done"
-            assert done == total == sum(row[2] for row in rows if row[0] == run), json.dumps(batches)
+    for run, batches in by_run.items():
+        ((state, done, total),) = server.control("SELECT state, rows_done, rows_total FROM runs WHERE id = ?", run)
+        assert state == "done"
+        assert done == total == sum(row[2] for row in rows if row[0] == run), json.dumps(batches)
 
 
 def begin(server: Server, roster: dict[str, bytes]) -> Profile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,20 +19,26 @@ def roster_source(monkeypatch: pytest.MonkeyPatch) -> GivenSource:
 
 
 @pytest.fixture
-def directory(tmp_path: Path, roster_source: GivenSource) -> Directory:
+def directory(tmp_path: Path, roster_source: GivenSource, database_url: str | None) -> Directory:
     """An empty directory of one tenant with one profile."""
-    return Directory(tmp_path / "house", roster_source)
+    return Directory(tmp_path / "house", roster_source, database_url)
 
 
 @pytest.fixture
-def directories(tmp_path: Path, roster_source: GivenSource) -> Iterator[Callable[[], Directory]]:
+def directories(
+    tmp_path: Path, roster_source: GivenSource, database_url: str | None, request: pytest.FixtureRequest
+) -> Iterator[Callable[[], Directory]]:
     """As many empty directories as asked for."""
     made: list[Path] = []
+    with ExitStack() as databases:
 
-    def make() -> Directory:
-        made.append(tmp_path / f"house{len(made)}")
-        return Directory(made[-1], roster_source)
+        def make() -> Directory:
+            made.append(tmp_path / f"house{len(made)}")
+            url = None
+            if database_url is not None:
+                url = databases.enter_context(request.getfixturevalue("postgresql").database())
+            return Directory(made[-1], roster_source, url)
 
-    yield make
+        yield make
     for folder in made:
         shutil.rmtree(folder, ignore_errors=True)

@@ -18,6 +18,7 @@ from typing import Any
 import adbc_driver_sqlite.dbapi as driver
 import duckdb
 import msgspec
+import psycopg
 import pytest
 
 from schoolsync.plan.policy import Guards, Policy
@@ -28,6 +29,8 @@ from schoolsync.runs.job import Base, Failed, Finished, Job, JobFile, Planned, U
 from schoolsync.runs.selections import Release, Selection
 from schoolsync.runs.stages import StageFailed, Stages
 from schoolsync.sources import Checked, Extract
+from schoolsync.store import locks
+from schoolsync.store.tables import directory as directory_tables
 
 TENANT = "0f1e2d3c-4b5a-4697-8877-665544332211"
 CREATES = Policy(
@@ -257,9 +260,10 @@ class Outcome:
 
 
 class Directory:
-    """A directory file and the runs of a tenant's profiles into it."""
+    """A directory, in a file or in the PostgreSQL at `url`, and the runs of a tenant's profiles into it."""
 
-    def __init__(self, folder: Path, source: GivenSource) -> None:
+    def __init__(self, folder: Path, source: GivenSource, url: str | None = None) -> None:
+        self.url = url
         self.folder = folder
         self.source = source
         self.path = folder / "directory" / f"{TENANT}.db"
@@ -284,7 +288,7 @@ class Directory:
             "format": "given",
             "files": (JobFile(name="People.csv", path="", sha256=digest, size=1),),
             "policy": policy,
-            "directory": str(self.path),
+            "directory": self.url or str(self.path),
             "folder": str(self.folder / "runs" / run),
             "scratch": str(self.folder / "scratch" / run),
             "base": self._bases.get(profile),
@@ -361,9 +365,26 @@ class Directory:
     # --- looking ---------------------------------------------------------------------------------------------------
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
+        if self.url is not None:
+            with psycopg.connect(self.url, autocommit=True) as server:
+                found = server.execute(statement)  # type: ignore[call-overload]  # statements of the tests' own
+                return [] if found.description is None else found.fetchall()
         with driver.connect(str(self.path), autocommit=True) as connection, connection.cursor() as cursor:
             cursor.execute(statement)
             return [] if cursor.description is None else list(cursor.fetchall())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Somebody else is in a write transaction."""
+        if self.url is not None:
+            with psycopg.connect(self.url) as server:
+                server.execute(locks.directory(TENANT))  # type: ignore[call-overload]  # not a literal
+                yield
+            return
+        with driver.connect(str(self.path), autocommit=True) as other, other.cursor() as cursor:
+            cursor.execute("BEGIN IMMEDIATE")
+            yield
+            cursor.execute("ROLLBACK")
 
     def by_hand(self, statement: str) -> None:
         """A change through the API: it raises the position."""
@@ -424,8 +445,7 @@ class Directory:
         """Everything but surrogate keys, times and positions: what two ways to the same state must agree on."""
         found: dict[str, Any] = {}
         for table in ("schools", "classes", "people"):
-            names = [row[1] for row in self.query(f"PRAGMA table_info({table})")]
-            chosen = [name for name in names if name not in ("tenant", "key", "created", "changed", "position")]
+            chosen = visible_columns(table)
             found[table] = {row[0]: row for row in self.query(f"SELECT {', '.join(chosen)} FROM {table}")}
         for table in ("school_classes", "school_people", "class_people"):
             found[table] = self.links(table)
@@ -455,6 +475,12 @@ class Directory:
                 )
                 found += [f"{table}.{side} {what}" for what, rows in (("lost", lost), ("away", away)) if rows[0][0]]
         return found
+
+
+def visible_columns(table: str) -> list[str]:
+    """The columns that two ways to the same state must agree on."""
+    inner = {"tenant", "key", "created", "changed", "position"}
+    return [column.name for column in directory_tables.tables[table].columns if column.name not in inner]
 
 
 @contextmanager

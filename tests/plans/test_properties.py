@@ -19,6 +19,7 @@ from .districts import (
     person,
     school,
     section,
+    visible_columns,
 )
 
 LAWS = settings(
@@ -70,8 +71,7 @@ def active(directory: Directory) -> dict[str, Any]:
     """The active objects by id, and the links."""
     found: dict[str, Any] = {}
     for table in ("schools", "classes", "people"):
-        names = [row[1] for row in directory.query(f"PRAGMA table_info({table})")]
-        chosen = [name for name in names if name not in {"tenant", "key", "created", "changed", "position"}]
+        chosen = visible_columns(table)
         rows = directory.query(f"SELECT {', '.join(chosen)} FROM {table} WHERE active")
         found[table] = {row[0]: row for row in rows}
     for table in ("school_classes", "school_people", "class_people"):

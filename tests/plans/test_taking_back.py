@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
 import pytest
 
@@ -15,6 +14,7 @@ from schoolsync.plan.policy import Guards
 from schoolsync.plan.steps import RULES
 from schoolsync.runs import plan_question
 from schoolsync.runs.plan_question import Page, Question
+from schoolsync.runs.plan_reader import Reading
 from schoolsync.runs.selections import WHOLE, Selection
 from schoolsync.runs.stored_plan import Plans
 
@@ -34,14 +34,9 @@ CHANGED = (
 
 
 def ask(directory: Directory, run: str, **question: Any) -> Page:
-    """What a face asks about a run's plan, through the process that reads it."""
-    done = subprocess.run(
-        [sys.executable, "-m", "schoolsync.runs.plan_reader", str(directory.folder / "runs" / run)],
-        input=msgspec.json.encode(Question(**question)),
-        capture_output=True,
-        check=True,
-    )
-    return msgspec.json.decode(done.stdout, type=Page)
+    """What a face asks about a run's plan, as the process that reads it answers."""
+    with duckdb.connect() as db:
+        return Reading(db, directory.folder / "runs" / run).page(Question(**question))
 
 
 def test_a_run_is_taken_back_whole(directory: Directory) -> None:
@@ -205,11 +200,12 @@ def test_every_step_can_be_looked_at(directory: Directory) -> None:
     """Value before and after, reason, file and line; by page, kind, school and object."""
     directory.sync(DISTRICT)
     directory.sync(CHANGED)
-    every = ask(directory, "run-2", top=1000)
+    every = ask(directory, "run-2", top=1000, counted=True)
     assert every.count == len(every.steps) == len({one.number for one in every.steps})
     assert all(one.reason == RULES[one.rule] for one in every.steps)
     assert all(one.file and one.line for one in every.steps if one.op not in ("unlink", "remove"))
-    paged = [one for skip in range(0, every.count, 3) for one in ask(directory, "run-2", top=3, skip=skip).steps]
+    assert every.count is not None
+    paged = [one for last in range(-1, every.count - 1, 3) for one in ask(directory, "run-2", top=3, after=last).steps]
     assert paged == list(every.steps)
     (update,) = [one for one in every.steps if one.op == "update"]
     assert {(one.field, one.before, one.after) for one in update.changes} == {

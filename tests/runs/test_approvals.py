@@ -18,6 +18,7 @@ from schoolsync.runs.approvals import HOUR
 from schoolsync.runs.job import Planned, Validated
 from schoolsync.runs.journal import Key
 from schoolsync.runs.plans import Plans
+from schoolsync.runs.readers import Readers
 from schoolsync.runs.selections import Selection
 from schoolsync.runs.states import RunState
 from schoolsync.store.tables import profiles
@@ -77,6 +78,7 @@ def plans(house: House) -> Plans:
         control=house.control,
         settings=house.settings,
         runs=house.runs,
+        readers=Readers(house.settings),
         new_id=lambda: f"99999999-0000-4000-8000-{next(numbers):012x}",
     )
 

@@ -18,6 +18,7 @@ from schoolsync.graph import etags
 
 if TYPE_CHECKING:
     from schoolsync.profiles.service import Profiles
+    from schoolsync.runs.plans import Plans
     from schoolsync.runs.readers import Readers
     from schoolsync.runs.service import Runs
     from schoolsync.settings import Settings
@@ -35,6 +36,7 @@ class Services:
     control: Control
     profiles: Profiles
     runs: Runs
+    plans: Plans
     uploads: Uploads
     readers: Readers
     clock: Callable[[], int]  # now, in ticks

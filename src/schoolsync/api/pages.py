@@ -30,6 +30,7 @@ _TITLES = {
     "profiles": "Profiles",
     "runs": "Runs",
     "findings": "Findings",
+    "plans": "Plans, approvals, undo",
 }
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 from schoolsync.access.roles import Act
 from schoolsync.api import shapes
 from schoolsync.api.call import Answer, Call
+from schoolsync.runs.plan_question import BySchool, PlannedStep
 from schoolsync.runs.states import RunState
 
 Handler = Callable[[Call], Answer | Awaitable[Answer]]
@@ -59,6 +60,13 @@ class Route:
 LIMIT = Parameter(name="limit", kind="integer", meaning="most items on a page")
 AFTER = Parameter(name="after", meaning="where the page before ended; `nextLink` has it")
 PAGED = (LIMIT, AFTER)
+
+STEP_KINDS = (
+    *("school", "section", "student", "teacher", "studentEnrollment", "teacherRoster"),
+    *("schoolSections", "studentSchools", "teacherSchools"),
+)
+STEP_OPS = ("create", "restore", "adopt", "rekey", "update", "link", "relink", "unlink", "remove")
+STEP_PARTS = ("apply", "deferred")
 
 _PROFILE = "profiles/{profile}"
 _RUN = f"{_PROFILE}/runs/{{run}}"
@@ -186,6 +194,113 @@ ROUTES: tuple[Route, ...] = (
         summary="What lies behind the findings, the numbers of every school, and what changed since the last run.",
         answers=shapes.Report,
         act=Act.READ_PEOPLE,
+    ),
+    Route(
+        method="GET",
+        template=f"{_RUN}/plan",
+        handler="plans.get_plan",
+        summary="What the run would change or has changed in numbers, the guards' verdicts in words, the approvals.",
+        answers=shapes.Plan,
+        act=Act.READ,
+    ),
+    Route(
+        method="GET",
+        template=f"{_RUN}/plan/schools",
+        handler="plans.get_schools",
+        summary="The plan in numbers, by school and kind.",
+        answers=BySchool,
+        act=Act.READ,
+    ),
+    Route(
+        method="GET",
+        template=f"{_RUN}/plan/steps",
+        handler="plans.list_steps",
+        summary="The steps of the plan in their order, each with before and after, rule, reason, file and line.",
+        answers=shapes.Steps,
+        act=Act.READ_PEOPLE,
+        parameters=(
+            *PAGED,
+            Parameter(name="kind", meaning="only steps of this kind", values=STEP_KINDS),
+            Parameter(name="op", meaning="only this operation", values=STEP_OPS),
+            Parameter(name="school", meaning="only steps of the school with this SIS ID"),
+            Parameter(name="rule", meaning="only steps that this rule wants"),
+            Parameter(name="object", meaning="only steps of the object with this id or SIS ID, and of its memberships"),
+            Parameter(
+                name="search", meaning="only steps of whoever has this in a name, the mail address or the SIS ID"
+            ),
+            Parameter(name="part", meaning="only what is applied, or what a window defers", values=STEP_PARTS),
+            Parameter(name="count", kind="boolean", meaning="whether to say how many there are in all"),
+        ),
+    ),
+    Route(
+        method="GET",
+        template=f"{_RUN}/plan/steps/{{step}}",
+        handler="plans.get_step",
+        summary="One step by its number.",
+        answers=PlannedStep,
+        act=Act.READ_PEOPLE,
+    ),
+    Route(
+        method="GET",
+        template=f"{_RUN}/approvals",
+        handler="plans.list_approvals",
+        summary="Who has approved what of the run's plans, when and why.",
+        answers=shapes.Approvals,
+        act=Act.READ,
+    ),
+    Route(
+        method="POST",
+        template=f"{_RUN}/approvals",
+        handler="plans.approve",
+        summary="Say yes to a held plan, a kind, a school or single objects of it; a yes to all lets the run go on.",
+        answers=shapes.Approved,
+        act=Act.APPROVE,
+        takes=shapes.Approve,
+        status=201,
+        refusals=(409,),
+    ),
+    Route(
+        method="POST",
+        template=f"{_RUN}/apply",
+        handler="plans.apply",
+        summary="Let a held run go on with the parts that were approved; the rest is left for the next plan.",
+        answers=shapes.Run,
+        act=Act.APPROVE,
+        takes=shapes.Apply,
+        status=202,
+        refusals=(409,),
+    ),
+    Route(
+        method="POST",
+        template=f"{_RUN}/discard",
+        handler="plans.discard",
+        summary="Throw a held or paused run away; nothing (more) of it is applied.",
+        answers=shapes.Run,
+        act=Act.DISCARD,
+        takes=shapes.Discard,
+        refusals=(409,),
+    ),
+    Route(
+        method="POST",
+        template=f"{_RUN}/override",
+        handler="plans.override",
+        summary="Plan a held run again under other limits, for this one plan only.",
+        answers=shapes.Run,
+        act=Act.APPROVE,
+        takes=shapes.Override,
+        status=202,
+        refusals=(409,),
+    ),
+    Route(
+        method="POST",
+        template=f"{_RUN}/undo",
+        handler="plans.undo",
+        summary="Begin a run that takes this one back; it has a plan and guards like any other.",
+        answers=shapes.Begun,
+        act=Act.UNDO,
+        takes=shapes.Undo,
+        status=202,
+        refusals=(409,),
     ),
 )
 """Every operation, in the order of docs/api.md."""

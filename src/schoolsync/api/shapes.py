@@ -10,6 +10,9 @@ from typing import Annotated, Any, Generic, TypeVar
 import msgspec
 from msgspec import Meta
 
+from schoolsync.plan.verdicts import Verdict
+from schoolsync.runs.plan_question import PlannedStep
+
 T = TypeVar("T")
 Guid = Annotated[str, Meta(pattern="^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$")]
 Moment = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,7})?Z$")]
@@ -180,6 +183,105 @@ class Settings(Shape, frozen=True, kw_only=True):
 
     profile: Guid
     settings: dict[str, Any]
+
+
+class Approval(Shape, frozen=True, kw_only=True):
+    """A person's yes to a plan or a part of it."""
+
+    id: Guid
+    run: Guid
+    plan: str  # the hash it was given for
+    kind: str | None
+    school: str | None
+    objects: tuple[str, ...]
+    person: str
+    via: str  # approve or resume
+    why: str | None
+    given: Moment
+    expires: Moment
+
+
+class Approvals(Shape, frozen=True, kw_only=True):
+    """All approvals of a run's plans, the oldest first; expired ones and those of earlier plans included."""
+
+    value: tuple[Approval, ...]
+
+
+class Plan(Shape, frozen=True, kw_only=True):
+    """A run's plan in numbers, and what the guards say about it in words."""
+
+    run: Guid
+    plan: str | None  # its hash; null: the run has made no plan (yet)
+    state: str
+    held_for: str | None
+    message: str | None
+    steps: dict[str, dict[str, int]]  # kind -> operation -> how many
+    verdicts: tuple[Verdict, ...]  # the widest first
+    verdict_count: Number
+    deferred: Number  # removals that a window puts off
+    notes: tuple[str, ...]  # what taking a run back cannot do, in sentences
+    approvals: tuple[Approval, ...]
+    persons_needed: Number
+
+
+class Steps(Shape, frozen=True, kw_only=True):
+    """A part of a plan's steps, in the order in which they are applied."""
+
+    plan: str
+    count: int | None  # how many the filters pick in all; null unless `count=true`
+    value: tuple[PlannedStep, ...]
+    next_link: str | None
+
+
+class Approve(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A yes to the plan of this hash; `kind`, `school` and `objects` narrow it to a part."""
+
+    plan: Annotated[str, Meta(max_length=100)]
+    kind: Annotated[str, Meta(max_length=100)] | None = None
+    school: Annotated[str, Meta(max_length=256)] | None = None
+    objects: Annotated[tuple[Guid, ...], Meta(max_length=1000)] = ()
+    why: str | None = None
+
+
+class Approved(Shape, frozen=True, kw_only=True):
+    """What an approval has brought about."""
+
+    approval: Approval
+    released: bool  # the run goes on
+    persons_missing: Number  # so many more people have to approve the same
+
+
+class Apply(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The plan whose approved parts are to be applied."""
+
+    plan: Annotated[str, Meta(max_length=100)]
+
+
+class Discard(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a plan is thrown away; with `plan` only if it is still that one."""
+
+    plan: Annotated[str, Meta(max_length=100)] | None = None
+    why: str | None = None
+
+
+class Override(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Other limits for this one plan, by the names they have in the setting `guards`."""
+
+    plan: Annotated[str, Meta(max_length=100)]
+    limits: dict[str, Any]
+    why: str | None = None
+
+
+class Undo(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a run is taken back."""
+
+    why: str | None = None
+
+
+class Begun(Shape, frozen=True, kw_only=True):
+    """The run that was begun."""
+
+    run: Guid
 
 
 class Started(Shape, frozen=True, kw_only=True):

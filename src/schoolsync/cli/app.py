@@ -58,6 +58,9 @@ def serve(
     faults: Annotated[
         bool | None, typer.Option("--faults", help="Serve the fault dial, to test a client; never in production.")
     ] = None,
+    worker: Annotated[
+        bool, typer.Option("--worker/--no-worker", help="Run the synchronizations too; without, PostgreSQL is needed.")
+    ] = True,
 ) -> None:
     """Serve the API and run the synchronizations until stopped."""
     from schoolsync.serving import supervisor
@@ -76,7 +79,16 @@ def serve(
         "seed_tenant": seed_tenant,
         "faults": faults,
     }
-    raise typer.Exit(supervisor.serve(load(given)))
+    raise typer.Exit(supervisor.serve(load(given), with_worker=worker))
+
+
+@app.command("worker")
+def work(data_dir: DataDir = None) -> None:
+    """Run synchronizations until stopped, beside any number of others; needs PostgreSQL."""
+    from schoolsync.serving import supervisor
+    from schoolsync.settings import load
+
+    raise typer.Exit(supervisor.work(load({"data_dir": data_dir})))
 
 
 @app.command()

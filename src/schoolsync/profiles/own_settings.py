@@ -6,6 +6,7 @@ What there is and what it may be is said by `policy.OwnSettings` alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ import msgspec
 
 from schoolsync.errors import Invalid
 from schoolsync.profiles.policy import OwnSettings
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 
 Json = dict[str, Any]  # plain values of any type
 
@@ -31,7 +34,12 @@ def merged(stored: str, given: Mapping[str, Any]) -> str:
         settings = msgspec.convert(wanted, OwnSettings)
     except msgspec.ValidationError as problem:
         text, _, path = str(problem).partition(" - at `$")
-        raise Invalid(f"The setting cannot be that: {text}.", target=path.strip("`.") or None) from problem
+        where = path.strip("`.")
+        unknown_field = _UNKNOWN.fullmatch(text)
+        if unknown_field is not None:
+            where = f"{where}.{unknown_field[1]}".strip(".")
+            raise Invalid(f"There is no setting {where[:100]}.", target=where[:100]) from problem
+        raise Invalid(f"The setting cannot be that: {text}.", target=where or None) from problem
     except ValueError as problem:
         raise Invalid(f"The settings cannot be that: {problem}.") from problem
     unknown = _unknown(wanted, msgspec.to_builtins(settings))

@@ -18,6 +18,9 @@ import msgspec
 
 from schoolsync.roster.rules import RULES
 from schoolsync.runs.places import FINDINGS
+from schoolsync.runs.plan_question import BySchool, Page, PlannedStep
+from schoolsync.runs.plan_question import Question as Asked
+from schoolsync.runs.plan_reader import Reading
 from schoolsync.runs.readers import Question, Told
 
 Json = dict[str, Any]  # plain values of any type
@@ -77,6 +80,24 @@ def finding_groups(db: duckdb.DuckDBPyConnection, *, folder: str) -> list[Json]:
     return [_finding(row) | {"count": row["count"]} for row in rows]
 
 
+def plan_page(db: duckdb.DuckDBPyConnection, *, folder: str, question: Json) -> Page:
+    """A page of the steps of a run's plan."""
+    return Reading(db, Path(folder)).page(msgspec.convert(question, Asked))
+
+
+def plan_step(db: duckdb.DuckDBPyConnection, *, folder: str, number: int) -> PlannedStep:
+    """One step of a run's plan. Raises FileNotFoundError when it has none of that number."""
+    found = Reading(db, Path(folder)).step(number)
+    if found is None:
+        raise FileNotFoundError(number)
+    return found
+
+
+def plan_schools(db: duckdb.DuckDBPyConnection, *, folder: str) -> BySchool:
+    """A run's plan in numbers, by school and kind."""
+    return Reading(db, Path(folder)).by_school()
+
+
 def _finding(row: Json) -> Json:
     rule = RULES.get(row["rule"])
     message = rule.message(column=row["column"], detail=row["detail"]) if rule else row["rule"]
@@ -116,4 +137,10 @@ def _rows(db: duckdb.DuckDBPyConnection, query: str, values: Json) -> list[Json]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
-QUESTIONS: Mapping[str, Callable[..., Any]] = {"findings": findings, "finding_groups": finding_groups}
+QUESTIONS: Mapping[str, Callable[..., Any]] = {
+    "findings": findings,
+    "finding_groups": finding_groups,
+    "plan_page": plan_page,
+    "plan_step": plan_step,
+    "plan_schools": plan_schools,
+}

@@ -76,7 +76,15 @@ class Journal:
     """The worker's pen."""
 
     def __init__(
-        self, *, control: Control, settings: Settings, uploads: Uploads, runs: Runs, clock: Callable[[], int]
+        self,
+        *,
+        control: Control,
+        settings: Settings,
+        uploads: Uploads,
+        runs: Runs,
+        clock: Callable[[], int],
+        worker: str = "local",
+        scratch: Path | None = None,
     ) -> None:
         self._control = control
         self._settings = settings
@@ -84,27 +92,51 @@ class Journal:
         self._uploads = uploads
         self._runs = runs
         self._clock = clock
+        self._worker = worker
+        self._scratch = settings.scratch if scratch is None else scratch
         self._told = 0  # when progress was last written down
 
     # --- taking runs up --------------------------------------------------------------------------------------------
 
     def queued(self, most: int) -> list[Key]:
-        """The oldest runs that wait for a worker; their next attempts."""
+        """The runs that are to be taken up next; their next attempts.
+
+        Tenants take turns: who has the fewest runs at work comes first, and among those whoever has waited longest.
+        A tenant has at most `concurrent_runs_per_tenant` at work, over all workers.
+        """
+        if most <= 0:
+            return []
+        busy = (
+            select(runs.c.tenant, func.count().label("count"))
+            .where(runs.c.state.in_(ACTIVE - {RunState.QUEUED}))
+            .group_by(runs.c.tenant)
+            .subquery()
+        )
+        place = func.row_number().over(partition_by=runs.c.tenant, order_by=(runs.c.asked, runs.c.id))
+        turn = place + func.coalesce(busy.c.count, 0)
+        waiting = (
+            select(runs.c.tenant, runs.c.profile, runs.c.id, runs.c.attempt, runs.c.asked, turn.label("turn"))
+            .outerjoin(busy, busy.c.tenant == runs.c.tenant)
+            .where(runs.c.state == RunState.QUEUED)
+            .subquery()
+        )
         with self._control.read() as connection:
             rows = connection.execute(
-                select(runs.c.tenant, runs.c.profile, runs.c.id, runs.c.attempt)
-                .where(runs.c.state == RunState.QUEUED)
-                .order_by(runs.c.asked)
+                select(waiting.c.tenant, waiting.c.profile, waiting.c.id, waiting.c.attempt)
+                .where(waiting.c.turn <= self._settings.concurrent_runs_per_tenant)
+                .order_by(waiting.c.turn, waiting.c.asked, waiting.c.id)
                 .limit(most)
             ).all()
         return [Key(row.tenant, row.profile, row.id, row.attempt + 1) for row in rows]
 
     def unfinished(self) -> list[Key]:
-        """The runs that a worker took up and that have not stopped; their present attempts."""
+        """The runs that this worker took up and that have not stopped; their present attempts."""
         taken = ACTIVE - {RunState.QUEUED}
         with self._control.read() as connection:
             rows = connection.execute(
-                select(runs.c.tenant, runs.c.profile, runs.c.id, runs.c.attempt).where(runs.c.state.in_(taken))
+                select(runs.c.tenant, runs.c.profile, runs.c.id, runs.c.attempt).where(
+                    runs.c.state.in_(taken), runs.c.worker == self._worker
+                )
             ).all()
         return [Key(row.tenant, row.profile, row.id, row.attempt) for row in rows]
 
@@ -116,7 +148,15 @@ class Journal:
                 return False
             stage = RunState.APPLYING if found.stage == RunState.APPLYING else RunState.EXTRACTING
             began = found.began or self._clock()
-            self._set(connection, key, attempt=key.attempt, state=stage, began=began, stages=self._begun(found, stage))
+            self._set(
+                connection,
+                key,
+                attempt=key.attempt,
+                worker=self._worker,
+                state=stage,
+                began=began,
+                stages=self._begun(found, stage),
+            )
             self._show(connection, key, *STAGES[stage])
             return True
 
@@ -158,7 +198,7 @@ class Journal:
                 undoes=self._undone(connection, key, tenant_id, row.undoes),
                 directory=self._settings.database_url or str(self._settings.directory_db(tenant_id)),
                 folder=str(self.folder(tenant_id, key.profile, key.run)),
-                scratch=str(self._settings.scratch / f"{key.run}-{row.fence + 1}"),
+                scratch=str(self._scratch / f"{key.run}-{row.fence + 1}"),
                 base=None if row.cause == Cause.RESET else self._base(connection, key, tenant_id),
                 tallies=self._tallies(connection, key, tenant_id, policy.guards.window_days),
                 ignore_findings=row.ignore_findings,
@@ -371,13 +411,14 @@ class Journal:
 
     def _hold(self, connection: Connection, key: Key, planned: Planned, before: str) -> None:
         message = f"{before}{planned.held}"
-        self._set(connection, key, state=RunState.HELD, held_for=HeldFor.GUARD, released=None, message=message)
+        held = self._put_aside(connection, key)
+        self._set(connection, key, **held, held_for=HeldFor.GUARD, released=None, message=message)
         self._show(connection, key, "validationError", message, error_count=planned.errors)
 
     def _wait(self, connection: Connection, key: Key, window: Window, errors: int) -> None:
         """Put a run aside until a blackout window closes; it goes on by itself then."""
         message = f"Waiting for {ticks.text(window.ends)}: the profile has a blackout window until then."
-        self._set(connection, key, state=RunState.HELD, held_for=HeldFor.WINDOW, message=message)
+        self._set(connection, key, **self._put_aside(connection, key), held_for=HeldFor.WINDOW, message=message)
         self._show(connection, key, "paused", message, error_count=errors)
         self._due(connection, key, window.ends)
 
@@ -662,6 +703,12 @@ class Journal:
         if not begun or begun[-1][0] != stage:
             begun.append([stage, self._clock()])
         return json.dumps(begun)
+
+    def _put_aside(self, connection: Connection, key: Key) -> dict[str, Any]:  # column values are of any type
+        """The columns of a run that is held from now on."""
+        row = self._find(connection, key)
+        assert row is not None, "only a run that is there is held"
+        return {"state": RunState.HELD, "stages": self._begun(row, RunState.HELD)}
 
     def _set(self, connection: Connection, key: Key, **values: Any) -> None:
         connection.execute(update(runs).where(*_is(key)).values(**values))

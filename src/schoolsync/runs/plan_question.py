@@ -7,8 +7,6 @@ from typing import Annotated, Literal
 import msgspec
 
 PAGE_MAX = 1000
-NOT_KEPT = 3
-"""The exit code of a reader that finds no plan."""
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -18,10 +16,12 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     kind: str | None = None  # school, section, student, teacher, studentEnrollment, teacherRoster, …
     school: str | None = None  # SIS ID
     object: str | None = None  # object id or SIS ID: its own steps and those of its memberships
+    search: str | None = None  # part of a name, mail address or SIS ID: as object, for whoever has it
     rule: str | None = None
     part: Literal["apply", "deferred"] | None = None  # deferred: a window puts them off, they are not applied
     top: Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)] = 100
-    skip: Annotated[int, msgspec.Meta(ge=0)] = 0
+    after: int = -1  # the number of the last step of the page before
+    counted: bool = False  # whether to say how many there are in all: that reads the whole plan
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -40,8 +40,10 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     kind: str
     object_id: str | None  # of a membership: the class' (or school's)
     source_id: str | None  # SIS ID, likewise
+    name: str | None  # display name, likewise
     member_id: str | None = None  # of a membership: the person's (or class')
     member_source_id: str | None = None
+    member_name: str | None = None
     school: str | None  # SIS ID
     changes: tuple[Change, ...]
     rule: str  # plan.steps.RULES
@@ -52,8 +54,28 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Some steps, and how many the question picks in all."""
+    """Some steps in their order."""
 
     plan: str  # hash
-    count: int
+    count: int | None  # how many the question picks in all, when that was asked
+    more: bool  # whether there are more behind the last one
     steps: tuple[PlannedStep, ...]
+
+
+class SchoolSteps(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How many steps of one kind and operation one school has."""
+
+    school: str | None  # SIS ID; None: those of no single school
+    name: str | None
+    kind: str
+    op: str
+    part: str
+    count: int
+
+
+class BySchool(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A plan in numbers, by school and kind."""
+
+    plan: str
+    schools: tuple[SchoolSteps, ...]
+    complete: bool  # False: there are more schools than are listed; those with most steps come first

@@ -1,214 +1,412 @@
-# ruff: noqa: S608  # what is put into these statements are names of ours; values are bound
-"""A process that reads the steps of a stored plan: the question on standard input, one page on standard output.
+# ruff: noqa: S608  # what is put into these statements are names of ours and numbers; values are bound
+"""Reads the steps of a stored plan, page by page; works in the reader process.
 
-Whoever answers requests starts it for one answer, so that neither DuckDB nor its memory stays there. Steps of links
-name keys alone; whose they are is looked up in the snapshot that was stored with the plan.
+A page takes two looks. The first finds the numbers of the rows that a question picks, over the few narrow columns that
+it names; where it names none there is nothing to find. The second reads whole rows, of the row groups they lie in
+alone. Steps of links name keys; whose they are is looked up, for the rows of the page, in the snapshot that was stored
+with the plan. So a page of a plan of a million steps costs about as much as one of a thousand.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import msgspec
+import pyarrow.parquet as pq
 
 from schoolsync.plan.kinds import LINK_SIDES
 from schoolsync.plan.steps import FRESH, RULES
-from schoolsync.runs.plan_question import NOT_KEPT, Change, Page, PlannedStep, Question
+from schoolsync.runs.plan_question import BySchool, Change, Page, PlannedStep, Question, SchoolSteps
 from schoolsync.runs.stored_plan import KEYS, Description, Plans, is_applied
 
-_OBJECTS = {"school": "schools", "class": "classes", "person": "people"}
+OBJECTS = {"school": "schools", "class": "classes", "person": "people"}
+FOUND_MAX = 1_000
+"""A search looks at the steps of so many objects at most."""
+SCHOOLS_MAX = 5_000
+
+_SEARCHED = ("source_id", "display_name", "given_name", "surname", "user_principal_name", "mail")
+
 _LEFT_OUT = frozenset({"source_id", "account_name", "licenses", "user_type", "primary_role"})
 """Columns that a preview does not show as changes: they follow from others."""
 
-
-def main() -> int:
-    """Answer one question about the plan of the run whose folder is the argument."""
-    folder = Path(sys.argv[1])
-    question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
-    plan = Plans(folder).latest()
-    if plan is None or not (folder / plan.folder).is_dir():
-        return NOT_KEPT
-    sys.stdout.buffer.write(msgspec.json.encode(read(folder, plan, question)))
-    return 0
+Row = dict[str, Any]  # a row of a file: values of any type
 
 
-def read(folder: Path, plan: Description, question: Question) -> Page:
-    """The page of steps that `question` picks."""
-    db = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
-    _names(db, folder, plan)
-    found: list[PlannedStep] = []
-    skip, number = question.skip, 0
-    count = 0
-    for part, op, table, record, path in _files(folder, plan):
-        columns = [name for name, *_ in db.execute("DESCRIBE FROM read_parquet($1)", [str(path)]).fetchall()]
-        condition, values = _condition(question, part, op, table, record, columns)
-        if condition is not None:
-            source = (
-                "(SELECT * EXCLUDE (file_row_number), file_row_number AS place "
-                "FROM read_parquet($path, file_row_number = true)) AS s"
-            )
-            values["path"] = str(path)
-            joined = _joins(table)
-            ((several,),) = db.execute(f"SELECT count(*) FROM {source} {joined} WHERE {condition}", values).fetchall()
-            count += several
-            room = question.top - len(found)
-            if room and skip < several:
-                rows = db.execute(
-                    f"SELECT s.*, {_shown(table)} FROM {source} {joined} WHERE {condition} "
-                    f"ORDER BY place LIMIT {room} OFFSET {skip}",
-                    values,
-                )
-                names = [column[0] for column in rows.description or ()]
-                for row in rows.fetchall():
-                    found.append(_step(dict(zip(names, row, strict=True)), part, op, table, record, number))
-            skip = max(0, skip - several)
-        ((rows_there,),) = db.execute("SELECT count(*) FROM read_parquet($1)", [str(path)]).fetchall()
-        number += rows_there
-    return Page(plan=plan.planned.plan, count=count, steps=tuple(found))
+@dataclass(frozen=True, slots=True)
+class File:
+    """All rows of one step."""
+
+    part: str
+    op: str
+    table: str
+    record: str
+    path: Path
+    first: int  # number of its first row in the plan
+    groups: tuple[int, ...]  # rows of its row groups
+
+    @property
+    def rows(self) -> int:
+        return sum(self.groups)
+
+    @property
+    def of_objects(self) -> bool:
+        return self.table in OBJECTS.values()
 
 
-def _files(folder: Path, plan: Description) -> Iterator[tuple[str, str, str, str, Path]]:
-    """The files of the steps in their order, each once; what a window puts off comes last."""
-    for batch in plan.batches:
-        if batch.group == 0:
-            yield "apply", batch.op, batch.table, batch.record, folder / plan.folder / batch.file
-    for entry in plan.deferred:
-        yield "deferred", entry.op, entry.table, entry.record, folder / plan.folder / entry.file
+class Reading:
+    """One plan, open for one question."""
 
+    def __init__(self, db: duckdb.DuckDBPyConnection, folder: Path) -> None:
+        """Raises FileNotFoundError when the run has no plan that is still kept."""
+        plan = Plans(folder).latest()
+        if plan is None or not (folder / plan.folder).is_dir():
+            raise FileNotFoundError(folder)
+        self.plan: Description = plan
+        self._db = db
+        made = folder / plan.folder / "snapshot"
+        self._snapshot = made if made.is_dir() else folder / "snapshot"
+        self.files = tuple(_files(folder, plan))
+        self._columns: dict[Path, frozenset[str]] = {}
 
-def _names(db: duckdb.DuckDBPyConnection, folder: Path, plan: Description) -> None:
-    """`known.<objects>`: id and SIS ID of every object, by the keys that the steps use."""
-    made = folder / plan.folder / "snapshot"
-    snapshot = made if made.is_dir() else folder / "snapshot"
-    db.execute("CREATE SCHEMA known")
-    for objects in _OBJECTS.values():
-        path = snapshot / f"{objects}.parquet"
-        place = "source_id" if objects == "schools" else "school_source_id"
-        role = "primary_role" if objects == "people" else "NULL::VARCHAR"
-        names = f"SELECT key, id, source_id, {place} AS of_school, {role} AS role FROM read_parquet('{path}')"
-        if not path.is_file():
-            names = "SELECT 0::BIGINT AS key, '' AS id, '' AS source_id, '' AS of_school, '' AS role LIMIT 0"
-        real = f"key - {plan.first_key} + {FRESH}"
-        db.execute(f"""
-            CREATE VIEW known.{objects} AS
-            SELECT * FROM ({names})
-            UNION ALL SELECT {real}, id, source_id, of_school, role FROM ({names}) WHERE key >= {plan.first_key}
-        """)
+    # --- a page ----------------------------------------------------------------------------------------------------
 
-
-def _joins(table: str) -> str:
-    if table in _OBJECTS.values():
-        return ""
-    left, right = LINK_SIDES[table]  # type: ignore[index]  # stored names are those of tables
-    return (
-        f'LEFT JOIN known.{_OBJECTS[left]} AS l ON l.key = s."{left}" '
-        f'LEFT JOIN known.{_OBJECTS[right]} AS r ON r.key = s."{right}"'
-    )
-
-
-def _shown(table: str) -> str:
-    if table in _OBJECTS.values():
-        return "1"
-    left = "l.id AS l_id, l.source_id AS l_source, l.of_school AS l_school"
-    return f"{left}, r.id AS r_id, r.source_id AS r_source, r.role"
-
-
-def _link_kind(table: str, columns: list[str]) -> str:
-    if "kind" in columns:
-        return "s.kind"
-    if table == "class_people":
-        return "CASE WHEN s.teacher THEN 'teacherRoster' ELSE 'studentEnrollment' END"
-    return "'schoolSections'" if table == "school_classes" else "r.role || 'Schools'"
-
-
-def _condition(
-    question: Question, part: str, op: str, table: str, record: str, columns: list[str]
-) -> tuple[str | None, dict[str, object]]:
-    """The condition that picks the rows of one file, with its values; None when it picks none."""
-    values: dict[str, object] = {}
-    terms = ["true"]
-    if question.op not in (None, op) or question.part not in (None, part):
-        return None, values
-    if question.rule is not None:
-        terms.append("s.rule = $rule")
-        values["rule"] = question.rule
-    objects = table in _OBJECTS.values()
-    if question.kind is not None:
-        if objects and record != question.kind:
-            return None, values
-        if not objects:
-            terms.append(f"{_link_kind(table, columns)} = $kind")
-            values["kind"] = question.kind
-    if question.school is not None:
-        terms.append(f"{'s.of_school' if 'of_school' in columns else 'l.of_school'} = $school")
-        values["school"] = question.school
-    if question.object is not None:
-        ends = ("s.id", "s.source_id") if objects else ("l.id", "l.source_id", "r.id", "r.source_id")
-        terms.append("(" + " OR ".join(f"{end} = $object" for end in ends) + ")")
-        values["object"] = question.object
-    return " AND ".join(terms), values
-
-
-def _step(row: dict[str, object], part: str, op: str, table: str, record: str, first: int) -> PlannedStep:
-    objects = table in _OBJECTS.values()
-    changes = tuple(
-        Change(field=name, before=_text(row.get(f"was_{name}")), after=_text(value))
-        for name, value in row.items()
-        if is_applied(name, op) and name not in KEYS and name in _fields(row) and value != row.get(f"was_{name}")
-    )
-    if objects:
-        return PlannedStep(
-            number=first + int(str(row["place"])),
-            op=op,
-            kind=record,
-            object_id=_text(row.get("id")),
-            source_id=_text(row.get("source_id")),
-            school=_text(row.get("of_school")),
-            changes=changes,
-            **_why(row),
-            part=part,
+    def page(self, question: Question) -> Page:
+        """The steps that `question` picks, behind the place it names."""
+        picked = self._picked(question)
+        steps: list[PlannedStep] = []
+        count = 0
+        for file in self.files:
+            condition = self._condition(question, picked, file)
+            if condition is None:
+                continue
+            if question.counted:
+                count += self._count(file, condition)
+            room = question.top + 1 - len(steps)
+            if room > 0 and file.first + file.rows - 1 > question.after:
+                after = max(question.after - file.first, -1)
+                steps += self._steps(file, self._numbers(file, condition, after, room))
+        return Page(
+            plan=self.plan.planned.plan,
+            count=count if question.counted else None,
+            more=len(steps) > question.top,
+            steps=tuple(steps[: question.top]),
         )
+
+    def step(self, number: int) -> PlannedStep | None:
+        """One step by its number."""
+        for file in self.files:
+            if file.first <= number < file.first + file.rows:
+                return self._steps(file, [number - file.first])[0]
+        return None
+
+    # --- which rows ------------------------------------------------------------------------------------------------
+
+    def _picked(self, question: Question) -> dict[str, list[int]] | None:
+        """Keys, as the steps have them, of the objects that the question names; None when it names none."""
+        if question.object is None and question.search is None:
+            return None
+        found: dict[str, list[int]] = {}
+        for objects in OBJECTS.values():
+            path = self._snapshot / f"{objects}.parquet"
+            if not path.is_file():
+                continue
+            terms, values = ["true"], {"path": str(path)}
+            if question.object is not None:
+                terms.append("(id = $object OR source_id = $object)")
+                values["object"] = question.object
+            if question.search is not None:
+                there = pq.read_schema(path).names
+                names = ", ".join(name for name in _SEARCHED if name in there)
+                terms.append(f"contains(lower(concat_ws(' ', {names})), $search)")
+                values["search"] = question.search.lower()
+            rows = self._db.execute(
+                f"SELECT {self._step_key('key')} FROM read_parquet($path) WHERE {' AND '.join(terms)} "
+                f"LIMIT {FOUND_MAX}",
+                values,
+            ).fetchall()
+            found[objects] = [int(row[0]) for row in rows]
+        return found
+
+    def _condition(
+        self, question: Question, picked: dict[str, list[int]] | None, file: File
+    ) -> tuple[str, dict[str, Any]] | None:
+        """The condition that picks rows of a file, with its values; None when it picks none."""
+        if question.op not in (None, file.op) or question.part not in (None, file.part):
+            return None
+        terms: list[str] = []
+        values: dict[str, Any] = {}
+        if question.rule is not None:
+            terms.append("rule = $rule")
+            values["rule"] = question.rule
+        if question.kind is not None:
+            if file.of_objects:
+                if file.record != question.kind:
+                    return None
+            elif (term := self._kind_term(file, question.kind)) is not None:
+                terms.append(term)
+            else:
+                return None
+        if question.school is not None:
+            terms.append(self._school_term(file))
+            values["school"] = question.school
+        if picked is not None:
+            if file.of_objects:
+                sides = {"key": picked.get(file.table, [])}
+            else:
+                sides = {side: picked.get(OBJECTS[side], []) for side in LINK_SIDES[file.table]}  # type: ignore[index]
+            lists = [f'"{side}" IN ({", ".join(map(str, keys))})' for side, keys in sides.items() if keys]
+            if not lists:
+                return None
+            terms.append(f"({' OR '.join(lists)})")
+        return " AND ".join(terms), values
+
+    def _kind_term(self, file: File, kind: str) -> str | None:
+        """The condition that rows of links are of a kind; None when none is."""
+        if "kind" in self._names(file):
+            return f"kind = '{kind}'" if kind.isalpha() and kind.isascii() else None
+        if file.table == "class_people":
+            return {"teacherRoster": "teacher", "studentEnrollment": "NOT teacher"}.get(kind)
+        if file.table == "school_classes":
+            return "true" if kind == "schoolSections" else None
+        role = kind.removesuffix("Schools")
+        if role not in ("student", "teacher") or role == kind:
+            return None
+        return f"person IN (SELECT {self._step_key('key')} FROM {self._known('people')} WHERE primary_role = '{role}')"
+
+    def _school_term(self, file: File) -> str:
+        if "of_school" in self._names(file):
+            return "of_school = $school"
+        side = LINK_SIDES[file.table][0]  # type: ignore[index]  # stored names are those of tables
+        place = "source_id" if side == "school" else "school_source_id"
+        keys = f"SELECT {self._step_key('key')} FROM {self._known(OBJECTS[side])} WHERE {place} = $school"
+        return f'"{side}" IN ({keys})'
+
+    def _numbers(self, file: File, condition: tuple[str, dict[str, Any]], after: int, most: int) -> Sequence[int]:
+        """The places inside the file of the first `most` rows behind `after` that meet the condition."""
+        where, values = condition
+        if not where:
+            return range(after + 1, min(after + 1 + most, file.rows))
+        rows = self._db.execute(
+            "SELECT file_row_number FROM read_parquet($file, file_row_number = true) "
+            f"WHERE {where} AND file_row_number > {after} ORDER BY file_row_number LIMIT {most}",
+            {**values, "file": str(file.path)},
+        ).fetchall()
+        return [int(row[0]) for row in rows]
+
+    def _count(self, file: File, condition: tuple[str, dict[str, Any]]) -> int:
+        where, values = condition
+        if not where:
+            return file.rows
+        query = f"SELECT count(*) FROM read_parquet($file) WHERE {where}"
+        ((count,),) = self._db.execute(query, {**values, "file": str(file.path)}).fetchall()
+        return int(count)
+
+    # --- whole rows ------------------------------------------------------------------------------------------------
+
+    def _steps(self, file: File, numbers: Sequence[int]) -> list[PlannedStep]:
+        if not numbers:
+            return []
+        rows = _rows(file, numbers)
+        known = {} if file.of_objects else self._named(file, rows)
+        made = _of_object if file.of_objects else _of_link
+        return [made(file, file.first + number, row, known) for number, row in zip(numbers, rows, strict=True)]
+
+    def _named(self, file: File, rows: Sequence[Row]) -> dict[tuple[str, int], Row]:
+        """Who is meant by the keys of rows of links."""
+        found: dict[tuple[str, int], Row] = {}
+        for side in LINK_SIDES[file.table]:  # type: ignore[index]  # stored names are those of tables
+            objects = OBJECTS[side]
+            if not (self._snapshot / f"{objects}.parquet").is_file():
+                continue
+            real = {self._real_key(int(row[side])): int(row[side]) for row in rows}
+            place = "source_id" if objects == "schools" else "school_source_id"
+            role = "primary_role" if objects == "people" else "NULL"
+            listed = ", ".join(map(str, real))
+            for key, *facts in self._db.execute(
+                f"SELECT key, id, source_id, display_name, {place}, {role} FROM {self._known(objects)} "
+                f"WHERE key IN ({listed})"
+            ).fetchall():
+                names = ("id", "source_id", "name", "school", "role")
+                found[side, real[int(key)]] = dict(zip(names, facts, strict=True))
+        return found
+
+    # --- in numbers ------------------------------------------------------------------------------------------------
+
+    def by_school(self) -> BySchool:
+        """The plan in numbers, by school and kind."""
+        parts: list[str] = []
+        for file in self.files:
+            if file.of_objects:
+                kind, school = f"'{file.record}'", "of_school"
+            else:
+                side = LINK_SIDES[file.table][0]  # type: ignore[index]  # stored names are those of tables
+                kind = self._link_kind(file)
+                school = "of_school" if "of_school" in self._names(file) else "NULL"
+                if school == "NULL":
+                    place = "source_id" if side == "school" else "school_source_id"
+                    names = f"SELECT {self._step_key('key')} AS key, {place} AS place FROM {self._known(OBJECTS[side])}"
+                    parts.append(
+                        f"SELECT k.place AS school, {kind} AS kind, '{file.op}' AS op, '{file.part}' AS part, "
+                        f'count(*) AS n FROM {_table(file)} AS s LEFT JOIN ({names}) AS k ON k.key = s."{side}" '
+                        "GROUP BY ALL"
+                    )
+                    continue
+            parts.append(
+                f"SELECT {school} AS school, {kind} AS kind, '{file.op}' AS op, '{file.part}' AS part, count(*) AS n "
+                f"FROM {_table(file)} AS s GROUP BY ALL"
+            )
+        if not parts:
+            return BySchool(plan=self.plan.planned.plan, schools=(), complete=True)
+        schools = self._known("schools") if (self._snapshot / "schools.parquet").is_file() else None
+        named = f"LEFT JOIN {schools} AS k ON k.source_id = c.school" if schools else ""
+        rows = self._db.execute(
+            f"WITH c AS ({' UNION ALL '.join(parts)}), "
+            f"most AS (SELECT school, sum(n) AS n FROM c GROUP BY school ORDER BY n DESC LIMIT {SCHOOLS_MAX + 1}) "
+            f"SELECT c.school, {'any_value(k.display_name)' if schools else 'NULL'}, kind, op, part, sum(c.n)::BIGINT "
+            f"FROM c JOIN most ON most.school IS NOT DISTINCT FROM c.school {named} "
+            "GROUP BY c.school, kind, op, part, most.n ORDER BY most.n DESC, c.school, kind, op, part"
+        ).fetchall()
+        listed = tuple(
+            SchoolSteps(school=school, name=name, kind=kind, op=op, part=part, count=count)
+            for school, name, kind, op, part, count in rows
+        )
+        return BySchool(
+            plan=self.plan.planned.plan,
+            schools=listed,
+            complete=len({one.school for one in listed}) <= SCHOOLS_MAX,
+        )
+
+    def _link_kind(self, file: File) -> str:
+        if "kind" in self._names(file):
+            return "kind"
+        if file.table == "class_people":
+            return "CASE WHEN teacher THEN 'teacherRoster' ELSE 'studentEnrollment' END"
+        return "'schoolSections'" if file.table == "school_classes" else "'schoolPeople'"
+
+    # --- keys ------------------------------------------------------------------------------------------------------
+
+    def _known(self, objects: str) -> str:
+        quoted = str(self._snapshot / f"{objects}.parquet").replace("'", "''")
+        return f"read_parquet('{quoted}')"
+
+    def _step_key(self, name: str) -> str:
+        """A key of the snapshot as the steps have it: new objects count from FRESH there."""
+        first = self.plan.first_key
+        return f"CASE WHEN {name} >= {first} THEN {name} - {first} + {FRESH} ELSE {name} END"
+
+    def _real_key(self, key: int) -> int:
+        return key - FRESH + self.plan.first_key if key >= FRESH else key
+
+    def _names(self, file: File) -> frozenset[str]:
+        if file.path not in self._columns:
+            self._columns[file.path] = frozenset(pq.read_schema(file.path).names)
+        return self._columns[file.path]
+
+
+def _files(folder: Path, plan: Description) -> Iterator[File]:
+    """The files of the steps in their order; what a window puts off comes last."""
+    groups: dict[str, list[int]] = {}
+    entries = [("apply", batch) for batch in plan.batches] + [("deferred", batch) for batch in plan.deferred]
+    for _, batch in entries:
+        groups.setdefault(batch.file, []).append(batch.rows)
+    first = 0
+    for part, batch in entries:
+        if batch.group == 0:
+            sizes = tuple(groups[batch.file])
+            path = folder / plan.folder / batch.file
+            yield File(part, batch.op, batch.table, batch.record, path, first, sizes)
+            first += sum(sizes)
+
+
+def _table(file: File) -> str:
+    quoted = str(file.path).replace("'", "''")
+    return f"read_parquet('{quoted}')"
+
+
+def _rows(file: File, numbers: Sequence[int]) -> list[Row]:
+    """Whole rows by their places, which rise; of the row groups they lie in alone."""
+    found: list[Row] = []
+    with pq.ParquetFile(file.path) as parquet:
+        sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.metadata.num_row_groups)]
+        first, left = 0, list(numbers)
+        for group, size in enumerate(sizes):
+            inside = [number - first for number in left if number < first + size]
+            if inside:
+                found += parquet.read_row_group(group, use_threads=False).take(inside).to_pylist()
+                left = left[len(inside) :]
+            if not left:
+                break
+            first += size
+    return found
+
+
+def _of_object(file: File, number: int, row: Row, _: dict[tuple[str, int], Row]) -> PlannedStep:
     return PlannedStep(
-        number=first + int(str(row["place"])),
-        op=op,
-        kind=_kind_of(row, table),
-        object_id=_text(row["l_id"]),
-        source_id=_text(row["l_source"]),
-        member_id=_text(row["r_id"]),
-        member_source_id=_text(row["r_source"]),
-        school=_text(row.get("of_school") or row["l_school"]),
+        number=number,
+        op=file.op,
+        kind=file.record,
+        object_id=_text(row.get("id")),
+        source_id=_text(row.get("source_id")),
+        name=_text(row.get("display_name")),
+        school=_text(row.get("of_school")),
+        changes=tuple(
+            Change(field=name, before=_text(row.get(f"was_{name}")), after=_text(value))
+            for name, value in row.items()
+            if is_applied(name, file.op)
+            and name not in KEYS
+            and name in _fields(row)
+            and value != row.get(f"was_{name}")
+        ),
+        **_why(row),
+        part=file.part,
+    )
+
+
+def _of_link(file: File, number: int, row: Row, known: dict[tuple[str, int], Row]) -> PlannedStep:
+    left, right = LINK_SIDES[file.table]  # type: ignore[index]  # stored names are those of tables
+    one, other = known.get((left, int(row[left])), {}), known.get((right, int(row[right])), {})
+    return PlannedStep(
+        number=number,
+        op=file.op,
+        kind=_kind_of(row, file.table, other),
+        object_id=one.get("id"),
+        source_id=one.get("source_id"),
+        name=one.get("name"),
+        member_id=other.get("id"),
+        member_source_id=other.get("source_id"),
+        member_name=other.get("name"),
+        school=_text(row.get("of_school") or one.get("school")),
         changes=(),
         **_why(row),
-        part=part,
+        part=file.part,
     )
 
 
-def _fields(row: dict[str, object]) -> set[str]:
+def _fields(row: Row) -> set[str]:
     """The columns that are shown as changes: a re-key's SIS ID is, what follows from others is not."""
     rekeyed = {"source_id"} if "was_source_id" in row else set()
-    return {name for name in row if name not in _LEFT_OUT and name not in ("id", "place", "1")} | rekeyed
+    return {name for name in row if name not in _LEFT_OUT and name != "id"} | rekeyed
 
 
-def _kind_of(row: dict[str, object], table: str) -> str:
+def _kind_of(row: Row, table: str, other: Row) -> str:
     if row.get("kind"):
         return str(row["kind"])
     if table == "class_people":
         return "teacherRoster" if row.get("teacher") else "studentEnrollment"
-    return "schoolSections" if table == "school_classes" else f"{row['role']}Schools"
+    return "schoolSections" if table == "school_classes" else f"{other.get('role') or 'person'}Schools"
 
 
-def _why(row: dict[str, object]) -> dict[str, Any]:  # the arguments of a struct
+def _why(row: Row) -> Row:  # the arguments of a struct
     rule = str(row["rule"])
     line = row.get("line")
     return {
         "rule": rule,
         "reason": RULES.get(rule, rule),
         "file": _text(row.get("file")),
-        "line": None if line is None else int(str(line)),
+        "line": None if line is None else int(line),
     }
 
 
@@ -216,7 +414,3 @@ def _text(value: object) -> str | None:
     if value is None:
         return None
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

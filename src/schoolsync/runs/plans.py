@@ -1,17 +1,14 @@
 """What faces may ask about plans: what a run would change, what holds it, and a person's yes or no to it.
 
 Each request is one transaction on the control database. Rows of a plan are read by a process of their own
-(`runs.plan_reader`), because whoever answers requests never loads the roster engine. Every act asks `access.roles`
+(`runs.readers`), because whoever answers requests never loads the roster engine. Every act asks `access.roles`
 itself whether the caller may, so no face can forget to.
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,26 +17,27 @@ from sqlalchemy import Connection, Row, select, update
 from schoolsync.access import roles
 from schoolsync.access.principal import Principal
 from schoolsync.access.roles import Act
-from schoolsync.errors import Conflict, Invalid, NotFound, WorldError
+from schoolsync.errors import Conflict, Invalid, NotFound
 from schoolsync.plan.policy import Guards
 from schoolsync.plan.verdicts import Verdict
 from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import own_settings
 from schoolsync.runs import approvals
 from schoolsync.runs.approvals import OBJECTS_MAX, Approval
-from schoolsync.runs.plan_question import NOT_KEPT, Page, Question
+from schoolsync.runs.places import run_folder
+from schoolsync.runs.plan_question import BySchool, Page, PlannedStep, Question
 from schoolsync.runs.selections import WHOLE, Release, Selection
 from schoolsync.runs.service import Approved
 from schoolsync.runs.states import Cause, HeldFor, RunState
-from schoolsync.store.tables import profiles, runs, tenants
+from schoolsync.store.tables import profiles, runs
 
 if TYPE_CHECKING:
+    from schoolsync.runs.readers import Readers
     from schoolsync.runs.service import Runs
     from schoolsync.settings import Settings
     from schoolsync.store.control import Control
 
 WHY_MAX = 1000
-READING_SECONDS = 60
 
 
 class PlanSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -54,6 +52,7 @@ class PlanSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     verdicts: tuple[Verdict, ...]  # the widest first, at most plan.verdicts.LISTED
     verdict_count: int
     deferred: int  # removals that a window puts off
+    notes: tuple[str, ...]  # what taking a run back cannot do, in sentences
     approvals: tuple[Approval, ...]
     persons_needed: int
 
@@ -67,11 +66,13 @@ class Plans:
         control: Control,
         settings: Settings,
         runs: Runs,
+        readers: Readers,
         new_id: Callable[[], str],
     ) -> None:
         self._control = control
         self._settings = settings
         self._runs = runs
+        self._readers = readers
         self._new_id = new_id
 
     # --- looking ---------------------------------------------------------------------------------------------------
@@ -93,6 +94,7 @@ class Plans:
                 verdicts=msgspec.convert(kept.get("verdicts", []), tuple[Verdict, ...]),
                 verdict_count=kept.get("verdict_count", 0),
                 deferred=kept.get("deferred", 0),
+                notes=tuple(kept.get("notes", ())),
                 approvals=tuple(approvals.of(connection, principal.tenant, profile, run)),
                 persons_needed=2 if guards.second_person else 1,
             )
@@ -103,13 +105,19 @@ class Plans:
         Raises NotFound when the run has no plan that is still kept, and Forbidden.
         """
         roles.check(principal, Act.READ_PEOPLE)
-        with self._control.read() as connection:
-            self._run(connection, principal.tenant, profile, run)
-            tenant_id = connection.execute(
-                select(tenants.c.id).where(tenants.c.number == principal.tenant)
-            ).scalar_one()
-        folder = self._settings.objects / "tenants" / tenant_id / "profiles" / profile / "runs" / run
-        return _read(folder, question)
+        folder = self._folder(principal, profile, run)
+        return self._readers.ask("plan_page", Page, folder=folder, question=msgspec.to_builtins(question))
+
+    def step(self, principal: Principal, profile: str, run: str, number: int) -> PlannedStep:
+        """One step of a run's plan. Raises NotFound, Forbidden."""
+        roles.check(principal, Act.READ_PEOPLE)
+        folder = self._folder(principal, profile, run)
+        return self._readers.ask("plan_step", PlannedStep, folder=folder, number=number)
+
+    def schools(self, principal: Principal, profile: str, run: str) -> BySchool:
+        """A run's plan in numbers, by school and kind. Raises NotFound, Forbidden."""
+        roles.check(principal, Act.READ)
+        return self._readers.ask("plan_schools", BySchool, folder=self._folder(principal, profile, run))
 
     # --- deciding --------------------------------------------------------------------------------------------------
 
@@ -250,6 +258,11 @@ class Plans:
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
+    def _folder(self, principal: Principal, profile: str, run: str) -> str:
+        with self._control.read() as connection:
+            self._run(connection, principal.tenant, profile, run)
+        return str(run_folder(self._settings, principal.tenant_id, profile, run))
+
     def _run(self, connection: Connection, tenant: int, profile: str, run: str) -> Row[Any]:
         row = connection.execute(
             select(runs).where(runs.c.tenant == tenant, runs.c.profile == profile, runs.c.id == run)
@@ -291,22 +304,3 @@ def _reason(why: str | None) -> str | None:
     if len(why) > WHY_MAX:
         raise Invalid(f"A reason has at most {WHY_MAX:,} characters.", target="why")
     return why.strip()
-
-
-def _read(folder: Path, question: Question) -> Page:
-    """Ask a process that knows Parquet; it ends with its answer and gives all its memory back."""
-    try:
-        done = subprocess.run(  # our own module; the question goes through standard input
-            [sys.executable, "-m", "schoolsync.runs.plan_reader", str(folder)],
-            input=msgspec.json.encode(question),
-            capture_output=True,
-            timeout=READING_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as problem:
-        raise WorldError("Reading the plan took too long; ask for less of it.") from problem
-    if done.returncode == NOT_KEPT:
-        raise NotFound("The run has no plan, or its plan is not kept any more.")
-    if done.returncode:
-        raise WorldError("The plan could not be read; see the server's log.")
-    return msgspec.json.decode(done.stdout, type=Page)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import uuid
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,6 +65,15 @@ def from_line(line: bytes) -> Settings:
         elif isinstance(value, list):
             values[entry.name] = tuple(value)
     return Settings(**values)
+
+
+def run(main: Callable[[], int]) -> int:
+    """Run the main function of a child process; what the world does to it is one line, not a traceback."""
+    try:
+        return main()
+    except WorldError as problem:
+        sys.stderr.write(f"schoolsync: {problem}\n")
+        return 1
 
 
 def make_folders(settings: Settings) -> None:

@@ -6,12 +6,15 @@ signal or killed, it may be started again at any moment: DBOS and the journal kn
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import shutil
 import signal
+import socket
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
@@ -25,7 +28,8 @@ from schoolsync.profiles import housekeeping
 from schoolsync.runs import lifeline, retention
 from schoolsync.runs.engines import Engines
 from schoolsync.runs.journal import Journal, Key
-from schoolsync.runs.processes import READY, clock, follow, from_line, make_folders, new_id
+from schoolsync.runs.processes import READY, clock, follow, from_line, make_folders, new_id, run
+from schoolsync.runs.roll import Roll, keep_beating
 from schoolsync.runs.service import Runs
 from schoolsync.runs.workflow import synchronize, worker
 from schoolsync.settings import Settings
@@ -50,7 +54,16 @@ class Dispatcher:
     """Turns rows that ask for work into workflows."""
 
     def __init__(
-        self, *, settings: Settings, control: Control, runs: Runs, journal: Journal, engines: Engines, uploads: Uploads
+        self,
+        *,
+        settings: Settings,
+        control: Control,
+        runs: Runs,
+        journal: Journal,
+        engines: Engines,
+        uploads: Uploads,
+        roll: Roll | None,
+        stopping: Callable[[], bool],
     ) -> None:
         self._settings = settings
         self._control = control
@@ -58,13 +71,15 @@ class Dispatcher:
         self._journal = journal
         self._engines = engines
         self._uploads = uploads
+        self._roll = roll
+        self._stopping = stopping
         self._silent: dict[str, float] = {}  # workflows that nobody executes, since when
 
     def loop(self) -> None:
-        """Work for ever."""
+        """Work until asked to stop."""
         watch = self._control.watch()
         looked = tidied = 0.0
-        while True:
+        while not self._stopping():
             now = time.monotonic()
             try:
                 if watch.changed() or now - looked >= LOOK:
@@ -84,6 +99,9 @@ class Dispatcher:
         """Do whatever is due now."""
         housekeeping.sweep(self._control, self._settings, self._runs, clock())
         self._journal.begin_due()
+        if self._roll is not None:
+            for key in self._roll.take_over():
+                DBOS.cancel_workflow(key.workflow)  # should the dead come back, it finds that it has ended
         at_work = self._journal.unfinished()
         for key in at_work:
             self._mend(key)
@@ -134,20 +152,38 @@ def main() -> int:
     control = open_control(settings)
     uploads = Uploads(control=control, settings=settings, clock=clock, new_id=new_id)
     runs = Runs(control=control, settings=settings, uploads=uploads, clock=clock, new_id=new_id)
-    worker.journal = Journal(control=control, settings=settings, uploads=uploads, runs=runs, clock=clock)
+    # On SQLite there is one worker, and its successor is the same one to DBOS: it goes on with its workflows.
+    executor = "local" if settings.database_url is None else f"{socket.gethostname()}-{os.getpid()}-{new_id()[:8]}"
+    worker.journal = Journal(
+        control=control,
+        settings=settings,
+        uploads=uploads,
+        runs=runs,
+        clock=clock,
+        worker=executor,
+        scratch=_own_scratch(settings.scratch),
+    )
     worker.engines = Engines()
     worker.dial = follow(settings)
+
+    roll = None if settings.database_url is None else Roll(control, executor)
+    stopping = False
 
     def end(_number: int, _frame: FrameType | None) -> None:
         # Every step may be repeated: ending in the middle of one loses nothing. The engines notice and end as well;
         # to end them from here could wait for a lock that the interrupted thread holds.
-        os._exit(0)
+        nonlocal stopping
+        stopping = True
+        if roll is None:
+            os._exit(0)
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor hears Ctrl-C and tells us
-    _empty(settings.scratch)
     worker.engines.warm_up()
-    _launch_dbos(settings)
+    _launch_dbos(settings, executor)
+    if roll is not None:
+        roll.join(clock())
+        keep_beating(roll)
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
     dispatcher = Dispatcher(
@@ -157,12 +193,16 @@ def main() -> int:
         journal=worker.journal,
         engines=worker.engines,
         uploads=uploads,
+        roll=roll,
+        stopping=lambda: stopping,
     )
     dispatcher.loop()
-    return 0
+    if roll is not None:
+        roll.leave()  # the others need not wait until they miss us
+    os._exit(0)
 
 
-def _launch_dbos(settings: Settings) -> None:
+def _launch_dbos(settings: Settings, executor: str) -> None:
     url = settings.database_url
     config: DBOSConfig = {
         "name": "schoolsync",
@@ -170,7 +210,7 @@ def _launch_dbos(settings: Settings) -> None:
         "dbos_system_schema": "dbos",  # on PostgreSQL: a schema of its own beside our tables
         "sys_db_pool_size": 5,
         "application_version": WORKFLOW_VERSION,
-        "executor_id": "local",
+        "executor_id": executor,
         "log_level": "WARNING",
         "enable_otlp": False,
         "notification_listener_polling_interval_sec": 1.0,
@@ -198,14 +238,37 @@ def _forget_workflows(days: int) -> int:
     return len(old)
 
 
-def _empty(folder: Path) -> None:
-    """Nothing in the scratch folder outlives the worker that put it there."""
-    for entry in folder.iterdir():
-        if entry.is_dir():
+_held: list[int] = []
+
+
+def _own_scratch(root: Path) -> Path:
+    """A folder of our own; those of workers that are gone are removed."""
+    for entry in root.glob("worker-*"):
+        lock = _lock(entry)
+        if lock is not None:
             shutil.rmtree(entry, ignore_errors=True)
-        else:
-            entry.unlink(missing_ok=True)
+            os.close(lock)
+    own = root / f"worker-{os.getpid()}-{new_id()[:8]}"
+    own.mkdir(mode=0o700)
+    lock = _lock(own)
+    assert lock is not None
+    _held.append(lock)  # for as long as this process lives
+    return own
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a folder; None when its worker holds it."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

@@ -31,6 +31,7 @@ from schoolsync.graph.app import create_app
 from schoolsync.graph.call import Services
 from schoolsync.profiles.service import Profiles
 from schoolsync.runs import lifeline
+from schoolsync.runs.plans import Plans
 from schoolsync.runs.processes import (
     READY,
     WORKER_GONE,
@@ -42,6 +43,7 @@ from schoolsync.runs.processes import (
     make_folders,
     new_id,
     real_clock,
+    run,
 )
 from schoolsync.runs.readers import Readers
 from schoolsync.runs.service import Runs
@@ -85,6 +87,7 @@ def build(settings: Settings, *, worker_ready: threading.Event) -> Any:  # an AS
             control=control,
             profiles=profiles,
             runs=runs,
+            plans=Plans(control=control, settings=settings, runs=runs, readers=readers, new_id=new_id),
             uploads=uploads,
             readers=readers,
             clock=clock,
@@ -233,4 +236,4 @@ def _certificate(settings: Settings) -> tuple[Path | None, Path | None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

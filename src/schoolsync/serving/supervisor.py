@@ -1,5 +1,5 @@
-"""`schoolsync serve`: one process that starts the API and the worker, restarts them when they die, and takes them
-along when it goes. Standard library alone, so that it stays small and has little that could fail.
+"""`schoolsync serve` and `worker`: one process that starts the API, the worker or both, restarts them when they die,
+and takes them along when it goes. Standard library alone, so that it stays small and has little that could fail.
 
 Each child holds the reading end of a pipe from here: when this process is killed, the pipe closes and they end.
 """
@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -163,21 +163,25 @@ class Seeding:
                     self._process.stdin.close()
 
 
-def serve(settings: Settings) -> int:
+def serve(settings: Settings, *, with_worker: bool = True) -> int:
     """Serve until SIGTERM or SIGINT; 0 after a clean end.
 
     Raises UsageError when the data directory is served already or the port is taken, WorldError when the data
     directory cannot be used or a child cannot be started.
     """
-    _check(settings)
+    _check(settings, with_worker)
     with _folder(settings) as folder:
         settings = replace(settings, data_dir=folder)
         make_folders(settings)
+        if settings.database_url is not None:  # what is shared knows how to be
+            return _supervise(replace(settings, port=_port(settings)), with_worker=with_worker)
         with _only_one(settings.data_dir / "serve.lock"):
             return _supervise(replace(settings, port=_port(settings)))
 
 
-def _check(settings: Settings) -> None:
+def _check(settings: Settings, with_worker: bool) -> None:
+    if settings.database_url is None and not with_worker:
+        raise UsageError("Without database_url nobody else could do the work: serve has its worker inside.")
     if settings.memory and settings.database_url is not None:
         raise UsageError("memory and database_url exclude each other: what is in PostgreSQL stays there.")
     if settings.seed_roster is not None and not settings.seed_roster.exists():
@@ -200,7 +204,18 @@ def _folder(settings: Settings) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _supervise(settings: Settings) -> int:
+def work(settings: Settings) -> int:
+    """Take runs up until SIGTERM or SIGINT, without an API; 0 after a clean end.
+
+    Raises UsageError without a PostgreSQL: whoever serves SQLite files has the worker inside.
+    """
+    if settings.database_url is None:
+        raise UsageError("A worker of its own needs database_url: without it, serve has its worker inside.")
+    make_folders(settings)
+    return _supervise(settings, with_api=False)
+
+
+def _supervise(settings: Settings, *, with_api: bool = True, with_worker: bool = True) -> int:
     stopping = False
 
     def asked(_number: int, _frame: FrameType | None) -> None:
@@ -214,13 +229,15 @@ def _supervise(settings: Settings) -> int:
     worker = Child("worker", "schoolsync.runs.worker", settings)
     told = False
     # In memory the worker is started when it is needed: a server that only answers stays small.
-    worker.wanted = not settings.memory
+    worker.wanted = with_worker and not settings.memory
+    api.wanted = with_api
     seeding = Seeding(settings) if settings.seed_roster is not None else None
     try:
         for child in (worker, api):
             if child.wanted:
                 child.start()
-        _tell(f"schoolsync serves {settings.base_url} (data in {settings.data_dir})")
+        does = f"serves {settings.base_url}" if with_api else "works"
+        _tell(f"schoolsync {does} (data in {settings.data_dir})")
         while not stopping:
             time.sleep(LOOK)
             now = time.monotonic()
@@ -235,7 +252,8 @@ def _supervise(settings: Settings) -> int:
                 _end((worker,))
                 worker.forget()
                 seeding = None
-            ready = (worker.ready or settings.memory) and (seeding is None or seeding.done)
+            # Whoever serves alone is ready when the API is.
+            ready = (worker.ready or settings.memory or not with_worker) and (seeding is None or seeding.done)
             if api.ready and ready != told:
                 told = ready
                 api.say(WORKER_READY if told else WORKER_GONE)
@@ -267,7 +285,7 @@ def _tell(line: str) -> None:
     sys.stderr.flush()
 
 
-def _end(children: tuple[Child, ...]) -> None:
+def _end(children: Sequence[Child]) -> None:
     deadline = time.monotonic() + GRACE
     for child in children:
         child.signal(signal.SIGTERM)

@@ -120,6 +120,7 @@ runs = _table(
     Column("state", Text, nullable=False),  # runs.states.RunState
     Column("stage", Text),  # last stage begun: extracting, validating, planning, applying, finishing
     Column("stages", Text, nullable=False, server_default="[]"),  # JSON list of [stage, ticks when it began], in order
+    Column("worker", Text),  # workers.id that has taken it up
     Column("attempt", Integer, nullable=False, server_default="0"),  # workflow executions so far
     Column("fence", Integer, nullable=False, server_default="0"),  # who may write: the highest fence wins
     Column("wish", Text),  # pause | cancel: what a person asked of a run at work
@@ -156,6 +157,14 @@ Index(
     postgresql_where=runs.c.ended.is_(None),
 )
 Index("runs_queue", runs.c.state, runs.c.asked)
+
+workers = Table(
+    "workers",
+    control,
+    Column("id", Text, primary_key=True),  # host, process and something random
+    Column("beat", BigInteger, nullable=False),  # counted up every few seconds while the worker lives
+    Column("began", BigInteger, nullable=False),
+)
 
 approvals = _table(
     control,

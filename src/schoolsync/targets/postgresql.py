@@ -37,9 +37,12 @@ class PostgresTables:
         with _world():
             self._connection = driver.connect(_url(url), autocommit=True)  # transactions are ours to begin
         try:
-            rows = self.execute("SELECT version FROM schema_version")
-            if not rows or rows[0][0] != SCHEMA_VERSION:
-                raise WorldError("The database has a schema that this release does not know: see “schoolsync db”.")
+            ((version,),) = self.execute("SELECT version FROM schema_version")
+            if version != SCHEMA_VERSION:
+                raise WorldError(
+                    f"The database has schema {version}, this schoolsync knows {SCHEMA_VERSION}: "
+                    "type “schoolsync db upgrade”, or use the schoolsync release that wrote it."
+                )
         except BaseException:
             self._connection.close()
             raise

@@ -1,0 +1,186 @@
+"""Plans through our own API: every step with its reason, what holds a plan, and a person's yes or no to it."""
+
+from __future__ import annotations
+
+import pytest
+
+from .house import Profile, Server, Tenant, until
+from .own import Own, own
+from .rosters import DISTRICT
+
+pytestmark = pytest.mark.xdist_group("own-api")
+
+CAREFUL = {"guards": {"removalLeast": 0, "removalPercent": 10}}
+SMALLER = (
+    DISTRICT.without("students", SIS_ID="3003")
+    .without("enrollments", SIS_ID="3003")
+    .changed("students", "3001", Grade="8", Last_Name="Møller")
+)
+
+
+@pytest.fixture(scope="module")
+def first(server: Server) -> Profile:
+    """A profile that was synchronized once."""
+    profile = Tenant(server).profile()
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    return profile
+
+
+def held(server: Server) -> tuple[Profile, str, str]:
+    """A profile whose second plan a guard holds; with the path of that run and the plan's hash."""
+    profile = Tenant(server).profile()
+    own(profile.tenant, "admin")("PATCH", f"/profiles/{profile.id}/settings", CAREFUL, expect=200)
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    assert profile.sync(SMALLER.files())["status"] == "validationError"
+    path = f"/profiles/{profile.id}/runs/2"
+    return profile, path, own(profile.tenant, "viewer").get(f"{path}/plan")["plan"]
+
+
+def test_steps_are_paged_and_filtered(first: Profile) -> None:
+    """Every step has its place, names, rule, file and line; filters narrow, pages join without gap or double."""
+    viewer, path = own(first.tenant, "viewer"), f"/profiles/{first.id}/runs/1/plan"
+    plan = viewer.get(path)
+    steps = viewer.all(f"{path}/steps")
+    assert [step["number"] for step in steps] == list(range(len(steps)))
+    assert len(steps) == sum(count for ops in plan["steps"].values() for count in ops.values())
+    assert viewer.all(f"{path}/steps?limit=3") == steps
+    assert all(step["rule"] == "new-record" and step["file"] and step["line"] >= 2 for step in steps)
+    assert viewer.get(f"{path}/steps/7") == steps[7]
+    assert viewer.refusal("GET", f"{path}/steps/{len(steps)}", 404)
+    assert viewer.refusal("GET", f"{path}/steps/first", 404)
+    for name, value, meant in (
+        ("kind", "student", lambda step: step["kind"] == "student"),
+        ("kind", "teacherRoster", lambda step: step["kind"] == "teacherRoster"),
+        ("kind", "teacherSchools", lambda step: step["kind"] == "teacherSchools"),
+        ("op", "link", lambda step: step["op"] == "link"),
+        ("school", "200", lambda step: step["school"] == "200"),
+        ("search", "silva", lambda step: "Silva" in f"{step['name']} {step['memberName']}"),
+        ("object", "3004", lambda step: "3004" in (step["sourceId"], step["memberSourceId"])),
+        ("rule", "gone", lambda step: False),
+    ):
+        wanted = [step for step in steps if meant(step)]
+        assert viewer.all(f"{path}/steps?limit=2&{name}={value}") == wanted, name
+        assert viewer.get(f"{path}/steps?count=true&{name}={value}")["count"] == len(wanted)
+        assert wanted or value == "gone"
+    enrolled = viewer.all(f"{path}/steps?kind=studentEnrollment&object=3004")
+    assert [(step["sourceId"], step["name"], step["memberName"]) for step in enrolled] == [
+        ("M2", "Math 8", "Ana Silva")
+    ]
+
+
+def test_a_plan_by_school(first: Profile) -> None:
+    """The numbers by school and kind add up to the plan's."""
+    viewer, path = own(first.tenant, "viewer"), f"/profiles/{first.id}/runs/1/plan"
+    found = viewer.get(f"{path}/schools")
+    steps = viewer.all(f"{path}/steps")
+    assert found["complete"]
+    assert sum(one["count"] for one in found["schools"]) == len(steps)
+    named = {one["school"]: one["name"] for one in found["schools"]}
+    assert named == {"100": "Nordkapp skole", "200": "Ålesund lycée"}
+    (pupils,) = [one for one in found["schools"] if one["school"] == "200" and one["kind"] == "student"]
+    assert (pupils["op"], pupils["count"]) == ("create", 3)
+
+
+def test_before_and_after(first: Profile, server: Server) -> None:
+    """A change shows what was and what shall be; a removal says why; both are listed while a guard holds them."""
+    profile, path, plan = held(server)
+    viewer = own(profile.tenant, "viewer")
+    found = viewer.get(f"{path}/plan")
+    assert (found["state"], found["heldFor"], found["personsNeeded"]) == ("held", "guard", 1)
+    assert found["verdicts"]
+    assert all(one["sentence"].endswith(".") for one in found["verdicts"])
+    assert found["message"] == profile.status()["statusMessage"]
+    (update,) = viewer.all(f"{path}/plan/steps?kind=student&op=update")
+    changes = {change["field"]: (change["before"], change["after"]) for change in update["changes"]}
+    assert changes["student_grade"] == ("7", "8")
+    assert changes["surname"] == ("Müller", "Møller")
+    assert update["file"] == "Student.csv"
+    (gone,) = viewer.all(f"{path}/plan/steps?op=remove")
+    assert (gone["kind"], gone["sourceId"], gone["rule"]) == ("student", "3003", "gone")
+    (unlinked,) = viewer.all(f"{path}/plan/steps?op=unlink&kind=studentEnrollment")
+    assert (unlinked["sourceId"], unlinked["memberSourceId"]) == ("M1", "3003")
+    assert plan == found["plan"]
+
+
+def test_a_persons_yes(server: Server) -> None:
+    """Only a person who may approve releases the plan it has seen; the run then applies exactly that."""
+    profile, path, plan = held(server)
+    given = {"plan": plan, "why": "Łukasz has moved."}
+    for who in (own(profile.tenant, "operator"), own(profile.tenant, "viewer"), own(profile.tenant, "auditor")):
+        who.refusal("POST", f"{path}/approvals", 403, given)
+    own(profile.tenant, "approver", user=None).refusal("POST", f"{path}/approvals", 403, given)
+    approver = own(profile.tenant, "approver")
+    assert approver.refusal("POST", f"{path}/approvals", 409, {**given, "plan": "f" * 64})["message"]
+    assert approver.refusal("POST", f"{path}/approvals", 400, {**given, "objects": ["x"]})["target"]
+    assert approver.refusal("POST", f"{path}/approvals", 400, {**given, "all": True})
+    done = approver("POST", f"{path}/approvals", given, expect=201).json()
+    assert (done["released"], done["personsMissing"]) == (True, 0)
+    assert profile.wait()["status"] == "success"
+    (kept,) = approver.get(f"{path}/approvals")["value"]
+    assert kept == done["approval"]
+    assert (kept["why"], kept["via"], kept["plan"]) == ("Łukasz has moved.", "approve", plan)
+    assert approver.refusal("POST", f"{path}/approvals", 409, given)
+
+
+def test_a_part_is_approved(server: Server) -> None:
+    """A yes to a kind waits for `apply`; what was not approved is left for the next plan."""
+    profile, path, plan = held(server)
+    approver = own(profile.tenant, "approver")
+    assert approver.refusal("POST", f"{path}/apply", 409, {"plan": plan})
+    done = approver("POST", f"{path}/approvals", {"plan": plan, "kind": "student"}, expect=201).json()
+    assert not done["released"]
+    approver("POST", f"{path}/apply", {"plan": plan}, expect=202)
+    until("the run is done", lambda: approver.get(path)["state"] == "done")
+    assert profile.tenant.reader.get("/users?$filter=student/externalId eq '3001'")["value"][0]["surname"] == "Møller"
+
+
+def test_a_plan_is_discarded(server: Server) -> None:
+    """A discarded plan changes nothing, and the profile is as before."""
+    profile, path, plan = held(server)
+    before = profile.tenant.objects()
+    viewer, operator = own(profile.tenant, "viewer"), own(profile.tenant, "operator", user=None)
+    viewer.refusal("POST", f"{path}/discard", 403, {})
+    operator.refusal("POST", f"{path}/discard", 409, {"plan": "0" * 64})
+    assert operator("POST", f"{path}/discard", {"plan": plan, "why": "wrong file"}, expect=200).json()["state"] == (
+        "discarded"
+    )
+    operator.refusal("POST", f"{path}/discard", 409, {})
+    assert profile.tenant.objects() == before
+    assert profile.status()["status"] == "success"
+
+
+def test_limits_for_one_plan_only(server: Server) -> None:
+    """Other limits let this plan go on; the profile's own stay."""
+    profile, path, plan = held(server)
+    approver: Own = own(profile.tenant, "approver")
+    given = {"plan": plan, "limits": {"removalLeast": 50, "classPercent": 100}, "why": "one leaver"}
+    assert approver.refusal("POST", f"{path}/override", 400, {**given, "limits": {"removal": 1}})["target"]
+    approver("POST", f"{path}/override", given, expect=202)
+    assert profile.wait()["status"] == "success"
+    kept = approver.get(f"/profiles/{profile.id}/settings")["settings"]["guards"]
+    assert kept["removalLeast"] == 0
+
+
+def test_a_run_is_taken_back(server: Server) -> None:
+    """Undo is a run of its own; afterwards the directory is as it was before the run that was taken back."""
+    profile = Tenant(server).profile()
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    changed = DISTRICT.changed("students", "3001", Grade="8", Last_Name="Møller")
+    assert profile.sync(changed.files())["status"] == "success"
+    path = f"/profiles/{profile.id}/runs/2/undo"
+    own(profile.tenant, "operator").refusal("POST", path, 403, {})
+    own(profile.tenant, "approver", user=None).refusal("POST", path, 403, {})
+    approver = own(profile.tenant, "approver")
+    begun = approver("POST", path, {"why": "wrong year"}, expect=202).json()
+    run = until(
+        "the run is taken back",
+        lambda: (
+            found
+            if (found := approver.get(f"/profiles/{profile.id}/runs/{begun['run']}"))["ended"] is not None
+            else None
+        ),
+    )
+    assert (run["state"], run["cause"], run["number"]) == ("done", "undo", 3)
+    (pupil,) = profile.tenant.reader.get("/users?$filter=student/externalId eq '3001'")["value"]
+    assert (pupil["surname"], pupil["student"]["grade"]) == ("Müller", "7")
+    approver.refusal("POST", f"/profiles/{profile.id}/runs/99/undo", 404, {})

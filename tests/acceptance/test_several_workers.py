@@ -1,0 +1,189 @@
+"""An API and workers of their own over one PostgreSQL: the work is shared, and taken over from the dead."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from schoolsync.testing import rosters
+
+from ..databases import Cluster
+from .house import Profile, Server, Tenant, command, serving, until
+from .test_being_killed import TENANT, check_ledger, contents, ledger, wait_for_batches
+
+pytestmark = pytest.mark.xdist_group("workers")
+
+TAKEN_OVER = 30.0  # seconds
+PEOPLE, CLASSES, ENROLLMENTS = 1500, 150, 7500
+
+
+class Worker:
+    """A `schoolsync worker` with its processes."""
+
+    def __init__(self, data: Path, log: Path, environment: dict[str, str]) -> None:
+        self.log = log
+        with self.log.open("ab") as sink:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "schoolsync", "worker", "--data-dir", str(data)],
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **environment},
+                start_new_session=True,
+            )
+
+    def family(self) -> list[psutil.Process]:
+        with suppress(psutil.NoSuchProcess):
+            top = psutil.Process(self.process.pid)
+            return [top, *top.children(recursive=True)]
+        return []
+
+    def signal(self, number: int) -> None:
+        """To all of its processes at once, as when a machine stops."""
+        os.killpg(self.process.pid, number)
+
+    def end(self) -> None:
+        family = self.family()
+        with suppress(ProcessLookupError):
+            self.signal(signal.SIGCONT)
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.signal(signal.SIGKILL)
+            self.process.wait(5)
+        psutil.wait_procs(family, timeout=10)
+
+
+class Installation:
+    """An API and any number of workers."""
+
+    def __init__(self, folder: Path, url: str, stack: ExitStack) -> None:
+        self._folder = folder
+        self._stack = stack
+        self.settings = {"database_url": url, "batch_rows": 250}
+        self.workers: list[Worker] = []
+        self.server: Server = stack.enter_context(serving(folder, settings=self.settings, options=["--no-worker"]))
+
+    def worker(self) -> Worker:
+        environment = {f"SCHOOLSYNC_{name.upper()}": str(value) for name, value in self.settings.items()}
+        made = Worker(self._folder / "data", self._folder / f"worker{len(self.workers)}.log", environment)
+        self._stack.callback(made.end)
+        self.workers.append(made)
+        return made
+
+
+@pytest.fixture(scope="module")
+def roster(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("roster")
+    rosters.write(folder, people=PEOPLE, classes=CLASSES, enrollments=ENROLLMENTS, seed=7)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, roster: dict[str, bytes]) -> dict[str, Any]:
+    """What the directory holds when nobody disturbs the run, in one process tree on SQLite."""
+    with serving(tmp_path_factory.mktemp("undisturbed")) as server:
+        assert Tenant(server, TENANT).profile().sync(roster)["status"] == "success"
+        return contents(server)
+
+
+@pytest.fixture
+def installation(tmp_path: Path, postgresql: Cluster) -> Iterator[Installation]:
+    with postgresql.database() as url, ExitStack() as stack:
+        yield Installation(tmp_path, url, stack)
+
+
+def two_workers(installation: Installation) -> list[Worker]:
+    workers = [installation.worker(), installation.worker()]
+    until("both workers are there", lambda: len(installation.server.control("SELECT id FROM workers")) == 2)
+    return workers
+
+
+def begin(installation: Installation, roster: dict[str, bytes]) -> tuple[Profile, Worker]:
+    """A run in the middle of its batches, and the worker that has it; there is another one, idle."""
+    workers = two_workers(installation)
+    profile = Tenant(installation.server, TENANT).profile()
+    profile.upload(roster)
+    profile.start()
+    ((name,),) = installation.server.control("SELECT worker FROM runs")
+    pid = int(name.rsplit("-", 2)[1])
+    (holder,) = [worker for worker in workers if pid in {process.pid for process in worker.family()}]
+    return profile, holder
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped", "ended"])
+def test_a_survivor_takes_over(
+    installation: Installation, roster: dict[str, bytes], undisturbed: dict[str, Any], how: str
+) -> None:
+    """A worker killed, frozen or ended in the middle of a run: another one finishes it, and no batch is there twice."""
+    profile, first = begin(installation, roster)
+    server = installation.server
+    wait_for_batches(server, 3)
+    if how == "killed":
+        first.signal(signal.SIGKILL)
+    elif how == "stopped":
+        first.signal(signal.SIGSTOP)
+    else:
+        first.process.send_signal(signal.SIGTERM)
+    assert profile.status()["status"] == "inProgress", "caught too late: the roster is too small for this machine"
+    seen, began = len(ledger(server)), time.monotonic()
+    until("another worker goes on", lambda: len(ledger(server)) > seen + 1, seconds=TAKEN_OVER, pause=0.1)
+    if how == "ended":
+        assert time.monotonic() - began < 10, "who leaves in good order is not waited for"
+    assert profile.wait()["status"] == "success"
+    if how == "stopped":
+        first.signal(signal.SIGCONT)
+        until(
+            "the frozen worker finds that it was given up",
+            lambda: "was given up" in first.log.read_text("utf-8", "replace"),
+            seconds=30,
+        )
+        until("its successor is there", lambda: len(server.control("SELECT id FROM workers")) == 2, seconds=30)
+    check_ledger(server, runs=1)
+    assert contents(server) == undisturbed
+
+
+def test_workers_share_the_runs(installation: Installation, roster: dict[str, bytes]) -> None:
+    """Two workers work on runs of two tenants at once, and on no run both."""
+    two_workers(installation)
+    profiles = [Tenant(installation.server).profile() for _ in range(4)]
+    for profile in profiles:
+        profile.upload(roster)
+    for profile in profiles:
+        profile.start()
+    assert [profile.wait()["status"] for profile in profiles] == ["success"] * 4
+    had = installation.server.control("SELECT worker, count(*) FROM runs GROUP BY worker")
+    assert len(had) == 2
+
+
+def test_a_worker_needs_a_server(tmp_path: Path) -> None:
+    """Without PostgreSQL there is nothing to share: the command says what to do."""
+    said = command("worker", "--data-dir", tmp_path / "data")
+    assert said.returncode == 2
+    assert "database_url" in said.stderr
+
+
+def test_an_empty_database_is_not_served(tmp_path: Path, postgresql: Cluster) -> None:
+    """Serve and worker say what to type; typed, they work; typed twice, nothing happens."""
+    with postgresql.database(template="template0") as url:
+        environment = {**os.environ, "SCHOOLSYNC_DATABASE_URL": url}
+        for words in (["serve", "--port", "0"], ["worker"]):
+            said = command(*words, "--data-dir", tmp_path / "data", env=environment)
+            assert said.returncode == 1
+            assert "schoolsync db upgrade" in said.stderr
+            assert "Traceback" not in said.stderr
+        for _ in range(2):
+            said = command("db", "upgrade", "--data-dir", tmp_path / "data", env=environment)
+            assert said.returncode == 0, said.stderr
+        with serving(tmp_path, settings={"database_url": url}) as server:
+            assert server.healthy()
