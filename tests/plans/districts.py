@@ -29,6 +29,7 @@ from schoolsync.runs.job import Base, Failed, Finished, Job, JobFile, Planned, U
 from schoolsync.runs.selections import Release, Selection
 from schoolsync.runs.stages import StageFailed, Stages
 from schoolsync.sources import Checked, Extract
+from schoolsync.sources.needs import Needs
 from schoolsync.store import locks
 from schoolsync.store.tables import directory as directory_tables
 
@@ -215,11 +216,14 @@ class GivenSource:
     def extract(self, db: duckdb.DuckDBPyConnection, files: Sequence[Any], options: Any) -> Extract:
         self.reads += 1
         fill(db, self.roster)
-        return Extract(format="given", rows={"People.csv": 1}, tables={}, creates=True, fatal=False)
+        needs = Needs(policy=None, creates=True)
+        rows = {"People.csv": 1}
+        return Extract(format="given", why="as given", rows=rows, tables={}, creates=True, needs=needs, fatal=False)
 
     def validate(self, db: duckdb.DuckDBPyConnection, extracted: Extract, options: Any) -> Checked:
         return Checked(
             format="given",
+            why=extracted.why,
             rows=extracted.rows,
             errors=len(self.roster.rows("left_out")),
             warnings=0,
@@ -269,6 +273,7 @@ class Directory:
         self.path = folder / "directory" / f"{TENANT}.db"
         self.profiles: tuple[int, ...] = (1,)
         self._bases: dict[int, Base] = {}
+        self._before: dict[int, Base] = {}
         self._runs = 0
 
     def job(self, roster: Roster, *, policy: Policy = CREATES, profile: int = 1, **values: Any) -> Job:
@@ -292,6 +297,7 @@ class Directory:
             "folder": str(self.folder / "runs" / run),
             "scratch": str(self.folder / "scratch" / run),
             "base": self._bases.get(profile),
+            "before": self._before.get(profile),
             "ignore_findings": False,
             "now": NOW + self._runs,
             "memory_limit": "200MiB",
@@ -354,7 +360,7 @@ class Directory:
     def done(self, job: Job, finished: Finished) -> None:
         """Remember a run as the one that the next is compared with."""
         assert finished.snapshot is not None
-        self._bases[job.profile] = Base(
+        self._bases[job.profile] = self._before[job.profile] = Base(
             run=job.run, snapshot=finished.snapshot, input_hash=finished.input_hash, position=finished.position
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -289,3 +290,35 @@ def test_other_tenants_and_unknown_runs_are_not_found(house: House, plans: Plans
             plans.approve(who, key.profile, run, plan="first", why=None, now=house.clock())
         with pytest.raises(NotFound):
             plans.undo(who, key.profile, run, why=None, now=house.clock())
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("old,new\nstudent,1,2\n", "first line"),
+        ("kind,old,new\n", "no pair"),
+        ("kind,old,new\npupil,1,2\n", "Line 2"),
+        ("kind,old,new\nstudent,1,2\nstudent,1,3\n", "Line 3"),
+        ("kind,old,new\nstudent,1,3\nstudent,2,3\n", "Line 3"),
+        ("kind,old,new\nstudent,1,1\n", "Line 2"),
+        ("kind,old,new\nstudent,1\n", "Line 2"),
+    ],
+)
+def test_a_map_of_ids_that_is_wrong_is_refused(house: House, plans: Plans, text: str, wrong: str) -> None:
+    """With the line that is wrong; nothing of it is kept."""
+    profile = house.profile()
+    with pytest.raises(Invalid, match=wrong):
+        plans.rekey(APPROVER, profile, text, why=None, now=house.clock())
+    assert house.journal.job(house.begin(profile)).rekeys == ()
+
+
+def test_maps_of_ids_come_with_the_next_run(house: House, plans: Plans) -> None:
+    """In their order, from a person who may approve."""
+    profile = house.profile()
+    with pytest.raises(Forbidden):
+        plans.rekey(house.script, profile, "kind,old,new\nstudent,1,2\n", why=None, now=house.clock())
+    assert plans.rekey(APPROVER, profile, '﻿kind,old,new\nstudent,"1,5",2\n', why="New SIS", now=house.clock()) == 1
+    assert plans.rekey(APPROVER, profile, "kind,old,new\nschool,1,2\n", why=None, now=house.clock()) == 1
+    first, second = house.journal.job(house.begin(profile)).rekeys
+    assert Path(first).read_text() == 'kind,old,new\nstudent,"1,5",2\n'
+    assert Path(second).read_text() == "kind,old,new\nschool,1,2\n"

@@ -33,6 +33,11 @@ def compare_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         ANTI JOIN planned.records USING (kind, source_id) ANTI JOIN planned.spared USING (kind, source_id)
         ANTI JOIN planned.targets AS t ON t.key = h.key
     """)
+    db.execute("ALTER TABLE planned.gone ADD COLUMN rule VARCHAR DEFAULT 'gone'")
+    db.execute("""
+        UPDATE planned.gone SET rule = 'left-scope'
+        WHERE (kind, source_id) IN (SELECT (kind, source_id) FROM outside.records)
+    """)
     _defer(db, terms, "gone")
     # What is needed of people and classes once `forget_objects` has done its work.
     db.execute("""
@@ -45,6 +50,23 @@ def compare_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         "FROM held.classes"
     )
     db.execute("CREATE TABLE planned.school_keys AS SELECT key, source_id AS of_school FROM held.schools")
+
+
+def find_drift(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """`planned.drifted`: what somebody has changed by hand since the last run, of objects that are this profile's.
+
+    `base.<table>` has the objects as that run left them, of those that were touched since; `planned.by_hand` what was
+    kept then. Where the profile keeps values written by hand, they are in `planned.by_hand` from now on.
+    """
+    for table in OBJECT_TABLES:
+        for column in kinds.compared(table):
+            db.execute(f"""
+                INSERT INTO planned.drifted SELECT h.key, {text(column)}, '{table}' FROM held.{table} AS h
+                JOIN base.{table} AS b ON b.key = h.key WHERE h.{column} IS DISTINCT FROM b.{column}
+            """)
+    kept = ", ".join(text(column) for column in terms.policy.kept_by_hand) or "''"
+    db.execute(f"INSERT INTO planned.by_hand FROM planned.drifted WHERE field IN ({kept})")
+    db.execute(f"DELETE FROM planned.by_hand WHERE field NOT IN ({kept})")
 
 
 def _defer(db: duckdb.DuckDBPyConnection, terms: Terms, table: str) -> None:
@@ -140,13 +162,17 @@ def _after(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind) -> Non
     columns, reasons = [], []
     for column in kinds.compared(kind.table):
         value = _value(kind, column, writing.get(column, Writing.LEAVE))
+        if column in terms.policy.kept_by_hand:
+            kept = f"SELECT key FROM planned.by_hand WHERE field = {text(column)} AND of_table = '{kind.table}'"
+            value = f"CASE WHEN t.key IN ({kept}) THEN h.{column} ELSE {value} END"
         columns.append(f"{value} AS {column}")
         if writing.get(column) is Writing.WRITE:
             reasons.append(f"CASE WHEN h.{column} IS DISTINCT FROM {value} THEN {text(column)} END")
     fields = f"CASE WHEN t.how <> 'created' THEN concat_ws(',', {', '.join(reasons or ['NULL'])}) END"
     rule = (
         "CASE WHEN how = 'created' THEN 'new-record' WHEN how = 'adopted' AND NOT was_ours THEN 'adopted' "
-        "WHEN was_id <> source_id THEN 'rekeyed' WHEN was_away THEN 'back' WHEN fields <> '' THEN 'changed' END"
+        "WHEN was_id <> source_id THEN 'rekeyed' WHEN was_away THEN 'back' "
+        "WHEN list_has_any(string_split(fields, ','), drifted) THEN 'drift' WHEN fields <> '' THEN 'changed' END"
     )
     placed = _value(kind, "school_source_id", writing.get("school_source_id", Writing.LEAVE))
     school = "r.source_id" if kind.table == "schools" else placed
@@ -155,14 +181,17 @@ def _after(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind) -> Non
     # New objects are few when the profile has been synchronized before; the join with `new` is then next to nothing.
     db.execute(f"""
         CREATE TABLE planned.{kind.name}_after AS
-        SELECT * EXCLUDE (was_away, was_ours, was_id), {rule} AS rule FROM (
+        SELECT * EXCLUDE (was_away, was_ours, was_id, drifted), {rule} AS rule FROM (
         SELECT t.key, t.id, t.how, r.source_id, {name}{", ".join(columns)}{account},
             {fields} AS fields, NOT h.active AS was_away, coalesce({terms.is_ours("h.owner")}, false) AS was_ours,
-            h.source_id AS was_id, {school} AS of_school, r.file, r.line
+            h.source_id AS was_id, d.fields AS drifted, {school} AS of_school, r.file, r.line
         FROM planned.{kind.name}_records AS r
         JOIN planned.targets AS t ON t.kind = '{kind.name}' AND t.source_id = r.source_id
         LEFT JOIN held.{kind.table} AS h ON h.key = t.key
         LEFT JOIN planned.new AS n ON n.kind = '{kind.name}' AND n.source_id = r.source_id
+        LEFT JOIN (
+            SELECT key, list(field) AS fields FROM planned.drifted WHERE of_table = '{kind.table}' GROUP BY key
+        ) AS d ON d.key = t.key
         )
     """)
 
@@ -290,7 +319,8 @@ def compare_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         ruled = ", ".join(text(one.name) for one in LINKS if one.table == table and one in terms.links) or "''"
         db.execute(f"""
             CREATE TABLE planned.{table}_stale AS
-            SELECT h."{left}", h."{right}", {kind} AS kind, s.of_school, {over} AS ended FROM held.{table} AS h {join}
+            SELECT h."{left}", h."{right}", {kind} AS kind, s.of_school, {over} AS ended,
+                'gone' AS rule FROM held.{table} AS h {join}
             LEFT JOIN planned.{"class_schools" if left == "class" else "school_keys"} AS s ON s.key = h."{left}"
             ANTI JOIN planned.{table}_wanted AS w ON w."{left}" = h."{left}" AND w."{right}" = h."{right}"
             WHERE {kind} IN ({ruled}) AND (
@@ -299,6 +329,12 @@ def compare_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
             )
         """)
         _mark_ended(db, terms, table)
+        db.execute(f"""
+            UPDATE planned.{table}_stale AS s SET rule = 'left-scope' FROM planned.own AS o
+            SEMI JOIN outside.records AS x ON x.kind = o.kind AND x.source_id = o.source_id
+            WHERE (o.key = s."{left}" AND o.kind = '{LEFT_KINDS[left]}')
+                OR (o.key = s."{right}" AND o.kind IN ({RIGHT_KINDS[right]}))
+        """)
         db.execute(f"CREATE TABLE planned.{table}_spared AS FROM planned.{table}_stale LIMIT 0")
         if db.execute("SELECT 1 FROM roster.left_out LIMIT 1").fetchall():
             db.execute(f"INSERT INTO planned.{table}_spared FROM planned.{table}_stale")
@@ -306,6 +342,10 @@ def compare_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
             db.execute(f"""DELETE FROM planned.{table}_spared AS s WHERE (s."{left}", s."{right}") IN (
                 SELECT ("{left}", "{right}") FROM planned.{table}_stale)""")
         _defer(db, terms, f"{table}_stale")
+
+
+LEFT_KINDS = {"school": "school", "class": "section"}
+RIGHT_KINDS = {"class": "'section'", "person": "'student', 'teacher'"}
 
 
 def _mark_ended(db: duckdb.DuckDBPyConnection, terms: Terms, table: LinkTable) -> None:

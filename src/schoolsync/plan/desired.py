@@ -124,6 +124,9 @@ def prepare(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         "CREATE TABLE planned.errors (entry_type VARCHAR, error_code VARCHAR, error_message VARCHAR, "
         "joining_value VARCHAR, reportable_identifier VARCHAR)"
     )
+    db.execute("CREATE TABLE planned.rekeyed (kind VARCHAR, old_id VARCHAR, new_id VARCHAR)")
+    db.execute("CREATE TABLE planned.by_hand (key BIGINT, field VARCHAR, of_table VARCHAR)")
+    db.execute("CREATE TABLE planned.drifted (key BIGINT, field VARCHAR, of_table VARCHAR)")
     _contacts(db)
     _schools(db)
     _memberships(db, terms)
@@ -222,8 +225,14 @@ def new_names(terms: Terms, kind: ObjectKind) -> dict[str, str]:
     """What a new object of `kind` is called: SQL over the record `r`, by the columns of `planned.new`."""
     policy = terms.policy
     names = {
+        # An id that another object had before it was re-keyed is given out a second time, to another object.
         "id": identity.object_id(
-            tenant_id=terms.tenant_id, key_space=policy.key_space, kind=kind.identity, source_id="r.source_id"
+            tenant_id=terms.tenant_id,
+            key_space=policy.key_space,
+            kind=kind.identity,
+            source_id="r.source_id",
+            generation=f"CASE WHEN r.source_id IN (SELECT old_id FROM planned.rekeyed WHERE kind = '{kind.name}') "
+            "THEN '1' ELSE '0' END",
         ),
         "name": "NULL::VARCHAR",
     }

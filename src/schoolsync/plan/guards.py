@@ -29,7 +29,7 @@ NAMES = {
 }
 """What sentences call the kinds."""
 
-_CHANGED = "'changed', 'drift', 'rekeyed'"  # rules of what counts as an update
+_CHANGED = "'changed', 'drift'"  # rules of what counts as an update
 
 _PER_PLACE = 20
 """Of one guard and kind, so many schools or classes are told at most, the worst first; all of them are counted."""
@@ -57,7 +57,7 @@ def count_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
             going=f"SELECT of_school, 1 FROM planned.gone AS o WHERE o.kind = '{kind.name}'",
             rejected=f"SELECT of_school, 1 FROM planned.own AS o SEMI JOIN planned.spared AS s "
             f"USING (kind, source_id) WHERE {mine}",
-            changing=f"SELECT of_school, 1 FROM planned.{kind.name}_after WHERE rule IN ({_CHANGED})",
+            changing=f"SELECT of_school, 1 FROM planned.{kind.name}_after WHERE {_changed()}",
             said=f"SELECT count(*) FROM {kind.relation} AS r WHERE {kind.where}",
             left=f"r.kind = '{kind.records}' AND {kind.where}",
         )
@@ -72,6 +72,12 @@ def count_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
             said="SELECT count(*) FROM roster.contacts",
             left="r.kind = 'contacts'",
         )
+
+
+def _changed() -> str:
+    """What counts as an update: not what only follows from a school's new SIS ID."""
+    follows = "fields = 'school_source_id' AND EXISTS (FROM planned.rekeyed WHERE kind = 'school')"
+    return f"rule IN ({_CHANGED}) AND NOT ({follows})"
 
 
 def count_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
@@ -135,7 +141,8 @@ def _insert(
         WITH counted AS (SELECT of_school, held, going, rejected, changing FROM ({rows}))
         SELECT '{kind}', CASE WHEN grouping(of_school) = 0 THEN coalesce(of_school, '') END,
             sum(held), sum(going), sum(rejected), sum(changing),
-            (SELECT ({said}) + (SELECT count(*) FROM roster.left_out AS r WHERE {left}))
+            (SELECT ({said}) + (SELECT count(*) FROM roster.left_out AS r WHERE {left})
+                + (SELECT count(*) FROM outside.records))
         FROM counted GROUP BY GROUPING SETS ((of_school), ())
     """)
 

@@ -125,7 +125,10 @@ def _spare_unnamed(db: duckdb.DuckDBPyConnection) -> None:
 
 
 def _anchors(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
-    """`planned.own`: the objects that are this profile's, by kind and source id; the active one when there are two."""
+    """`planned.own`: the objects that are this profile's, by kind and source id; the active one when there are two.
+
+    An object whose SIS ID is known to have changed (`planned.rekeyed`) is found under the new one.
+    """
     parts = " UNION ALL ".join(
         f"SELECT '{kind.name}' AS kind, source_id, key, id, active, {kinds.school_of(kind.table)} AS of_school "
         f"FROM held.{kind.table} "
@@ -133,8 +136,14 @@ def _anchors(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         for kind in OBJECTS
     )
     db.execute(f"""
-        CREATE TABLE planned.own AS SELECT * FROM ({parts})
-        QUALIFY row_number() OVER (PARTITION BY kind, source_id ORDER BY active DESC, key) = 1
+        CREATE TABLE planned.own AS
+        SELECT o.kind, coalesce(k.new_id, o.source_id) AS source_id, o.key, o.id, o.active, o.of_school
+        FROM ({parts}) AS o LEFT JOIN (
+            SELECT k.* FROM planned.rekeyed AS k SEMI JOIN planned.records AS r
+                ON r.kind = k.kind AND r.source_id = k.new_id
+        ) AS k ON k.kind = o.kind AND k.old_id = o.source_id
+        QUALIFY row_number() OVER (PARTITION BY o.kind, coalesce(k.new_id, o.source_id)
+            ORDER BY o.active DESC, k.new_id IS NULL, o.key) = 1
     """)
     db.execute("""
         CREATE TABLE planned.anchors AS

@@ -63,6 +63,19 @@ class Guards(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_u
     plain_resume: bool = False  # Graph's resume of any token counts as an approval
 
 
+class Scope(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """The part of a roster that is synchronized; what is empty narrows nothing."""
+
+    schools: tuple[str, ...] = ()  # SIS IDs
+    grades: tuple[str, ...] = ()  # of students
+    roles: tuple[Role, ...] = ()
+
+    @property
+    def narrows(self) -> bool:
+        """Whether anything is left out."""
+        return bool(self.schools or self.grades or self.roles)
+
+
 class Window(msgspec.Struct, frozen=True, kw_only=True):
     """A time in which a profile is careful."""
 
@@ -86,6 +99,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     errors: Errors = Errors()
     guards: Guards = Guards()
     windows: tuple[Window, ...] = ()
+    scope: Scope = Scope()
+    kept_by_hand: tuple[str, ...] = ()  # columns in which a value written by hand stays (kinds.compared)
     time_zone: str = "UTC"  # in which days begin: those of terms and enrollments
 
     format: FormatName = "auto"

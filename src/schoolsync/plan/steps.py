@@ -35,6 +35,7 @@ RULES = {
     "rekeyed": "Its SIS ID has changed.",
     "drift": "Somebody has changed it by hand in the directory; the roster's value counts.",
     "role": "The role in the class has changed.",
+    "left-scope": "The roster has it, and the profile's scope leaves it out by now.",
     "undone": "A person takes an earlier run back.",
     "gone": "The roster does not have it any more.",
 }
@@ -98,11 +99,11 @@ def _taking(terms: Terms, suffix: str) -> list[Step]:
     made: list[Step] = []
     for table in LINK_TABLES:
         left, right = LINK_SIDES[table]
-        stale = f"""SELECT "{left}", "{right}", 'gone' AS rule, of_school, {nowhere}, kind
+        stale = f"""SELECT "{left}", "{right}", rule, of_school, {nowhere}, kind
             FROM planned.{table}_stale{suffix} ORDER BY 1, 2"""
         made.append(Step("unlink", table, stale))
     for kind in reversed(terms.objects):
-        gone = f"""SELECT key, id, source_id, 'gone' AS rule, of_school, {nowhere}
+        gone = f"""SELECT key, id, source_id, rule, of_school, {nowhere}
             FROM planned.gone{suffix} WHERE kind = '{kind.name}' ORDER BY key"""
         made.append(Step("remove", kind.table, gone, kind.name))
     return made

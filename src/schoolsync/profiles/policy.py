@@ -14,7 +14,8 @@ import msgspec
 
 from schoolsync import ticks
 from schoolsync.errors import Invalid, UsageError
-from schoolsync.plan.policy import Errors, FormatName, Guards, Matching, Policy, Role, Window
+from schoolsync.plan import kinds
+from schoolsync.plan.policy import Errors, FormatName, Guards, Matching, Policy, Role, Scope, Window
 from schoolsync.profiles import configuration, customizations
 from schoolsync.roster import codes, fields
 
@@ -37,10 +38,16 @@ class OwnSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
     errors: Errors = Errors()
     guards: Guards = Guards()
     windows: tuple[OwnWindow, ...] = ()
+    scope: Scope = Scope()
+    kept_by_hand: tuple[str, ...] = ()  # properties in which a value written by hand in the directory stays
     time_zone: str = "UTC"  # in which days begin: windows, and the dates of terms and enrollments
 
     def __post_init__(self) -> None:
-        """Refuse a time zone, a sensitive field or a code list that does not exist. Raises ValueError."""
+        """Refuse a time zone, a property, a sensitive field or a code list that does not exist. Raises ValueError."""
+        written = {name for table in ("schools", "classes", "people") for name in kinds.compared(table)}
+        foreign = sorted({*self.kept_by_hand} - written)
+        if foreign:
+            raise ValueError(f"keptByHand: a synchronization writes no {foreign[0]!r}")
         try:
             ticks.zone(self.time_zone)
         except (ZoneInfoNotFoundError, ValueError) as problem:
@@ -99,6 +106,8 @@ def policy_of(row: Any, *, sensitive_fields: tuple[str, ...] = ()) -> Policy:
         errors=own.errors,
         guards=own.guards,
         time_zone=own.time_zone,
+        scope=msgspec.structs.replace(own.scope, grades=tuple(grade.lower() for grade in own.scope.grades)),
+        kept_by_hand=own.kept_by_hand,
         windows=tuple(_window(one, own.time_zone) for one in own.windows),
     )
 

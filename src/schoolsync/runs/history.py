@@ -18,7 +18,7 @@ import msgspec
 
 from schoolsync.roster.rules import RULES
 from schoolsync.runs.places import FINDINGS
-from schoolsync.runs.plan_question import BySchool, Page, PlannedStep
+from schoolsync.runs.plan_question import BySchool, Page, PlannedStep, Renumbered
 from schoolsync.runs.plan_question import Question as Asked
 from schoolsync.runs.plan_reader import Reading
 from schoolsync.runs.readers import Question, Told
@@ -98,6 +98,11 @@ def plan_schools(db: duckdb.DuckDBPyConnection, *, folder: str) -> BySchool:
     return Reading(db, Path(folder)).by_school()
 
 
+def plan_renumbered(db: duckdb.DuckDBPyConnection, *, folder: str) -> Renumbered:
+    """Old and new SIS IDs that a run's plan takes for the same objects."""
+    return Reading(db, Path(folder)).renumbered()
+
+
 def _finding(row: Json) -> Json:
     rule = RULES.get(row["rule"])
     message = rule.message(column=row["column"], detail=row["detail"]) if rule else row["rule"]
@@ -143,4 +148,5 @@ QUESTIONS: Mapping[str, Callable[..., Any]] = {
     "plan_page": plan_page,
     "plan_step": plan_step,
     "plan_schools": plan_schools,
+    "plan_renumbered": plan_renumbered,
 }

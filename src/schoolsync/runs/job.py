@@ -61,6 +61,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     scratch: str  # spill space; emptied afterwards
     base: Base | None
     undoes: Undone | None = None  # the run that this one takes back, instead of reading a roster
+    rekeys: tuple[str, ...] = ()  # CSV files (kind, old, new) of SIS IDs that have changed, the oldest first
+    before: Base | None = None  # the last run that was applied whole, even where it is not compared with any more
     tallies: tuple[str, ...] = ()  # Parquet files: what earlier runs took away within the window of the guards
     ignore_findings: bool
     released: Release | None = None  # what a person has let go on of which plan

@@ -31,7 +31,7 @@ from schoolsync.runs.states import ACTIVE, Cause, HeldFor, RunState, Wish
 from schoolsync.settings import Settings
 from schoolsync.store import errors as error_rows
 from schoolsync.store.control import Control
-from schoolsync.store.tables import profiles, runs, tenants
+from schoolsync.store.tables import profiles, rekeys, runs, tenants
 from schoolsync.uploads.service import Uploads
 
 STAGES = {
@@ -200,6 +200,8 @@ class Journal:
                 folder=str(self.folder(tenant_id, key.profile, key.run)),
                 scratch=str(self._scratch / f"{key.run}-{row.fence + 1}"),
                 base=None if row.cause == Cause.RESET else self._base(connection, key, tenant_id),
+                rekeys=self._rekeys(connection, key),
+                before=self._before(connection, key),
                 tallies=self._tallies(connection, key, tenant_id, policy.guards.window_days),
                 ignore_findings=row.ignore_findings,
                 now=row.asked,
@@ -616,6 +618,26 @@ class Journal:
         """Put the status back as it was before `start`: files with errors are as if they had not been sent."""
         before = json.loads(row.summary)["before"]
         statuses.restore(connection, tenant=key.tenant, profile=key.profile, before=before)
+
+    def _rekeys(self, connection: Connection, key: Key) -> tuple[str, ...]:
+        rows = connection.execute(
+            select(rekeys.c.object)
+            .where(rekeys.c.tenant == key.tenant, rekeys.c.profile == key.profile)
+            .order_by(rekeys.c.number)
+        ).scalars()
+        return tuple(rows)
+
+    def _before(self, connection: Connection, key: Key) -> Base | None:
+        """The last run that was applied whole, whatever has come later."""
+        row = connection.execute(
+            select(runs)
+            .where(runs.c.tenant == key.tenant, runs.c.profile == key.profile, runs.c.snapshot.is_not(None))
+            .order_by(runs.c.number.desc())
+            .limit(1)
+        ).one_or_none()
+        if row is None or not Path(row.snapshot).is_dir():
+            return None
+        return Base(run=row.id, snapshot=row.snapshot, input_hash=row.input_hash, position=row.position)
 
     def _base(self, connection: Connection, key: Key, tenant_id: str) -> Base | None:
         last = self._last_done(connection, key)

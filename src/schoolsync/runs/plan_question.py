@@ -79,3 +79,9 @@ class BySchool(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     plan: str
     schools: tuple[SchoolSteps, ...]
     complete: bool  # False: there are more schools than are listed; those with most steps come first
+
+
+class Renumbered(msgspec.Struct, frozen=True, kw_only=True):
+    """Old and new SIS IDs that a plan takes for the same objects."""
+
+    text: str  # CSV: kind,old,new

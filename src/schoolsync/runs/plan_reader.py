@@ -9,6 +9,8 @@ with the plan. So a page of a plan of a million steps costs about as much as one
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,7 @@ import pyarrow.parquet as pq
 
 from schoolsync.plan.kinds import LINK_SIDES
 from schoolsync.plan.steps import FRESH, RULES
-from schoolsync.runs.plan_question import BySchool, Change, Page, PlannedStep, Question, SchoolSteps
+from schoolsync.runs.plan_question import BySchool, Change, Page, PlannedStep, Question, Renumbered, SchoolSteps
 from schoolsync.runs.stored_plan import KEYS, Description, Plans, is_applied
 
 OBJECTS = {"school": "schools", "class": "classes", "person": "people"}
@@ -66,6 +68,7 @@ class Reading:
             raise FileNotFoundError(folder)
         self.plan: Description = plan
         self._db = db
+        self._folder = folder
         made = folder / plan.folder / "snapshot"
         self._snapshot = made if made.is_dir() else folder / "snapshot"
         self.files = tuple(_files(folder, plan))
@@ -94,6 +97,17 @@ class Reading:
             more=len(steps) > question.top,
             steps=tuple(steps[: question.top]),
         )
+
+    def renumbered(self) -> Renumbered:
+        """Old and new SIS IDs that the plan takes for the same objects, as CSV."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["kind", "old", "new"])
+        path = self._folder / self.plan.folder / "renumbered.parquet"
+        if path.is_file():
+            query = "SELECT kind, old_id, new_id FROM read_parquet($1) ORDER BY ALL"
+            writer.writerows(self._db.execute(query, [str(path)]).fetchall())
+        return Renumbered(text=text.getvalue())
 
     def step(self, number: int) -> PlannedStep | None:
         """One step by its number."""

@@ -7,12 +7,14 @@ itself whether the caller may, so no face can forget to.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from schoolsync.access import roles
 from schoolsync.access.principal import Principal
@@ -25,11 +27,11 @@ from schoolsync.profiles.policy import own_settings
 from schoolsync.runs import approvals
 from schoolsync.runs.approvals import OBJECTS_MAX, Approval
 from schoolsync.runs.places import run_folder
-from schoolsync.runs.plan_question import BySchool, Page, PlannedStep, Question
+from schoolsync.runs.plan_question import BySchool, Page, PlannedStep, Question, Renumbered
 from schoolsync.runs.selections import WHOLE, Release, Selection
 from schoolsync.runs.service import Approved
 from schoolsync.runs.states import Cause, HeldFor, RunState
-from schoolsync.store.tables import profiles, runs
+from schoolsync.store.tables import profiles, rekeys, runs
 
 if TYPE_CHECKING:
     from schoolsync.runs.readers import Readers
@@ -256,6 +258,49 @@ class Plans:
             )
             return made
 
+    def rekey(self, principal: Principal, profile: str, pairs: str, *, why: str | None, now: int) -> int:
+        """Say that SIS IDs have changed: from the next run on, records with the new ids mean the objects they had.
+
+        `pairs` is CSV text with the header `kind,old,new`; kinds are school, section, student and teacher. Returns how
+        many pairs there are. Nothing is changed before the next run, whose plan shows every re-key. Raises Invalid with
+        the line that is wrong, NotFound, Forbidden.
+        """
+        roles.check(principal, Act.APPROVE)
+        tenant = principal.tenant
+        text, count = _pairs(pairs)
+        with self._control.write(tenant) as connection:
+            known = connection.execute(
+                select(profiles.c.id).where(profiles.c.tenant == tenant, profiles.c.id == profile)
+            ).one_or_none()
+            if known is None:
+                raise NotFound(f"There is no synchronization profile {profile}.")
+            last = connection.execute(
+                select(func.max(rekeys.c.number)).where(rekeys.c.tenant == tenant, rekeys.c.profile == profile)
+            ).scalar_one()
+            number = (last or 0) + 1
+            folder = run_folder(self._settings, principal.tenant_id, profile, "x").parent.parent / "rekeys"
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path = folder / f"{number:05}-{self._new_id()}.csv"
+            path.write_text(text, "utf-8")
+            connection.execute(
+                insert(rekeys).values(
+                    tenant=tenant,
+                    profile=profile,
+                    number=number,
+                    object=str(path),
+                    pairs=count,
+                    person=principal.audit_name,
+                    why=_reason(why),
+                    given=now,
+                )
+            )
+        return count
+
+    def proposal(self, principal: Principal, profile: str, run: str) -> str:
+        """Old and new SIS IDs that a run's plan takes for the same objects, as the CSV text that `rekey` takes."""
+        roles.check(principal, Act.READ_PEOPLE)
+        return self._readers.ask("plan_renumbered", Renumbered, folder=self._folder(principal, profile, run)).text
+
     # --- inside ----------------------------------------------------------------------------------------------------
 
     def _folder(self, principal: Principal, profile: str, run: str) -> str:
@@ -304,3 +349,36 @@ def _reason(why: str | None) -> str | None:
     if len(why) > WHY_MAX:
         raise Invalid(f"A reason has at most {WHY_MAX:,} characters.", target="why")
     return why.strip()
+
+
+def _pairs(given: str) -> tuple[str, int]:
+    """The CSV text of old and new ids, written anew, and how many there are. Raises Invalid."""
+    rows = csv.reader(io.StringIO(given.removeprefix("\ufeff")))
+    if [name.strip().lower() for name in next(rows, [])] != ["kind", "old", "new"]:
+        raise Invalid("The first line has to be kind,old,new.", target="pairs")
+    seen: tuple[set[tuple[str, str]], set[tuple[str, str]]] = (set(), set())
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["kind", "old", "new"])
+    for row in rows:
+        if not row:
+            continue
+        kind, old, new = [cell.strip() for cell in row] if len(row) == 3 else ("", "", "")
+        if kind not in _KINDS or not old or not new or old == new or len(old) > ID_MAX or len(new) > ID_MAX:
+            raise Invalid(
+                f"Line {rows.line_num} is not a pair: it needs one of {', '.join(_KINDS)}, the old id and another new "
+                "one.",
+                target="pairs",
+            )
+        for ids, one in zip(seen, (old, new), strict=True):
+            if (kind, one) in ids:
+                raise Invalid(f"Line {rows.line_num} names an id a second time.", target="pairs")
+            ids.add((kind, one))
+        writer.writerow([kind, old, new])
+    if not seen[0]:
+        raise Invalid("There is no pair of ids.", target="pairs")
+    return text.getvalue(), len(seen[0])
+
+
+_KINDS = ("school", "section", "student", "teacher")
+ID_MAX = 256

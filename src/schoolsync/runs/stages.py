@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from schoolsync import __version__, sources
 from schoolsync.errors import UsageError, WorldError
-from schoolsync.plan import changes, desired, guards, matching, report, steps, undo
+from schoolsync.plan import changes, desired, guards, matching, report, scope, steps, undo
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.plan.kinds import LinkTable, ObjectTable
 from schoolsync.plan.policy import Guards
@@ -197,6 +197,7 @@ class Stages:
             "living": sorted(job.living),
             "ignore_findings": job.ignore_findings,
             "max_rows": job.max_rows,
+            "rekeys": [Path(path).name for path in job.rekeys],
             "waits": self._terms(None).waits_until is not None,
         }
         return hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
@@ -324,7 +325,9 @@ class Stages:
         terms = self._terms(checked)
         directory = self._open_directory()
         self._progress(1, _PLAN_STEPS)
+        scope.narrow(db, terms)
         desired.prepare(db, terms)
+        self._load_rekeys(db)
         position = self._find_objects(db, terms, directory)
         self._progress(2, _PLAN_STEPS)
         new = matching.resolve(db, terms)
@@ -367,6 +370,7 @@ class Stages:
         wake = min((time for time in wakes if time is not None), default=None)
         assert self._extract is not None
         draft.note_snapshot(SnapshotNote(version=ENGINE_VERSION, rows=dict(self._extract.rows), wakes=wake))
+        draft.add_snapshot("by_hand", db.sql("FROM planned.by_hand ORDER BY ALL").to_arrow_reader(16_384))
         draft.add_table("tally", db.sql(guards.TALLY).to_arrow_reader(16_384))
         draft.add_table("renumbered", db.sql("FROM planned.renumbered ORDER BY ALL").to_arrow_reader(16_384))
         failed = report.failed(db)
@@ -457,6 +461,9 @@ class Stages:
                 self._from_snapshot(db, terms, Path(base.snapshot))
             else:
                 self._from_directory(db, terms, directory)
+            self._load_by_hand(db)
+            if base is None or base.position != position:
+                self._find_drift(db, terms, directory)
             matching.seek(db, terms)
             for lookup in matching.lookups(terms):
                 if not directory.is_empty(lookup.table):
@@ -483,6 +490,53 @@ class Stages:
         for link in LINK_TABLES:
             with directory.owned(link, _columns(link), owners) as rows:
                 _take(db, rows, link)
+
+    def _load_rekeys(self, db: duckdb.DuckDBPyConnection) -> None:
+        """The SIS IDs that have changed; what is said later about an id counts, and chains are followed."""
+        for path in self._job.rekeys:
+            db.execute(
+                "CREATE OR REPLACE TEMP TABLE said AS SELECT * FROM read_csv($1, header = true, all_varchar = true, "
+                "delim = ',', quote = '\"', escape = '\"', columns = {'kind': 'VARCHAR', 'old': 'VARCHAR', "
+                "'new': 'VARCHAR'})",
+                [path],
+            )
+            db.execute("""
+                UPDATE planned.rekeyed AS k SET new_id = s.new FROM said AS s
+                WHERE s.kind = k.kind AND s.old = k.new_id
+            """)
+            db.execute("""
+                DELETE FROM planned.rekeyed AS k WHERE (kind, old_id) IN (SELECT (kind, old) FROM said)
+                    OR old_id = new_id
+            """)
+            db.execute("INSERT INTO planned.rekeyed SELECT kind, old, new FROM said")
+            db.execute("DROP TABLE said")
+
+    def _load_by_hand(self, db: duckdb.DuckDBPyConnection) -> None:
+        """What somebody has written by hand and the profile keeps, as the last run found it."""
+        before = self._job.before
+        if before is not None and (path := Path(before.snapshot) / "by_hand.parquet").is_file():
+            db.execute("INSERT INTO planned.by_hand FROM read_parquet($1)", [str(path)])
+
+    def _find_drift(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:
+        """Compare what others have touched since the last run with what that run left."""
+        before = self._job.before
+        if before is None or snapshot_note(Path(before.snapshot), ENGINE_VERSION) is None:
+            return
+        db.execute("CREATE SCHEMA IF NOT EXISTS base")
+        ours = terms.is_ours("profile")
+        mine = f"SELECT position FROM batches WHERE tenant = {self._job.tenant} AND {ours}"  # noqa: S608  # numbers
+        touched = f"{ours} AND position > {before.position} AND position NOT IN ({mine})"
+        for table in OBJECT_TABLES:
+            with directory.owned(table, {"key": int}, touched) as rows:
+                _keep(db, rows, "touched", {"key": int})
+            db.execute(
+                f"CREATE OR REPLACE TABLE base.{table} AS SELECT * FROM read_parquet($1) "  # noqa: S608  # ours
+                "WHERE key IN (SELECT key FROM touched)",
+                [str(Path(before.snapshot) / f"{table}.parquet")],
+            )
+            db.execute("DROP TABLE touched")
+        changes.find_drift(db, terms)
+        db.execute("DROP SCHEMA base CASCADE")
 
     def _look_up(self, db: duckdb.DuckDBPyConnection, directory: LocalDirectory, lookup: matching.Lookup) -> None:
         values = db.sql(f"SELECT v AS value FROM ({lookup.values}) AS q(v)").to_arrow_table()  # noqa: S608  # ours

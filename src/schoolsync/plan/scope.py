@@ -1,0 +1,77 @@
+# ruff: noqa: S608  # what is put into these statements are names of ours and quoted literals
+"""The part of a roster that a profile synchronizes: by school, grade, role.
+
+What is outside is taken out of the roster before anything is compared, and remembered: what had been synchronized and
+is outside now leaves with a reason of its own (`left-scope`), previewed and guarded like everything that leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+
+from schoolsync.plan.desired import Terms
+from schoolsync.plan.identity import text
+
+
+def narrow(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """Take out of the canonical tables what the profile's scope leaves out; `outside.records` remembers it."""
+    db.execute("CREATE SCHEMA IF NOT EXISTS outside")
+    db.execute("CREATE TABLE IF NOT EXISTS outside.records (kind VARCHAR, source_id VARCHAR)")
+    scope = terms.policy.scope
+    if not scope.narrows:
+        return
+    db.execute("CREATE TABLE outside.people (role VARCHAR, source_id VARCHAR)")
+    if scope.schools:
+        gone = f"is_school AND source_id NOT IN ({_listed(scope.schools)})"
+        _note(db, f"SELECT 'school', source_id FROM roster.organizations WHERE {gone}")
+        _note(db, f"SELECT 'section', source_id FROM roster.classes WHERE school_id NOT IN ({_listed(scope.schools)})")
+        inside = f"school_id IN ({_listed(scope.schools)})"
+        db.execute(f"""
+            INSERT INTO outside.people SELECT role, source_id FROM roster.people AS p
+            WHERE NOT coalesce({inside}, false) AND (role, source_id) NOT IN (
+                SELECT (role, source_id) FROM roster.person_organizations WHERE {inside})
+        """)
+        # Who works at several schools belongs to the first one that is inside.
+        db.execute(f"""
+            UPDATE roster.people AS p SET school_id = o.school_id FROM (
+                SELECT role, source_id, arg_min(school_id, line) AS school_id FROM roster.person_organizations
+                WHERE {inside} GROUP BY role, source_id
+            ) AS o WHERE o.role = p.role AND o.source_id = p.source_id AND NOT coalesce(p.{inside}, false)
+        """)
+        db.execute(f"DELETE FROM roster.person_organizations WHERE NOT {inside}")
+        db.execute(f"DELETE FROM roster.organizations WHERE {gone}")
+    if scope.roles:
+        db.execute(
+            f"INSERT INTO outside.people SELECT role, source_id FROM roster.people "
+            f"WHERE role NOT IN ({_listed(scope.roles)})"
+        )
+    if scope.grades:
+        db.execute(
+            "INSERT INTO outside.people SELECT role, source_id FROM roster.people "
+            f"WHERE role = 'student' AND (grade IS NULL OR lower(grade) NOT IN ({_listed(scope.grades)}))"
+        )
+    _note(db, "SELECT DISTINCT role, source_id FROM outside.people")
+    db.execute("DELETE FROM roster.people WHERE (role, source_id) IN (SELECT (role, source_id) FROM outside.people)")
+    db.execute("""
+        DELETE FROM roster.person_organizations
+        WHERE (role, source_id) IN (SELECT (role, source_id) FROM outside.people)
+    """)
+    sections = "SELECT source_id FROM outside.records WHERE kind = 'section'"
+    db.execute(f"DELETE FROM roster.classes WHERE source_id IN ({sections})")
+    db.execute(f"""
+        DELETE FROM roster.enrollments WHERE class_id IN ({sections})
+            OR (person_role, source_id) IN (SELECT (role, source_id) FROM outside.people)
+    """)
+    db.execute(
+        "DELETE FROM roster.contacts WHERE student_id IN (SELECT source_id FROM outside.people WHERE role = 'student')"
+    )
+
+
+def _note(db: duckdb.DuckDBPyConnection, records: str) -> None:
+    db.execute(f"INSERT INTO outside.records {records}")
+
+
+def _listed(values: Sequence[str]) -> str:
+    return ", ".join(text(value) for value in values)

@@ -1,0 +1,234 @@
+"""SIS IDs that change, hand edits, and the part of a roster that a profile takes: who is who stays who."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+
+from schoolsync.plan.policy import Scope
+from schoolsync.runs.plan_reader import Reading
+
+from .districts import CREATES, DISTRICT, Directory, Roster, contact, engine, person
+from .test_guards import STRICT, district
+from .test_properties import active
+
+KEEPS = msgspec.structs.replace(CREATES, kept_by_hand=("middle_name", "student_grade", "description"))
+
+
+def renumbered(roster: Roster, kinds: str = "student teacher section school", *, by: str = "N") -> Roster:
+    """The same roster with other ids of these kinds."""
+    chosen = kinds.split()
+    tables: dict[str, Any] = {}
+    for table, rows in roster.tables.items():
+        tables[table] = tuple(_renumbered(table, row, chosen, by) for row in rows)
+    return Roster(tables)
+
+
+def _renumbered(table: str, row: Any, kinds: list[str], by: str) -> dict[str, Any]:
+    new = dict(row)
+    own = {"organizations": "school", "classes": "section"}.get(table, row.get("role"))
+    if "source_id" in row and own in kinds:
+        new["source_id"] = by + row["source_id"]
+    for column, kind in (("school_id", "school"), ("class_id", "section"), ("student_id", "student")):
+        if column in row and kind in kinds:
+            new[column] = by + row[column]
+    return new
+
+
+def pairs(folder: Path, roster: Roster, kinds: str = "student teacher section school", *, by: str = "N") -> str:
+    """The map file for `renumbered`; returns its path."""
+    lines = ["kind,old,new"]
+    for table in ("organizations", "classes", "people"):
+        for row in roster.rows(table):
+            kind = {"organizations": "school", "classes": "section"}.get(table, row.get("role"))
+            if kind in kinds.split():
+                lines.append(f"{kind},{row['source_id']},{by}{row['source_id']}")
+    path = folder / f"map-{by}.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def identities(directory: Directory) -> dict[str, Any]:
+    """Ids of all objects, and all links by ids."""
+    found: dict[str, Any] = {t: set(directory.query(f"SELECT id FROM {t}")) for t in ("schools", "classes", "people")}
+    for table, left, right in (
+        ("school_classes", "schools a ON a.key = l.school", "classes b ON b.key = l.class"),
+        ("school_people", "schools a ON a.key = l.school", "people b ON b.key = l.person"),
+        ("class_people", "classes a ON a.key = l.class", "people b ON b.key = l.person"),
+    ):
+        found[table] = set(directory.query(f"SELECT a.id, b.id FROM {table} l JOIN {left} JOIN {right}"))
+    return found
+
+
+@pytest.mark.parametrize("kinds", ["student", "school", "section teacher", "student teacher section school"])
+def test_a_map_of_ids_keeps_objects_and_memberships(directory: Directory, tmp_path: Path, kinds: str) -> None:
+    """A school or a whole id space is numbered anew: every object keeps its id and every link, under the new ids."""
+    directory.sync(DISTRICT)
+    before = identities(directory)
+    after = renumbered(DISTRICT, kinds)
+    outcome = directory.sync(after, policy=STRICT, rekeys=(pairs(tmp_path, DISTRICT, kinds),))
+    assert outcome.planned is not None
+    assert outcome.planned.held is None
+    assert identities(directory) == before
+    ops = {op for ops in outcome.steps.values() for op in ops}
+    assert ops <= {"rekey", "update"}
+    assert "rekey" in ops
+    rekeys = (pairs(tmp_path, DISTRICT, kinds),)
+    assert directory.sync(after, policy=STRICT, rekeys=rekeys, ignore_findings=True).steps == {}
+    assert directory.broken() == []
+
+
+def test_chains_of_maps_and_a_used_id_that_comes_back(directory: Directory, tmp_path: Path) -> None:
+    """Two maps one after the other; then another pupil under the first id is another object."""
+    directory.sync(DISTRICT)
+    ((first,),) = directory.query("SELECT id FROM people WHERE source_id = '3'")
+    maps = (pairs(tmp_path, DISTRICT, "student"), pairs(tmp_path, renumbered(DISTRICT, "student"), "student", by="M"))
+    twice = renumbered(renumbered(DISTRICT, "student"), "student", by="M")
+    directory.sync(twice, rekeys=maps)
+    assert directory.object("people", "student MN3", "id") == (first,)
+    more = twice.plus("people", person("student", "3", "A", username="else"))
+    outcome = directory.sync(more, rekeys=maps)
+    assert outcome.errors == []
+    assert directory.object("people", "student MN3", "id") == (first,)
+    assert directory.object("people", "student 3", "id") != (first,)
+
+
+def test_the_proposal_of_a_held_plan_is_the_map(directory: Directory) -> None:
+    """Without a map the renumbering is held; what the plan proposes, given back as the map, keeps everybody."""
+    roster = district(12)
+    directory.sync(roster, policy=STRICT)
+    before = identities(directory)
+    after = renumbered(roster, "student")
+    held = directory.sync(after, policy=STRICT)
+    assert held.planned is not None
+    assert held.planned.verdicts[0].guard == "renumbered"
+    with duckdb.connect() as db:
+        said = Reading(db, directory.folder / "runs" / "run-2").renumbered().text
+    path = directory.folder / "map.csv"
+    path.write_text(said)
+    assert len(said.splitlines()) == 13
+    outcome = directory.sync(after, policy=STRICT, rekeys=(str(path),))
+    assert outcome.finished is not None
+    assert identities(directory) == before
+
+
+def test_swapped_user_names_move_no_account(directory: Directory) -> None:
+    """Two pupils swap their names at the sign-in: a name once given does not move."""
+    directory.sync(DISTRICT)
+    before = active(directory)
+    swapped = DISTRICT.changed("people", {"role": "student", "source_id": "1"}, username="s2").changed(
+        "people", {"role": "student", "source_id": "2"}, username="s1"
+    )
+    outcome = directory.sync(swapped)
+    assert outcome.errors == []
+    assert active(directory) == before
+
+
+# --- hand edits ---------------------------------------------------------------------------------------------------
+
+
+def test_a_hand_edit_is_seen_as_drift(directory: Directory) -> None:
+    """The roster's value counts again, and the step says that somebody had changed it, not the roster."""
+    directory.sync(DISTRICT)
+    directory.by_hand(
+        "UPDATE people SET middle_name = 'Hand', position = (SELECT position + 1 FROM positions) WHERE source_id = '3'"
+    )
+    roster = DISTRICT.changed("people", {"role": "student", "source_id": "2"}, middle_name="Roster")
+    directory.sync(roster)
+    rules = rules_of(directory, "run-2")
+    assert rules == {"3": "drift", "2": "changed"}
+    assert directory.object("people", "student 3", "middle_name") == (None,)
+
+
+@pytest.mark.parametrize("between", ["nothing", "touched", "reset"])
+def test_a_value_written_by_hand_stays_where_the_profile_keeps_it(directory: Directory, between: str) -> None:
+    """However the next run compares, and when the roster changes the value later on; other properties follow it."""
+    directory.sync(DISTRICT, policy=KEEPS)
+    directory.by_hand(
+        "UPDATE people SET middle_name = 'Hand', position = (SELECT position + 1 FROM positions) WHERE source_id = '3'"
+    )
+    assert directory.sync(DISTRICT, policy=KEEPS).steps == {}
+    if between == "touched":
+        directory.by_hand("UPDATE people SET department = 'x' WHERE source_id = '2'")
+    if between == "reset":
+        directory.forget_base()
+    later = DISTRICT.changed("people", {"role": "student", "source_id": "3"}, middle_name="Roster", grade="9")
+    directory.sync(later, policy=KEEPS)
+    assert directory.object("people", "student 3", "middle_name", "student_grade") == ("Hand", "9")
+    directory.sync(later, policy=CREATES)
+    assert directory.object("people", "student 3", "middle_name") == ("Roster",)
+
+
+def test_what_a_cut_off_run_wrote_is_no_hand_edit(directory: Directory) -> None:
+    """Half a run, then another roster: its values are the profile's own, and are not kept."""
+    directory.sync(DISTRICT, policy=KEEPS)
+    who = {"role": "student", "source_id": "3"}
+    job = directory.job(DISTRICT.changed("people", who, middle_name="Half"), policy=KEEPS)
+    with engine(job) as work:
+        for batch in range(work.plan().batches):
+            work.apply(batch)
+    directory.forget_base()
+    directory.sync(DISTRICT.changed("people", who, middle_name="Whole"), policy=KEEPS)
+    assert directory.object("people", "student 3", "middle_name") == ("Whole",)
+
+
+def rules_of(directory: Directory, run: str) -> dict[str, str]:
+    """The rule of every update of a run, by SIS ID."""
+    found = {}
+    for path in (directory.folder / "runs" / run / "plan-1").glob("[0-9]*-update-people.parquet"):
+        found |= {row["source_id"]: row["rule"] for row in pq.read_table(path).to_pylist()}
+    return found
+
+
+# --- scope --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scope", "people", "classes"),
+    [
+        (Scope(schools=("A",)), {"student 1", "student 2", "teacher 1"}, {"M1"}),
+        (Scope(schools=("B",)), {"student 3", "teacher 1", "teacher 9"}, {"M2", "E1"}),
+        (Scope(roles=("teacher",)), {"teacher 1", "teacher 9"}, {"M1", "M2", "E1"}),
+        (Scope(grades=("8",)), {"student 3", "teacher 1", "teacher 9"}, {"M1", "M2", "E1"}),
+    ],
+)
+def test_only_what_is_in_scope_is_there(
+    directories: Callable[[], Directory], scope: Scope, people: set[str], classes: set[str]
+) -> None:
+    """From the first sync on, and when the scope narrows later: what leaves it leaves with that reason, no errors."""
+    roster = DISTRICT.changed("people", {"role": "student", "source_id": "3"}, grade="8").plus(
+        "contacts", contact("3", "far@home.example")
+    )
+    narrow = msgspec.structs.replace(CREATES, scope=scope)
+    fresh, later = directories(), directories()
+    assert fresh.sync(roster, policy=narrow).errors == []
+    later.sync(roster)
+    assert later.sync(roster, policy=narrow).errors == []
+    for directory in (fresh, later):
+        there = {name for name, (on,) in directory.objects("people", "active").items() if on}
+        assert there == people
+        assert {name for name, (on,) in directory.objects("classes", "active").items() if on} == classes
+        assert directory.broken() == []
+    assert active(fresh) == active(later)
+    gone = [
+        row["rule"]
+        for path in (later.folder / "runs" / "run-2" / "plan-1").glob("[0-9]*-remove-*.parquet")
+        for row in pq.read_table(path).to_pylist()
+    ]
+    assert set(gone) == {"left-scope"}
+
+
+def test_leaving_scope_is_guarded(directory: Directory) -> None:
+    """Who narrows a profile by mistake is told what would go."""
+    roster = district(20, schools="AB")
+    directory.sync(roster, policy=STRICT)
+    narrow = msgspec.structs.replace(STRICT, scope=Scope(schools=("A",)))
+    outcome = directory.sync(roster, policy=narrow)
+    assert outcome.planned is not None
+    assert {one.guard for one in outcome.planned.verdicts} >= {"school-gone", "removals"}
