@@ -52,8 +52,9 @@ format: $(VENV)/dev.stamp ## settle the layout of the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(VENV)/dev.stamp ## measure the engine against its floors and write benchmarks/RESULTS.md
+bench: $(VENV)/dev.stamp ## measure against the floors; writes benchmarks/RESULTS.md and CHECKING.md
 	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.checking
 
 lock: $(VENV)/dev.stamp ## renew the locks in requirements/ from pyproject.toml
 	@./requirements/lock $(BIN)/uv

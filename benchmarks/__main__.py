@@ -101,19 +101,26 @@ def main() -> int:
 
 
 def _heading(rounds: int) -> list[str]:
-    import duckdb
-
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
     return [
         "# Measured",
         "",
         f"`make bench` on {datetime.now(UTC):%Y-%m-%d}, {rounds} rounds, each with a fresh server and data folder.",
-        f"Machine: {_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB memory, {platform.system()} "
-        f"{platform.machine()}, Python {platform.python_version()}, DuckDB {duckdb.__version__}.",
+        machine(),
         "Absolute seconds depend on the machine; the ratio to the floor, measured in the same run, travels better.",
         "The directory is the built-in one on the same machine (no network to a cloud directory is in these figures).",
         "",
     ]
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    import duckdb
+
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
+    return (
+        f"Machine: {_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB memory, {platform.system()} "
+        f"{platform.machine()}, Python {platform.python_version()}, DuckDB {duckdb.__version__}."
+    )
 
 
 def _processor() -> str:
