@@ -194,11 +194,11 @@ def guards_of(
     directory: Directory, roster: Roster, policy: Policy = STRICT, **values: Any
 ) -> set[tuple[str, str, str]]:
     """Sync, and say which guards hold it: guard, kind, scope."""
-    before = directory.touched() if directory.path.exists() else None
+    before = directory.touched()
     outcome = directory.sync(roster, policy=policy, **values)
     assert outcome.planned is not None
     if outcome.planned.held:
-        assert directory.touched() | {"position": 0} == (before or {}) | {"position": 0}
+        assert directory.touched() == before
     return {(one.guard, one.kind, one.scope) for one in outcome.planned.verdicts}
 
 

@@ -75,7 +75,7 @@ def test_a_sample_without_names_is_matched(house: Directory, samples: Path) -> N
     assert {row["joining_value"] for row in outcome.errors} >= {"OKlein@contoso.example"}
     house.person_by_hand("oklein@contoso.example", middle_name="Own", display_name="O. Klein")
     outcome = house.work(job_of(house, samples / "sds-v1-min", policy=policy), Roster())
-    assert outcome.steps == {"people": {"update": 1}, "school_links": {"link": 1}, "links": {"link": 2}}
+    assert outcome.steps == {"people": {"adopt": 1}, "school_links": {"link": 1}, "links": {"link": 2}}
     columns = ("display_name", "middle_name", "student_external_id")
     assert house.object("people", "student 13001", *columns) == ("O. Klein", "Own", "13001")
 

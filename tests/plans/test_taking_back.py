@@ -64,7 +64,7 @@ def test_what_was_changed_since_stays(directory: Directory) -> None:
     )
     directory.by_hand(
         "INSERT INTO class_people (tenant, class, person, profile, member, teacher) "
-        f"VALUES (1, {group}, {pupil}, NULL, 1, 0)"
+        f"VALUES (1, {group}, {pupil}, NULL, true, false)"
     )
     outcome = directory.undo("run-2")
     assert outcome.planned is not None

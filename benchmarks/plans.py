@@ -1,0 +1,129 @@
+"""How long a plan takes beside the bare parse of the same files, with one percent of the roster changed.
+
+python -m benchmarks.plans                     # 100 000 people, 900 000 enrollments
+python -m benchmarks.plans --people 1000000    # a million people, nine million enrollments
+
+The engine works in this process as it does in its own; the peak memory is that of the process, reading and checking
+included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.__main__ import FLOOR
+from schoolsync import ticks
+from schoolsync.plan.policy import Policy
+from schoolsync.runs.job import Base, Job, JobFile, Planned
+from schoolsync.runs.stages import Stages
+from schoolsync.testing import rosters
+
+NOW = ticks.parse("2026-09-01T06:00:00Z")
+POLICY = Policy(profile_name="Bench", domains={"student": "pupils.example", "teacher": "staff.example"})
+
+
+def main() -> int:
+    """Write two days of a roster, apply the first, and time the plan of the second."""
+    parser = argparse.ArgumentParser(prog="benchmarks.plans", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--people", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory", default="700MiB", help="memory_limit of the engine")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    size = {"people": options.people, "classes": options.people // 4, "enrollments": options.people * 9}
+    with tempfile.TemporaryDirectory(prefix="schoolsync-bench-") as name:
+        folder = Path(name)
+        rosters.write(folder / "monday", **size)
+        rosters.write(folder / "tuesday", **size, churn=0.01)
+        _, base = _sync(folder, "monday", options, None)
+        floors, plans = [], []
+        planned = None
+        for number in range(options.rounds):
+            floors.append(_floor(folder / "tuesday"))
+            seconds, planned = _plan(folder, f"tuesday-{number}", options, base)
+            plans.append(seconds)
+        floor, plan = statistics.median(floors), statistics.median(plans)
+        assert planned is not None
+        print(f"bare parse {floor:.2f} s, plan {plan:.2f} s: ratio {plan / floor:.2f} (limit 2.5)")
+        print(f"steps: {planned.steps}; held: {planned.held}")
+        print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB (limit 1024)")
+    return 0
+
+
+def _floor(folder: Path) -> float:
+    begun = time.perf_counter()
+    files = [str(path) for path in sorted(folder.glob("*.csv"))]
+    subprocess.run([sys.executable, "-c", FLOOR, *files], check=True)
+    return time.perf_counter() - begun
+
+
+def _job(folder: Path, day: str, run: str, options: argparse.Namespace, base: Base | None) -> Job:
+    files = sorted((folder / day).glob("*.csv"))
+    return Job(
+        tenant=1,
+        tenant_id="0f1e2d3c-4b5a-4697-8877-665544332211",
+        profile=1,
+        profile_id="bench",
+        living=(1,),
+        run=run,
+        fence=1,
+        format="sds-v1",
+        files=tuple(
+            JobFile(
+                name=path.name,
+                path=str(path),
+                sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+                size=path.stat().st_size,
+            )
+            for path in files
+        ),
+        policy=POLICY,
+        directory=str(folder / "directory" / "bench.db"),
+        folder=str(folder / "runs" / run),
+        scratch=str(folder / "scratch" / run),
+        base=base,
+        ignore_findings=False,
+        now=NOW + (0 if base is None else ticks.PER_SECOND),
+        memory_limit=options.memory,
+        threads=options.threads,
+        batch_rows=100_000,
+        max_rows=100_000_000,
+    )
+
+
+def _sync(folder: Path, day: str, options: argparse.Namespace, base: Base | None) -> tuple[Planned, Base]:
+    stages = Stages(_job(folder, day, day, options, base), lambda done, total: None)
+    stages.extract()
+    stages.validate()
+    planned = stages.plan()
+    for batch in range(planned.batches):
+        stages.apply(batch)
+    finished = stages.finish()
+    stages.close()
+    assert finished.snapshot is not None
+    return planned, Base(
+        run=day, snapshot=finished.snapshot, input_hash=finished.input_hash, position=finished.position
+    )
+
+
+def _plan(folder: Path, run: str, options: argparse.Namespace, base: Base) -> tuple[float, Planned]:
+    stages = Stages(_job(folder, "tuesday", run, options, base), lambda done, total: None)
+    stages.extract()
+    stages.validate()
+    begun = time.perf_counter()
+    planned = stages.plan()
+    seconds = time.perf_counter() - begun
+    stages.close()
+    return seconds, planned
+
+
+if __name__ == "__main__":
+    sys.exit(main())
