@@ -46,6 +46,8 @@ class Settings:
     tls: bool = _setting(False, "serve HTTPS with a certificate of our own making, kept under `tls/`")
     tls_cert: Path | None = _setting(None, "certificate chain (PEM) to serve HTTPS with")
     tls_key: Path | None = _setting(None, "private key (PEM) of `tls_cert`")
+    tls_min: str = _setting("1.2", "oldest TLS version that is spoken: 1.2 or 1.3")
+    plain_http: bool = _setting(False, "serve other machines without TLS; for networks where nobody listens")
     trusted_proxies: tuple[str, ...] = _setting((), "addresses whose X-Forwarded-Proto/Host/Port headers are believed")
     audiences: tuple[str, ...] = _setting(
         (), "audiences of our own that tokens of any trusted issuer may carry, such as `api://schoolsync`"
@@ -293,6 +295,8 @@ def _check(values: dict[str, Value]) -> None:
         raise UsageError("The settings tls_cert and tls_key belong together: give both or neither.")
     if str(values["log_level"].value) not in {"debug", "info", "warning", "error"}:
         raise wrong("log_level", "must be debug, info, warning or error")
+    if str(values["tls_min"].value) not in {"1.2", "1.3"}:
+        raise wrong("tls_min", "must be 1.2 or 1.3")
     if str(values["upload_permissions"].value) not in {"w", "rcwl"}:
         raise wrong("upload_permissions", "must be w or rcwl")
     for name in (

@@ -175,6 +175,21 @@ def settings(data_dir: DataDir = None) -> None:
         print(f"{value.name:<{widths[0]}}  {value.shown:<{widths[1]}}  {value.source}")
 
 
+@app.command()
+def doctor(
+    data_dir: DataDir = None,
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+) -> None:
+    """Look at the installation and say what is wrong or doubtful.
+
+    Exit status: 0 nothing wrong, 1 something is.
+    """
+    from schoolsync.cli import doctor as command
+    from schoolsync.settings import load
+
+    raise typer.Exit(command.run(load({"data_dir": data_dir}), as_json=json))
+
+
 @client.command("add")
 def client_add(
     tenant: Annotated[str, typer.Option(metavar="UUID", help="Tenant the client belongs to.")],

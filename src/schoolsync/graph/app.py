@@ -373,6 +373,9 @@ class _Sender:
         headers[b"date"] = format_datetime(ticks.moment(arrival.now), usegmt=True).encode()
         headers[b"strict-transport-security"] = b"max-age=31536000"
         headers[b"cache-control"] = b"no-cache"
+        headers[b"x-content-type-options"] = b"nosniff"
+        headers[b"x-frame-options"] = b"DENY"
+        headers[b"referrer-policy"] = b"no-referrer"
         headers.setdefault(b"vary", b"Accept-Encoding")
         if "origin" in arrival.headers:
             headers[b"access-control-allow-origin"] = b"*"

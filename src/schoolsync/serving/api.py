@@ -27,6 +27,7 @@ from schoolsync.access import certificates, issuer_http
 from schoolsync.access.tokens import Verifier
 from schoolsync.api import call as api
 from schoolsync.api.app import OwnApi
+from schoolsync.errors import SchoolsyncError
 from schoolsync.graph.app import create_app
 from schoolsync.graph.call import Services
 from schoolsync.profiles.service import Profiles
@@ -124,7 +125,11 @@ def main() -> int:
     lifeline.watch(said, heard, ending=partial(_forget, settings))
     logs.configure(settings.log_level, "api")
     make_folders(settings)
-    app = build(settings, worker_ready=worker_ready)
+    try:
+        app = build(settings, worker_ready=worker_ready)
+    except SchoolsyncError as problem:
+        print(f"schoolsync: {problem}", file=sys.stderr)  # noqa: T201
+        return 1
     if settings.memory:
         app = Waking(app)
     cert, key = _certificate(settings)
@@ -198,7 +203,8 @@ async def _serve(settings: Settings, app: Any, cert: Path | None, key: Path | No
         log_enabled=False,
         ssl_cert=cert,
         ssl_key=key,
-        ssl_protocol_min=SSLProtocols.tls12,  # Windows PowerShell 5.1 knows nothing newer
+        # Windows PowerShell 5.1 knows nothing newer than 1.2
+        ssl_protocol_min=SSLProtocols.tls13 if settings.tls_min == "1.3" else SSLProtocols.tls12,
     )
 
     def end(_number: int, _frame: FrameType | None) -> None:

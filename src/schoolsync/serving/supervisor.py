@@ -24,6 +24,7 @@ from types import FrameType
 
 from schoolsync.errors import UsageError, WorldError
 from schoolsync.runs.processes import READY, WORKER_GONE, WORKER_READY, WORKER_WANTED, make_folders, to_line
+from schoolsync.serving import safety
 from schoolsync.settings import Settings
 
 GRACE = 8.0
@@ -182,8 +183,7 @@ def serve(settings: Settings, *, with_worker: bool = True) -> int:
 def _check(settings: Settings, with_worker: bool) -> None:
     if settings.database_url is None and not with_worker:
         raise UsageError("Without database_url nobody else could do the work: serve has its worker inside.")
-    if settings.memory and settings.database_url is not None:
-        raise UsageError("memory and database_url exclude each other: what is in PostgreSQL stays there.")
+    safety.check(settings)
     if settings.seed_roster is not None and not settings.seed_roster.exists():
         raise UsageError(f"There is no roster at {settings.seed_roster}.")
 

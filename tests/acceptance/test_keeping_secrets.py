@@ -1,0 +1,124 @@
+"""Canaries: secrets and names are put in everywhere, and looked for wherever they must not be."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import uuid
+from pathlib import Path
+
+from .house import ROSTER_WRITE, Api, Server, Tenant, command, creation
+from .rosters import DISTRICT
+
+SECRET = "canary-secret-Q7x"
+NAME = "Canarybird-Zyx"
+
+
+def provider(secret: str) -> dict[str, object]:
+    settings = "#microsoft.graph.educationSynchronizationOAuth2ClientCredentialsConnectionSettings"
+    return {
+        "@odata.type": "#microsoft.graph.educationOneRosterApiDataProvider",
+        "connectionUrl": "https://sis.example/ims/oneroster/v1p1",
+        "providerName": "Sis",
+        "schoolsIds": ["1"],
+        "termIds": [],
+        "connectionSettings": {
+            "@odata.type": settings,
+            "clientId": "client",
+            "clientSecret": secret,
+            "tokenUrl": "https://sis.example/token",
+            "scope": "roster",
+        },
+    }
+
+
+def person(**changes: object) -> dict[str, object]:
+    return {
+        "displayName": NAME,
+        "accountEnabled": True,
+        "mailNickname": "canary",
+        "userPrincipalName": f"{NAME}@x.example",
+        "primaryRole": "student",
+        "passwordProfile": {"password": SECRET, "forceChangePasswordNextSignIn": False},
+        **changes,
+    }
+
+
+def test_canaries_are_seen_nowhere(server: Server, tmp_path: Path) -> None:
+    """Secrets of a provider, a client, a person and a token stand in no log, error, audit entry, database or backup;
+    names stand in no log, error or audit entry."""
+    tenant = Tenant(server)
+    added = command("client", "add", "--data-dir", server.data, "--tenant", tenant.id, "--role", ROSTER_WRITE)
+    client_id, client_secret = (line.split()[-1] for line in added.stdout.splitlines()[1:3])
+    form = {"grant_type": "client_credentials", "client_id": client_id, "scope": "https://graph.microsoft.com/.default"}
+    url = f"{server.base}/{tenant.id}/oauth2/v2.0/token"
+    token = server.http.post(url, data={**form, "client_secret": client_secret}).json()["access_token"]
+    told = [server.http.post(url, data={**form, "client_secret": SECRET + "wrong"}).text]
+
+    admin, reader = tenant.admin, Api(server, token)
+    body = {**creation(), "displayName": f"Schools of {NAME}", "dataProvider": provider(SECRET)}
+    made = admin("POST", "/synchronizationProfiles", body, expect=202)
+    shown = [made.text, admin("GET", f"/synchronizationProfiles/{made.json()['id']}", expect=200).text]
+    assert SECRET not in "".join(shown)
+    user = reader("POST", "/users", person(), expect=201).json()["id"]
+    assert SECRET not in reader("GET", f"/users/{user}").text
+    # Each of these is wrong in a way that a careless answer would quote.
+    wrong = [
+        admin("POST", "/synchronizationProfiles", {**creation(), "dataProvider": {**provider(SECRET), "odd": NAME}}),
+        admin("PATCH", f"/synchronizationProfiles/{made.json()['id']}", {"licensesToAssign": SECRET}),
+        reader("POST", "/users", person()),
+        reader("POST", "/users", person(userPrincipalName=f"{NAME} {SECRET}")),
+        reader("PATCH", f"/users/{user}", {"birthDate": NAME, "student": {"birthDate": f"{NAME}1"}}),
+        Api(server, f"{token[:-4]}xxxx")("GET", "/users"),
+        Api(server, SECRET)("GET", "/users"),
+        Tenant(server).reader("GET", f"/users/{user}"),
+    ]
+    assert all(answer.status_code >= 400 for answer in wrong)
+    # Graph's own words for an unknown key name the key, to the caller who sent it; nobody else learns it.
+    tenant.reader.refusal("GET", f"/users/{NAME}@nowhere.example", 404)
+    profile = tenant.profile()
+    wrong_rows = DISTRICT.changed("students", "3001", First_Name=NAME, Last_Name="", Password=SECRET)
+    profile.upload(wrong_rows.files())
+    told.append(json.dumps(profile.start(expect=400)))
+    told += [answer.text for answer in wrong]
+    assert SECRET not in "".join(told)
+    assert NAME not in "".join(told)
+
+    exported = command("audit", "export", "--data-dir", server.data, "--tenant", tenant.id).stdout
+    assert "POST education/synchronizationProfiles" in exported
+    log = server.log.read_text("utf-8", "replace")
+    for text in (SECRET, client_secret, token, NAME):
+        assert text not in log
+        assert text not in exported
+    # A backup of everything but the keys: copies of the databases, and the files as they lie there. What the roster's
+    # Password column holds is in the uploaded file alone, for as long as that is kept.
+    backup = tmp_path / "backup"
+    shutil.copytree(server.data, backup, ignore=shutil.ignore_patterns("keys", "tls", "objects", "*.lock", "*.db*"))
+    for path in [*server.data.glob("*.db"), *server.data.glob("directory/*.db")]:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as source, sqlite3.connect(backup / path.name) as copy:
+            source.backup(copy)
+        source.close()
+        copy.close()
+    for path in [*backup.rglob("*"), *server.data.glob("*.db-wal"), *server.data.glob("directory/*.db-wal")]:
+        if path.is_file():
+            content = path.read_bytes()
+            for text in (SECRET, client_secret, token):
+                assert text.encode() not in content, path
+
+
+def test_a_stranger_reads_no_audit_entry(server: Server) -> None:
+    """The log of one tenant holds nothing of another: each command and each reader is asked for a tenant."""
+    one, two = Tenant(server), Tenant(server)
+    mark = one.reader("POST", "/users", person(mailNickname="x"), expect=201).json()["id"]
+    other = two.reader("POST", "/users", person(mailNickname="y"), expect=201).json()["id"]
+    assert two.reader("PATCH", f"/users/{mark}", {"displayName": "x"}).status_code == 404
+    assert two.reader("PATCH", f"/users/{other}", {"displayName": "x"}).status_code < 300
+    exported = command("audit", "export", "--data-dir", server.data, "--tenant", two.id).stdout
+    assert other in exported
+    assert mark not in exported
+    assert one.id not in exported
+    nobody = command("audit", "export", "--data-dir", server.data, "--tenant", str(uuid.uuid4()))
+    assert nobody.returncode == 2
+    verdict = command("audit", "verify", "--data-dir", server.data)
+    assert verdict.returncode == 0, verdict.stdout
