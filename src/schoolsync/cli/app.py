@@ -1,4 +1,4 @@
-"""The command line: `schoolsync serve`, `token`, `validate`, `client`, `db`, `settings`.
+"""The command line: `schoolsync serve`, `token`, `validate`, `client`, `erase` and the others.
 
 A face: it reads arguments, calls one function, prints. Every command imports what it needs when it runs, so that
 `--help` answers at once.
@@ -188,6 +188,31 @@ def doctor(
     from schoolsync.settings import load
 
     raise typer.Exit(command.run(load({"data_dir": data_dir}), as_json=json))
+
+
+@app.command()
+def erase(
+    tenant: Annotated[str, typer.Option(metavar="UUID", help="Tenant the person is in.")],
+    person: Annotated[
+        str | None, typer.Argument(help="Object id, principal name or SIS ID of the person.", show_default=False)
+    ] = None,
+    repeat: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Erase everybody again that this export of the audit log names.")
+    ] = None,
+    waiting: Annotated[
+        bool, typer.Option("--waiting", help="Delete files too that were uploaded and not started yet.")
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Erase one person from the directory, uploads, snapshots, plans and findings; there is no way back.
+
+    Exit status: 0 erased, 1 a run began meanwhile, 2 nobody or several are known by that, or a run is open.
+    """
+    from schoolsync.cli import erase as command
+    from schoolsync.settings import load
+
+    settings = load({"data_dir": data_dir})
+    raise typer.Exit(command.run(settings, tenant=tenant, person=person, repeat=repeat, waiting=waiting))
 
 
 @client.command("add")

@@ -38,6 +38,7 @@ RULES = {
     "left-scope": "The roster has it, and the profile's scope leaves it out by now.",
     "undone": "A person takes an earlier run back.",
     "gone": "The roster does not have it any more.",
+    "erased": "The person was erased on request; what the step said of it is gone.",
 }
 """Every rule that a step may name, and the sentence for it."""
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import structlog
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from schoolsync import ticks
 from schoolsync.settings import Settings
@@ -63,14 +64,21 @@ def _upload_is_past(control: Control, tenant_id: str, profile: str, upload: str,
         ).scalar_one()
         if sealed is None or sealed >= before or sealed == last or used:
             return False
-        for table in (upload_files, upload_blocks):
-            connection.execute(
-                delete(table).where(
-                    table.c.tenant == _number(tenant_id), table.c.profile == profile, table.c.upload == upload
-                )
-            )
-        connection.execute(update(uploads).where(*mine, uploads.c.id == upload).values(state="gone"))
+        drop_upload(connection, _number(tenant_id), profile, upload)
     return True
+
+
+def drop_upload(connection: Connection, tenant: Any, profile: str, upload: str) -> None:
+    """Forget an upload's files, whose bytes the caller deletes. `tenant` is its number, or an expression for it."""
+    for table in (upload_files, upload_blocks):
+        connection.execute(
+            delete(table).where(table.c.tenant == tenant, table.c.profile == profile, table.c.upload == upload)
+        )
+    connection.execute(
+        update(uploads)
+        .where(uploads.c.tenant == tenant, uploads.c.profile == profile, uploads.c.id == upload)
+        .values(state="gone")
+    )
 
 
 def _number(tenant_id: str) -> object:

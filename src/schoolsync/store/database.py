@@ -125,6 +125,15 @@ def writing(engine: Engine, lock: str) -> Iterator[Connection]:
         connection.exec_driver_sql("COMMIT")
 
 
+def scrub(engine: Engine) -> None:
+    """Let nothing that was deleted stay readable in a SQLite file; PostgreSQL cleans its pages in its own time."""
+    if engine.dialect.name == "postgresql":
+        return
+    with engine.connect() as connection:
+        connection.exec_driver_sql("VACUUM")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 @contextmanager
 def world(what: str) -> Iterator[None]:
     """A database that fails us is the world's doing, and says so in our words; `what` names it."""

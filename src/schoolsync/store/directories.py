@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, select
 from schoolsync.errors import WorldError
 from schoolsync.settings import Settings
 from schoolsync.store import acts, locks
-from schoolsync.store.database import is_postgresql, postgresql_engine, reading, sqlite_engine, world, writing
+from schoolsync.store.database import is_postgresql, postgresql_engine, reading, scrub, sqlite_engine, world, writing
 from schoolsync.store.ddl import directory_statements
 from schoolsync.store.tables import SCHEMA_VERSION, directory_schema
 
@@ -65,6 +65,11 @@ class Directories:
                 carried = entry.into_directory(connection)
         if entry is not None and carried:
             entry.committed()
+
+    def scrub(self, tenant_id: str) -> None:
+        """Let nothing that was deleted from a tenant's directory stay readable in its file."""
+        with world(WHAT):
+            scrub(self._engine(tenant_id))
 
     def may_hold_entries(self, tenant_id: str) -> bool:
         """Whether audit entries can lie in a directory of its own."""

@@ -1,0 +1,243 @@
+"""Erasing one person: from the directory, from the uploads, and from everything that runs keep.
+
+What a profile's runs keep is edited (`erased_files`); uploads of such a profile are deleted whole, because a person may
+stand anywhere in them. What stays is the object's id, which says nothing about anybody: in the audit log, in the rows
+of old plans, and where those who follow the directory's changes are told that the object is gone. May be done again
+at any time, as it must be when a backup was put back. docs/access.md says it to the operator.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, or_, select, update
+
+from schoolsync.access.issuer import GUID
+from schoolsync.directory import changes, reading
+from schoolsync.errors import UsageError
+from schoolsync.runs import erased_files
+from schoolsync.runs.erased_files import Traces
+from schoolsync.runs.retention import drop_upload
+from schoolsync.settings import Settings
+from schoolsync.store.control import Control
+from schoolsync.store.database import scrub
+from schoolsync.store.directories import Directories
+from schoolsync.store.tables import errors, people, profile_status, profiles, rekeys, runs, upload_files, uploads
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What was done."""
+
+    directory: bool  # the person was in the directory
+    runs: int  # so many runs knew the person
+    uploads: int  # so many uploads were deleted
+    again: bool  # a run began meanwhile: it is to be done again once that has ended
+
+
+class Erasing:
+    """One tenant's people, and the places they are in."""
+
+    def __init__(
+        self, control: Control, directories: Directories, settings: Settings, *, tenant: int, tenant_id: str
+    ) -> None:
+        self._control = control
+        self._directories = directories
+        self._settings = settings
+        self._tenant = tenant
+        self._tenant_id = tenant_id
+        self._profiles = settings.objects / "tenants" / tenant_id / "profiles"
+
+    def find(self, wanted: str) -> str:
+        """The object id of the person with that object id, principal name or SIS ID.
+
+        Raises UsageError when there is nobody, or more than one.
+        """
+        with self._directories.read(self._tenant_id) as connection:
+            same = or_(
+                people.c.id == wanted.lower(),
+                people.c.account_name == wanted.lower(),
+                people.c.source_id == wanted,
+            )
+            found = set(connection.execute(select(people.c.id).where(people.c.tenant == self._tenant, same)).scalars())
+        if not found:
+            for folder in self._runs():
+                found |= erased_files.find(folder, wanted)
+        if len(found) > 1:
+            raise UsageError(f"Several people are known by that: give an object id, one of {', '.join(sorted(found))}.")
+        if not found:
+            raise UsageError("Nobody in this tenant is known by that: give an object id, a principal name or a SIS ID.")
+        (one,) = found
+        return str(one)
+
+    def erase(self, object_id: str, *, with_waiting: bool, now: int) -> Erased:
+        """Erase the person with an object id; nothing to do is no mistake.
+
+        Files that wait to be started are deleted `with_waiting`. Raises UsageError when they may not be, or when a run
+        is open, in a profile that knows the person.
+        """
+        if not GUID.fullmatch(object_id):
+            raise UsageError("An object id is a GUID such as 11111111-2222-3333-4444-555555555555.")
+        traces, known_to = self._learn(object_id)
+        knowing = [folder for folder in self._runs() if folder.parent.parent.name in known_to]
+        with self._control.read() as connection:
+            for profile in known_to:
+                self._refuse_when_busy(connection, profile, with_waiting)
+            before = self._last_run(connection, known_to)
+        there = self._leave_directory(object_id, now)
+        for folder in knowing:
+            erased_files.erase(folder, traces)
+        gone = 0
+        for profile in known_to:
+            self._leave_rekeys(profile, traces)
+            gone += self._leave_rows(profile, traces, with_waiting)
+        scrub(self._control.engine)
+        with self._control.read() as connection:
+            again = self._last_run(connection, known_to) != before
+        return Erased(directory=there, runs=len(knowing), uploads=gone, again=again)
+
+    # --- looking ---------------------------------------------------------------------------------------------------
+
+    def _runs(self) -> Iterator[Path]:
+        return (folder for folder in sorted(self._profiles.glob("*/runs/*")) if folder.is_dir())
+
+    def _learn(self, object_id: str) -> tuple[Traces, list[str]]:
+        """All that is known of the person, and the profiles that know it.
+
+        A run of theirs that failed has no plan and knows nobody by an id; its findings may quote a SIS ID all the same.
+        """
+        traces = Traces(object_id)
+        knowing = {folder.parent.parent.name for folder in self._runs() if erased_files.learn(folder, traces)}
+        with self._directories.read(self._tenant_id) as connection:
+            row = reading.find(connection, people, self._tenant, object_id)
+        if row is not None:
+            traces.keys.add(row.key)
+            names = (row.source_id, row.user_principal_name, row.mail, row.secondary_email)
+            traces.names.update(name for name in names if name)
+            with self._control.read() as connection:
+                owner = select(profiles.c.id).where(profiles.c.tenant == self._tenant, profiles.c.number == row.profile)
+                knowing |= set(connection.execute(owner).scalars())
+        return traces, sorted(knowing)
+
+    def _refuse_when_busy(self, connection: Connection, profile: str, with_waiting: bool) -> None:
+        mine = (runs.c.tenant == self._tenant, runs.c.profile == profile, runs.c.ended.is_(None))
+        run = connection.execute(select(runs.c.id).where(*mine)).scalar_one_or_none()
+        if run is not None:
+            raise UsageError(
+                f"Run {run} of the profile {profile} is open and works with the person: wait for its end, or discard "
+                "it, and type the command again."
+            )
+        if with_waiting:
+            return
+        waiting = connection.execute(
+            select(func.count())
+            .select_from(upload_files.join(uploads, _same_upload()))
+            .where(uploads.c.tenant == self._tenant, uploads.c.profile == profile, uploads.c.state == "open")
+        ).scalar_one()
+        if waiting:
+            raise UsageError(
+                f"Files have been uploaded to the profile {profile} and not been started: the person may be in them. "
+                "Start the profile first, or add --waiting, which deletes them."
+            )
+
+    def _last_run(self, connection: Connection, known_to: list[str]) -> int | None:
+        """The highest number of a run of these profiles."""
+        wanted = select(func.max(runs.c.number)).where(runs.c.tenant == self._tenant, runs.c.profile.in_(known_to))
+        number: int | None = connection.execute(wanted).scalar_one()
+        return number
+
+    # --- erasing ---------------------------------------------------------------------------------------------------
+
+    def _leave_directory(self, object_id: str, now: int) -> bool:
+        with self._directories.write(self._tenant_id) as connection:
+            row = reading.find(connection, people, self._tenant, object_id)
+            if row is not None:
+                changes.remove(connection, tenant=self._tenant, table=people, row=row, now=now)
+        self._directories.scrub(self._tenant_id)
+        return row is not None
+
+    def _leave_rekeys(self, profile: str, traces: Traces) -> None:
+        """Pairs of old and new SIS IDs that are the person's go from the maps."""
+        mine = (rekeys.c.tenant == self._tenant, rekeys.c.profile == profile)
+        with self._control.read() as connection:
+            maps = list(connection.execute(select(rekeys.c.object).where(*mine)).scalars())
+        for path in map(Path, maps):
+            if not path.is_file():
+                continue
+            rows = list(csv.reader(io.StringIO(path.read_text("utf-8"))))
+            kept = [row for row in rows if not any(traces.are(value) for value in row[1:])]
+            if len(kept) < len(rows):
+                text = io.StringIO()
+                csv.writer(text, lineterminator="\n").writerows(kept)
+                erased_files.replace(path, text.getvalue().encode())
+
+    def _leave_rows(self, profile: str, traces: Traces, with_waiting: bool) -> int:
+        """Rows of the control database lose the person, and uploads of the profile go; how many these were."""
+        names = sorted({form for name in traces.names for form in (name, name.lower())})
+        with self._control.write(self._tenant) as connection:
+            connection.execute(
+                delete(errors).where(
+                    errors.c.tenant == self._tenant,
+                    errors.c.profile == profile,
+                    or_(errors.c.reportable_identifier.in_(names), errors.c.joining_value.in_(names)),
+                )
+            )
+            self._scrub_runs(connection, profile, traces)
+            mine = (profile_status.c.tenant == self._tenant, profile_status.c.profile == profile)
+            message = connection.execute(select(profile_status.c.status_message).where(*mine)).scalar_one_or_none()
+            if message is not None and (said := traces.scrubbed(message)) != message:
+                connection.execute(update(profile_status).where(*mine).values(status_message=said))
+            states = ("sealed", "open") if with_waiting else ("sealed",)
+            whole = list(
+                connection.execute(
+                    select(uploads.c.id).where(
+                        uploads.c.tenant == self._tenant, uploads.c.profile == profile, uploads.c.state.in_(states)
+                    )
+                ).scalars()
+            )
+            for upload in whole:
+                drop_upload(connection, self._tenant, profile, upload)
+            dropped = select(uploads.c.id).where(
+                uploads.c.tenant == self._tenant, uploads.c.profile == profile, uploads.c.state == "gone"
+            )
+            gone = list(connection.execute(dropped).scalars())
+        # Also those whose files were left when an erasing before was cut off here.
+        for upload in gone:
+            shutil.rmtree(self._profiles / profile / "uploads" / upload, ignore_errors=True)
+        return len(whole)
+
+    def _scrub_runs(self, connection: Connection, profile: str, traces: Traces) -> None:
+        mine = (runs.c.tenant == self._tenant, runs.c.profile == profile)
+        told = (runs.c.message, runs.c.verification, runs.c.summary)
+        for row in connection.execute(select(runs.c.id, *told).where(*mine)).all():
+            after: dict[str, Any] = {
+                "message": traces.scrubbed(row.message),
+                "verification": _scrubbed_json(row.verification, traces),
+                "summary": _scrubbed_json(row.summary, traces),
+            }
+            if any(getattr(row, name) != value for name, value in after.items()):
+                connection.execute(update(runs).where(*mine, runs.c.id == row.id).values(**after))
+
+
+def _scrubbed_json(text: str | None, traces: Traces) -> str | None:
+    """JSON without the person's names; as it was when they are not in it."""
+    if text is None:
+        return None
+    before = json.loads(text)
+    after = traces.scrubbed(before)
+    return text if after == before else json.dumps(after)
+
+
+def _same_upload() -> Any:  # a condition of SQLAlchemy's
+    return (
+        (upload_files.c.tenant == uploads.c.tenant)
+        & (upload_files.c.profile == uploads.c.profile)
+        & (upload_files.c.upload == uploads.c.id)
+    )
