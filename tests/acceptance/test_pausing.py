@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,8 @@ import pytest
 
 from schoolsync.testing import rosters
 
-from .house import BEGUN, PREFER, Profile, Server, Tenant, put_blob, serving, until
+from .house import BEGUN, PREFER, Profile, Server, Tenant, command, put_blob, serving, until
+from .own import own
 from .rosters import DISTRICT
 
 pytestmark = pytest.mark.xdist_group("slow")
@@ -144,6 +146,78 @@ def test_a_reset_in_the_middle_begins_anew_and_removes_nothing(profile: Profile,
     assert len(profile.tenant.reader.all("/users?$top=999&$select=id")) == 1500
 
 
+def test_cancelling_in_the_middle_lists_what_arrived_and_can_be_undone(profile: Profile, big: dict[str, bytes]) -> None:
+    """cancel ends a run within one batch; its plan tells what is in the directory from what is not; undo and a new
+    start both find their way from there."""
+    tenant = profile.tenant
+    operator, admin = own(tenant, "operator"), own(tenant, "admin")
+    path = f"/profiles/{profile.id}/runs/1"
+    profile.upload(big)
+    profile.start()
+    applying(profile)
+    own(tenant, "viewer").refusal("POST", f"{path}/cancel", 403, {})
+    at_most = written(profile) + 2  # one may be written while the request is under way
+    operator("POST", f"{path}/cancel", {"why": "the wrong term"}, expect=202)
+    until("the run is cancelled", lambda: operator.get(path)["state"] == "cancelled")
+    stopped = written(profile)
+    assert stopped <= at_most + 1
+    operator("POST", f"{path}/cancel", {}, expect=202)
+    plan = operator.get(f"{path}/plan")
+    assert (plan["state"], plan["undoable"], plan["batchesApplied"]) == ("cancelled", True, stopped)
+    assert 0 < plan["rowsApplied"] < plan["rows"]
+    assert plan["message"].endswith(": the wrong term")
+    done = operator.get(f"{path}/plan/steps?applied=true&count=true&limit=1")
+    rest = operator.get(f"{path}/plan/steps?applied=false&count=true&limit=1")
+    assert (done["count"], done["count"] + rest["count"]) == (plan["rowsApplied"], plan["rows"])
+    assert rest["value"][0]["number"] == plan["rowsApplied"]
+    shown = profile.status()
+    assert (shown["status"], "cancelled" in shown["statusMessage"]) == ("error", True)
+    people = tenant.server.select(tenant.id, "SELECT count(*) FROM people WHERE active")[0][0]
+    admin("POST", f"{path}/undo", {}, expect=202)
+    until("it is taken back", lambda: operator.get(f"/profiles/{profile.id}/runs/2")["state"] in {"done", "held"})
+    undone = operator.get(f"/profiles/{profile.id}/runs/2")
+    if undone["state"] == "held":  # so many removals want a person's yes
+        own(tenant, "approver")("POST", f"{undone_path(profile)}/approvals", {"plan": undone["plan"]}, expect=201)
+        until("it is taken back", lambda: operator.get(undone_path(profile))["state"] == "done")
+    if people:
+        assert tenant.server.select(tenant.id, "SELECT count(*) FROM people WHERE active") == [(0,)]
+    assert written(profile) > stopped
+    assert operator.refusal("POST", f"{undone_path(profile)}/cancel", 409, {})["code"]
+    assert profile.sync(big)["status"] == "success"
+    assert len(tenant.reader.all("/users?$top=999&$select=id")) == 1500
+
+
+def undone_path(profile: Profile) -> str:
+    return f"/profiles/{profile.id}/runs/2"
+
+
+def test_cancelling_what_waits_changes_nothing(profile: Profile, big: dict[str, bytes]) -> None:
+    """A paused run that is cancelled ends at once, and the profile stays paused until it is resumed."""
+    operator = own(profile.tenant, "operator")
+    path = f"/profiles/{profile.id}/runs/1"
+    profile.upload(big)
+    profile.start()
+    profile.api("POST", f"{profile.path}/pause", expect=200)
+    until("the run is paused", lambda: operator.get(path)["state"] == "paused")
+    named = ["--data-dir", profile.tenant.server.data, "--tenant", profile.tenant.id, "--profile", "Nordkapp"]
+    listed = command("runs", *named)
+    assert listed.stdout.startswith("run 1  paused  "), listed
+    ended = command("cancel", *named, "--why", "not today")
+    assert (ended.returncode, ended.stdout.startswith("run 1  cancelled  ")) == (0, True), ended
+    assert command("cancel", *named).returncode == 2, "no run is open"
+    assert operator.get(path)["message"].endswith(": not today")
+    assert profile.status()["status"] == "paused"
+    profile.api("POST", f"{profile.path}/resume", expect=200)
+    assert operator.get(f"/profiles/{profile.id}/freshness")["lastGood"] is None
+    profile.api("PATCH", f"{profile.path}/profileStatus", {"lastSynchronizationDateTime": "2026-01-01T00:00:00Z"})
+    fresh = ["freshness", "--data-dir", profile.tenant.server.data, "--tenant", profile.tenant.id]
+    assert "last good never" in command(*fresh).stdout, "what a caller reports is not what a run did"
+    assert profile.sync(big)["status"] == "success"
+    watched = command("runs", *named, "--follow", "--json")
+    assert json.loads(watched.stdout)["state"] == "done"
+    assert json.loads(command(*fresh, "--json").stdout)["ageSeconds"] < 600
+
+
 def test_deleting_a_profile_in_the_middle_leaves_what_arrived(profile: Profile, big: dict[str, bytes]) -> None:
     """DELETE during a run ends the run; the people who arrived stay, the uploaded files do not."""
     tenant = profile.tenant
@@ -243,11 +317,19 @@ def test_whatever_people_press_in_whatever_order(
         status = dice.choice(["paused", "inProgress", "success", "error", "extracting"])
         press("PATCH", "/profileStatus", {"status": status})
 
+    def cancel() -> None:
+        operator = own(tenant, "operator")
+        newest = operator.get(f"/profiles/{profile.id}/runs?limit=1")["value"]
+        if newest:
+            answer = operator("POST", f"/profiles/{profile.id}/runs/{newest[0]['id']}/cancel", {})
+            done.append(f"cancel {newest[0]['number']} {answer.status_code}")
+            assert answer.status_code in {202, 409}, done
+
     steps: list[Callable[[], object]] = [
         *[upload] * 2,
         *[lambda: press("POST", "/start")] * 3,
         *[lambda: press("POST", "/pause"), report, die, lambda: press("DELETE", "/profileStatus")],
-        *[lambda: press("POST", "/resume")] * 2,
+        *[lambda: press("POST", "/resume"), cancel] * 2,
         *[lambda: press("POST", "/reset"), lambda: time.sleep(dice.random())],
     ]
     upload()

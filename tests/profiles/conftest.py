@@ -24,7 +24,9 @@ from schoolsync.graph.routes import ROUTES
 from schoolsync.profiles import housekeeping, status
 from schoolsync.profiles.service import Profiles
 from schoolsync.profiles.status import ProfileStatus
+from schoolsync.runs.journal import Journal, Key
 from schoolsync.runs.service import Runs
+from schoolsync.runs.states import RunState
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control, open_control
 from schoolsync.store.directories import Directories
@@ -105,6 +107,13 @@ class House:
             clock=self.clock,
             new_id=new_id,
         )
+        self.journal = Journal(
+            control=self.control,
+            settings=self.settings,
+            uploads=self.uploads,  # type: ignore[arg-type]
+            runs=self.runs,
+            clock=self.clock,
+        )
         self.profiles = Profiles(
             control=self.control, runs=self.runs, settings=self.settings, clock=self.clock, new_id=new_id
         )
@@ -172,6 +181,12 @@ class House:
         run = self.open_run(profile)
         with self.control.write() as connection:
             connection.execute(update(runs).where(runs.c.id == run.id).values(wish=None, **columns))
+
+    def heeds(self, profile: str) -> None:
+        """The worker heeds a wish between two batches, through its journal."""
+        run = self.open_run(profile)
+        key = Key(self.admin.tenant, profile, run.id, 0)
+        assert not self.journal.begins(key, RunState.APPLYING)
 
     def record(self, connection: Any, profile: str, shows: str | None, **columns: Any) -> None:
         status.record(

@@ -22,6 +22,7 @@ from sqlalchemy import func, select
 
 from schoolsync.errors import Conflict
 from schoolsync.profiles.status import Status
+from schoolsync.runs import cancelling
 from schoolsync.store.tables import runs
 
 LATE = ("extracting", "validating")
@@ -40,6 +41,7 @@ class Model:
     wish: str | None = None
     ending: str | None = None  # how the last run ended
     sealed: bool = False
+    stage: str | None = None  # the last one that the run has begun
 
     def show(self, value: str | None) -> bool:
         self.own = self.shown = value
@@ -62,9 +64,11 @@ class Model:
         return True
 
     def pause(self) -> bool:
-        if self.run == "paused" or self.wish:
+        if self.run == "paused" or (self.wish or "").endswith("pause"):
             return True
-        if self.run == "working":
+        if self.wish:
+            self.wish += ", pause"
+        elif self.run == "working":
             self.wish = "pause"
         elif self.run is not None:
             self.run = "paused"
@@ -74,10 +78,13 @@ class Model:
         if self.run is None:
             return self.show(self.ending) if self.own == "paused" else True
         if self.run in ("queued", "working"):
-            if self.wish == "pause":
-                self.wish = None
+            if (self.wish or "").endswith("pause"):
+                self.wish = None if self.wish == "pause" else str(self.wish).partition(",")[0]
                 return self.show("inProgress")
             return True
+        if self.run == "paused" and self.held:
+            self.run = "held"
+            return self.show("validationError")
         if self.held in ("fatal", "guard") or (self.held == "findings" and not person):
             return False
         self.run, self.held = "queued", None
@@ -89,8 +96,26 @@ class Model:
             return self.show("inProgress")
         return self.again()
 
+    def cancel(self) -> bool:
+        """False: there is nothing to cancel."""
+        if self.run is None:
+            return False
+        if self.run == "working":
+            if (self.wish or "").startswith("cancel"):
+                return True
+            pause = (self.wish or "").endswith("pause")
+            self.wish = "cancel, pause" if pause else "cancel"
+            return pause or self.show("inProgress")
+        return self.cancelled(pause=self.run == "paused")
+
+    def cancelled(self, *, pause: bool) -> bool:
+        if self.stage == "applying":
+            self.ending = "error"
+        self.run = self.held = self.wish = self.stage = None
+        return self.show("paused" if pause else self.ending)
+
     def again(self) -> bool:
-        self.held = self.wish = None
+        self.held = self.wish = self.stage = None
         self.run = "queued" if self.sealed else None
         return self.show("inProgress" if self.sealed else None)
 
@@ -158,6 +183,18 @@ class Walk(RuleBasedStateMachine):
         assert self.house.status(self.profile).error_count == 0
 
     @rule()
+    def cancel(self) -> None:
+        opened = self.house.open_run(self.profile)
+
+        def cancel(*, now: int) -> None:
+            with self.house.control.write() as connection:
+                row = connection.execute(select(runs).where(runs.c.id == opened.id)).one()
+                cancelling.cancel(connection, self.house.runs, row, by="delegated:a", why=None, now=now)
+
+        if opened is not None:
+            self._ask(self.model.cancel(), cancel)
+
+    @rule()
     def clear(self) -> None:
         allowed = self.model.run is None
         if allowed:
@@ -189,7 +226,8 @@ class Walk(RuleBasedStateMachine):
     def worker_goes_on(self, stage: str) -> None:
         shows = stage if stage == "validating" else "inProgress"
         self.model.show(shows)
-        self.house.work(self.profile, state=stage, shows=shows)
+        self.model.stage = stage
+        self.house.work(self.profile, state=stage, shows=shows, stage=stage)
 
     @precondition(lambda self: self.model.run == "working" and self.model.wish is None)
     @rule(why=some.sampled_from(["findings", "fatal", "guard"]))
@@ -201,7 +239,7 @@ class Walk(RuleBasedStateMachine):
     @precondition(lambda self: self.model.run == "working" and self.model.wish is None)
     @rule(ending=some.sampled_from(ENDINGS))
     def worker_ends_it(self, ending: str) -> None:
-        self.model.run = self.model.held = None
+        self.model.run = self.model.held = self.model.stage = None
         self.model.ending = ending
         self.model.show(ending)
         summary = f'{{"status": "{ending}"}}'
@@ -210,14 +248,16 @@ class Walk(RuleBasedStateMachine):
     @precondition(lambda self: self.model.wish is not None)
     @rule()
     def worker_heeds_the_wish(self) -> None:
-        if self.model.wish == "pause":
-            self.model.run, self.model.wish = "paused", None
-            self.house.puts_down(self.profile, state="paused")
-            return
-        self.model.again()
-        self.house.puts_down(self.profile, state="cancelled", ended=self.house.clock())
-        with self.house.control.write() as connection:
-            self.house.runs.begin_again(connection, self.house.admin.tenant, self.profile, now=self.house.clock())
+        wish, self.model.wish = self.model.wish, None
+        if wish == "pause":
+            self.model.run = "paused"
+        elif str(wish).startswith("cancel"):
+            self.model.cancelled(pause=wish == "cancel, pause")
+        else:
+            self.model.again()
+            if wish == "reset, pause":
+                self.model.pause()
+        self.house.heeds(self.profile)
 
     # --- what must always be so ---
 

@@ -22,6 +22,7 @@ from schoolsync.runs.plans import Plans
 from schoolsync.runs.readers import Readers
 from schoolsync.runs.selections import Selection
 from schoolsync.runs.states import RunState
+from schoolsync.store.directories import Directories
 from schoolsync.store.tables import profiles
 
 House = Any  # the fixture of conftest
@@ -80,6 +81,7 @@ def plans(house: House) -> Plans:
         settings=house.settings,
         runs=house.runs,
         readers=Readers(house.settings),
+        directories=Directories(house.settings),
         new_id=lambda: f"99999999-0000-4000-8000-{next(numbers):012x}",
     )
 

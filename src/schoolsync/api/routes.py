@@ -229,6 +229,7 @@ ROUTES: tuple[Route, ...] = (
                 name="search", meaning="only steps of whoever has this in a name, the mail address or the SIS ID"
             ),
             Parameter(name="part", meaning="only what is applied, or what a window defers", values=STEP_PARTS),
+            Parameter(name="applied", kind="boolean", meaning="only what is in the directory, or only what is not"),
             Parameter(name="count", kind="boolean", meaning="whether to say how many there are in all"),
         ),
     ),
@@ -278,6 +279,17 @@ ROUTES: tuple[Route, ...] = (
         answers=shapes.Run,
         act=Act.DISCARD,
         takes=shapes.Discard,
+        refusals=(409,),
+    ),
+    Route(
+        method="POST",
+        template=f"{_RUN}/cancel",
+        handler="plans.cancel",
+        summary="End a run within one batch; its plan then lists what was applied and what was not, and can be undone.",
+        answers=shapes.Plan,
+        act=Act.SYNC,
+        takes=shapes.Cancel,
+        status=202,
         refusals=(409,),
     ),
     Route(

@@ -222,6 +222,10 @@ class Plan(Shape, frozen=True, kw_only=True):
     notes: tuple[str, ...]  # what taking a run back cannot do, in sentences
     approvals: tuple[Approval, ...]
     persons_needed: Number
+    rows: Number | None  # how many steps are to be applied in all
+    rows_applied: Number  # how many of them are in the directory
+    batches_applied: Number
+    undoable: bool  # whether POST …/undo can take something back
 
 
 class Steps(Shape, frozen=True, kw_only=True):
@@ -261,6 +265,12 @@ class Discard(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Why a plan is thrown away; with `plan` only if it is still that one."""
 
     plan: Annotated[str, Meta(max_length=100)] | None = None
+    why: str | None = None
+
+
+class Cancel(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a run is ended."""
+
     why: str | None = None
 
 

@@ -215,6 +215,57 @@ def erase(
     raise typer.Exit(command.run(settings, tenant=tenant, person=person, repeat=repeat, waiting=waiting))
 
 
+TenantId = Annotated[str, typer.Option("--tenant", metavar="UUID", help="Tenant that the profile belongs to.")]
+ProfileName = Annotated[str, typer.Option("--profile", metavar="ID", help="Profile, by id or display name.")]
+
+
+@app.command("runs")
+def show_runs(
+    tenant: TenantId,
+    profile: ProfileName,
+    limit: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="At most so many.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", help="Watch the newest run until it ends or waits.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """List a profile's runs: state, how far, how fast, how long still."""
+    from schoolsync.cli import runs as command
+    from schoolsync.settings import load
+
+    settings = load({"data_dir": data_dir})
+    raise typer.Exit(command.show(settings, tenant=tenant, profile=profile, limit=limit, follow=follow, as_json=json))
+
+
+@app.command()
+def cancel(
+    tenant: TenantId,
+    profile: ProfileName,
+    run: Annotated[
+        str | None, typer.Option(metavar="N", help="Number or id of the run; the open one if absent.")
+    ] = None,
+    why: Annotated[str | None, typer.Option(metavar="TEXT", help="Reason, kept with the run.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """End a run within one batch; what it has applied stays until it is undone."""
+    from schoolsync.cli import runs as command
+    from schoolsync.settings import load
+
+    raise typer.Exit(command.cancel(load({"data_dir": data_dir}), tenant=tenant, profile=profile, run=run, why=why))
+
+
+@app.command()
+def freshness(
+    tenant: Annotated[str | None, typer.Option(metavar="UUID", help="Only this tenant's profiles.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Say for every profile when it was last good, how long ago that is and when it is due next."""
+    from schoolsync.cli import runs as command
+    from schoolsync.settings import load
+
+    raise typer.Exit(command.freshness(load({"data_dir": data_dir}), tenant=tenant, as_json=json))
+
+
 @client.command("add")
 def client_add(
     tenant: Annotated[str, typer.Option(metavar="UUID", help="Tenant the client belongs to.")],

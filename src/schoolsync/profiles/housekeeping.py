@@ -171,7 +171,7 @@ def _cancel(connection: Connection, row: Row[Any], run: OpenRun, now: int) -> bo
     """End an open run; False while a worker still has it and must put it down first."""
     this = (runs.c.tenant == row.tenant, runs.c.profile == row.id, runs.c.id == run.id)
     if run.active and run.state != RunState.QUEUED:
-        if run.wish != Wish.CANCEL:
+        if run.wish not in {Wish.CANCEL, Wish.CANCEL_PAUSED}:
             connection.execute(update(runs).where(*this).values(wish=Wish.CANCEL))
         return False
     connection.execute(update(runs).where(*this).values(state=RunState.CANCELLED, ended=now))

@@ -36,6 +36,11 @@ def one(connection: Connection, tenant: int, profile: str) -> Row[Any]:
     return row
 
 
+def named(connection: Connection, tenant: int, name: str) -> list[Row[Any]]:
+    """The profiles of a display name, in short."""
+    return list(connection.execute(_short(tenant).where(profiles.c.display_name == name).limit(100)))
+
+
 def provider(row: Row[Any]) -> str:
     """The type of the profile's data provider, such as `educationCsvDataProvider`."""
     return str(json.loads(row.data_provider).get("@odata.type", "")).rpartition(".")[2]

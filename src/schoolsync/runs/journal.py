@@ -22,7 +22,7 @@ from schoolsync.plan.policy import Guards, Policy, Window
 from schoolsync.profiles import code_lists
 from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import policy_of
-from schoolsync.runs import endings
+from schoolsync.runs import cancelling, endings
 from schoolsync.runs.job import Base, Finished, Job, JobFile, Planned, Undone, Validated
 from schoolsync.runs.places import run_folder
 from schoolsync.runs.selections import Release
@@ -444,10 +444,11 @@ class Journal:
                 return True
         self._told = now
         with self._control.write(key.tenant) as connection:
-            row = self._heed(connection, key)
-            if row is None:
+            if self._current(connection, key) is None:
                 return False
             self._set(connection, key, rows_done=rows_done)
+            if self._heed(connection, key) is None:
+                return False
             self._show(connection, key, "inProgress", f"Applying: {rows_done:,} of {rows_total:,} rows.")
             return True
 
@@ -508,7 +509,8 @@ class Journal:
         """The run cannot go on; with `replan` a new one makes another plan of the same files at once."""
         now = self._clock()
         with self._control.write(key.tenant) as connection:
-            row = self._current(connection, key)
+            # A pause or a cancel counts more than another plan; a run that fails is over whatever was wished.
+            row = self._heed(connection, key) if replan else self._current(connection, key)
             if row is None:
                 return
             if replan:
@@ -595,8 +597,11 @@ class Journal:
             put_aside = self._begun(row, RunState.PAUSED)
             self._set(connection, key, state=RunState.PAUSED, wish=None, stages=put_aside, **late)
         else:
-            self._set(connection, key, state=RunState.CANCELLED, ended=self._clock(), wish=None)
+            now = self._clock()
+            self._set(connection, key, state=RunState.CANCELLED, ended=now, wish=None)
             self._after(connection, key, row)
+            if row.wish in {Wish.CANCEL, Wish.CANCEL_PAUSED}:
+                cancelling.show(connection, self._runs, row, paused=row.wish == Wish.CANCEL_PAUSED, now=now)
         return None
 
     def _after(self, connection: Connection, key: Key, row: Row[Any]) -> None:
@@ -605,7 +610,7 @@ class Journal:
             self._runs.begin_again(connection, key.tenant, key.profile, now=self._clock())
         if row.wish == Wish.RESET_PAUSED:
             self._runs.pause(connection, key.tenant, key.profile, now=self._clock(), by=None)
-        elif row.wish == Wish.PAUSE:
+        elif row.wish in {Wish.PAUSE, Wish.CANCEL_PAUSED}:
             date = self._runs.expired(connection, key.tenant, key.profile, self._clock())
             self._show(connection, key, "paused", f"Paused: the profile expired on {date}." if date else "Paused.")
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, and_, case, func, select
 
 from schoolsync.errors import NotFound
 from schoolsync.runs.progress import Progress, Stage, progress, stages, took
 from schoolsync.runs.states import ACTIVE, RunState
-from schoolsync.store.tables import profile_status, profiles, runs, uploads
+from schoolsync.store.tables import profile_status, profiles, runs, tenants, uploads
 
 _MESSAGES_MAX = 1_000
 
@@ -60,6 +60,18 @@ class Freshness:
     due: int | None  # ticks: when the profile synchronizes by itself, or None
     status: str | None
     status_message: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Age:
+    """How old the data of one of many profiles is."""
+
+    tenant_id: str
+    profile: str
+    display_name: str
+    last_good: int | None  # ticks
+    last_state: str | None  # of its newest run
+    due: int | None
 
 
 def find(connection: Connection, tenant: int, profile: str, run: str, *, now: int) -> Run:
@@ -127,6 +139,55 @@ def freshness(connection: Connection, tenant: int, profile: str) -> Freshness:
         status=status.status,
         status_message=status.status_message,
     )
+
+
+def freshness_of_all(connection: Connection, *, tenant: int | None) -> list[Age]:
+    """How old the data of every profile is, of one tenant or of all; from the run ledger alone."""
+    numbered = (
+        select(
+            runs.c.tenant,
+            runs.c.profile,
+            func.max(case((runs.c.state == RunState.DONE, runs.c.ended))).label("good"),
+            func.max(runs.c.number).label("last"),
+        )
+        .group_by(runs.c.tenant, runs.c.profile)
+        .subquery()
+    )
+    query = (
+        select(
+            tenants.c.id.label("tenant_id"),
+            profiles.c.id,
+            profiles.c.display_name,
+            profiles.c.due,
+            numbered.c.good,
+            runs.c.state,
+        )
+        .select_from(profiles)
+        .join(tenants, tenants.c.number == profiles.c.tenant)
+        .outerjoin(numbered, and_(numbered.c.tenant == profiles.c.tenant, numbered.c.profile == profiles.c.id))
+        .outerjoin(
+            runs,
+            and_(
+                runs.c.tenant == profiles.c.tenant,
+                runs.c.profile == profiles.c.id,
+                runs.c.number == numbered.c.last,
+            ),
+        )
+        .order_by(profiles.c.tenant, profiles.c.display_name, profiles.c.id)
+    )
+    if tenant is not None:
+        query = query.where(profiles.c.tenant == tenant)
+    return [
+        Age(
+            tenant_id=row.tenant_id,
+            profile=row.id,
+            display_name=row.display_name,
+            last_good=row.good,
+            last_state=row.state,
+            due=row.due,
+        )
+        for row in connection.execute(query)
+    ]
 
 
 def require(connection: Connection, tenant: int, profile: str) -> int | None:

@@ -19,6 +19,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     search: str | None = None  # part of a name, mail address or SIS ID: as object, for whoever has it
     rule: str | None = None
     part: Literal["apply", "deferred"] | None = None  # deferred: a window puts them off, they are not applied
+    applied: bool | None = None  # True: what is in the directory; False: what is not (yet)
+    batches: int = 0  # how many batches are in the directory, for `applied`
     top: Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)] = 100
     after: int = -1  # the number of the last step of the page before
     counted: bool = False  # whether to say how many there are in all: that reads the whole plan

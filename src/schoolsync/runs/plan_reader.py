@@ -83,14 +83,15 @@ class Reading:
         count = 0
         for file in self.files:
             condition = self._condition(question, picked, file)
-            if condition is None:
+            rows = self._range(question, file)
+            if condition is None or not rows:
                 continue
             if question.counted:
-                count += self._count(file, condition)
+                count += self._count(file, condition, rows)
             room = question.top + 1 - len(steps)
-            if room > 0 and file.first + file.rows - 1 > question.after:
-                after = max(question.after - file.first, -1)
-                steps += self._steps(file, self._numbers(file, condition, after, room))
+            if room > 0 and file.first + rows[-1] > question.after:
+                behind = range(max(question.after - file.first + 1, rows.start), rows.stop)
+                steps += self._steps(file, self._numbers(file, condition, behind, room))
         return Page(
             plan=self.plan.planned.plan,
             count=count if question.counted else None,
@@ -198,23 +199,31 @@ class Reading:
         keys = f"SELECT {self._step_key('key')} FROM {self._known(OBJECTS[side])} WHERE {place} = $school"
         return f'"{side}" IN ({keys})'
 
-    def _numbers(self, file: File, condition: tuple[str, dict[str, Any]], after: int, most: int) -> Sequence[int]:
-        """The places inside the file of the first `most` rows behind `after` that meet the condition."""
+    def _range(self, question: Question, file: File) -> range:
+        """The places inside the file that come into question: batches are applied in their order."""
+        if question.applied is None:
+            return range(file.rows)
+        border = sum(batch.rows for batch in self.plan.batches[: question.batches]) - file.first
+        border = min(max(border, 0), file.rows)
+        return range(border) if question.applied else range(border, file.rows)
+
+    def _numbers(self, file: File, condition: tuple[str, dict[str, Any]], places: range, most: int) -> Sequence[int]:
+        """The first `most` of the places inside the file whose rows meet the condition."""
         where, values = condition
         if not where:
-            return range(after + 1, min(after + 1 + most, file.rows))
+            return places[:most]
         rows = self._db.execute(
             "SELECT file_row_number FROM read_parquet($file, file_row_number = true) "
-            f"WHERE {where} AND file_row_number > {after} ORDER BY file_row_number LIMIT {most}",
+            f"WHERE {where} AND {_within(places)} ORDER BY file_row_number LIMIT {most}",
             {**values, "file": str(file.path)},
         ).fetchall()
         return [int(row[0]) for row in rows]
 
-    def _count(self, file: File, condition: tuple[str, dict[str, Any]]) -> int:
+    def _count(self, file: File, condition: tuple[str, dict[str, Any]], places: range) -> int:
         where, values = condition
         if not where:
-            return file.rows
-        query = f"SELECT count(*) FROM read_parquet($file) WHERE {where}"
+            return len(places)
+        query = f"SELECT count(*) FROM read_parquet($file, file_row_number = true) WHERE {where} AND {_within(places)}"
         ((count,),) = self._db.execute(query, {**values, "file": str(file.path)}).fetchall()
         return int(count)
 
@@ -318,6 +327,10 @@ class Reading:
         if file.path not in self._columns:
             self._columns[file.path] = frozenset(pq.read_schema(file.path).names)
         return self._columns[file.path]
+
+
+def _within(places: range) -> str:
+    return f"file_row_number >= {places.start} AND file_row_number < {places.stop}"
 
 
 def _files(folder: Path, plan: Description) -> Iterator[File]:

@@ -24,8 +24,9 @@ from schoolsync.plan.policy import Guards
 from schoolsync.plan.verdicts import Verdict
 from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import own_settings
-from schoolsync.runs import approvals
+from schoolsync.runs import approvals, cancelling
 from schoolsync.runs.approvals import OBJECTS_MAX, Approval
+from schoolsync.runs.cancelling import Applied
 from schoolsync.runs.places import run_folder
 from schoolsync.runs.plan_question import BySchool, Page, PlannedStep, Question, Renumbered
 from schoolsync.runs.selections import WHOLE, Release, Selection
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from schoolsync.runs.service import Runs
     from schoolsync.settings import Settings
     from schoolsync.store.control import Control
+    from schoolsync.store.directories import Directories
 
 WHY_MAX = 1000
 
@@ -57,6 +59,9 @@ class PlanSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     notes: tuple[str, ...]  # what taking a run back cannot do, in sentences
     approvals: tuple[Approval, ...]
     persons_needed: int
+    applied: Applied  # what of it is in the directory
+    rows: int | None  # how many it has in all
+    undoable: bool  # whether there is something that `undo` can take back
 
 
 class Plans:
@@ -69,12 +74,14 @@ class Plans:
         settings: Settings,
         runs: Runs,
         readers: Readers,
+        directories: Directories,
         new_id: Callable[[], str],
     ) -> None:
         self._control = control
         self._settings = settings
         self._runs = runs
         self._readers = readers
+        self._directories = directories
         self._new_id = new_id
 
     # --- looking ---------------------------------------------------------------------------------------------------
@@ -86,20 +93,25 @@ class Plans:
             row = self._run(connection, principal.tenant, profile, run)
             kept = json.loads(row.summary or "{}")
             guards = self._guards(connection, principal.tenant, profile)
-            return PlanSummary(
-                run=run,
-                plan=kept.get("plan"),
-                state=row.state,
-                held_for=row.held_for,
-                message=row.message,
-                steps=kept.get("steps", {}),
-                verdicts=msgspec.convert(kept.get("verdicts", []), tuple[Verdict, ...]),
-                verdict_count=kept.get("verdict_count", 0),
-                deferred=kept.get("deferred", 0),
-                notes=tuple(kept.get("notes", ())),
-                approvals=tuple(approvals.of(connection, principal.tenant, profile, run)),
-                persons_needed=2 if guards.second_person else 1,
-            )
+            given = tuple(approvals.of(connection, principal.tenant, profile, run))
+        applied = self._applied(principal, row)
+        return PlanSummary(
+            run=run,
+            plan=kept.get("plan"),
+            state=row.state,
+            held_for=row.held_for,
+            message=row.message,
+            steps=kept.get("steps", {}),
+            verdicts=msgspec.convert(kept.get("verdicts", []), tuple[Verdict, ...]),
+            verdict_count=kept.get("verdict_count", 0),
+            deferred=kept.get("deferred", 0),
+            notes=tuple(kept.get("notes", ())),
+            approvals=given,
+            persons_needed=2 if guards.second_person else 1,
+            applied=applied,
+            rows=row.rows_total,
+            undoable=applied.rows > 0 and row.state in _CAN_BE_UNDONE,
+        )
 
     def steps(self, principal: Principal, profile: str, run: str, question: Question) -> Page:
         """The steps of a run's plan that `question` picks, in the order in which they are applied.
@@ -108,6 +120,16 @@ class Plans:
         """
         roles.check(principal, Act.READ_PEOPLE)
         folder = self._folder(principal, profile, run)
+        if question.applied is not None:
+            with self._control.read() as connection:
+                row = self._run(connection, principal.tenant, profile, run)
+            if row.released is not None and not msgspec.json.decode(row.released, type=Release).whole:
+                raise Conflict(
+                    f"Of the plan of run {row.number} only parts were approved: its steps cannot be told apart by "
+                    "`applied`. Its approvals name the parts.",
+                    target="applied",
+                )
+            question = msgspec.structs.replace(question, batches=self._applied(principal, row).batches)
         return self._readers.ask("plan_page", Page, folder=folder, question=msgspec.to_builtins(question))
 
     def step(self, principal: Principal, profile: str, run: str, number: int) -> PlannedStep:
@@ -189,6 +211,16 @@ class Plans:
                 now=now,
             )
 
+    def cancel(self, principal: Principal, profile: str, run: str, *, why: str | None, now: int) -> None:
+        """End an open run within one batch; what is in the directory stays. Twice is once.
+
+        Raises Conflict when the run has ended otherwise, NotFound, Forbidden.
+        """
+        roles.check(principal, Act.SYNC)
+        with self._control.write(principal.tenant) as connection:
+            row = self._run(connection, principal.tenant, profile, run)
+            cancelling.cancel(connection, self._runs, row, by=principal.audit_name, why=_reason(why), now=now)
+
     def override(
         self,
         principal: Principal,
@@ -248,7 +280,7 @@ class Plans:
                 raise Conflict(
                     f"Run {opened.number} of the profile is {opened.state}: wait for its end, or discard it."
                 )
-            if row.stage != RunState.APPLYING or row.state not in {RunState.DONE, RunState.FAILED, RunState.DISCARDED}:
+            if row.stage != RunState.APPLYING or row.state not in _CAN_BE_UNDONE:
                 raise Conflict(f"Run {row.number} has changed nothing that could be taken back.")
             made = self._runs.begin(connection, tenant, profile, cause=Cause.UNDO, upload=None, now=now, by=principal)
             connection.execute(
@@ -303,6 +335,13 @@ class Plans:
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
+    def _applied(self, principal: Principal, row: Row[Any]) -> Applied:
+        """What of a run (its row) is in the directory."""
+        if row.stage != RunState.APPLYING:
+            return Applied(0, 0)
+        with self._directories.read(principal.tenant_id) as connection:
+            return cancelling.applied(connection, principal.tenant, row.id)
+
     def _folder(self, principal: Principal, profile: str, run: str) -> str:
         with self._control.read() as connection:
             self._run(connection, principal.tenant, profile, run)
@@ -332,6 +371,7 @@ class Plans:
         return own_settings(stored).guards
 
 
+_CAN_BE_UNDONE = frozenset({RunState.DONE, RunState.FAILED, RunState.DISCARDED, RunState.CANCELLED})
 _OTHER_PLAN = (
     "Run {number} has another plan by now: look at it again. An approval counts only for the plan it was given for."
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
 
 from schoolsync import ticks
 from schoolsync.access import roles
@@ -23,7 +23,7 @@ from schoolsync.errors import Conflict, Invalid, NotFound
 from schoolsync.plan.policy import Guards
 from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import own_settings
-from schoolsync.runs import approvals
+from schoolsync.runs import approvals, cancelling
 from schoolsync.runs.approvals import Approval
 from schoolsync.runs.job import Message
 from schoolsync.runs.selections import WHOLE, Release, Selection
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 POLL = 0.02
 CSV_PROVIDER = "educationCsvDataProvider"
+
+_WITHOUT_PAUSE = {Wish.PAUSE: None, Wish.RESET_PAUSED: Wish.RESET, Wish.CANCEL_PAUSED: Wish.CANCEL}
+"""What is left of a wish when a resume takes its pause back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +160,11 @@ class Runs:
             known = statuses.load(connection, tenant=tenant, profile=profile)
             if not known.status == known.own_status == "paused":
                 self._record(connection, tenant, profile, "paused", "Paused.", now)
-        elif run.state == RunState.PAUSED or run.wish in {Wish.PAUSE, Wish.RESET_PAUSED, Wish.CANCEL}:
+        elif run.state == RunState.PAUSED or run.wish in {Wish.PAUSE, Wish.RESET_PAUSED, Wish.CANCEL_PAUSED}:
             return
-        elif run.wish == Wish.RESET:
-            self._set(connection, tenant, profile, run.id, wish=Wish.RESET_PAUSED)
+        elif run.wish in {Wish.RESET, Wish.CANCEL}:
+            after = Wish.RESET_PAUSED if run.wish == Wish.RESET else Wish.CANCEL_PAUSED
+            self._set(connection, tenant, profile, run.id, wish=after)
             self._record(connection, tenant, profile, "paused", "Paused.", now)
         elif run.state in {RunState.HELD, RunState.QUEUED}:
             self._set(connection, tenant, profile, run.id, state=RunState.PAUSED, cause=Cause.LATE)
@@ -181,10 +185,10 @@ class Runs:
             self._resume_without_run(connection, tenant, profile, now)
             return
         if run.active:
-            if run.wish in {Wish.PAUSE, Wish.RESET_PAUSED}:
-                wish = Wish.RESET if run.wish == Wish.RESET_PAUSED else None
-                self._set(connection, tenant, profile, run.id, wish=wish)
-                self._record(connection, tenant, profile, "inProgress", "Going on.", now)
+            if run.wish in _WITHOUT_PAUSE:
+                self._set(connection, tenant, profile, run.id, wish=_WITHOUT_PAUSE[run.wish])
+                message = cancelling.CANCELLING if run.wish == Wish.CANCEL_PAUSED else "Going on."
+                self._record(connection, tenant, profile, "inProgress", message, now)
             return
         if run.state == RunState.PAUSED and run.held_for is not None:
             # The first resume takes the pause back; what held the run before still does.
@@ -439,7 +443,10 @@ class Runs:
             .where(
                 runs.c.tenant == tenant,
                 runs.c.profile == profile,
-                runs.c.state.in_([RunState.DONE, RunState.FAILED]),
+                or_(
+                    runs.c.state.in_([RunState.DONE, RunState.FAILED]),
+                    and_(runs.c.state == RunState.CANCELLED, runs.c.stage == RunState.APPLYING),
+                ),
             )
             .order_by(runs.c.number.desc())
             .limit(1)

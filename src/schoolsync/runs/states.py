@@ -19,7 +19,7 @@ class RunState(StrEnum):
     DONE = "done"  # applied whole
     FAILED = "failed"  # it could not go on; the next run compares with what is really there
     DISCARDED = "discarded"  # verification failed at start, or a newer start replaced it before it was applied
-    CANCELLED = "cancelled"  # reset or deletion of the profile ended it
+    CANCELLED = "cancelled"  # a person, a reset or the deletion of the profile ended it
 
 
 ACTIVE = frozenset({RunState.QUEUED, RunState.EXTRACTING, RunState.VALIDATING, RunState.PLANNING, RunState.APPLYING})
@@ -36,6 +36,7 @@ class Wish(StrEnum):
 
     PAUSE = "pause"
     CANCEL = "cancel"
+    CANCEL_PAUSED = "cancel, paused"  # cancel, and begin nothing before a resume
     RESET = "reset"  # cancel, then begin anew
     RESET_PAUSED = "reset, paused"  # cancel, then begin anew, but not before a resume
 

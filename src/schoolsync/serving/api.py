@@ -88,7 +88,9 @@ def build(settings: Settings, *, worker_ready: threading.Event) -> Any:  # an AS
             control=control,
             profiles=profiles,
             runs=runs,
-            plans=Plans(control=control, settings=settings, runs=runs, readers=readers, new_id=new_id),
+            plans=Plans(
+                control=control, settings=settings, runs=runs, readers=readers, directories=directories, new_id=new_id
+            ),
             uploads=uploads,
             readers=readers,
             clock=clock,

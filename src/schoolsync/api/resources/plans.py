@@ -5,6 +5,8 @@ Who may do what is asked by `runs.plans` as well, so that no face can forget to.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from schoolsync.api import shapes
 from schoolsync.api.call import Answer, Call, moment
 from schoolsync.api.resources.runs import find, shape
@@ -31,6 +33,10 @@ def get_plan(call: Call) -> Answer:
             notes=found.notes,
             approvals=tuple(map(_approval, found.approvals)),
             persons_needed=found.persons_needed,
+            rows=found.rows,
+            rows_applied=found.applied.rows,
+            batches_applied=found.applied.batches,
+            undoable=found.undoable,
         )
     )
 
@@ -44,7 +50,7 @@ def list_steps(call: Call) -> Answer:
     """GET plan/steps."""
     filters = {
         name: call.query[name]
-        for name in ("kind", "op", "school", "rule", "object", "search", "part")
+        for name in ("kind", "op", "school", "rule", "object", "search", "part", "applied")
         if name in call.query
     }
     after = call.position()
@@ -109,6 +115,14 @@ def discard(call: Call) -> Answer:
         call.principal, call.profile, find(call).id, plan=given.plan, why=given.why, now=call.now
     )
     return Answer(body=shape(find(call), call.now))
+
+
+def cancel(call: Call) -> Answer:
+    """POST cancel."""
+    given: shapes.Cancel = call.body
+    run = find(call).id
+    call.services.plans.cancel(call.principal, call.profile, run, why=given.why, now=call.now)
+    return replace(get_plan(call), status=202)
 
 
 def override(call: Call) -> Answer:

@@ -1,0 +1,180 @@
+"""`schoolsync runs`, `cancel` and `freshness`: what the runs of an installation do, and how old the data is.
+
+Works on the databases, beside a running server or without one: a worker notices what is asked here at once. Prints
+ids, numbers and the runs' own sentences; never anything about a person.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from schoolsync import ticks
+from schoolsync.cli.client import acting, guid, opened
+from schoolsync.errors import NotFound, UsageError
+from schoolsync.profiles import listing
+from schoolsync.runs import cancelling, looking
+from schoolsync.runs.processes import clock, new_id
+from schoolsync.runs.service import Runs
+from schoolsync.runs.states import ENDED, WAITING
+from schoolsync.settings import Settings
+from schoolsync.store.control import Control
+from schoolsync.store.tables import runs
+from schoolsync.uploads.service import Uploads
+
+LOOK = 0.5
+
+
+def show(settings: Settings, *, tenant: str, profile: str, limit: int, follow: bool, as_json: bool) -> int:
+    """Print the newest runs of a profile, newest first; with `follow` the newest one until it ends or waits."""
+    with opened(settings) as control:
+        number = _tenant(control, tenant)
+        said = ""
+        while True:
+            with control.read() as connection:
+                found = looking.many(
+                    connection, number, _profile(control, number, profile), now=clock(), limit=1 if follow else limit
+                )
+            text = "\n".join(json.dumps(_plain(run)) if as_json else line(run) for run in found)
+            if text and text != said:
+                print(text, flush=True)
+                said = text
+            if not follow or not found or found[0].state in ENDED | WAITING:
+                return 0
+            time.sleep(LOOK)
+
+
+def cancel(settings: Settings, *, tenant: str, profile: str, run: str | None, why: str | None) -> int:
+    """End the open run of a profile, or the one that is named; 0 when it has ended or will within one batch."""
+    tenant_id = guid("--tenant", tenant)
+    with opened(settings) as control:
+        number = _tenant(control, tenant)
+        chosen = _profile(control, number, profile)
+        row = _run(control, number, chosen, run)
+        service = Runs(
+            control=control,
+            settings=settings,
+            uploads=Uploads(control=control, settings=settings, clock=clock, new_id=new_id),
+            clock=clock,
+            new_id=new_id,
+        )
+        with (
+            acting(settings, control, tenant_id=tenant_id, operation="cancel", about=str(row.id)),
+            control.write(number) as connection,
+        ):
+            fresh = connection.execute(select(runs).where(runs.c.tenant == number, runs.c.id == row.id)).one()
+            cancelling.cancel(connection, service, fresh, by=f"machine:{os.getuid()}", why=why, now=clock())
+        with control.read() as connection:
+            print(line(looking.find(connection, number, chosen, str(row.id), now=clock())))
+    return 0
+
+
+def freshness(settings: Settings, *, tenant: str | None, as_json: bool) -> int:
+    """Print how old the data of every profile is, from what runs have done; never from what callers have reported."""
+    with opened(settings) as control, control.read() as connection:
+        now = clock()
+        for found in looking.freshness_of_all(connection, tenant=None if tenant is None else _tenant(control, tenant)):
+            age = None if found.last_good is None else max(0, now - found.last_good) / ticks.PER_SECOND
+            if as_json:
+                print(
+                    json.dumps(
+                        {
+                            "tenant": found.tenant_id,
+                            "profile": found.profile,
+                            "displayName": found.display_name,
+                            "lastGood": _moment(found.last_good),
+                            "ageSeconds": age,
+                            "nextDue": _moment(found.due),
+                            "lastRunState": found.last_state,
+                        }
+                    )
+                )
+            else:
+                old = "never" if age is None else f"{duration(age)} ago"
+                due = f", next due {_moment(found.due)}" if found.due is not None else ""
+                print(f"{found.tenant_id}  {found.profile}  last good {old}{due}  {found.display_name}")
+    return 0
+
+
+def line(run: looking.Run) -> str:
+    """A run in one line."""
+    parts = [f"run {run.number}", run.state if run.held_for is None else f"{run.state} ({run.held_for})", run.id]
+    done = run.progress
+    if done.rows_total:
+        parts.append(f"{done.rows_done:,} of {done.rows_total:,} rows")
+    if done.rate is not None and run.ended is None:
+        parts.append(f"{done.rate:,.0f} rows/s")
+    if done.seconds_left is not None:
+        parts.append(f"{duration(done.seconds_left)} left")
+    if run.error_count:
+        parts.append(f"{run.error_count:,} errors")
+    if run.message:
+        parts.append(run.message)
+    return "  ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words."""
+    for size, word in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {word}"
+    return f"{seconds:.0f} s"
+
+
+def _plain(run: looking.Run) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "number": run.number,
+        "state": run.state,
+        "stage": run.stage,
+        "heldFor": run.held_for,
+        "cause": run.cause,
+        "asked": _moment(run.asked),
+        "ended": _moment(run.ended),
+        "rowsDone": run.progress.rows_done,
+        "rowsTotal": run.progress.rows_total,
+        "rate": run.progress.rate,
+        "secondsLeft": run.progress.seconds_left,
+        "errorCount": run.error_count,
+        "message": run.message,
+    }
+
+
+def _moment(value: int | None) -> str | None:
+    return None if value is None else ticks.text(value)
+
+
+def _tenant(control: Control, tenant: str) -> int:
+    number = control.known_tenant(guid("--tenant", tenant))
+    if number is None:
+        raise UsageError(f"There is no tenant {tenant} here.")
+    return number
+
+
+def _profile(control: Control, tenant: int, profile: str) -> str:
+    """The id of the profile that is named by its id or, when only one has it, by its display name."""
+    with control.read() as connection:
+        try:
+            return str(listing.one(connection, tenant, profile.strip().lower()).id)
+        except NotFound:
+            named = listing.named(connection, tenant, profile)
+    if len(named) != 1:
+        what = "no profile" if not named else f"{len(named)} profiles"
+        raise UsageError(f"--profile: the tenant has {what} of that id or name; `schoolsync freshness` lists them.")
+    return str(named[0].id)
+
+
+def _run(control: Control, tenant: int, profile: str, run: str | None) -> Row[Any]:
+    mine = select(runs).where(runs.c.tenant == tenant, runs.c.profile == profile)
+    with control.read() as connection:
+        if run is not None:
+            chosen = looking.find(connection, tenant, profile, run.strip().lower(), now=clock()).id
+            return connection.execute(mine.where(runs.c.id == chosen)).one()
+        row = connection.execute(mine.where(runs.c.ended.is_(None))).one_or_none()
+    if row is None:
+        raise UsageError("No run of the profile is open: there is nothing to cancel.")
+    return row
