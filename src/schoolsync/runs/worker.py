@@ -151,6 +151,7 @@ def main() -> int:
     make_folders(settings)
     control = open_control(settings)
     uploads = Uploads(control=control, settings=settings, clock=clock, new_id=new_id)
+    scratch = _own_scratch(settings.scratch)
     runs = Runs(control=control, settings=settings, uploads=uploads, clock=clock, new_id=new_id)
     # On SQLite there is one worker, and its successor is the same one to DBOS: it goes on with its workflows.
     executor = "local" if settings.database_url is None else f"{socket.gethostname()}-{os.getpid()}-{new_id()[:8]}"
@@ -161,7 +162,7 @@ def main() -> int:
         runs=runs,
         clock=clock,
         worker=executor,
-        scratch=_own_scratch(settings.scratch),
+        scratch=scratch,
     )
     worker.engines = Engines()
     worker.dial = follow(settings)
@@ -175,6 +176,7 @@ def main() -> int:
         nonlocal stopping
         stopping = True
         if roll is None:
+            shutil.rmtree(scratch, ignore_errors=True)
             os._exit(0)
 
     signal.signal(signal.SIGTERM, end)
@@ -199,6 +201,7 @@ def main() -> int:
     dispatcher.loop()
     if roll is not None:
         roll.leave()  # the others need not wait until they miss us
+    shutil.rmtree(scratch, ignore_errors=True)
     os._exit(0)
 
 

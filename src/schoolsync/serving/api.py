@@ -23,7 +23,7 @@ from granian.http import HTTP1Settings, HTTP2Settings
 from granian.server.embed import Server
 
 from schoolsync import logs
-from schoolsync.access import certificates, issuer_http
+from schoolsync.access import issuer_http
 from schoolsync.access.tokens import Verifier
 from schoolsync.api import call as api
 from schoolsync.api.app import OwnApi
@@ -237,6 +237,8 @@ def _certificate(settings: Settings) -> tuple[Path | None, Path | None]:
         return settings.tls_cert, settings.tls_key
     if not settings.tls:
         return None, None
+    from schoolsync.access import certificates  # loaded by those alone who need one
+
     hosts = {settings.host, "localhost", "127.0.0.1"}
     if settings.public_url:
         hosts.add(settings.public_url.split("://", 1)[1].partition("/")[0].rpartition("@")[2].rsplit(":", 1)[0])

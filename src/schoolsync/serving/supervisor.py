@@ -60,7 +60,7 @@ class Child:
     def start(self) -> None:
         """Start the process and listen for its word."""
         process = subprocess.Popen(
-            [sys.executable, "-m", self._module],
+            [sys.executable, "-m", "schoolsync.serving.start", self._module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "MALLOC_ARENA_MAX": "2"},
