@@ -106,6 +106,9 @@ class Settings:
     )
     faults: bool = _setting(False, "serve the fault dial, for people who test their own client; never in production")
     memory: bool = _setting(False, "keep everything in memory and leave nothing behind; for tests")
+    watch_folder: Path | None = _setting(
+        None, "folder whose subfolders `<tenant>/<profile>` are looked at for complete sets of files; not without it"
+    )
     seed_roster: Path | None = _setting(None, "roster that is synchronized before the server says that it is ready")
     seed_tenant: str = _setting("11111111-1111-4111-8111-111111111111", "tenant that `seed_roster` goes to")
     log_level: str = _setting("info", "debug, info, warning or error")

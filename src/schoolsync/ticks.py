@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 PER_SECOND = 10_000_000
 _EPOCH = datetime(1, 1, 1, tzinfo=UTC)
+UNIX_EPOCH = (datetime(1970, 1, 1, tzinfo=UTC) - _EPOCH).days * 86_400 * PER_SECOND
 _MAX = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _SHAPE = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,7}))?)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 

@@ -15,8 +15,9 @@ from sqlalchemy import Connection, Row, Table, delete, func, insert, select, upd
 from schoolsync.access import vault
 from schoolsync.access.principal import Principal
 from schoolsync.errors import Conflict, Invalid, NotFound
-from schoolsync.profiles import configuration, own_settings, states, status
+from schoolsync.profiles import configuration, own_settings, schedules, states, status
 from schoolsync.profiles.configuration import Configuration, Json
+from schoolsync.profiles.policy import own_settings as own_policy
 from schoolsync.profiles.states import State
 from schoolsync.profiles.status import Act, ProfileStatus
 from schoolsync.store.tables import errors, profiles, secrets
@@ -153,7 +154,8 @@ class Profiles:
             states.must_live(row.state)
             policy = own_settings.merged(row.policy, given)
             if own_settings.effective(policy) != own_settings.effective(row.policy):
-                _write(connection, principal.tenant, profile, changed=now, policy=policy)
+                times = _times(policy, row, now)
+                _write(connection, principal.tenant, profile, changed=now, policy=policy, **times)
                 row = self.find(connection, principal.tenant, profile)
         return own_settings.effective(row.policy), row.version
 
@@ -293,6 +295,15 @@ def _write(connection: Connection, tenant: int, profile: str, **columns: Any) ->
         .where(profiles.c.tenant == tenant, profiles.c.id == profile)
         .values(version=profiles.c.version + 1, **columns)
     )
+
+
+def _times(policy: str, row: Row[Any], now: int) -> dict[str, int | None]:
+    """The columns that say when a profile begins by itself, after its settings became `policy`."""
+    before, after = own_policy(row.policy), own_policy(policy)
+    if (before.schedule, before.time_zone) == (after.schedule, after.time_zone):
+        return {}
+    due = schedules.following(after.schedule, time_zone=after.time_zone, after=now, seed=row.id)
+    return {"scheduled": due, "on_upload": after.schedule.quiet_seconds if after.schedule.on_upload else None}
 
 
 def _error(tenant: int, profile: str, error: str) -> tuple[Any, ...]:

@@ -616,7 +616,7 @@ class Journal:
 
     def _seal(self, connection: Connection, key: Key, row: Row[Any]) -> None:
         """The files belong to this run from now on; the next upload begins with an empty container."""
-        if row.upload is not None and row.cause in {Cause.START, Cause.LATE}:
+        if row.upload is not None and row.cause in {Cause.START, Cause.LATE, Cause.UPLOAD, Cause.SCHEDULE}:
             self._uploads.seal(connection, key.tenant, key.profile, row.upload, self._clock())
 
     def _restore(self, connection: Connection, key: Key, row: Row[Any]) -> None:

@@ -111,6 +111,9 @@ def many(
 def freshness(connection: Connection, tenant: int, profile: str) -> Freshness:
     """How fresh the profile's data in the directory is. Raises NotFound."""
     due = require(connection, tenant, profile)
+    scheduled = connection.execute(
+        select(profiles.c.scheduled).where(profiles.c.tenant == tenant, profiles.c.id == profile)
+    ).scalar_one()
     mine = (runs.c.tenant == tenant, runs.c.profile == profile)
     done = select(runs.c.id, runs.c.ended).where(*mine, runs.c.state == RunState.DONE)
     good = connection.execute(done.order_by(runs.c.number.desc()).limit(1)).one_or_none()
@@ -135,7 +138,7 @@ def freshness(connection: Connection, tenant: int, profile: str) -> Freshness:
         last_state=last.state if last else None,
         last_ended=last.ended if last else None,
         last_upload=sealed,
-        due=due,
+        due=_earlier(due, scheduled),
         status=status.status,
         status_message=status.status_message,
     )
@@ -159,6 +162,7 @@ def freshness_of_all(connection: Connection, *, tenant: int | None) -> list[Age]
             profiles.c.id,
             profiles.c.display_name,
             profiles.c.due,
+            profiles.c.scheduled,
             numbered.c.good,
             runs.c.state,
         )
@@ -184,7 +188,7 @@ def freshness_of_all(connection: Connection, *, tenant: int | None) -> list[Age]
             display_name=row.display_name,
             last_good=row.good,
             last_state=row.state,
-            due=row.due,
+            due=_earlier(row.due, row.scheduled),
         )
         for row in connection.execute(query)
     ]
@@ -199,6 +203,10 @@ def require(connection: Connection, tenant: int, profile: str) -> int | None:
         raise NotFound(f"There is no synchronization profile {profile[:40]}.")
     due: int | None = row.due
     return due
+
+
+def _earlier(one: int | None, other: int | None) -> int | None:
+    return min((time for time in (one, other) if time is not None), default=None)
 
 
 def _before(connection: Connection, tenant: int, profile: str) -> dict[str, float]:

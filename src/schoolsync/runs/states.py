@@ -58,6 +58,9 @@ class Cause(StrEnum):
     RESET = "reset"
     RETRY = "retry"  # the profile was quarantined and tries again
     DUE = "due"  # a start date of the profile was reached
+    SCHEDULE = "schedule"  # the profile's schedule came
+    UPLOAD = "upload"  # the files were complete and nobody wrote to them for a while
+    WATCH = "watch"  # a complete set of files lay in the watched folder
     UNDO = "undo"  # a person takes an earlier run back
     REPLAN = "replan"  # a held plan no longer fitted what had changed meanwhile: the same files are planned again
     PROVISIONED = "provisioned"  # a profile with an API provider syncs by itself once provisioned

@@ -30,6 +30,7 @@ from schoolsync.runs.engines import Engines
 from schoolsync.runs.journal import Journal, Key
 from schoolsync.runs.processes import READY, clock, follow, from_line, make_folders, new_id, run
 from schoolsync.runs.roll import Roll, keep_beating
+from schoolsync.runs.schedules import Schedules
 from schoolsync.runs.service import Runs
 from schoolsync.runs.workflow import synchronize, worker
 from schoolsync.settings import Settings
@@ -39,6 +40,7 @@ from schoolsync.uploads.service import Uploads
 
 POLL = 0.02
 LOOK = 1.0  # seconds after which we look even if nobody seems to have written: time itself makes things due
+WATCH = 5.0
 TIDY = 3600.0
 SILENCE = 5.0
 """Seconds after which an attempt that is open, yet made by nobody in this process, is given up for another one."""
@@ -62,6 +64,7 @@ class Dispatcher:
         journal: Journal,
         engines: Engines,
         uploads: Uploads,
+        schedules: Schedules,
         roll: Roll | None,
         stopping: Callable[[], bool],
     ) -> None:
@@ -71,6 +74,7 @@ class Dispatcher:
         self._journal = journal
         self._engines = engines
         self._uploads = uploads
+        self._schedules = schedules
         self._roll = roll
         self._stopping = stopping
         self._silent: dict[str, float] = {}  # workflows that nobody executes, since when
@@ -78,13 +82,16 @@ class Dispatcher:
     def loop(self) -> None:
         """Work until asked to stop."""
         watch = self._control.watch()
-        looked = tidied = 0.0
+        looked = tidied = watched = 0.0
         while not self._stopping():
             now = time.monotonic()
             try:
                 if watch.changed() or now - looked >= LOOK:
                     looked = now
                     self.look()
+                if now - watched >= WATCH:
+                    watched = now
+                    self._schedules.begin_watched()
                 if now - tidied >= TIDY:
                     tidied = now
                     retention.sweep(self._control, self._settings, clock())
@@ -99,6 +106,8 @@ class Dispatcher:
         """Do whatever is due now."""
         housekeeping.sweep(self._control, self._settings, self._runs, clock())
         self._journal.begin_due()
+        self._schedules.begin_scheduled()
+        self._schedules.begin_uploaded()
         if self._roll is not None:
             for key in self._roll.take_over():
                 DBOS.cancel_workflow(key.workflow)  # should the dead come back, it finds that it has ended
@@ -195,6 +204,7 @@ def main() -> int:
         journal=worker.journal,
         engines=worker.engines,
         uploads=uploads,
+        schedules=Schedules(control=control, settings=settings, runs=runs, uploads=uploads, clock=clock, new_id=new_id),
         roll=roll,
         stopping=lambda: stopping,
     )

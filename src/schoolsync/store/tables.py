@@ -80,6 +80,9 @@ profiles = _table(
     Column("created", BigInteger, nullable=False),
     Column("changed", BigInteger, nullable=False),
     Column("due", BigInteger),  # when the worker starts a run by itself (retry, deferred start); null = never
+    Column("scheduled", BigInteger),  # when the schedule of `policy` comes next; null = it has no rhythm
+    Column("on_upload", Integer),  # start by itself when an upload was left alone for so many seconds; null = not
+    Column("watched", Text),  # fingerprint of the files last taken from the watched folder
     UniqueConstraint("tenant", "number"),
     key=("tenant", "id"),
 )

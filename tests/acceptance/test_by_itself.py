@@ -1,0 +1,78 @@
+"""Profiles that synchronize without anybody's start: when an upload is whole, at times, and from a watched folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .house import Profile, Server, Tenant, serving, until
+from .own import own
+from .rosters import DISTRICT
+
+pytestmark = pytest.mark.xdist_group("own-api")
+
+
+@pytest.fixture(scope="module")
+def watching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that looks into a folder."""
+    folder = tmp_path_factory.mktemp("watching")
+    (folder / "in").mkdir()
+    with serving(folder, settings={"watch_folder": folder / "in"}) as running:
+        yield running
+
+
+def scheduled(server: Server, **schedule: object) -> Profile:
+    profile = Tenant(server).profile()
+    admin = own(profile.tenant, "admin")
+    given = {"timeZone": "Europe/Oslo", "schedule": {"quietSeconds": 1, **schedule}}
+    admin("PATCH", f"/profiles/{profile.id}/settings", given, expect=200)
+    return profile
+
+
+def done(profile: Profile, number: int, cause: str) -> None:
+    viewer = own(profile.tenant, "viewer")
+
+    def look() -> bool:
+        runs = viewer.get(f"/profiles/{profile.id}/runs")["value"]
+        return bool(runs) and (runs[0]["number"], runs[0]["cause"], runs[0]["state"]) == (number, cause, "done")
+
+    until(f"run {number} is done", look)
+
+
+def test_uploading_is_enough(watching: Server) -> None:
+    """With onUpload nobody calls start; the next upload is the next run."""
+    profile = scheduled(watching, onUpload=True)
+    profile.upload(DISTRICT.files())
+    done(profile, 1, "upload")
+    assert profile.status()["status"] == "success"
+    profile.upload(DISTRICT.without("students", SIS_ID="3003").without("enrollments", SIS_ID="3003").files())
+    done(profile, 2, "upload")
+
+
+def test_a_watched_folder_is_enough(watching: Server, tmp_path: Path) -> None:
+    """Files that are moved into the profile's folder are synchronized and stay where they are."""
+    profile = scheduled(watching)
+    for name, text in DISTRICT.files().items():
+        (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    place = watching.data.parent / "in" / profile.tenant.id / profile.id
+    place.parent.mkdir()
+    shutil.copytree(tmp_path, place)
+    done(profile, 1, "watch")
+    assert profile.status()["status"] == "success"
+    assert {path.name for path in place.iterdir()} == set(DISTRICT.files())
+
+
+def test_the_next_time_is_known(watching: Server) -> None:
+    """freshness says when the schedule comes next; what is no schedule is refused with its place."""
+    profile = scheduled(watching, cron="30 5 * * *")
+    viewer, admin = own(profile.tenant, "viewer"), own(profile.tenant, "admin")
+    due = viewer.get(f"/profiles/{profile.id}/freshness")["nextDue"]
+    assert due.endswith(("T03:30:00Z", "T04:30:00Z"))
+    wrong = {"schedule": {"cron": "every morning"}}
+    error = admin.refusal("PATCH", f"/profiles/{profile.id}/settings", 400, wrong)
+    assert "five fields" in error["message"]
+    admin("PATCH", f"/profiles/{profile.id}/settings", {"schedule": None}, expect=200)
+    assert viewer.get(f"/profiles/{profile.id}/freshness")["nextDue"] is None
