@@ -92,6 +92,9 @@ _BESIDE = {
 # What a roster's own object is known by: changing it would make the object somebody else's.
 _FIXED = frozenset({"source_id"})
 
+# One column, two names: which of them an object has depends on what it is.
+_OF_ONE_KIND = frozenset({"StudentStatus", "TeacherStatus"})
+
 _TABLES = {"schools": schools, "classes": classes, "people": people}
 
 
@@ -155,8 +158,10 @@ def column(table: str, written: str) -> ColumnElement[Any] | None:
 
     plain = of(kinds[0])
     if len(kinds) > 1:
-        shared = {kind.columns.get(name, "") for kind in kinds}
-        if len(shared) > 1 or name in _MADE_UP:
+        shared = {kind.columns[name] for kind in kinds if name in kind.columns}
+        if len(shared) == 1 and name not in _OF_ONE_KIND:
+            plain = rows[shared.pop()]
+        else:
             plain = case((rows.primary_role == "teacher", of(kinds[1])), else_=of(kinds[0]))
     if name not in _MADE_UP and name not in _BESIDE[table]:
         return plain

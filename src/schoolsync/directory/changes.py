@@ -11,13 +11,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, exists, func, insert, literal, select, update
+from sqlalchemy import Connection, Table, delete, exists, insert, literal, select, update
 
 from schoolsync.directory import following
 from schoolsync.directory.positions import advance
 from schoolsync.directory.reading import Found
 from schoolsync.directory.shapes import Shape
 from schoolsync.errors import Invalid
+from schoolsync.store.json_text import folded
 from schoolsync.store.tables import (
     class_people,
     classes,
@@ -64,7 +65,7 @@ def check_free(
 ) -> None:
     """Raise Invalid when another object has the same text in that property, whatever the case of its letters."""
     table = shape.table
-    same = func.lower(shape.columns[path]) == func.lower(literal(value))
+    same = folded(shape.columns[path]) == folded(literal(value))
     taken = exists().where(table.c.tenant == tenant, same)
     if besides is not None:
         taken = taken.where(table.c.key != besides)

@@ -7,13 +7,27 @@ list. Someone who acts for a person sees the classes that person is in, and the 
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, and_, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Row, Table, and_, or_, select
 
+from schoolsync.store.json_text import folded
 from schoolsync.store.tables import class_people, classes, people, school_classes, school_people, schools
 
 _GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+
+
+@cache
+def looked_up_by(table: Table) -> frozenset[str]:
+    """Columns with an index that leads to the few rows with one of their values, without regard to case."""
+    found = {"account_name"} if table is people else set[str]()
+    for index in table.indexes:
+        last = list(index.expressions)[-1]
+        if isinstance(last, folded):
+            found.update(column.name for column in last.clauses if isinstance(column, Column))
+    return frozenset(found)
+
 
 Found = Row[Any]  # a row of an object table
 

@@ -1,8 +1,8 @@
 """`$filter` as SQL: odata-query's parser reads it, a small visitor of our own writes typed, bounded expressions.
 
 Only properties that a listing names can be compared, each with literals of its own type; whatever else OData can say
-is refused with a sentence. Texts compare without regard to the case of the letters A to Z, as Graph's directory does
-(PostgreSQL: of all letters). A comparison with null counts as false under `not`, as OData wants and SQL does not.
+is refused with a sentence. Texts compare without regard to the case of the letters A to Z, as Graph's directory does.
+A comparison with null counts as false under `not`, as OData wants and SQL does not.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sqlalchemy import cast as sql_cast
 from schoolsync import ticks
 from schoolsync.errors import Forbidden, Invalid
 from schoolsync.graph.types import ENUMS, Property, at, canonical, find
-from schoolsync.store.json_text import text_place
+from schoolsync.store.json_text import folded, text_place
 
 LENGTH_MAX = 4096
 DEPTH_MAX = 40
@@ -44,6 +44,7 @@ _PIECES = re.compile(
 )
 _ORDERED = {ast.Lt: "__lt__", ast.LtE: "__le__", ast.Gt: "__gt__", ast.GtE: "__ge__"}
 _MIRRORED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE}
+_LAST = "\U0010ffff"  # behind every text that goes on
 _DATE_PARTS = {"year": (1, 4), "month": (6, 2), "day": (9, 2)}  # where they stand in YYYY-MM-DD
 _LITERALS = (ast.Null, ast.String, ast.Integer, ast.Float, ast.Boolean, ast.Date, ast.DateTime, ast.GUID)
 
@@ -94,6 +95,41 @@ def where(
         type_name=type_name, columns=columns, visible=visible, folded=folded, extension=extension, items=items
     )
     return _Visitor(scope, now).condition(_parse(text), 0)
+
+
+def pins(text: str, scope: Scope, indexed: frozenset[str]) -> bool:
+    """Whether the filter can only be met by the few objects that one of the `indexed` columns leads to.
+
+    Such a list is better sorted after it was found: a database that is asked for it in the order of ids would rather
+    walk through all of them in that order.
+    """
+
+    def leads(node: ast._Node) -> bool:
+        if isinstance(node, ast.Call) and node.args:
+            return _full_name(node.func).lower() == "startswith" and leads(node.args[0])
+        if not isinstance(node, ast.Identifier | ast.Attribute):
+            return False
+        written = _path(node)
+        path = canonical(scope.type_name, written)
+        column = scope.columns.get(path) if path else scope.extension(written) if scope.extension else None
+        return getattr(column, "name", None) in indexed
+
+    def pinned(node: ast._Node) -> bool:
+        match node:
+            case ast.BoolOp(op=ast.And(), left=left, right=right):
+                return pinned(left) or pinned(right)
+            case ast.BoolOp(op=ast.Or(), left=left, right=right):
+                return pinned(left) and pinned(right)
+            case ast.Compare(comparator=ast.Eq(), left=left, right=right):
+                one, other = (right, left) if isinstance(left, _LITERALS) else (left, right)
+                return leads(one) and isinstance(other, ast.String | ast.GUID)
+            case ast.Compare(comparator=ast.In(), left=left):
+                return leads(left)
+            case ast.Call():
+                return leads(node)
+        return False
+
+    return pinned(_parse(text))
 
 
 def _parse(text: str) -> ast._Node:
@@ -284,7 +320,16 @@ class _Visitor:
         text = self._text(args[1].val)
         escaped = re.sub(r"([\\%_])", r"\\\1", text)
         pattern = f"{'' if name == 'startswith' else '%'}{escaped}{'' if name == 'endswith' else '%'}"
-        return func.lower(operand.column).like(func.lower(pattern), escape="\\")
+        column: ColumnElement[Any] = operand.column if operand.lower else folded(operand.column)
+
+        def fold(part: str) -> ColumnElement[Any]:
+            return literal(part.lower()) if operand.lower else folded(literal(part))
+
+        found = column.like(fold(pattern), escape="\\")
+        if name != "startswith" or not text:
+            return found
+        # As a span of texts too: an index can lead to that. Both databases compare texts byte by byte.
+        return and_(column >= fold(text), column < fold(text + _LAST), found)
 
     def _operand(self, node: ast._Node) -> _Operand:
         """A property, or a function of one."""
@@ -423,7 +468,7 @@ def _said(
 ) -> ColumnElement[bool]:
     """One comparison; `folds` when texts are equal whatever the case of their letters."""
     if folds and comparator in {ast.Eq, ast.NotEq}:
-        left, right = func.lower(left), func.lower(right)
+        left, right = folded(left), folded(right)
     if comparator is ast.Eq:
         return left == right
     if comparator is ast.NotEq:

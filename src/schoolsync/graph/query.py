@@ -11,7 +11,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -24,6 +24,7 @@ from sqlalchemy import (
     FromClause,
     Integer,
     Row,
+    Text,
     and_,
     cast,
     func,
@@ -60,6 +61,7 @@ class Listing:
     visible: frozenset[str] | None = None  # property paths that the caller may ask about; None = all
     folded: frozenset[str] = frozenset({"id"})  # text properties whose column holds lower case already
     extension: Callable[[str], ColumnElement[Any] | None] | None = None  # what an extension attribute is in a query
+    indexed: frozenset[str] = frozenset()  # names of columns that an index leads from to few objects
     items: Callable[[str], filters.Items | None] | None = None  # a collection that `any` and `all` look into
     on_request: Callable[[Row[Any]], Mapping[str, Any]] | None = None  # values that come only when `$select` names them
     expand: Callable[[str], Callable[[Sequence[Row[Any]]], Sequence[Json]]] | None = None  # what `$expand` adds to rows
@@ -101,6 +103,8 @@ def page(call: Call, connection: Connection, listing: Listing) -> Reply:
         size = min(size, expand.PAGE_MAX)
     orders = _orders(listing, options.given.get("orderby"))
     where = _where(call, listing, options.given)
+    if _pinned(listing, options.given.get("filter")):
+        orders = [_sorted_after(order) if order.column in listing.key else order for order in orders]
     write = render.shape(
         listing.type_name,
         select=options.given.get("select"),
@@ -121,6 +125,17 @@ def page(call: Call, connection: Connection, listing: Listing) -> Reply:
         for item, more in zip(body["value"], adding(rows), strict=True):
             item.update(more)
     return Reply(body=body, headers={"Preference-Applied": applied} if applied else {})
+
+
+def _pinned(listing: Listing, text: str | None) -> bool:
+    """Whether the filter leads to few objects by an index."""
+    scope = filters.Scope(type_name=listing.type_name, columns=listing.columns, extension=listing.extension)
+    return text is not None and filters.pins(text, scope, listing.indexed)
+
+
+def _sorted_after(order: _Order) -> _Order:
+    """The same order by an expression, which no index gives."""
+    return replace(order, column=order.column.concat("")) if isinstance(order.column.type, Text) else order
 
 
 def _written(listing: Listing, write: Callable[..., Json], row: Row[Any]) -> Json:

@@ -10,10 +10,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, func, not_, or_
+from sqlalchemy import ColumnElement, and_, false, func, literal, not_, or_
 
 from schoolsync.errors import Forbidden, Invalid
 from schoolsync.graph.types import at, canonical
+from schoolsync.store.json_text import folded
 
 LENGTH_MAX = 1024
 TERMS_MAX = 20
@@ -108,8 +109,8 @@ class _Reader:
         text = text.strip()
         if not text:
             raise _wrong()
-        pattern = func.lower("%" + re.sub(r"([\\%_])", r"\\\1", text) + "%")
-        return or_(*(func.lower(self._columns[path]).like(pattern, escape="\\") for path in paths))
+        pattern = folded(literal("%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"))
+        return or_(*(folded(self._columns[path]).like(pattern, escape="\\") for path in paths))
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:

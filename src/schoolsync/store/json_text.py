@@ -1,4 +1,6 @@
-"""What the databases have different functions for: texts inside a JSON column, items of a list, places in texts."""
+"""What the databases have different functions for: texts inside a JSON column, items of a list, places in texts, and
+texts compared without regard to the case of the letters A to Z.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +49,26 @@ class text_place(FunctionElement[Any]):  # noqa: N801  # as above
 
     type = Integer()
     inherit_cache = True
+
+
+class folded(FunctionElement[Any]):  # noqa: N801  # as above
+    """A text for comparison with another folded one, without regard to the case of the letters A to Z."""
+
+    type = Text()
+    inherit_cache = True
+    name = "folded"
+
+
+@compiles(folded)
+def _folded(element: folded, compiler: SQLCompiler, **options: Any) -> str:
+    (text,) = element.clauses
+    return f"lower({compiler.process(text, **options)})"
+
+
+@compiles(folded, "postgresql")
+def _folded_postgresql(element: folded, compiler: SQLCompiler, **options: Any) -> str:
+    (text,) = element.clauses
+    return f'lower({compiler.process(text, **options)} COLLATE "C")'
 
 
 @compiles(json_items)

@@ -25,6 +25,8 @@ from sqlalchemy import (
 from sqlalchemy import Text as _Text
 from sqlalchemy.dialects.postgresql import TEXT
 
+from schoolsync.store.json_text import folded
+
 REMOVALS_KEPT = 30 * 24 * 3600 * 10_000_000
 """Ticks that removals are remembered for delta queries: 30 days."""
 
@@ -464,6 +466,17 @@ people = _object(
     *_texts("school_source_id", "state_id", "secondary_email", "status", "title", "qualification"),  # extensions
 )
 Index("people_account", people.c.tenant, people.c.account_name, unique=True)
+
+
+# What clients look objects up by, as filters ask for it: without regard to case. docs/graph.md lists these and says
+# why there are no others.
+for _table_of, _columns in (
+    (schools, ("external_id",)),
+    (classes, ("external_id", "mail_nickname")),
+    (people, ("student_external_id", "teacher_external_id")),
+):
+    for _column in _columns:
+        Index(f"{_table_of.name}_{_column}", _table_of.c.tenant, folded(_table_of.c[_column]))
 
 
 def _link(name: str, left: str, right: str, *columns: Column[Any]) -> Table:

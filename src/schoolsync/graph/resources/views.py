@@ -184,6 +184,7 @@ class View:
             folded=frozenset({"id", "userPrincipalName"}),
             extension=partial(attributes.column, shape.table.name) if shape.type_name in _PLAIN else None,
             on_request=self.attributes(shape),
+            indexed=reading.looked_up_by(shape.table),
             items=expansions.Collections(self, shape),
             expand=lambda text: expansions.adding(self, shape, text),
         )
