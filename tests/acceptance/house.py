@@ -6,6 +6,7 @@ Nothing here knows how the server works inside, except where a test must look at
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import io
 import json
 import os
@@ -60,6 +61,12 @@ def command(*arguments: str | Path, **options: Any) -> subprocess.CompletedProce
     return subprocess.run(whole, capture_output=True, text=True, timeout=60, check=False, **options)
 
 
+def _end_with_the_tests() -> None:
+    """Ask the kernel for SIGTERM should the tests be killed: what they started does not outlive them."""
+    with contextlib.suppress(OSError, AttributeError):  # elsewhere than on Linux there is no such thing
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
 class Server:
     """A `schoolsync serve` on a free loopback port, with a data directory that outlives its processes.
 
@@ -110,6 +117,7 @@ class Server:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **self._environment},
                 start_new_session=True,  # a process group of its own, which a test may kill whole
+                preexec_fn=_end_with_the_tests,
             )
 
         def said() -> str | None:
