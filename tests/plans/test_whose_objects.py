@@ -162,7 +162,7 @@ def test_links_made_by_hand_stay_unless_the_roster_has_them_too(directory: Direc
     for key in (one, two):
         directory.by_hand(
             "INSERT INTO class_people (tenant, class, person, profile, member, teacher) "
-            f"VALUES (1, {group}, {key}, NULL, 1, 0)"
+            f"VALUES (1, {group}, {key}, NULL, true, false)"
         )
     assert directory.sync(DISTRICT).steps == {}
     roster = DISTRICT.plus("enrollments", enrolled("M2", "student", "1"))

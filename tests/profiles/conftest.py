@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import select, update
 
 from schoolsync import ticks
+from schoolsync.access import vault
 from schoolsync.access.principal import Principal
 from schoolsync.errors import PreconditionFailed, Unauthenticated
 from schoolsync.graph.app import create_app
@@ -30,7 +31,7 @@ from schoolsync.runs.states import RunState
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control, open_control
 from schoolsync.store.directories import Directories
-from schoolsync.store.tables import profiles, runs
+from schoolsync.store.tables import profiles, runs, secrets
 from schoolsync.uploads.service import Uploads
 
 # Examples are not kept between runs, and a busy machine is no reason to fail.
@@ -98,6 +99,7 @@ class House:
     def __init__(self, folder: Path, new_id: Callable[[], str]) -> None:
         self.settings = Settings(data_dir=folder, public_url="https://graph.test")
         self.control: Control = open_control(self.settings)
+        self.vault = vault.Vault(self.settings)
         self.clock = Clock()
         self.uploads = ShelfOfUploads()
         self.runs = Runs(
@@ -126,6 +128,16 @@ class House:
         return Principal(
             tenant=number, tenant_id=tenant_id, kind=kind, grants=frozenset({"EduAdministration.ReadWrite"})
         )
+
+    def secrets(self, profile: str) -> dict[str, str]:
+        """A profile's secrets by name; in the database none can be read."""
+        with self.control.read() as connection:
+            rows = connection.execute(select(secrets).where(secrets.c.profile == profile)).all()
+        opened = {}
+        for row in rows:
+            opened[row.name] = self.vault.open(row.value, place=vault.place(row.tenant, profile, row.name))
+            assert opened[row.name] not in row.value
+        return opened
 
     def close(self) -> None:
         self.control.close()

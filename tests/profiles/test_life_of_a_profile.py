@@ -167,8 +167,7 @@ def test_a_profile_goes_with_everything_that_is_its_own(house: Any, oneroster_bo
         for table in BELONGINGS:
             left = connection.execute(select(func.count()).where(table.c.profile == profile)).scalar_one()
             assert left == 0, table.name
-        kept = connection.execute(select(secrets.c.value).where(secrets.c.profile == other)).scalar_one()
-    assert kept == "hush-hush"
+    assert list(house.secrets(other).values()) == ["hush-hush"]
 
 
 def test_whatever_belongs_to_a_profile_is_forgotten_with_it() -> None:
@@ -305,10 +304,7 @@ def test_a_secret_is_kept_apart_and_goes_when_it_is_taken_away(house: Any, onero
     provider = {"@odata.type": oneroster_body["dataProvider"]["@odata.type"], "schoolsIds": ["1"]}
     by, always, now = house.admin, house.always, house.clock()
     house.profiles.change(by, profile, {"dataProvider": provider}, condition=always, now=now)
-    with house.control.read() as connection:
-        assert connection.execute(select(secrets.c.name, secrets.c.value)).all() == [
-            ("dataProvider/connectionSettings/clientSecret", "hush-hush")
-        ]
+    assert house.secrets(profile) == {"dataProvider/connectionSettings/clientSecret": "hush-hush"}
     settings = {**oneroster_body["dataProvider"]["connectionSettings"], "clientSecret": None}
     provider["connectionSettings"] = settings
     version = house.row(profile).version

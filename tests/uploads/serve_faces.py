@@ -17,7 +17,7 @@ from granian.server.embed import Server
 from schoolsync import ticks
 from schoolsync.access import issuer_http
 from schoolsync.settings import Settings
-from schoolsync.store import control as control_module
+from schoolsync.store import database
 from schoolsync.store.control import open_control
 from schoolsync.uploads import blobs
 from schoolsync.uploads.service import Uploads
@@ -31,7 +31,7 @@ def main(arguments):
     limits = json.loads(arguments[1])
     if "file" in limits:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limits["file"], limits["file"]))
-    control_module.BUSY_MS = limits.get("busy", control_module.BUSY_MS)
+    database.BUSY_MS = limits.get("busy", database.BUSY_MS)
 
     def clock():
         return ticks.of(datetime.now(UTC))
