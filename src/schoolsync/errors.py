@@ -33,6 +33,16 @@ class Invalid(Refused):
     """The request is wrong in itself: a bad value, an unknown member, a missing one (HTTP 400)."""
 
 
+class TooCostly(Refused):
+    """What the request asks for takes longer than the setting `query_seconds` allows (HTTP 400)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The query takes too long on a directory of this size and was stopped: look objects up by id, externalId, "
+            "mailNickname or userPrincipalName, or read the pages without $filter, $search and $orderby."
+        )
+
+
 class NotFound(Refused):
     """What the request names does not exist in this tenant (HTTP 404)."""
 

@@ -83,6 +83,7 @@ class Settings:
     body_max_bytes: int = _setting(4 * MIB, "largest body of an API request, in bytes")
     page_size: int = _setting(100, "objects on a page when the client does not say")
     page_max: int = _setting(999, "most objects on a page")
+    query_seconds: int = _setting(30, "seconds that a list with options may keep the database busy")
     memory_limit: str = _setting("320MiB", "memory that the roster engine may use before it spills to disk")
     threads: int = _setting(2, "threads of the roster engine")
     reader_memory_limit: str = _setting(
@@ -305,6 +306,7 @@ def _check(values: dict[str, Value]) -> None:
     for name in (
         "page_size",
         "page_max",
+        "query_seconds",
         "threads",
         "batch_rows",
         "concurrent_runs",

@@ -92,6 +92,11 @@ def _rows(node: dict[str, Any]) -> int:
 @pytest.fixture
 def crowded(town: Any, tenant: str) -> Any:
     """The town with thousands of classes of one pupil more."""
+    crowd(town, tenant)
+    return town
+
+
+def crowd(town: Any, tenant: str) -> None:
     number = town.numbers[tenant]
     with town.services.directories.write(tenant) as connection:
         positions.advance(connection, number, keys=2 * CROWD + 1000)
@@ -116,7 +121,6 @@ def crowded(town: Any, tenant: str) -> Any:
         connection.execute(insert(tables.school_classes), belong)
         if is_postgresql(connection):  # its own housekeeping does that otherwise
             connection.execute(text("ANALYZE"))
-    return town
 
 
 def _place(path: str, ids: Any) -> str:
@@ -159,3 +163,18 @@ def test_the_count_of_what_is_read_notices_a_walk(crowded: Any) -> None:
     """What has no index is noticed by the very measure above: a test of the test."""
     cheap, told = _cost(crowded, "/education/users?$filter=department%20eq%20'none'")
     assert not cheap, told
+
+
+def test_a_query_that_takes_too_long_is_stopped(build: Any, furnish: Any, tenant: str) -> None:
+    """It is told so, clients do not repeat it, and the same connections serve whoever comes next."""
+    house = build(query_seconds=0.001)
+    furnish(house, tenant)
+    crowd(house, tenant)
+    texts = " or ".join(f"contains(displayName,'{place}y')" for place in range(100))
+    for path in (f"/education/users?$filter={texts}", f"/education/users/$count?$filter={texts}"):
+        answer = house.get(quote(path, safe="/?$=()',"))
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "Request_UnsupportedQuery"), answer.text
+        assert "too long" in answer.json()["error"]["message"]
+    for _ in range(3):
+        assert house.get("/education/users/ane@skole.example").status_code == 200
+        assert house.get("/education/schools").status_code == 200

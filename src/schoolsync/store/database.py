@@ -6,6 +6,7 @@ writes wait for whose, and what a failure is called. Queries are written once, f
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -19,7 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.schema import Table
 
-from schoolsync.errors import Invalid, WorldError
+from schoolsync.errors import Invalid, TooCostly, WorldError
 from schoolsync.store import locks
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 BUSY_MS = 10_000
 """How long a write waits for another one."""
+_STEPS = 20_000
+"""Steps of SQLite's machine between two looks at the clock: some milliseconds."""
 
 
 def is_postgresql(connection: Connection) -> bool:
@@ -87,11 +90,16 @@ def _prepare_sqlite(connection: SqliteConnection, _: ConnectionPoolEntry) -> Non
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection for reading; everything read through it is of one moment."""
+def reading(engine: Engine, *, seconds: float | None = None) -> Iterator[Connection]:
+    """A connection for reading; everything read through it is of one moment.
+
+    Raises TooCostly (inside of `world`) when the database works longer than `seconds`.
+    """
     if engine.dialect.name == "postgresql":
         snapshot = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         with snapshot.connect() as connection:
+            if seconds is not None:
+                connection.exec_driver_sql(f"SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}")
             yield connection
         return
     with engine.connect() as connection:
@@ -99,7 +107,15 @@ def reading(engine: Engine) -> Iterator[Connection]:
         raw = connection.connection.driver_connection
         assert raw is not None
         raw.execute("BEGIN")
-        yield connection
+        if seconds is None:
+            yield connection
+            return
+        end = time.monotonic() + seconds
+        raw.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
+        try:
+            yield connection
+        finally:
+            raw.set_progress_handler(None, 0)
 
 
 @contextmanager
@@ -144,7 +160,16 @@ def world(what: str) -> Iterator[None]:
     except exc.DataError as problem:
         raise Invalid("A value of the request is more than the property can hold.") from problem
     except (exc.DatabaseError, exc.TimeoutError) as problem:
+        if _stopped(problem):
+            raise TooCostly from problem
         raise WorldError(f"The {what} cannot be used now.") from problem
+
+
+def _stopped(problem: Exception) -> bool:
+    """Whether the database stopped a statement because its time was over."""
+    cause = getattr(problem, "orig", None)
+    names = {"SQLITE_INTERRUPT", "57014"}
+    return {getattr(cause, "sqlite_errorname", None), getattr(cause, "sqlstate", None)} & names != set()
 
 
 def insert_new(connection: Connection, table: Table) -> Insert:

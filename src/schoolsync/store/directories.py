@@ -46,9 +46,12 @@ class Directories:
         return self._settings.database_url is None
 
     @contextmanager
-    def read(self, tenant_id: str) -> Iterator[Connection]:
-        """A connection for reading; everything read through it is of one moment."""
-        with world(WHAT), reading(self._engine(tenant_id)) as connection:
+    def read(self, tenant_id: str, *, seconds: float | None = None) -> Iterator[Connection]:
+        """A connection for reading; everything read through it is of one moment.
+
+        Raises TooCostly when what is asked takes the database longer than `seconds`.
+        """
+        with world(WHAT), reading(self._engine(tenant_id), seconds=seconds) as connection:
             yield connection
 
     @contextmanager

@@ -206,8 +206,10 @@ class View:
 
 @contextmanager
 def reading_view(call: Call) -> Iterator[View]:
-    """The caller's view for reading."""
-    with call.services.directories.read(call.principal.tenant_id) as connection:
+    """The caller's view for reading. What a caller can make arbitrarily costly has its time."""
+    costly = bool(call.query) or call.template.endswith("/$count")
+    seconds = call.services.settings.query_seconds if costly else None
+    with call.services.directories.read(call.principal.tenant_id, seconds=seconds) as connection:
         yield View(call, connection)
 
 
