@@ -93,3 +93,40 @@ def test_there_is_room_for_many_connections() -> None:
         assert room <= connections.MOST
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+async def _early(parts: list[bytes], *, end: bool) -> tuple[list[dict[str, Any]], int]:
+    """The messages of an answer that does not wait for the body, and how many parts of the body were left."""
+    waiting = list(parts)
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        part = waiting.pop(0)
+        return {"type": "http.request", "body": part, "more_body": bool(waiting) or not end}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def app(_scope: Any, _take: Any, tell: Any) -> None:
+        await tell({"type": "http.response.start", "status": 401, "headers": [(b"x", b"y")]})
+        await tell({"type": "http.response.body", "body": b"no"})
+
+    scope = {"type": "http", "http_version": "1.1", "headers": [(b"content-length", b"100")]}
+    await connections.paced(app)(scope, receive, send)  # type: ignore[arg-type]
+    return sent, len(waiting)
+
+
+def test_an_answer_that_does_not_need_the_body_keeps_the_connection() -> None:
+    """What the client still sends is read and thrown away, so that its next request finds the connection open."""
+    sent, left = asyncio.run(_early([b"x" * 40, b"x" * 60], end=True))
+    assert left == 0
+    assert [name for name, _ in sent[0]["headers"]] == [b"x"]
+
+
+def test_a_body_that_nobody_wants_to_the_end_closes_the_connection() -> None:
+    """After a MiB the client is told that the connection ends, with the answer."""
+    part = b"x" * (256 * 1024)
+    sent, left = asyncio.run(_early([part] * 40, end=False))
+    assert left == 40 - connections.UNREAD // len(part)
+    assert (b"connection", b"close") in sent[0]["headers"]
+    assert sent[1]["body"] == b"no"

@@ -1,7 +1,9 @@
 """Connections of clients that are many, slow or silent: none of them keeps the others from being served.
 
 A connection counts from its acceptance, idle or not, so there has to be room for many. A request's body has to come
-at a pace; a client that falls behind is treated as one that hung up. What a request means is of no concern here.
+at a pace; a client that falls behind is treated as one that hung up. What an answer did not wait for is read and thrown
+away, or the client is told that the connection ends: it would send its next request into one that is being closed.
+What a request means is of no concern here.
 """
 
 from __future__ import annotations
@@ -30,6 +32,12 @@ PATIENCE = 60.0
 SLOWEST = 1024
 """Bytes of a body that buy one second more."""
 
+UNREAD = 1024 * 1024
+"""Bytes of a body that are read to keep the connection, when the answer is there without them."""
+
+UNREAD_FOR = 2.0
+"""Seconds that this may take."""
+
 _OWN_FILES = 256  # databases, uploads at work, pipes
 
 
@@ -49,9 +57,34 @@ def paced(app: ASGI, *, patience: float = PATIENCE, slowest: float = SLOWEST) ->
     """`app`, to which a body that comes too slowly looks like one whose client hung up."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        await app(scope, _Paced(receive, patience, slowest) if scope["type"] == "http" else receive, send)
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        body = _Paced(receive, patience, slowest)
+        await app(scope, body, _Finishing(send, body).send if _has_body(scope) else send)
 
     return answer
+
+
+def _has_body(scope: Scope) -> bool:
+    """Whether a request of HTTP/1 sends a body unasked; in HTTP/2 a request has a stream of its own."""
+    headers = dict(scope.get("headers", ()))
+    if str(scope.get("http_version", "1.1")).startswith("2") or b"expect" in headers:
+        return False
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip() != b"0"
+
+
+class _Finishing:
+    """Sends an answer when the request's body is through; closes the connection when it does not come to an end."""
+
+    def __init__(self, send: Send, body: _Paced) -> None:
+        self._send = send
+        self._body = body
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and not await self._body.rest():
+            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        await self._send(message)
 
 
 class _Paced:
@@ -63,6 +96,21 @@ class _Paced:
         self._read = 0
         self._whole = False
         self._late = False
+        self._waiting = False
+
+    async def rest(self) -> bool:
+        """Read what is left of the body; whether it came to its end."""
+        if self._whole or self._late or self._waiting:
+            return self._whole
+        most = self._read + UNREAD
+        try:
+            async with asyncio.timeout(UNREAD_FOR):
+                while not self._whole and self._read < most:
+                    if (await self())["type"] == "http.disconnect":
+                        break
+        except TimeoutError:
+            self._late = True
+        return self._whole
 
     async def __call__(self) -> Message:
         if self._whole:
@@ -74,10 +122,13 @@ class _Paced:
         try:
             if self._late or left <= 0:
                 raise TimeoutError
+            self._waiting = True
             message = await asyncio.wait_for(self._receive(), left)
         except TimeoutError:
             self._late = True
             return {"type": "http.disconnect"}
+        finally:
+            self._waiting = False
         self._read += len(message.get("body", b""))
         self._whole = not message.get("more_body", False)
         return message
