@@ -19,6 +19,8 @@ from .house import Server, Tenant, serving
 ON_BOTH = {"test_the_main_job", "test_syncing_again"}
 """Modules whose tests run on both databases; the others do with `make test DATABASE=postgresql`."""
 JS = Path(__file__).parent / "js"
+WITH_GUARDIANS: dict[str, object] = {"sensitive_fields": "contacts"}
+"""What an installation sets that wants guardians in the directory: without it they are not even read."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -68,14 +70,14 @@ def _database(request: pytest.FixtureRequest, kind: str) -> Iterator[dict[str, o
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, database: dict[str, object]) -> Iterator[Server]:
     """A server that serves plain HTTP on loopback; tests share it and each has a tenant of its own."""
-    with serving(tmp_path_factory.mktemp("plain"), settings=database) as running:
+    with serving(tmp_path_factory.mktemp("plain"), settings={**WITH_GUARDIANS, **database}) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def secure(tmp_path_factory: pytest.TempPathFactory, database: dict[str, object]) -> Iterator[Server]:
     """A server with `--tls`, for the clients that insist on it."""
-    with serving(tmp_path_factory.mktemp("secure"), tls=True, settings=database) as running:
+    with serving(tmp_path_factory.mktemp("secure"), tls=True, settings={**WITH_GUARDIANS, **database}) as running:
         yield running
 
 

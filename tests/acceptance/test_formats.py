@@ -18,7 +18,7 @@ VENDORS = {
     # schools, classes, people; some are other organizations, guardians, or not enabled
     "sds-v2": ("sds-v2", 4, 4, 29),
     "sds-v2.1": ("sds-v2.1", 2, 2, 6),
-    "oneroster-1.1-bulk-minimal": ("oneroster-1.1", 1, 2, 6),
+    "oneroster-1.1-bulk-minimal": ("oneroster-1.1", 1, 2, 5),
     "oneroster-1.1-bulk-generated": ("oneroster-1.1", 2, 15, 31),
     "oneroster-1.2-bulk-generated": ("oneroster-1.2", 2, 15, 31),
 }
