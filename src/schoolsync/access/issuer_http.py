@@ -1,8 +1,9 @@
 """The built-in issuer over HTTP: discovery, public keys, and tokens for registered clients.
 
 It answers where Microsoft's identity platform would, so MSAL and azure-identity work when their authority is this
-server and instance discovery is off. Only the client-credentials grant is offered: there are no people to sign in and
-no passwords here. Errors have OAuth 2.0's shape, never Graph's.
+server and instance discovery is off. Registered clients get tokens for their secret, programs that act for a person
+for a code that an operator has answered (`access.devices`); there are no passwords here. Errors have OAuth 2.0's
+shape, never Graph's.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from urllib.parse import parse_qsl, unquote_plus
 import structlog
 
 from schoolsync import ticks
-from schoolsync.access import clients, issuer
+from schoolsync.access import clients, devices, issuer, permissions
 from schoolsync.access.tokens import UNIX_EPOCH
 from schoolsync.errors import SchoolsyncError
 from schoolsync.settings import Settings
@@ -40,8 +41,17 @@ FIRST_WAIT, LONGEST_WAIT = 0.25, 8.0  # seconds that a wrong secret costs; doubl
 FORGOTTEN_AFTER = 600.0
 QUEUE = 8  # callers that may wait for the same client from the same address
 
+DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+_NO_SCOPES = frozenset({"openid", "profile", "email", "offline_access", ".default"})  # asked for by libraries
 _ANY_TENANT = frozenset({"common", "organizations"})
 _TENANT = re.compile(rf"{issuer.GUID.pattern}|common|organizations|consumers")
+
+_STANDING = {
+    devices.Answer.PENDING: "Nobody has answered the code yet: ask again.",
+    devices.Answer.SLOW_DOWN: "Asked too often: wait five seconds longer each time.",
+    devices.Answer.DENIED: "The operator has refused the code.",
+    devices.Answer.EXPIRED: "The code is unknown, used, or its time is over: begin anew.",
+}
 
 log = structlog.get_logger()
 
@@ -120,6 +130,9 @@ class _Issuer:
                 _only(method, "POST")
                 version: issuer.Version = "2.0" if "v2.0" in rest else "1.0"
                 return await self._token(scope, headers, receive, tenant, version)
+            case "oauth2/v2.0/devicecode":
+                _only(method, "POST")
+                return await self._device(headers, receive, tenant)
             case "v2.0/.well-known/openid-configuration":
                 _only(method, "GET", "HEAD")
                 return self._configuration(tenant, "2.0")
@@ -135,7 +148,8 @@ class _Issuer:
             case "oauth2/v2.0/authorize" | "oauth2/authorize":
                 raise _OAuthError(
                     "unsupported_response_type",
-                    "Nobody can sign in here: this issuer knows only registered clients and `schoolsync token`.",
+                    "Nobody signs in with a password here. Tell the code that your program shows to whoever runs this "
+                    "schoolsync; they type: schoolsync device approve CODE --tenant TENANT --user YOU",
                 )
         raise _OAuthError("invalid_request", "There is no such endpoint.", status=404)
 
@@ -146,9 +160,10 @@ class _Issuer:
             "issuer": issuer.issuer(base, "{tenantid}" if tenant in _ANY_TENANT else tenant, version),
             "authorization_endpoint": f"{base}/{tenant}/oauth2{infix}/authorize",
             "token_endpoint": f"{base}/{tenant}/oauth2{infix}/token",
+            "device_authorization_endpoint": f"{base}/{tenant}/oauth2/v2.0/devicecode",
             "jwks_uri": f"{base}/{tenant}/discovery{infix}/keys",
             "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
-            "grant_types_supported": ["client_credentials"],
+            "grant_types_supported": ["client_credentials", DEVICE_GRANT],
             "response_types_supported": ["token"],
             "response_modes_supported": ["query"],
             "subject_types_supported": ["pairwise"],
@@ -166,8 +181,10 @@ class _Issuer:
         grant_type = form.get("grant_type")
         if grant_type is None:
             raise _OAuthError("invalid_request", "The parameter grant_type is missing.")
+        if grant_type in {DEVICE_GRANT, "device_code"} and version == "2.0":
+            return await self._signed_in(form, tenant)
         if grant_type != "client_credentials":
-            raise _OAuthError("unsupported_grant_type", "This issuer grants only client_credentials.")
+            raise _OAuthError("unsupported_grant_type", "This issuer grants only client_credentials and device codes.")
         client_id, secret = _credentials(headers, form)
         resource, audience = self._audience(form, version)
         address = (scope.get("client") or ("?",))[0]
@@ -176,6 +193,16 @@ class _Issuer:
         grant = issuer.Grant(
             tenant_id=tenant, client=client.id, client_secret_used=True, roles=client.roles, audience=audience
         )
+
+        body = await self._minted(grant, version, now)
+        if version == "1.0":  # whose numbers are texts
+            body |= {"expires_in": str(LIFETIME - 1), "ext_expires_in": str(LIFETIME - 1)}
+            body |= {"expires_on": str(now + LIFETIME), "not_before": str(now), "resource": resource}
+        log.info("token issued", tenant=tenant, client=client.id)
+        return _Answer(200, body, {"Cache-Control": "no-store", "Pragma": "no-cache"})
+
+    async def _minted(self, grant: issuer.Grant, version: issuer.Version, now: int) -> dict[str, Any]:
+        """The answer with a token."""
 
         def mint() -> str:
             return issuer.mint(
@@ -188,17 +215,83 @@ class _Issuer:
                 version=version,
             )
 
-        body: dict[str, Any] = {  # JSON
+        return {
             "token_type": "Bearer",
             "expires_in": LIFETIME - 1,
             "ext_expires_in": LIFETIME - 1,
             "access_token": await asyncio.to_thread(mint),
         }
-        if version == "1.0":  # whose numbers are texts
-            body |= {"expires_in": str(LIFETIME - 1), "ext_expires_in": str(LIFETIME - 1)}
-            body |= {"expires_on": str(now + LIFETIME), "not_before": str(now), "resource": resource}
-        log.info("token issued", tenant=tenant, client=client.id)
+
+    async def _device(self, headers: dict[str, str], receive: Receive, tenant: str) -> _Answer:
+        """A program wants to act for a person: the code to show."""
+        form = _form(headers, await _body(headers, receive))
+        client = self._public_client(form)
+        number = await self._known(tenant)
+        asked = (scope.rpartition("/")[2] for scope in form.get("scope", "").split())
+        scopes = tuple(dict.fromkeys(scope for scope in asked if scope not in _NO_SCOPES))
+        for scope in scopes:
+            if scope not in permissions.KNOWN_SCOPES:
+                raise _OAuthError("invalid_scope", "The scope holds a permission that is not known here.")
+        made = await asyncio.to_thread(
+            devices.begin, self._control, tenant=number, client=client, scopes=scopes, now=self._clock()
+        )
+        if made is None:
+            raise _OAuthError(
+                "temporarily_unavailable", "Too many codes wait at once.", status=429, headers={"Retry-After": "60"}
+            )
+        secret, code = made
+        body = {
+            "device_code": secret,
+            "user_code": code,
+            "verification_uri": f"{self._settings.base_url}/{tenant}/oauth2/v2.0/authorize",
+            "expires_in": devices.LIFETIME,
+            "interval": devices.INTERVAL,
+            "message": f"Tell {code} to whoever runs this schoolsync. They type: schoolsync device approve {code} "
+            f"--tenant {tenant} --user YOU",
+        }
         return _Answer(200, body, {"Cache-Control": "no-store", "Pragma": "no-cache"})
+
+    async def _signed_in(self, form: dict[str, str], tenant: str) -> _Answer:
+        """The token for a code that was granted; otherwise how things stand with it."""
+        client = self._public_client(form)
+        number = await self._known(tenant)
+        found = await asyncio.to_thread(
+            devices.collect,
+            self._control,
+            tenant=number,
+            client=client,
+            secret=form.get("device_code", ""),
+            now=self._clock(),
+        )
+        if isinstance(found, devices.Answer):
+            raise _OAuthError(found, _STANDING[found])
+        grant = issuer.Grant(
+            tenant_id=tenant,
+            client=client,
+            scopes=found.scopes,
+            roles=found.roles,
+            user_id=found.user_id,
+            user_name=found.user_name,
+        )
+        body = await self._minted(grant, "2.0", (self._clock() - UNIX_EPOCH) // ticks.PER_SECOND)
+        log.info("token issued for a code", tenant=tenant, client=client)
+        return _Answer(
+            200, body | {"scope": " ".join(found.scopes)}, {"Cache-Control": "no-store", "Pragma": "no-cache"}
+        )
+
+    def _public_client(self, form: dict[str, str]) -> str:
+        client = form.get("client_id", "").lower()
+        if not issuer.GUID.fullmatch(client):
+            raise _OAuthError("invalid_request", "The parameter client_id must be a GUID of the program's own.")
+        return client
+
+    async def _known(self, tenant: str) -> int:
+        number = None
+        if issuer.GUID.fullmatch(tenant):
+            number = await asyncio.to_thread(self._control.known_tenant, tenant)
+        if number is None:
+            raise _OAuthError("invalid_request", "There is no such tenant here: name the one to sign in to.")
+        return number
 
     def _audience(self, form: dict[str, str], version: issuer.Version) -> tuple[str, str]:
         """The resource that was asked for and the audience of its tokens."""

@@ -32,6 +32,9 @@ app.add_typer(keys, name="keys")
 audit = typer.Typer(help="The audit log: who did what to which object.", no_args_is_help=True)
 app.add_typer(audit, name="audit")
 
+device = typer.Typer(help="Programs that wait with a code for a person to be vouched for.", no_args_is_help=True)
+app.add_typer(device, name="device")
+
 DataDir = Annotated[Path | None, typer.Option("--data-dir", metavar="DIR", help="Folder of databases, files, keys.")]
 
 
@@ -303,6 +306,52 @@ def client_remove(
     from schoolsync.settings import load
 
     raise typer.Exit(command.remove(load({"data_dir": data_dir}), tenant=tenant, client_id=client_id))
+
+
+@device.command("list")
+def device_list(
+    tenant: Annotated[str, typer.Option(metavar="UUID", help="Tenant that the programs want to sign in to.")],
+    data_dir: DataDir = None,
+) -> None:
+    """List the codes that wait: code, program, what it asks for, seconds left."""
+    from schoolsync.cli import device as command
+    from schoolsync.settings import load
+
+    raise typer.Exit(command.list_(load({"data_dir": data_dir}), tenant=tenant))
+
+
+@device.command("approve")
+def device_approve(
+    code: Annotated[str, typer.Argument(metavar="CODE", help="The code that the program shows.")],
+    tenant: Annotated[str, typer.Option(metavar="UUID", help="Tenant that the program signs in to.")],
+    user: Annotated[str, typer.Option(metavar="UPN", help="Person the program acts for.")],
+    scope: Annotated[str | None, typer.Option(help="Scopes of its token; what it asks for when not given.")] = None,
+    role: Annotated[
+        list[str] | None, typer.Option(help="Role of our own that the person has; may be repeated.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Vouch for the person in front of a program: it gets one token."""
+    from schoolsync.cli import device as command
+    from schoolsync.settings import load
+
+    settings = load({"data_dir": data_dir})
+    raise typer.Exit(
+        command.approve(settings, tenant=tenant, code=code, user=user, scope=scope, roles=tuple(role or ()))
+    )
+
+
+@device.command("deny")
+def device_deny(
+    code: Annotated[str, typer.Argument(metavar="CODE", help="The code that the program shows.")],
+    tenant: Annotated[str, typer.Option(metavar="UUID", help="Tenant that the program wants to sign in to.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Refuse a program."""
+    from schoolsync.cli import device as command
+    from schoolsync.settings import load
+
+    raise typer.Exit(command.deny(load({"data_dir": data_dir}), tenant=tenant, code=code))
 
 
 @db.command("upgrade")

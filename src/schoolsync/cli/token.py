@@ -31,11 +31,11 @@ def run(
     if abs(expires_in) > LONGEST or expires_in == 0:
         raise UsageError(f"--expires-in must be between 1 and {LONGEST} seconds; negative makes an expired token.")
     for option, names in (("--scope", scopes), ("--role", named_roles)):
-        _check_names(option, names)
+        check_names(option, names)
     graphs = [role for role in named_roles if role not in permissions.OWN_ROLES]
     if scopes and graphs:
         print(f"schoolsync: beside --scope, {graphs[0]} opens nothing: it is a program's role.", file=sys.stderr)
-    user_id, user_name = _person(tenant, user) if user else (None, None)
+    user_id, user_name = person(tenant, user) if user else (None, None)
     grant = issuer.Grant(
         tenant_id=_guid("--tenant", tenant),
         client=issuer.CLI_CLIENT,
@@ -64,14 +64,14 @@ def _guid(option: str, text: str) -> str:
     return text.strip().lower()
 
 
-def _person(tenant: str, user: str) -> tuple[str, str | None]:
+def person(tenant: str, user: str) -> tuple[str, str | None]:
     """Object id and user name: an object id stands for itself, a name is given one that never changes."""
     if issuer.GUID.fullmatch(user.lower()):
         return user.lower(), None
     return issuer.user_id_of(_guid("--tenant", tenant), user), user
 
 
-def _check_names(option: str, names: Sequence[str]) -> None:
+def check_names(option: str, names: Sequence[str]) -> None:
     """Refuse misspelt permissions; warn of those that mean nothing in this kind of token."""
     known = permissions.KNOWN_SCOPES, permissions.KNOWN_ROLES
     own, other = known if option == "--scope" else known[::-1]

@@ -283,6 +283,23 @@ clients = _table(
     key=("tenant", "id"),
 )
 
+device_codes = _table(
+    control,
+    "device_codes",  # programs that wait until somebody vouches for a person
+    Column("tenant", Integer),
+    Column("code", Text),  # what the person tells
+    Column("secret_hash", Text, nullable=False),  # of what the program keeps
+    Column("client", Text, nullable=False),
+    Column("scopes", Text, nullable=False),  # blank-separated: asked for, then granted
+    Column("roles", Text, nullable=False, server_default=""),
+    Column("state", Text, nullable=False),  # access.devices.State
+    Column("user_id", Text),
+    Column("user_name", Text),
+    Column("expires", BigInteger, nullable=False),
+    Column("asked", BigInteger),  # when the program asked last
+    key=("tenant", "code"),
+)
+
 
 def _act() -> list[Column[Any]]:
     """What is said about one act; the columns of `access.audit.FIELDS` but for the number."""
