@@ -6,7 +6,6 @@ signal or killed, it may be started again at any moment: DBOS and the journal kn
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import shutil
@@ -16,7 +15,6 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import FrameType
 
 import structlog
@@ -25,7 +23,7 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID
 from schoolsync import logs
 from schoolsync.errors import WorldError
 from schoolsync.profiles import housekeeping
-from schoolsync.runs import lifeline, retention
+from schoolsync.runs import lifeline, retention, scratches
 from schoolsync.runs.engines import Engines
 from schoolsync.runs.journal import Journal, Key
 from schoolsync.runs.processes import READY, clock, follow, from_line, make_folders, new_id, run
@@ -160,7 +158,7 @@ def main() -> int:
     make_folders(settings)
     control = open_control(settings)
     uploads = Uploads(control=control, settings=settings, clock=clock, new_id=new_id)
-    scratch = _own_scratch(settings.scratch)
+    scratch = scratches.own(settings.scratch, new_id()[:8])
     runs = Runs(control=control, settings=settings, uploads=uploads, clock=clock, new_id=new_id)
     # On SQLite there is one worker, and its successor is the same one to DBOS: it goes on with its workflows.
     executor = "local" if settings.database_url is None else f"{socket.gethostname()}-{os.getpid()}-{new_id()[:8]}"
@@ -249,38 +247,6 @@ def _forget_workflows(days: int) -> int:
         DBOS.delete_workflows([workflow.workflow_id for workflow in old])
         log.info("checkpoints deleted after their time", attempts=len(old))
     return len(old)
-
-
-_held: list[int] = []
-
-
-def _own_scratch(root: Path) -> Path:
-    """A folder of our own; those of workers that are gone are removed."""
-    for entry in root.glob("worker-*"):
-        lock = _lock(entry)
-        if lock is not None:
-            shutil.rmtree(entry, ignore_errors=True)
-            os.close(lock)
-    own = root / f"worker-{os.getpid()}-{new_id()[:8]}"
-    own.mkdir(mode=0o700)
-    lock = _lock(own)
-    assert lock is not None
-    _held.append(lock)  # for as long as this process lives
-    return own
-
-
-def _lock(folder: Path) -> int | None:
-    """Lock a folder; None when its worker holds it."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
 
 
 if __name__ == "__main__":

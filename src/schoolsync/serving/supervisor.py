@@ -23,6 +23,7 @@ from pathlib import Path
 from types import FrameType
 
 from schoolsync.errors import UsageError, WorldError
+from schoolsync.runs import scratches
 from schoolsync.runs.processes import READY, WORKER_GONE, WORKER_READY, WORKER_WANTED, make_folders, to_line
 from schoolsync.serving import safety
 from schoolsync.settings import Settings
@@ -262,6 +263,8 @@ def _supervise(settings: Settings, *, with_api: bool = True, with_worker: bool =
         if seeding is not None:
             seeding.end()
         _end((api, worker))
+        # An engine may have written when its worker was already tidying up, or the worker had to be killed.
+        scratches.sweep(settings.scratch)
     return 0
 
 
