@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .house import Profile, Server, Tenant, serving, until
+from .house import Profile, Server, Tenant, command, serving, until
 from .own import own
 from .rosters import DISTRICT
 
@@ -63,6 +63,25 @@ def test_a_watched_folder_is_enough(watching: Server, tmp_path: Path) -> None:
     done(profile, 1, "watch")
     assert profile.status()["status"] == "success"
     assert {path.name for path in place.iterdir()} == set(DISTRICT.files())
+
+
+def test_trying_again_on_request(watching: Server) -> None:
+    """restart begins a run that looks at everything although nothing has changed; the ladder shows its numbers."""
+    profile = Tenant(watching).profile()
+    viewer, operator = own(profile.tenant, "viewer"), own(profile.tenant, "operator", user=None)
+    path = f"/profiles/{profile.id}"
+    assert operator.refusal("POST", f"{path}/restart", 409, {"scope": "failedItems"})["message"]
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    assert viewer.refusal("POST", f"{path}/restart", 403, {"scope": "failedItems"})
+    assert operator.refusal("POST", f"{path}/restart", 400, {"scope": "some"})
+    operator("POST", f"{path}/restart", {"scope": "failedItems"}, expect=202)
+    done(profile, 2, "again")
+    assert not viewer.get(f"{path}/runs/2")["unchanged"]
+    shown = viewer.get(f"{path}/quarantine")
+    assert (shown["quarantined"], shown["limits"]["failedPercent"]) == (False, 40.0)
+    named = ["--data-dir", watching.data, "--tenant", profile.tenant.id, "--profile", profile.id]
+    assert command("restart", *named, "--scope", "everything").stdout.startswith("run 3  ")
+    done(profile, 3, "reset")
 
 
 def test_the_next_time_is_known(watching: Server) -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from schoolsync.graph.types import Access, type_of
 from schoolsync.profiles.customizations import OPTIONAL
+from schoolsync.profiles.policy import OwnSettings
+from schoolsync.profiles.quarantine import Quarantine
+from schoolsync.profiles.schedules import Schedule
 from schoolsync.profiles.states import State
 from schoolsync.profiles.status import Status
 
@@ -73,3 +77,21 @@ def test_every_optional_column_is_listed() -> None:
     for kind, columns in OPTIONAL.items():
         if columns:
             assert f"\n| `{kind}` | {', '.join(columns)} |" in PROFILES
+
+
+def test_every_setting_of_our_own_is_explained() -> None:
+    """Each setting, and each member of those about schedules and quarantine, has its row."""
+    names = {field.encode_name: field for field in msgspec.structs.fields(OwnSettings)}
+    missing = [name for name in names if f"\n| `{name}` |" not in PROFILES]
+    missing += [
+        field.encode_name
+        for field in msgspec.structs.fields(Schedule)
+        if f"\n| `{field.encode_name}` |" not in PROFILES
+    ]
+    operations = (DOCS / "operations.md").read_text("utf-8")
+    missing += [
+        field.encode_name
+        for field in msgspec.structs.fields(Quarantine)
+        if f"| `{field.encode_name}` |" not in operations
+    ]
+    assert not missing

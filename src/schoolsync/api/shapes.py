@@ -5,7 +5,7 @@ Names are camelCase in JSON; points in time are ISO 8601 in UTC; a member that i
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -78,6 +78,26 @@ class Freshness(Shape, frozen=True, kw_only=True):
     next_due: Moment | None  # when the profile synchronizes by itself, if it will
     status: str | None
     status_message: str | None
+
+
+class Quarantine(Shape, frozen=True, kw_only=True):
+    """Where a profile stands on the way to quarantine or in it, and the numbers that decide."""
+
+    profile: Guid
+    quarantined: bool
+    why: str | None  # in numbers
+    since: Moment | None
+    tries: Number  # how often it was tried again in vain
+    next_try: Moment | None
+    gives_up: Moment | None
+    failed_in_a_row: Number  # runs that could not be finished
+    limits: dict[str, Any]  # the profile's setting `quarantine`
+
+
+class Restart(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much is forgotten before the profile tries again."""
+
+    scope: Literal["failedItems", "quarantine", "everything"] = "failedItems"
 
 
 class Profile(Shape, frozen=True, kw_only=True):

@@ -257,6 +257,20 @@ def cancel(
 
 
 @app.command()
+def restart(
+    tenant: TenantId,
+    profile: ProfileName,
+    scope: Annotated[str, typer.Option(help="failedItems, quarantine or everything.")] = "failedItems",
+    data_dir: DataDir = None,
+) -> None:
+    """Try a profile again now, and forget as much of what failed before as the scope says."""
+    from schoolsync.cli import runs as command
+    from schoolsync.settings import load
+
+    raise typer.Exit(command.restart(load({"data_dir": data_dir}), tenant=tenant, profile=profile, scope=scope))
+
+
+@app.command()
 def freshness(
     tenant: Annotated[str | None, typer.Option(metavar="UUID", help="Only this tenant's profiles.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,

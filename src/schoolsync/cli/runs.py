@@ -1,4 +1,4 @@
-"""`schoolsync runs`, `cancel` and `freshness`: what the runs of an installation do, and how old the data is.
+"""`schoolsync runs`, `cancel`, `restart` and `freshness`: what the runs of an installation do, and how old the data is.
 
 Works on the databases, beside a running server or without one: a worker notices what is asked here at once. Prints
 ids, numbers and the runs' own sentences; never anything about a person.
@@ -14,11 +14,13 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from schoolsync import ticks
+from schoolsync.access.principal import Principal
 from schoolsync.cli.client import acting, guid, opened
 from schoolsync.errors import NotFound, UsageError
 from schoolsync.profiles import listing
 from schoolsync.runs import cancelling, looking
 from schoolsync.runs.processes import clock, new_id
+from schoolsync.runs.restarting import Scope
 from schoolsync.runs.service import Runs
 from schoolsync.runs.states import ENDED, WAITING
 from schoolsync.settings import Settings
@@ -55,21 +57,37 @@ def cancel(settings: Settings, *, tenant: str, profile: str, run: str | None, wh
         number = _tenant(control, tenant)
         chosen = _profile(control, number, profile)
         row = _run(control, number, chosen, run)
-        service = Runs(
-            control=control,
-            settings=settings,
-            uploads=Uploads(control=control, settings=settings, clock=clock, new_id=new_id),
-            clock=clock,
-            new_id=new_id,
-        )
         with (
             acting(settings, control, tenant_id=tenant_id, operation="cancel", about=str(row.id)),
             control.write(number) as connection,
         ):
             fresh = connection.execute(select(runs).where(runs.c.tenant == number, runs.c.id == row.id)).one()
-            cancelling.cancel(connection, service, fresh, by=f"machine:{os.getuid()}", why=why, now=clock())
+            cancelling.cancel(
+                connection, _service(settings, control), fresh, by=f"machine:{os.getuid()}", why=why, now=clock()
+            )
         with control.read() as connection:
             print(line(looking.find(connection, number, chosen, str(row.id), now=clock())))
+    return 0
+
+
+def restart(settings: Settings, *, tenant: str, profile: str, scope: str) -> int:
+    """Try again now; 0 when a run was begun. Raises UsageError for a scope that there is not, Conflict."""
+    if scope not in set(Scope):
+        raise UsageError(f"--scope must be one of {', '.join(Scope)}.")
+    tenant_id = guid("--tenant", tenant)
+    with opened(settings) as control:
+        number = _tenant(control, tenant)
+        chosen = _profile(control, number, profile)
+        by = Principal(
+            tenant=number, tenant_id=tenant_id, kind="none", grants=frozenset(), client=f"machine:{os.getuid()}"
+        )
+        with (
+            acting(settings, control, tenant_id=tenant_id, operation="restart", about=chosen),
+            control.write(number) as connection,
+        ):
+            _service(settings, control).restart(connection, number, chosen, scope=Scope(scope), now=clock(), by=by)
+        with control.read() as connection:
+            print(line(looking.many(connection, number, chosen, now=clock(), limit=1)[0]))
     return 0
 
 
@@ -142,6 +160,11 @@ def _plain(run: looking.Run) -> dict[str, Any]:
         "errorCount": run.error_count,
         "message": run.message,
     }
+
+
+def _service(settings: Settings, control: Control) -> Runs:
+    uploads = Uploads(control=control, settings=settings, clock=clock, new_id=new_id)
+    return Runs(control=control, settings=settings, uploads=uploads, clock=clock, new_id=new_id)
 
 
 def _moment(value: int | None) -> str | None:

@@ -17,6 +17,7 @@ from schoolsync.errors import Invalid, UsageError
 from schoolsync.plan import kinds
 from schoolsync.plan.policy import Errors, FormatName, Guards, Matching, Policy, Role, Scope, Window
 from schoolsync.profiles import configuration, customizations
+from schoolsync.profiles.quarantine import Quarantine
 from schoolsync.profiles.schedules import Schedule
 from schoolsync.roster import codes, fields
 
@@ -43,6 +44,7 @@ class OwnSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
     kept_by_hand: tuple[str, ...] = ()  # properties in which a value written by hand in the directory stays
     time_zone: str = "UTC"  # in which days begin: windows, schedules, and the dates of terms and enrollments
     schedule: Schedule = Schedule()  # when the profile synchronizes by itself
+    quarantine: Quarantine = Quarantine()  # what happens when it fails
 
     def __post_init__(self) -> None:
         """Refuse a time zone, a property, a sensitive field or a code list that does not exist. Raises ValueError."""

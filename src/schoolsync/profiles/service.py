@@ -23,6 +23,7 @@ from schoolsync.profiles.status import Act, ProfileStatus
 from schoolsync.store.tables import errors, profiles, secrets
 
 if TYPE_CHECKING:
+    from schoolsync.runs.restarting import Scope
     from schoolsync.runs.service import Runs
     from schoolsync.settings import Settings
     from schoolsync.store.control import Control
@@ -192,6 +193,12 @@ class Profiles:
             if configuration.expired(row.expiration_date, now=now):
                 raise Conflict(f"The profile expired on {row.expiration_date}: set a later expirationDate first.")
             self._runs.reset(connection, principal.tenant, profile, now=now, by=principal)
+
+    def restart(self, principal: Principal, profile: str, scope: Scope, *, now: int) -> None:
+        """Try again now, and forget as much of what failed before as `scope` says. Raises Conflict."""
+        with self._control.write(principal.tenant) as connection:
+            states.must_be_provisioned(self.find(connection, principal.tenant, profile).state)
+            self._runs.restart(connection, principal.tenant, profile, scope=scope, now=now, by=principal)
 
     # --- status ----------------------------------------------------------------------------------------------------
 

@@ -64,6 +64,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     rekeys: tuple[str, ...] = ()  # CSV files (kind, old, new) of SIS IDs that have changed, the oldest first
     before: Base | None = None  # the last run that was applied whole, even where it is not compared with any more
     tallies: tuple[str, ...] = ()  # Parquet files: what earlier runs took away within the window of the guards
+    again: bool = False  # look at every record, also when nothing has changed
     ignore_findings: bool
     released: Release | None = None  # what a person has let go on of which plan
     now: int  # ticks: when the run was asked for; the same for every attempt

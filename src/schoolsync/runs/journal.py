@@ -21,7 +21,8 @@ from schoolsync import ticks
 from schoolsync.plan.policy import Guards, Policy, Window
 from schoolsync.profiles import code_lists
 from schoolsync.profiles import status as statuses
-from schoolsync.profiles.policy import policy_of
+from schoolsync.profiles.policy import own_settings, policy_of
+from schoolsync.profiles.quarantine import Quarantine
 from schoolsync.runs import cancelling, endings
 from schoolsync.runs.job import Base, Finished, Job, JobFile, Planned, Undone, Validated
 from schoolsync.runs.places import run_folder
@@ -199,6 +200,7 @@ class Journal:
                 directory=self._settings.database_url or str(self._settings.directory_db(tenant_id)),
                 folder=str(self.folder(tenant_id, key.profile, key.run)),
                 scratch=str(self._scratch / f"{key.run}-{row.fence + 1}"),
+                again=row.cause == Cause.AGAIN,
                 base=None if row.cause == Cause.RESET else self._base(connection, key, tenant_id),
                 rekeys=self._rekeys(connection, key),
                 before=self._before(connection, key),
@@ -323,6 +325,13 @@ class Journal:
             message = "Nothing has changed since the last synchronization."
             if last.error_count:
                 message += f" {last.error_count:,} records still could not be synchronized: see errors."
+            ending = None
+            if status == "quarantined":
+                why = (summary.get("quarantine") or {}).get("why", "the same records fail as before")
+                limits = self._limits(connection, key)
+                ending = endings.repeated(limits, why, past=self._past(connection, key), now=now)
+            summary["quarantine"] = _rung(ending)
+            message += _told(ending)
             self._set(
                 connection,
                 key,
@@ -338,8 +347,7 @@ class Journal:
             )
             done = now if status == "success" else None
             self._show(connection, key, status, message, error_count=last.error_count, synchronized=done)
-            if status == "quarantined":
-                ending = endings.repeated(past=self._past(connection, key), now=now)
+            if ending is not None:
                 self._due(connection, key, ending.retry)
             return True
 
@@ -462,6 +470,7 @@ class Journal:
             if row is None:
                 return
             ending = endings.applied(
+                self._limits(connection, key),
                 errors=planned.errors,
                 failed=planned.failed,
                 seen=planned.seen,
@@ -482,7 +491,8 @@ class Journal:
                     f" {finished.missed:,} rows were passed over, because the directory was changed at the same time; "
                     "the profile synchronizes again by itself."
                 )
-            summary = json.loads(row.summary or "{}") | {"status": status}
+            message += _told(ending)
+            summary = json.loads(row.summary or "{}") | {"status": status, "quarantine": _rung(ending)}
             self._set(
                 connection,
                 key,
@@ -505,8 +515,12 @@ class Journal:
             self._due(connection, key, min(times) if times else None)
             self._after(connection, key, row)
 
-    def failed(self, key: Key, reason: str, *, replan: bool = False) -> None:
-        """The run cannot go on; with `replan` a new one makes another plan of the same files at once."""
+    def failed(self, key: Key, reason: str, *, replan: bool = False, retry: bool = False) -> None:
+        """The run cannot go on.
+
+        With `replan` a new one makes another plan of the same files at once; with `retry` the world has failed it, and
+        the profile tries again by itself after a while.
+        """
         now = self._clock()
         with self._control.write(key.tenant) as connection:
             # A pause or a cancel counts more than another plan; a run that fails is over whatever was wished.
@@ -517,8 +531,12 @@ class Journal:
                 self._set(connection, key, state=RunState.DISCARDED, ended=now, wish=None, message=reason)
                 self._runs.begin(connection, key.tenant, key.profile, cause=Cause.REPLAN, upload=row.upload, now=now)
                 return
-            ending = endings.broken(past=self._past(connection, key), now=now)
-            summary = json.loads(row.summary or "{}") | {"status": ending.status}
+            past = self._past(connection, key)
+            ending = endings.broken(self._limits(connection, key), retry=retry, past=past, now=now)
+            summary = json.loads(row.summary or "{}") | {"status": ending.status, "quarantine": _rung(ending)}
+            reason += _told(ending)
+            if ending.retry is not None:
+                self._seal(connection, key, row)  # so that it is these files that are tried again
             self._set(
                 connection,
                 key,
@@ -558,8 +576,7 @@ class Journal:
                     continue
                 paused = statuses.own(connection, tenant=profile.tenant, profile=profile.id) == "paused"
                 if open_run is None and upload is not None and not paused:
-                    quarantined = statuses.own(connection, tenant=profile.tenant, profile=profile.id) == "quarantined"
-                    cause = Cause.RETRY if quarantined else Cause.DUE
+                    cause = Cause.RETRY if self._has_failed(connection, profile.tenant, profile.id) else Cause.DUE
                     self._runs.begin(connection, profile.tenant, profile.id, cause=cause, upload=upload, now=now)
                 else:
                     key = Key(profile.tenant, profile.id, "", 0)
@@ -568,6 +585,20 @@ class Journal:
         return bool(found)
 
     # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _has_failed(self, connection: Connection, tenant: int, profile: str) -> bool:
+        """Whether the profile is quarantined, or its last run could not be finished."""
+        last = connection.execute(
+            select(runs.c.state)
+            .where(runs.c.tenant == tenant, runs.c.profile == profile, runs.c.ended.is_not(None))
+            .order_by(runs.c.number.desc())
+            .limit(1)
+        ).scalar_one_or_none()
+        return last == RunState.FAILED or statuses.own(connection, tenant=tenant, profile=profile) == "quarantined"
+
+    def _limits(self, connection: Connection, key: Key) -> Quarantine:
+        stored = select(profiles.c.policy).where(profiles.c.tenant == key.tenant, profiles.c.id == key.profile)
+        return own_settings(connection.execute(stored).scalar_one()).quarantine
 
     def _undone_message(self, connection: Connection, key: Key, planned: Planned) -> str:
         """What a run that took another one back has done, and what it could not."""
@@ -699,16 +730,19 @@ class Journal:
         return tuple(str(self.folder(tenant_id, key.profile, run) / "tally.parquet") for run in rows)
 
     def _past(self, connection: Connection, key: Key) -> list[endings.Past]:
+        mine = (profiles.c.tenant == key.tenant, profiles.c.id == key.profile)
+        forgiven = select(func.coalesce(profiles.c.forgiven, 0)).where(*mine).scalar_subquery()
         rows = connection.execute(
             select(runs.c.state, runs.c.summary, runs.c.ended)
             .where(
                 runs.c.tenant == key.tenant,
                 runs.c.profile == key.profile,
                 runs.c.id != key.run,
+                runs.c.ended > forgiven,
                 runs.c.state.in_([RunState.DONE, RunState.FAILED]),
             )
             .order_by(runs.c.number.desc())
-            .limit(40)
+            .limit(400)
         ).all()
         return [
             endings.Past(
@@ -760,6 +794,28 @@ class Journal:
             error_count=error_count,
             synchronized=synchronized,
         )
+
+
+def _rung(ending: endings.Ending | None) -> dict[str, Any] | None:  # plain values
+    """What is kept of a quarantine with the run that led to it."""
+    if ending is None or ending.rung is None:
+        return None
+    kept: dict[str, Any] = msgspec.to_builtins(ending.rung)
+    return kept | {"retry": ending.retry}
+
+
+def _told(ending: endings.Ending | None) -> str:
+    """When the profile tries again by itself, as the end of a message."""
+    if ending is None:
+        return ""
+    again = "" if ending.retry is None else f" Tried again at {ticks.text(ending.retry // _SECOND * _SECOND)}."
+    if ending.rung is None:
+        return again
+    given_up = again or " It is not tried again by itself any more: correct the files and start, or restart it."
+    return f" Quarantined: {ending.rung.why}.{given_up}"
+
+
+_SECOND = ticks.PER_SECOND
 
 
 def _under_limits(policy: Policy, limits: str | None) -> Policy:

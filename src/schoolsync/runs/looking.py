@@ -144,6 +144,53 @@ def freshness(connection: Connection, tenant: int, profile: str) -> Freshness:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ladder:
+    """Where a profile stands on the way to quarantine or in it."""
+
+    quarantined: bool
+    why: str | None
+    since: int | None  # ticks
+    tries: int  # in vain so far
+    retry: int | None  # ticks: when it is tried again by itself
+    gives_up: int | None  # ticks
+    failed_in_a_row: int  # runs that could not be finished
+
+
+def ladder(connection: Connection, tenant: int, profile: str) -> Ladder:
+    """Where the profile stands, as its runs say. Raises NotFound."""
+    due = require(connection, tenant, profile)
+    forgiven = select(func.coalesce(profiles.c.forgiven, 0)).where(
+        profiles.c.tenant == tenant, profiles.c.id == profile
+    )
+    rows = connection.execute(
+        select(runs.c.state, runs.c.summary)
+        .where(
+            runs.c.tenant == tenant,
+            runs.c.profile == profile,
+            runs.c.state.in_([RunState.DONE, RunState.FAILED]),
+            runs.c.ended > forgiven.scalar_subquery(),
+        )
+        .order_by(runs.c.number.desc())
+        .limit(50)
+    ).all()
+    in_a_row = next((count for count, row in enumerate(rows) if row.state != RunState.FAILED), len(rows))
+    rung = json.loads(rows[0].summary or "{}").get("quarantine") if rows else None
+    if rung is None:
+        return Ladder(
+            quarantined=False, why=None, since=None, tries=0, retry=due, gives_up=None, failed_in_a_row=in_a_row
+        )
+    return Ladder(
+        quarantined=True,
+        why=rung["why"],
+        since=rung["since"],
+        tries=rung["tries"],
+        retry=due,
+        gives_up=rung["gives_up"],
+        failed_in_a_row=in_a_row,
+    )
+
+
 def freshness_of_all(connection: Connection, *, tenant: int | None) -> list[Age]:
     """How old the data of every profile is, of one tenant or of all; from the run ledger alone."""
     numbered = (

@@ -23,7 +23,7 @@ from schoolsync.errors import Conflict, Invalid, NotFound
 from schoolsync.plan.policy import Guards
 from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import own_settings
-from schoolsync.runs import approvals, cancelling
+from schoolsync.runs import approvals, cancelling, restarting
 from schoolsync.runs.approvals import Approval
 from schoolsync.runs.job import Message
 from schoolsync.runs.selections import WHOLE, Release, Selection
@@ -300,6 +300,7 @@ class Runs:
         Nothing is deleted from the directory.
         """
         connection.execute(errors.delete().where(errors.c.tenant == tenant, errors.c.profile == profile))
+        restarting.forget(connection, tenant, profile, now)
         run = self.open_run(connection, tenant, profile)
         if run is not None and run.active and run.state != RunState.QUEUED:
             self._set(connection, tenant, profile, run.id, wish=Wish.RESET)
@@ -316,6 +317,12 @@ class Runs:
         if run is not None:
             self._set(connection, tenant, profile, run.id, state=RunState.CANCELLED, ended=now)
         self.begin_again(connection, tenant, profile, now=now, by=by)
+
+    def restart(
+        self, connection: Connection, tenant: int, profile: str, *, scope: restarting.Scope, now: int, by: Principal
+    ) -> None:
+        """Try again now, and forget as much of what failed before as `scope` says. Raises Conflict."""
+        restarting.restart(connection, self, self._uploads, tenant=tenant, profile=profile, scope=scope, by=by, now=now)
 
     def begin_again(
         self, connection: Connection, tenant: int, profile: str, *, now: int, by: Principal | None = None

@@ -175,7 +175,7 @@ class Stages:
 
     def _unchanged(self) -> SnapshotNote | None:
         base = self._job.base
-        if base is None or base.input_hash != self._input_hash():
+        if base is None or self._job.again or base.input_hash != self._input_hash():
             return None
         if self._open_directory().position() != base.position:
             return None

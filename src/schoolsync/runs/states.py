@@ -56,7 +56,8 @@ class Cause(StrEnum):
     START = "start"  # POST start, whose caller still waits for the verification
     LATE = "late"  # POST start, whose caller no longer waits
     RESET = "reset"
-    RETRY = "retry"  # the profile was quarantined and tries again
+    RETRY = "retry"  # the last run failed or the profile was quarantined: it tries again by itself
+    AGAIN = "again"  # a person asked to try again: every record is looked at, also when nothing has changed
     DUE = "due"  # a start date of the profile was reached
     SCHEDULE = "schedule"  # the profile's schedule came
     UPLOAD = "upload"  # the files were complete and nobody wrote to them for a while

@@ -58,7 +58,8 @@ def synchronize(tenant: int, profile: str, run: str, attempt: int) -> str:
     except Superseded:
         outcome = "superseded"
     except EngineFailed as problem:
-        _fail(tenant, profile, run, attempt, problem.failed.reason, replan=problem.failed.replan)
+        failed = problem.failed
+        _fail(tenant, profile, run, attempt, failed.reason, replan=failed.replan, retry=failed.retry)
         outcome = "failed"
     finally:
         worker.engines.release(key.workflow)
@@ -178,8 +179,10 @@ def _finish(tenant: int, profile: str, run: str, attempt: int, planned: Kept) ->
 
 
 @DBOS.step()
-def _fail(tenant: int, profile: str, run: str, attempt: int, reason: str, replan: bool = False) -> None:
-    worker.journal.failed(Key(tenant, profile, run, attempt), reason, replan=replan)
+def _fail(
+    tenant: int, profile: str, run: str, attempt: int, reason: str, replan: bool = False, retry: bool = False
+) -> None:
+    worker.journal.failed(Key(tenant, profile, run, attempt), reason, replan=replan, retry=retry)
 
 
 # --- inside a step -------------------------------------------------------------------------------------------------

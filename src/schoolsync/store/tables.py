@@ -84,6 +84,7 @@ profiles = _table(
     Column("due", BigInteger),  # when the worker starts a run by itself (retry, deferred start); null = never
     Column("scheduled", BigInteger),  # when the schedule of `policy` comes next; null = it has no rhythm
     Column("on_upload", Integer),  # start by itself when an upload was left alone for so many seconds; null = not
+    Column("forgiven", BigInteger),  # runs that ended before do not count towards quarantine
     Column("watched", Text),  # fingerprint of the files last taken from the watched folder
     UniqueConstraint("tenant", "number"),
     key=("tenant", "id"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Row
@@ -13,6 +14,7 @@ from schoolsync.errors import Invalid
 from schoolsync.graph import etags
 from schoolsync.profiles import listing
 from schoolsync.runs import looking
+from schoolsync.runs.restarting import Scope
 
 
 def list_profiles(call: Call) -> Answer:
@@ -51,6 +53,32 @@ def get_freshness(call: Call) -> Answer:
             status_message=found.status_message,
         )
     )
+
+
+def get_quarantine(call: Call) -> Answer:
+    """GET profiles/{profile}/quarantine."""
+    settings, _ = call.services.profiles.settings(call.tenant, call.profile)
+    with call.services.control.read() as connection:
+        found = looking.ladder(connection, call.tenant, call.profile)
+    return Answer(
+        body=shapes.Quarantine(
+            profile=call.profile,
+            quarantined=found.quarantined,
+            why=found.why,
+            since=moment(found.since),
+            tries=found.tries,
+            next_try=moment(found.retry),
+            gives_up=moment(found.gives_up),
+            failed_in_a_row=found.failed_in_a_row,
+            limits=settings["quarantine"],
+        )
+    )
+
+
+def restart(call: Call) -> Answer:
+    """POST profiles/{profile}/restart."""
+    call.services.profiles.restart(call.principal, call.profile, Scope(call.body.scope), now=call.now)
+    return replace(get_quarantine(call), status=202)
 
 
 def get_settings(call: Call) -> Answer:

@@ -1,0 +1,69 @@
+"""Trying again on request: only what failed, the whole ladder of a quarantine, or everything.
+
+Every scope begins a run that reads the last files again; nothing is ever deleted from the directory by it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, update
+
+from schoolsync.access.principal import Principal
+from schoolsync.errors import Conflict
+from schoolsync.profiles import status as statuses
+from schoolsync.runs.states import Cause
+from schoolsync.store.tables import profiles
+
+if TYPE_CHECKING:
+    from schoolsync.runs.service import Runs
+    from schoolsync.uploads.service import Uploads
+
+
+class Scope(StrEnum):
+    """How much is forgotten before the profile tries again."""
+
+    FAILED_ITEMS = "failedItems"  # nothing: every record is looked at again, also when nothing has changed
+    QUARANTINE = "quarantine"  # the failures so far: the ladder begins at its foot
+    EVERYTHING = "everything"  # that, the errors, and what the last run left: as a reset
+
+
+def restart(
+    connection: Connection,
+    runs: Runs,
+    uploads: Uploads,
+    *,
+    tenant: int,
+    profile: str,
+    scope: Scope,
+    by: Principal,
+    now: int,
+) -> None:
+    """Begin a run of this scope. Raises Conflict while one is open, when the profile is paused or has no files yet."""
+    date = runs.expired(connection, tenant, profile, now)
+    if date is not None:
+        raise Conflict(f"The profile expired on {date}: set a later expirationDate first.")
+    if scope is Scope.EVERYTHING:
+        runs.reset(connection, tenant, profile, now=now, by=by)
+        return
+    opened = runs.open_run(connection, tenant, profile)
+    if opened is not None:
+        raise Conflict(
+            f"Run {opened.number} of the profile is {opened.state}: wait for its end, or cancel it. The scope "
+            f"{Scope.EVERYTHING.value} ends it."
+        )
+    if statuses.own(connection, tenant=tenant, profile=profile) == statuses.Status.PAUSED:
+        raise Conflict("The profile is paused: resume it first.")
+    upload = uploads.latest_sealed(connection, tenant, profile)
+    if upload is None:
+        raise Conflict("Nothing has been synchronized yet: upload the files and start the profile.")
+    if scope is Scope.QUARANTINE:
+        forget(connection, tenant, profile, now)
+    runs.begin(connection, tenant, profile, cause=Cause.AGAIN, upload=upload, now=now, by=by)
+
+
+def forget(connection: Connection, tenant: int, profile: str, now: int) -> None:
+    """Runs that ended before now do not count on the ladder any more."""
+    mine = (profiles.c.tenant == tenant, profiles.c.id == profile)
+    connection.execute(update(profiles).where(*mine).values(forgiven=now))

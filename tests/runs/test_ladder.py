@@ -1,0 +1,139 @@
+"""From a run that fails to quarantine and out of it: what the profile shows, and when it is tried again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from schoolsync import ticks
+from schoolsync.errors import Conflict
+from schoolsync.runs import looking
+from schoolsync.runs.journal import Key
+from schoolsync.runs.restarting import Scope
+from schoolsync.runs.states import Cause
+from schoolsync.store.tables import profiles
+
+from .conftest import House
+
+MINUTE = 60 * ticks.PER_SECOND
+FULL = "A file of the run cannot be read or written (No space left on device)."
+
+
+def due(house: House, profile: str) -> int | None:
+    with house.control.read() as connection:
+        found: int | None = connection.execute(select(profiles.c.due).where(profiles.c.id == profile)).scalar_one()
+        return found
+
+
+def ladder(house: House, profile: str) -> looking.Ladder:
+    with house.control.read() as connection:
+        return looking.ladder(connection, 1, profile)
+
+
+def again(house: House, profile: str) -> Key:
+    """The worker looks after the time has come, and takes up what it has begun."""
+    when = due(house, profile)
+    assert when is not None
+    house.time[0] = max(house.time[0], when)
+    house.journal.begin_due()
+    key = Key(1, profile, house.run(profile).id, 1)
+    assert house.journal.take(key)
+    return key
+
+
+def quarantined(house: House) -> tuple[str, str]:
+    """A profile that the world has failed three times, and its upload."""
+    profile = house.profile()
+    upload = house.upload(profile)
+    key = house.begin(profile)
+    house.journal.failed(key, FULL, retry=True)
+    for _ in range(2):
+        house.journal.failed(again(house, profile), FULL, retry=True)
+    return profile, upload
+
+
+def test_the_same_files_are_tried_again_after_longer_and_longer_waits(house: House) -> None:
+    """A full disk: one minute, ten minutes, then quarantine with its reason in numbers; a success leaves it."""
+    profile = house.profile()
+    upload = house.upload(profile)
+    key = house.begin(profile)
+    before = house.time[0]
+    house.journal.failed(key, FULL, retry=True)
+    assert 0 <= (due(house, profile) or 0) - before - MINUTE < MINUTE
+    assert "Tried again at " in (house.status(profile).status_message or "")
+    key = again(house, profile)
+    assert (house.run(profile).cause, house.run(profile).upload) == (Cause.RETRY, upload)
+    before = house.time[0]
+    house.journal.failed(key, FULL, retry=True)
+    assert 0 <= (due(house, profile) or 0) - before - 10 * MINUTE < MINUTE
+    assert ladder(house, profile).failed_in_a_row == 2
+    house.journal.failed(again(house, profile), FULL, retry=True)
+    shown = house.status(profile)
+    assert shown.status == "quarantined"
+    assert "Quarantined: 3 runs in a row could not be finished. Tried again at " in (shown.status_message or "")
+    found = ladder(house, profile)
+    assert (found.quarantined, found.tries, found.failed_in_a_row) == (True, 0, 3)
+    assert found.gives_up is not None
+    house.journal.failed(again(house, profile), FULL, retry=True)
+    assert ladder(house, profile).tries == 1
+
+
+def test_a_run_that_fails_by_itself_is_not_tried_again(house: House) -> None:
+    """What waiting does not mend waits for a person."""
+    profile = house.profile()
+    house.upload(profile)
+    house.journal.failed(house.begin(profile), "This release cannot read that.")
+    assert due(house, profile) is None
+    assert house.status(profile).status == "error"
+
+
+def test_a_pause_holds_the_next_try_back(house: House) -> None:
+    """While paused nothing is tried; after the resume it is."""
+    profile, _ = quarantined(house)
+    house.ask("pause", profile)
+    runs_before = house.run(profile).number
+    house.time[0] = (due(house, profile) or 0) + MINUTE
+    house.journal.begin_due()
+    assert house.run(profile).number == runs_before
+    house.ask("resume", profile)
+    again(house, profile)
+    assert house.run(profile).number == runs_before + 1
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+def test_restarting(house: House, scope: Scope) -> None:
+    """Each scope begins a run with the last files at once; only one of the ladder forgets what failed before."""
+    profile, upload = quarantined(house)
+    house.profiles.restart(house.script, profile, scope, now=house.clock())
+    run = house.run(profile)
+    assert (run.cause, run.upload) == (Cause.RESET if scope is Scope.EVERYTHING else Cause.AGAIN, upload)
+    key = Key(1, profile, run.id, 1)
+    assert house.journal.take(key)
+    job = house.journal.job(key)
+    assert job is not None
+    assert job.again == (scope is not Scope.EVERYTHING)
+    if scope is not Scope.EVERYTHING:
+        with pytest.raises(Conflict, match="wait for its end"):
+            house.profiles.restart(house.script, profile, scope, now=house.clock())
+    house.journal.failed(key, FULL, retry=True)
+    assert house.status(profile).status == ("quarantined" if scope is Scope.FAILED_ITEMS else "error")
+
+
+def test_what_cannot_be_restarted(house: House) -> None:
+    """A profile without files, a paused one and an expired one say why."""
+
+    def refused(profile: str, why: str, **columns: Any) -> None:
+        if columns:
+            with house.control.write() as connection:
+                connection.execute(update(profiles).where(profiles.c.id == profile).values(**columns))
+        with pytest.raises(Conflict, match=why):
+            house.profiles.restart(house.person, profile, Scope.QUARANTINE, now=house.clock())
+
+    fresh = house.profile()
+    refused(fresh, "upload the files")
+    profile, _ = quarantined(house)
+    house.ask("pause", profile)
+    refused(profile, "resume it first")
+    refused(profile, "expired", expiration_date="2020-01-01")
