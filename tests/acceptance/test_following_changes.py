@@ -64,11 +64,11 @@ def same(tenant: Tenant, reader: Reader) -> None:
         assert reader.parts == there | {(group, person, "teachers") for group, person, _, teacher in links if teacher}
 
 
-@pytest.fixture(scope="module")
-def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture
+def busy(tmp_path: Path, fresh_database: dict[str, object]) -> Iterator[Server]:
     """A server that applies plans in many small batches, so that a reader sees a directory half written."""
     settings = {"batch_rows": 400, "delta_deleted_classes": "true"}
-    with serving(tmp_path_factory.mktemp("busy"), settings=settings) as running:
+    with serving(tmp_path / "busy", settings=fresh_database | settings) as running:
         yield running
 
 

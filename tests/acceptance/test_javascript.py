@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import uuid
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from schoolsync.graph.types import PRIMITIVES, TYPES, Access
 
 from .house import ROSTER_READ, WRITE, Server, Tenant, creation
 from .rosters import DISTRICT
@@ -139,3 +142,31 @@ def test_refusals_are_graph_errors(drive: Drive, secure_tenant: Tenant, secure: 
     assert (strangers["forbidden"]["statusCode"], strangers["forbidden"]["code"]) == (403, "AccessDenied")
     nobody = drive("refusals", "broken", calls={"nobody": calls["stale"]})
     assert (nobody["nobody"]["statusCode"], nobody["nobody"]["code"]) == (401, "InvalidAuthenticationToken")
+
+
+@pytest.mark.parametrize("version", ["v1.0", "beta"])
+def test_the_metadata_is_understood_by_an_odata_parser(drive: Drive, secure_tenant: Tenant, version: str) -> None:
+    """What is declared is what is kept here, and every type that is named anywhere is declared."""
+    seen = drive("metadata", secure_tenant.admin.token, version=version)
+    assert (seen["version"], seen["namespace"]) == ("4.0", "microsoft.graph")
+    declared = {f"microsoft.graph.{name}" for name in (*seen["types"], *seen["enums"])}
+    named = {re.sub(r"^Collection\((.*)\)$", r"\1", name) for name in seen["named"] if name}
+    assert {name for name in named if not name.startswith("Edm.")} <= declared
+    assert {name for name in named if name.startswith("Edm.")} <= {f"Edm.{name}" for name in PRIMITIVES}
+    for kind in TYPES.values():
+        inherited = TYPES[kind.base].properties if kind.base else {}
+        own = [prop for name, prop in kind.properties.items() if name not in inherited]
+        kept = [
+            prop for prop in own if prop.access is not Access.NOT_KEPT and (version == "beta" or not prop.beta_only)
+        ]
+        links = {prop.name for prop in kept if prop.access is Access.NAVIGATION}
+        told = seen["types"][kind.name]
+        assert {name for name, *_ in told["links"]} == links
+        assert {name: nullable for name, _, nullable in told["properties"]} == {
+            prop.name: prop.nullable for prop in kept if prop.name not in links
+        }
+    operations = {(name, function) for name, _, function in seen["operations"]}
+    actions = {(name, False) for name in ("start", "pause", "resume", "reset")}
+    assert operations == actions | {("uploadUrl", True), ("delta", True)}
+    assert set(seen["roots"]) == {"education", "users", "groups", "directory"}
+    assert ("faculty" in seen["enums"]["educationUserRole"]) == (version == "beta")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
 
@@ -267,6 +268,31 @@ def test_whoever_reads_while_others_write_ends_with_the_directory(told_deletions
     for kind, reader in readers.items():
         for _ in range(2):
             reader.follow()
+        same(house, reader, kind)
+
+
+def test_writers_side_by_side_hide_nothing_from_a_reader(told_deletions: Any) -> None:
+    """Positions become visible in the order of their numbers: a reader that reads on all the while misses no change,
+    although several write at once."""
+    house, writers = told_deletions, 4
+    readers = {kind: Reader(house, kind, "?$top=3") for kind in SETS}
+    for reader in readers.values():
+        reader.follow()
+
+    def write(number: int) -> None:
+        random = Random(number)
+        for turn in range(12):
+            _something(house, random, 1000 * number + turn)
+
+    with ThreadPoolExecutor(writers) as pool:
+        working = [pool.submit(write, number) for number in range(1, writers + 1)]
+        while not all(one.done() for one in working):
+            for reader in readers.values():
+                reader.page()
+        for one in working:
+            one.result()
+    for kind, reader in readers.items():
+        reader.follow()
         same(house, reader, kind)
 
 

@@ -1,6 +1,7 @@
 // Runs one scenario with the unmodified JavaScript Graph client and prints what it saw as JSON.
 // usage: node drive.mjs <scenario>, with {base, token, ...} as JSON on standard input
 import graph from "@microsoft/microsoft-graph-client";
+import { parse } from "@sap-ux/edmx-parser";
 
 const { Client, PageIterator, GraphError, ResponseType } = graph;
 
@@ -52,6 +53,31 @@ const scenarios = {
   },
   async count() {
     return client.api(given.path).responseType(ResponseType.TEXT).get();
+  },
+  // The metadata as a parser of OData reads it: what is declared, and every type that is named anywhere.
+  async metadata() {
+    const { schema, version } = parse(await client.api("/$metadata").responseType(ResponseType.TEXT).get(), "graph");
+    const types = {};
+    const named = [...schema.entitySets, ...schema.singletons].map((one) => one.entityTypeName);
+    for (const kind of [...schema.entityTypes, ...schema.complexTypes]) {
+      const properties = kind.entityProperties ?? kind.properties;
+      const links = kind.navigationProperties;
+      types[kind.name] = {
+        properties: properties.map((one) => [one.name, one.type, one.nullable]),
+        links: links.map((one) => [one.name, one.targetTypeName, one.isCollection]),
+      };
+      named.push(...properties.map((one) => one.type), ...links.map((one) => one.targetTypeName));
+    }
+    for (const one of schema.actions) named.push(one.sourceType, one.returnType);
+    return {
+      version,
+      namespace: schema.namespace,
+      types,
+      enums: Object.fromEntries(schema.enumTypes.map((one) => [one.name, one.members.map((member) => member.name)])),
+      operations: schema.actions.map((one) => [one.name, one.sourceType, one.isFunction]),
+      roots: [...schema.entitySets, ...schema.singletons].map((one) => one.name),
+      named,
+    };
   },
   async main() {
     const profiles = "/education/synchronizationProfiles";
