@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -155,6 +157,25 @@ def test_idle_connections_keep_nobody_out(tenant: Tenant) -> None:
             headers = {"Authorization": f"Bearer {profile.api.token}"}
             answer = newcomer.get(f"{tenant.server.base}/v1.0/education{profile.path}", headers=headers)
         assert answer.status_code == 200
+
+
+def test_ten_thousand_connections_are_no_outage(tenant: Tenant) -> None:
+    """So many as the system lets us open say nothing, and a newcomer is served all the same."""
+    place = httpx.URL(tenant.server.base)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 10_500 if before[1] == resource.RLIM_INFINITY else min(10_500, before[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(wanted, before[0]), before[1]))
+    try:
+        with contextlib.ExitStack() as stack:
+            for _ in range(wanted - 500):
+                client = stack.enter_context(socket.socket())
+                client.setblocking(False)
+                assert client.connect_ex((place.host, place.port)) in {0, errno.EINPROGRESS}
+            with httpx.Client(timeout=60) as newcomer:
+                assert newcomer.get(f"{tenant.server.base}/healthz").status_code == 200
+        assert tenant.admin.get("/synchronizationProfiles")["value"] == []
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_the_upload_url_is_at_the_address_that_was_asked(tenant: Tenant) -> None:

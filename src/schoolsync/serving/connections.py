@@ -20,7 +20,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-MOST = 4096
+MOST = 16_384
 """Connections at a time, where the operating system lets one process have as many."""
 
 BACKLOG = 1024
