@@ -15,7 +15,7 @@ import pytest
 
 from schoolsync.graph.types import PRIMITIVES, TYPES, Access
 
-from .house import ROSTER_READ, WRITE, Server, Tenant, creation
+from .house import DOMAIN, ROSTER_READ, WRITE, Server, Tenant, creation
 from .rosters import DISTRICT
 
 pytestmark = pytest.mark.xdist_group("tls")
@@ -98,6 +98,21 @@ def test_changing_and_deleting(drive: Drive, secure_tenant: Tenant) -> None:
     profile = secure_tenant.profile()
     seen = drive("changes", profile.api.token, path=f"/education{profile.path}")
     assert seen == {"renamed": "Renamed", "status": "", "profile": ""}
+
+
+def test_the_directory_is_written_followed_and_asked_in_batches(drive: Drive, secure_tenant: Tenant) -> None:
+    """Links with Graph's own addresses, delta links, options by the client's methods and its own batches."""
+    person: dict[str, Any] = {"displayName": "Ida Lunde", "mailNickname": "ida", "userPrincipalName": f"ida@{DOMAIN}"}
+    person |= {"accountEnabled": True, "passwordProfile": {"password": "Fjord-2026-x"}}
+    assert drive("directory", secure_tenant.reader.token, person=person) == {
+        "linked": "",
+        "unlinked": "",
+        "statuses": {"1": 200, "2": 400, "3": 424},
+        "named": "Ida Lunde",
+        "still": True,
+        "change": [True, [True]],
+        "found": [1, [[True]]],
+    }
 
 
 def test_refusals_are_graph_errors(drive: Drive, secure_tenant: Tenant, secure: Server) -> None:

@@ -3,7 +3,7 @@
 import graph from "@microsoft/microsoft-graph-client";
 import { parse } from "@sap-ux/edmx-parser";
 
-const { Client, PageIterator, GraphError, ResponseType } = graph;
+const { Client, PageIterator, GraphError, ResponseType, BatchRequestContent, BatchResponseContent } = graph;
 
 const given = JSON.parse(await new Promise((resolve) => {
   let text = "";
@@ -115,6 +115,40 @@ const scenarios = {
     const minimal = await client.api(`${path}/profileStatus`).delete();
     const deleted = await client.api(path).delete();
     return { renamed: renamed.displayName, status: await text(minimal), profile: await text(deleted) };
+  },
+  // A class and a person made, linked in Graph's own words, followed and asked for in a batch of the client's own.
+  async directory() {
+    const begun = await client.api("/education/classes/delta?$deltatoken=latest").get();
+    const group = await client.api("/education/classes").post({ displayName: "7A", mailNickname: "seven-a" });
+    const person = await client.api("/education/users").post(given.person);
+    const link = { "@odata.id": `https://graph.microsoft.com/v1.0/directoryObjects/${person.id}` };
+    const linked = await text(await client.api(`/education/classes/${group.id}/members/$ref`).post(link));
+    const told = await client.api(begun["@odata.deltaLink"]).get();
+    const [change] = told.value;
+    const found = await client.api("/education/users").filter("startswith(displayName,'Ida')").select(["id", "mail"])
+      .expand("classes($select=id)").orderby("displayName").top(5).count(true).get();
+    const url = (path) => `${given.base}/v1.0${path}`;
+    const batch = new BatchRequestContent([
+      { id: "1", request: new Request(url(`/education/users/${person.id}`), { method: "GET" }) },
+      { id: "2", dependsOn: ["1"], request: new Request(url("/education/classes"), {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ displayName: "7A again", mailNickname: "seven-a" }),
+      }) },
+      { id: "3", dependsOn: ["2"], request: new Request(url("/education/classes/$count"), { method: "GET" }) },
+    ]);
+    const answers = new BatchResponseContent(await client.api("/$batch").post(await batch.getContent()));
+    const statuses = {};
+    for (const [id, answer] of answers.getResponses()) statuses[id] = answer.status;
+    const named = (await answers.getResponseById("1").json()).displayName;
+    // The documented example leaves /$ref off: the link goes, the person stays.
+    const unlinked = await text(await client.api(`/education/classes/${group.id}/members/${person.id}`).delete());
+    const still = await client.api(`/education/users/${person.id}`).select("id").get();
+    return {
+      linked, unlinked, statuses, named, still: still.id === person.id,
+      change: [change.id === group.id, change["members@delta"].map((one) => one.id === person.id)],
+      found: [found["@odata.count"], found.value.map((one) => one.classes.map((each) => each.id === group.id))],
+    };
   },
   async refusals() {
     const seen = {};
