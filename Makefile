@@ -10,7 +10,7 @@ ROSTER ?=
 TESTS ?= tests
 JS := tests/acceptance/js
 
-.PHONY: help setup demo test lint format bench lock clean
+.PHONY: help setup demo test chaos lint format bench lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ demo: $(VENV)/runtime.stamp ## run the main job on the bundled roster, or on ROS
 
 test: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## run all tests (TESTS=path for some, DATABASE=postgresql or sqlite for one of the two)
 	@$(BIN)/python -m pytest -n $${PYTEST_WORKERS:-2} --dist loadgroup -q $(TESTS)
+
+chaos: $(VENV)/dev.stamp ## kill processes in the middle of runs (KILLS=1000, SEED=, DATABASE=sqlite or postgresql)
+	@$(BIN)/python -m tests.chaos --kills $${KILLS:-1000} --database $${DATABASE:-sqlite} $(if $(SEED),--seed $(SEED))
 
 lint: $(VENV)/dev.stamp ## check layout, types and who imports whom
 	@$(BIN)/ruff format --check .

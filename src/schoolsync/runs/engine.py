@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from schoolsync import fault_points
 from schoolsync.runs import lifeline
 from schoolsync.runs.job import Failed, Job
 
@@ -75,6 +76,7 @@ def main() -> int:
             else:
                 assert stages is not None, "a job comes first"
                 result = stages.apply(ask.batch or 0) if ask.stage == "apply" else getattr(stages, ask.stage)()
+            fault_points.reach(f"engine-{ask.stage}")
             say(Result(msgspec.Raw(msgspec.json.encode(result))))
         except StageFailed as problem:
             say(Failure(problem.failed))

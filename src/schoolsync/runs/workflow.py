@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from dbos import DBOS
 
+from schoolsync import fault_points
 from schoolsync.runs.dial import Dial
 from schoolsync.runs.engines import EngineFailed, EngineLost, Engines
 from schoolsync.runs.job import Applied, Extracted, Failed, Finished, Job, Planned, Validated
@@ -114,6 +115,7 @@ def _synchronize(key: Key) -> str:
 
 @DBOS.step()
 def _provider(tenant: int, profile: str, run: str, attempt: int) -> str:
+    fault_points.reach("worker-taken")
     return worker.journal.provider(Key(tenant, profile, run, attempt))
 
 
@@ -145,7 +147,9 @@ def _unchanged(tenant: int, profile: str, run: str, attempt: int) -> bool:
 def _validate(tenant: int, profile: str, run: str, attempt: int) -> bool:
     key = Key(tenant, profile, run, attempt)
     _wait_on_dial(key, "validating")
-    return worker.journal.verified(key, _answer(_ask(key, "validate", Validated), Validated))
+    goes_on = worker.journal.verified(key, _answer(_ask(key, "validate", Validated), Validated))
+    fault_points.reach("worker-verified")
+    return goes_on
 
 
 @DBOS.step()
@@ -155,7 +159,9 @@ def _plan(tenant: int, profile: str, run: str, attempt: int) -> Kept:
 
 @DBOS.step()
 def _note_plan(tenant: int, profile: str, run: str, attempt: int, planned: Kept) -> int:
-    return worker.journal.planned(Key(tenant, profile, run, attempt), _answer(planned, Planned))
+    wanted = worker.journal.planned(Key(tenant, profile, run, attempt), _answer(planned, Planned))
+    fault_points.reach("worker-planned")
+    return wanted
 
 
 @DBOS.step()
@@ -168,7 +174,9 @@ def _apply(tenant: int, profile: str, run: str, attempt: int, batch: int, done: 
     """Apply one batch; its rows, or -1 when the run is to stop here."""
     key = Key(tenant, profile, run, attempt)
     applied = _answer(_ask(key, "apply", Applied, batch=batch), Applied)
-    return applied.rows if worker.journal.applied(key, done + applied.rows, total) else -1
+    goes_on = worker.journal.applied(key, done + applied.rows, total)
+    fault_points.reach("worker-applied")
+    return applied.rows if goes_on else -1
 
 
 @DBOS.step()
@@ -176,6 +184,7 @@ def _finish(tenant: int, profile: str, run: str, attempt: int, planned: Kept) ->
     key = Key(tenant, profile, run, attempt)
     finished = _answer(_ask(key, "finish", Finished), Finished)
     worker.journal.finished(key, _answer(planned, Planned), finished)
+    fault_points.reach("worker-finished")
 
 
 @DBOS.step()

@@ -1,0 +1,52 @@
+"""Named places in a run at which tests end a process with SIGKILL; in production every one of them is an empty call.
+
+A test names a file in the environment and writes into it which points shall kill, one a line, such as `engine-apply 3`
+for the third batch of a process. Whoever reaches the first of them takes its line out and dies: one line is one death.
+docs/operations.md lists the points.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+VARIABLE = "SCHOOLSYNC_FAULT_POINTS"
+
+POINTS: Mapping[str, str] = {
+    "worker-taken": "a run was taken up, nothing was begun",
+    "engine-extract": "the files are read, nobody knows yet",
+    "engine-validate": "the rules have run, nobody knows yet",
+    "worker-verified": "the verification is written down, the step is not",
+    "engine-plan": "the plan is stored, nobody knows yet",
+    "worker-planned": "the plan is written down, the step is not",
+    "engine-apply": "a batch and its ledger entry are committed, nobody knows yet",
+    "worker-applied": "a batch is written down, the step is not",
+    "engine-finish": "the snapshot is kept, nobody knows yet",
+    "worker-finished": "the end is written down, the step is not",
+}
+
+_file = os.environ.get(VARIABLE)
+_reached: Counter[str] = Counter()
+
+
+def _nothing(point: str) -> None:
+    """What a point is when no test has asked for more."""
+
+
+def _deadly(point: str) -> None:
+    assert _file is not None, "only an armed process gets here"
+    _reached[point] += 1
+    with contextlib.suppress(OSError):
+        first, *others = Path(_file).read_text("utf-8").splitlines()
+        if first in {point, f"{point} {_reached[point]}"}:
+            Path(_file).unlink()
+            if others:
+                Path(_file).write_text("\n".join(others), "utf-8")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+reach = _nothing if _file is None else _deadly
