@@ -3,7 +3,9 @@
 import asyncio
 import json
 import re
+import sqlite3
 import uuid
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -146,6 +148,19 @@ def test_a_damaged_database_and_a_missing_key(settings):
     assert levels(settings, "database") == {Level.ERROR}
     missing = Settings(data_dir=settings.data_dir, secrets_key_file=settings.data_dir / "none")
     assert levels(missing, "secrets") == {Level.ERROR}
+
+
+def test_a_database_of_another_release(settings):
+    """A table or column that is not there is named, before somebody's request finds it missing."""
+    open_control(settings).close()
+    assert levels(settings, "database") == {Level.OK}
+    with closing(sqlite3.connect(settings.control_db)) as connection:
+        connection.execute("ALTER TABLE profiles DROP COLUMN key_space")
+        connection.execute("DROP TABLE device_codes")
+    (verdict,) = [one for one in doctor.examine(settings) if one.check == "database"]
+    assert verdict.level is Level.ERROR
+    assert "profiles.key_space" in verdict.sentence
+    assert "device_codes" not in verdict.sentence  # a table that is missing is made
 
 
 def test_settings_of_tls():

@@ -120,6 +120,10 @@ def test_success_carries_azures_headers(house):
     assert answer.headers["x-ms-request-server-encrypted"] == "false"
     assert answer.headers["content-md5"] == md5(b"abc")
     assert answer.headers["content-length"] == "0"
+    assert (answer.headers["x-content-type-options"], answer.headers["content-security-policy"]) == (
+        "nosniff",
+        "sandbox",
+    )
     assert "date" in answer.headers
     assert "content-type" not in answer.headers
 

@@ -142,7 +142,15 @@ def _database(settings: Settings) -> Iterator[Verdict]:
     if settings.database_url is None and not settings.control_db.exists():
         yield Verdict("database", Level.WARNING, "there is no database yet; serve makes it")
         return
-    open_control(settings).close()
+    control = open_control(settings)
+    try:
+        missing = control.missing()
+    finally:
+        control.close()
+    if missing:
+        told = f"lacks {', '.join(missing[:5])}: it was made by another release than this one; use that release"
+        yield Verdict("database", Level.ERROR, told)
+        return
     if settings.database_url is not None:
         parts = urlsplit(settings.database_url)
         mode = (parse_qs(parts.query).get("sslmode") or ["prefer"])[0]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, insert, inspect, select
 
 from schoolsync.errors import WorldError
 from schoolsync.settings import Settings
@@ -75,6 +75,20 @@ class Control:
     def watch(self) -> Watch:
         """A cheap way to learn that somebody has written; for one thread."""
         return Watch(self.engine)
+
+    def missing(self) -> list[str]:
+        """Tables and columns that this release knows and the database does not have."""
+        with world(WHAT):
+            there = inspect(self.engine)
+            known = set(there.get_table_names())
+            found: list[str] = []
+            for table in tables.control.sorted_tables:
+                if table.name not in known:
+                    found.append(table.name)
+                    continue
+                columns = {column["name"] for column in there.get_columns(table.name)}
+                found += [f"{table.name}.{column.name}" for column in table.columns if column.name not in columns]
+        return found
 
     def close(self) -> None:
         """Give back every connection."""

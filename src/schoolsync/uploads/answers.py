@@ -76,6 +76,10 @@ async def send_answer(send: Send, answer: Answer, request: Request, request_id: 
     """Send an answer with the headers that every answer has."""
     version = request.headers.get("x-ms-version", "")
     headers = {
+        # What was uploaded is nobody's page, whatever type it was given.
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox",
+        "Strict-Transport-Security": "max-age=31536000",
         "x-ms-request-id": request_id,
         "x-ms-version": version if _VERSION.fullmatch(version) else DEFAULT_VERSION,
         **answer.headers,
