@@ -29,6 +29,7 @@ def db() -> Iterator[duckdb.DuckDBPyConnection]:
     guards.prepare(connection)
     connection.execute("CREATE TABLE planned.halved (key BIGINT, going BIGINT, held BIGINT)")
     connection.execute("CREATE TABLE planned.own (kind VARCHAR, source_id VARCHAR, key BIGINT)")
+    connection.execute("CREATE TABLE planned.adopting (kind VARCHAR, source_id VARCHAR)")
     connection.execute("CREATE TABLE planned.others (kind VARCHAR, source_id VARCHAR, key BIGINT)")
     connection.execute(
         "CREATE TABLE planned.renumbered (kind VARCHAR, old_id VARCHAR, new_id VARCHAR, id VARCHAR, of_school VARCHAR)"
@@ -152,6 +153,16 @@ def test_renumbering_and_other_people_cannot_be_switched_off(db: duckdb.DuckDBPy
     assert {one.guard: one.holds for one in said.verdicts} == {"renumbered": "everything", "other-person": "updates"}
     db.execute("DELETE FROM planned.renumbered WHERE old_id = 'o1'")
     assert [one.guard for one in judged(db).verdicts] == ["other-person"]
+
+
+@pytest.mark.parametrize(("least", "found", "holds"), [(0, 0, False), (0, 1, True), (3, 3, False), (3, 4, True)])
+def test_accounts_made_by_hand_are_taken_over_with_a_yes(
+    db: duckdb.DuckDBPyConnection, least: int, found: int, holds: bool
+) -> None:
+    """Each kind by itself, and by number alone."""
+    db.execute("INSERT INTO planned.adopting SELECT 'student', range::VARCHAR FROM range($1)", [found])
+    said = judged(db, Guards(adoption_least=least))
+    assert [one.guard for one in said.verdicts] == (["adoptions"] if holds else [])
 
 
 def test_verdicts_are_counted_even_when_they_are_too_many_to_list(db: duckdb.DuckDBPyConnection) -> None:

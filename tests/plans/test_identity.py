@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
-from schoolsync.plan.policy import Scope
+from schoolsync import ticks
+from schoolsync.plan.desired import Terms
+from schoolsync.plan.policy import Guards, Scope
+from schoolsync.plan.scope import narrow
 from schoolsync.runs.plan_reader import Reading
 
-from .districts import CREATES, DISTRICT, Directory, Roster, contact, engine, person
+from .districts import CREATES, DISTRICT, NOW, Directory, Roster, contact, engine, fill, person, section
 from .test_guards import STRICT, district
 from .test_properties import active
 
@@ -222,6 +226,69 @@ def test_only_what_is_in_scope_is_there(
         for row in pq.read_table(path).to_pylist()
     ]
     assert set(gone) == {"left-scope"}
+
+
+def test_terms_begin_and_end_on_their_day(directory: Directory) -> None:
+    """A class is there while its term lasts, and the profile asks for a run on the days on which that changes."""
+    policy = msgspec.structs.replace(
+        CREATES, time_zone="Europe/Oslo", guards=Guards(removal_percent=100), scope=Scope(current_terms=True)
+    )
+    today = ticks.day(NOW, "Europe/Oslo")
+    tomorrow, after = today + timedelta(days=1), today + timedelta(days=2)
+    roster = (
+        DISTRICT.changed("classes", {"source_id": "M1"}, term_start=None, term_end=f"{today}")
+        .changed("classes", {"source_id": "M2"}, term_start=f"{after}", term_end=None)
+        .changed("classes", {"source_id": "E1"}, term_start=None, term_end=None)
+    )
+
+    def there() -> set[str]:
+        return {name for name, (on,) in directory.objects("classes", "active").items() if on}
+
+    first = directory.sync(roster, policy=policy)
+    assert first.finished is not None
+    assert first.finished.wakes == ticks.midnight(tomorrow, "Europe/Oslo")
+    assert there() == {"M1", "E1"}
+    assert directory.sync(roster, policy=policy).unchanged
+    second = directory.sync(roster, policy=policy, now=ticks.midnight(tomorrow, "Europe/Oslo"))
+    assert second.finished is not None
+    assert there() == {"E1"}
+    assert second.steps["classes"] == {"remove": 1}
+    assert second.finished.wakes == ticks.midnight(after, "Europe/Oslo")
+    third = directory.sync(roster, policy=policy, now=ticks.midnight(after, "Europe/Oslo"))
+    assert third.finished is not None
+    assert third.finished.wakes is None
+    assert there() == {"M2", "E1"}
+    assert directory.broken() == []
+
+
+def test_days_of_a_scope_leave_out_the_terms_outside() -> None:
+    """A term that touches the days is in; who writes them the wrong way round is told."""
+    with pytest.raises(ValueError, match="lastDay is before firstDay"):
+        Scope(first_day=date(2026, 8, 1), last_day=date(2026, 7, 1))
+    db = duckdb.connect()
+    for name in ("roster", "outside"):
+        db.execute(f"CREATE SCHEMA {name}")
+    fill(
+        db,
+        Roster(
+            {
+                "classes": (
+                    section("past", "A", term_start="2025-08-01", term_end="2026-07-31"),
+                    section("touches", "A", term_start="2026-01-01", term_end="2026-08-01"),
+                    section("during", "A", term_start="2026-09-01", term_end="2026-10-01"),
+                    section("begins", "A", term_start="2026-12-31", term_end="2027-02-01"),
+                    section("later", "A", term_start="2027-01-01", term_end="2027-02-01"),
+                    section("strange", "A", term_start="autumn", term_end="winter"),
+                )
+            }
+        ),
+    )
+    policy = msgspec.structs.replace(CREATES, scope=Scope(first_day=date(2026, 8, 1), last_day=date(2026, 12, 31)))
+    narrow(db, Terms(tenant_id="t", profile=1, living=(1,), policy=policy, now=NOW))
+    inside = {name for (name,) in db.execute("SELECT source_id FROM roster.classes").fetchall()}
+    assert inside == {"touches", "during", "begins", "strange"}
+    outside = {name for (name,) in db.execute("SELECT source_id FROM outside.records").fetchall()}
+    assert outside == {"past", "later"}
 
 
 def test_leaving_scope_is_guarded(directory: Directory) -> None:

@@ -12,11 +12,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from schoolsync.plan.policy import Guards
 from schoolsync.runs.job import Job
 from schoolsync.store import locks
 from schoolsync.targets import sqlite
 
 from .districts import (
+    CREATES,
     DISTRICT,
     Directory,
     Roster,
@@ -27,6 +29,8 @@ from .districts import (
     refused,
     section,
 )
+
+ADOPTS = msgspec.structs.replace(CREATES, guards=Guards(school_gone=False, adoption_least=9))
 
 SMALL = 4  # rows of links in a batch; objects come one at a time
 
@@ -89,7 +93,7 @@ def test_a_process_that_only_plans_reads_the_files_itself(directory: Directory) 
 
 def test_a_plan_that_was_not_begun_is_made_anew_when_the_directory_has_changed(directory: Directory) -> None:
     """While a plan waits somebody makes an account that it would make: the next attempt adopts it."""
-    job, _ = prepared(directory.job(DISTRICT))
+    job, _ = prepared(directory.job(DISTRICT, policy=ADOPTS))
     made = directory.person_by_hand("s1@pupils.example")
     second = msgspec.structs.replace(job, fence=2)
     outcome = directory.work(second, DISTRICT)
@@ -106,7 +110,7 @@ def test_what_happens_to_the_directory_under_a_plan_is_respected_and_made_good(d
         .plus("enrollments", enrolled("M1", "student", "7"), enrolled("E1", "student", "8"))
         .changed("people", {"role": "student", "source_id": "3"}, grade="9")
     )
-    job, batches = prepared(directory.job(roster))
+    job, batches = prepared(directory.job(roster, policy=ADOPTS))
     made = directory.person_by_hand("s7@pupils.example")
     ((empty,),) = directory.query("SELECT key FROM classes WHERE source_id = 'E1'")
     directory.by_hand(f"DELETE FROM school_classes WHERE class = {empty}")
@@ -120,13 +124,13 @@ def test_what_happens_to_the_directory_under_a_plan_is_respected_and_made_good(d
     assert directory.object("people", "student 3", "student_grade") == ("9",)
     assert "student 7" not in directory.objects("people", "id")
     assert directory.classes_of("student 8") == set()
-    outcome = directory.sync(roster)
+    outcome = directory.sync(roster, policy=ADOPTS)
     assert not outcome.unchanged
     assert outcome.errors == []
     assert directory.object("people", "student 7", "id") == (made,)
     assert directory.classes_of("student 7") == {"M1"}
     assert directory.classes_of("student 8") == {"E1"}
-    assert directory.sync(roster).unchanged
+    assert directory.sync(roster, policy=ADOPTS).unchanged
 
 
 def test_an_attempt_that_was_overtaken_writes_nothing(directory: Directory) -> None:

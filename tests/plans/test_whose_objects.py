@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 
-from schoolsync.plan.policy import Customization, Matching, Policy
+from schoolsync.plan.policy import Customization, Guards, Matching, Policy
+from schoolsync.runs.selections import Selection
 
 from .districts import (
     CREATES,
@@ -49,7 +51,12 @@ def test_an_account_made_by_hand_is_adopted_under_its_id(directory: Directory) -
     """A profile that creates accounts takes over the one that has the sign-in name, whatever its letter case."""
     directory.sync(Roster())
     made = directory.person_by_hand("S1@Pupils.Example", department="Choir")
-    outcome = directory.sync(DISTRICT)
+    job = directory.job(DISTRICT)
+    held = directory.work(job, DISTRICT)
+    assert held.planned is not None
+    assert [(one.guard, one.kind, one.endangered) for one in held.planned.verdicts] == [("adoptions", "student", 1)]
+    assert directory.objects("people", "id") == {}
+    outcome = directory.release(job, DISTRICT, Selection())
     assert outcome.errors == []
     assert outcome.steps["people"] == {"create": 4, "adopt": 1}
     columns = ("id", "profile", "department", "user_principal_name", "given_name", "student_number", "display_name")
@@ -59,6 +66,35 @@ def test_an_account_made_by_hand_is_adopted_under_its_id(directory: Directory) -
     )
     assert directory.classes_of("student 1") == {"M1"}
     assert directory.sync(DISTRICT, ignore_findings=True).steps == {}
+
+
+@pytest.mark.parametrize(
+    ("account", "values", "listed"),
+    [
+        ("s1@pupils.example", {}, ("S1@pupils.example",)),
+        ("s1@pupils.example", {"id": "hand-made-1"}, ("HAND-made-1",)),
+        ("s1@pupils.example", {"user_type": "Guest"}, ()),
+        ("root@pupils.example", {}, ()),
+    ],
+)
+def test_a_protected_account_is_never_taken_over(
+    directories: Callable[[], Directory], account: str, values: dict[str, Any], listed: tuple[str, ...]
+) -> None:
+    """Neither by a profile that creates accounts nor by one that matches, whatever the limits; the error says why."""
+    name = {"username": account.split("@")[0], "grade": "5"}
+    roster = DISTRICT.changed("people", {"role": "student", "source_id": "1"}, **name)
+    for policy in (CREATES, MATCHES):
+        directory = directories()
+        directory.sync(Roster())
+        directory.person_by_hand(account, **values)
+        before = directory.query("SELECT * FROM people")
+        free = msgspec.structs.replace(policy, protected=listed, guards=Guards(adoption_least=100))
+        outcome = directory.sync(roster, policy=free)
+        assert outcome.finished is not None
+        (said,) = [row for row in outcome.errors if row["error_code"] == "DuplicateTargetEntries"]
+        assert (said["reportable_identifier"], "is protected" in said["error_message"]) == ("1", True)
+        assert directory.query(f"SELECT * FROM people WHERE account_name = '{account}'") == before
+        assert directory.broken() == []
 
 
 def test_two_profiles_of_one_tenant_leave_each_other_alone(directory: Directory) -> None:

@@ -147,6 +147,19 @@ def find_others(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         """)
 
 
+def find_adopted(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """`planned.adopting`: people for whom a profile that creates accounts would take over one made by hand.
+
+    A profile that matches says itself which accounts it means; that it takes them over is what it is for.
+    """
+    db.execute(f"""
+        CREATE TABLE planned.adopting AS
+        SELECT c.kind, c.source_id FROM planned.chosen AS c JOIN held.people AS h ON h.key = c.key
+        WHERE c.how = 'adopted' AND c.kind IN ('student', 'teacher') AND h.owner IS NULL
+            AND {str(terms.policy.creates).lower()}
+    """)
+
+
 def forget_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     """Give the memory of objects back once their steps are stored; links need their keys alone."""
     wide = [f"planned.{kind.name}_after" for kind in terms.objects]

@@ -246,14 +246,16 @@ def new_names(terms: Terms, kind: ObjectKind) -> dict[str, str]:
 
 
 def next_day(db: duckdb.DuckDBPyConnection, terms: Terms) -> int | None:
-    """When the next membership of the roster begins or ends (ticks): the profile then wants a run by itself."""
+    """When the next membership of the roster, or term in scope, begins or ends (ticks).
+
+    The profile then wants a run by itself.
+    """
     days = [
         f"SELECT min({column}) AS day FROM roster.{table} WHERE {column} > {terms.day}"
         for table in ("person_organizations", "enrollments")
         if terms.dated(table)
         for column in ("begin_date", "end_date")
     ]
-    if not days:
-        return None
+    days.append("SELECT min(day) AS day FROM outside.days")
     ((first,),) = db.execute(f"SELECT min(day) FROM ({' UNION ALL '.join(days)})").fetchall()
     return None if first is None else ticks.midnight(first, terms.policy.time_zone)

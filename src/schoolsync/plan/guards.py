@@ -157,7 +157,18 @@ def settled(db: duckdb.DuckDBPyConnection, terms: Terms) -> Settled:
     """What the guards say about the plan."""
     found: list[Verdict] = []
     more = 0
-    for guard in (_emptied, _renumbered, _removals, _schools_gone, _halved, _leavers, _window, _updates, _others):
+    for guard in (
+        _emptied,
+        _renumbered,
+        _removals,
+        _schools_gone,
+        _halved,
+        _leavers,
+        _window,
+        _updates,
+        _adoptions,
+        _others,
+    ):
         verdicts, unlisted = guard(db, terms)
         found += verdicts
         more += unlisted
@@ -325,6 +336,20 @@ def _renumbered(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
         JOIN planned.endangered AS e ON e.kind = p.kind AND e.school IS NOT DISTINCT FROM p.school""",
         "{endangered} of {held} {name}{place} have other SIS IDs than before, as after a change of the SIS. Give "
         "schoolsync the list of old and new ids (rekey), and they keep their objects; the plan has a proposal.",
+    )
+
+
+def _adoptions(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
+    """Accounts that somebody made by hand would become the profile's, because a record has the same sign-in name."""
+    return _places(
+        db,
+        "adoptions",
+        "everything",
+        f"""SELECT kind, NULL::VARCHAR AS school, count(*) AS endangered, count(*) AS held,
+            {int(terms.policy.guards.adoption_least)} AS allowed, 0 AS rejected
+        FROM planned.adopting GROUP BY kind""",
+        "{endangered} accounts of {name} that were made by hand would be taken over because their sign-in names are "
+        "in the roster; {allowed} may be without a person's yes.",
     )
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import duckdb
 
-from schoolsync.plan import kinds
-from schoolsync.plan.desired import Terms, new_names
+from schoolsync.plan import identity, kinds
+from schoolsync.plan.desired import Terms, held_columns, new_names
 from schoolsync.plan.kinds import OBJECTS, ObjectTable
 from schoolsync.plan.policy import Matching, Role
 from schoolsync.plan.steps import FRESH
@@ -43,6 +43,13 @@ SOURCES = {
     "activedirectorymatchid": "match_id",
 }
 """Columns of a roster that people can be matched by (lower case, no blanks) and their canonical names."""
+
+
+ACCOUNT_COLUMNS = ("account_name", "user_type")
+"""What has to be known of accounts, besides the columns of `held.people`, before one of them is taken over."""
+
+PRIVILEGED = ("abuse", "admin", "administrator", "hostmaster", "postmaster", "root", "security", "webmaster")
+"""Sign-in names, before the @, of accounts that run a school's services: no pupil's record may take one over."""
 
 
 class UnknownPropertyError(Exception):
@@ -108,6 +115,7 @@ def seek(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     db.execute(f"CREATE TABLE planned.new AS {' UNION ALL '.join(parts) or empty}")
     # Which object a new record was found to mean; whoever reads the directory fills in what lookups found.
     db.execute("CREATE TABLE planned.hits (kind VARCHAR, source_id VARCHAR, key BIGINT, grade INTEGER)")
+    db.execute("CREATE TABLE planned.privileged (key BIGINT)")
 
 
 def _spare_unnamed(db: duckdb.DuckDBPyConnection) -> None:
@@ -180,20 +188,38 @@ def lookups(terms: Terms) -> list[Lookup]:
     return asked
 
 
-def found(db: duckdb.DuckDBPyConnection, lookup: Lookup, rows: str) -> None:
+def found(db: duckdb.DuckDBPyConnection, terms: Terms, lookup: Lookup, rows: str) -> None:
     """Take in the answer to `lookup`: the relation `rows` has the columns of `held.<table>` and `value`.
 
     Objects that are in `held` already are not added again.
     """
+    known = ", ".join(f'"{name}"' for name in held_columns(lookup.table))
     db.execute(
-        f"INSERT INTO held.{lookup.table} BY NAME SELECT * EXCLUDE (value) FROM {rows} "
+        f"INSERT INTO held.{lookup.table} BY NAME SELECT {known} FROM {rows} "
         f"WHERE key NOT IN (SELECT key FROM held.{lookup.table})"
     )
+    if lookup.table == "people":
+        protect(db, terms, rows)
     grade, wanted = (1, "n.id") if lookup.column == "id" else (2, "lower(n.name)")
     among = ", ".join(f"'{kind.name}'" for kind in OBJECTS if kind.table == lookup.table)
     db.execute(f"""
         INSERT INTO planned.hits SELECT n.kind, n.source_id, a.key, {grade}
         FROM planned.new AS n JOIN {rows} AS a ON a.value = {wanted} WHERE n.kind IN ({among})
+    """)
+
+
+def protect(db: duckdb.DuckDBPyConnection, terms: Terms, rows: str) -> None:
+    """Note which of the accounts found (`rows`, with ACCOUNT_COLUMNS) no record may ever take over.
+
+    Those that the profile lists; and of those made by hand the ones that run services, and guests, whose account
+    belongs to another organization.
+    """
+    listed = ", ".join(identity.text(one.lower()) for one in terms.policy.protected) or "NULL"
+    served = ", ".join(map(identity.text, PRIVILEGED))
+    db.execute(f"""
+        INSERT INTO planned.privileged
+        SELECT key FROM {rows} WHERE account_name IN ({listed}) OR lower(id) IN ({listed})
+            OR (owner IS NULL AND (split_part(account_name, '@', 1) IN ({served}) OR lower(user_type) = 'guest'))
     """)
 
 
@@ -249,13 +275,14 @@ def _candidates(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         )
         SELECT n.kind, n.rank, n.line, n.source_id, b.key, b.grade,
             count(*) OVER (PARTITION BY n.kind, n.source_id) AS accounts,
-            {terms.is_free("h.owner")} OR (
+            p.key IS NULL AND ({terms.is_free("h.owner")} OR (
                 {terms.is_ours("h.owner")} AND (b.grade <> 2 OR h.source_id = n.source_id)
                 AND h.kind NOT IN ({deferred})
                 AND (h.kind, h.source_id) NOT IN (SELECT (kind, source_id) FROM spoken_for)
-            ) AS free, h.of
+            )) AS free, h.of, p.key IS NOT NULL AS privileged
         FROM best AS b JOIN planned.new AS n USING (kind, source_id)
         JOIN holders AS h ON h.key = b.key AND h.of = CASE b.kind {tables} END
+        LEFT JOIN (SELECT DISTINCT key FROM planned.privileged) AS p ON p.key = b.key AND h.of = 'people'
     """)
 
 
@@ -281,10 +308,20 @@ def _newcomers(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         SELECT CASE kind WHEN 'school' THEN 'School' WHEN 'section' THEN 'Section' WHEN 'student' THEN 'Student'
                 ELSE 'Teacher' END,
             'DuplicateTargetEntries',
-            'The record was not synchronized: the directory object it means belongs to another record or profile, '
-            || 'or is not the only one. Ids and sign-in names must be of one record alone.',
-            coalesce(name, looked_for[1]), source_id
-        FROM planned.new SEMI JOIN planned.candidates USING (kind, source_id)
+            'The record was not synchronized: ' || CASE
+                WHEN c.privileged THEN 'the account it means is protected. Accounts that run services, guests and '
+                    || 'those that the profile lists are never taken over; give the person another sign-in name.'
+                WHEN c.accounts > 1 THEN 'it fits ' || c.accounts || ' accounts of the directory, and none is guessed. '
+                    || 'Make what people are matched by unique.'
+                WHEN c.free THEN 'another record means the same object. Ids and sign-in names must be of one record '
+                    || 'alone.'
+                ELSE 'the directory object it means belongs to another record or profile. Ids and sign-in names must '
+                    || 'be of one record alone.' END,
+            coalesce(n.name, n.looked_for[1]), n.source_id
+        FROM planned.new AS n JOIN (
+            SELECT kind, source_id, bool_or(privileged) AS privileged, max(accounts) AS accounts, bool_or(free) AS free
+            FROM planned.candidates GROUP BY ALL
+        ) AS c USING (kind, source_id)
         ANTI JOIN planned.taken USING (kind, source_id)
     """)
     creatable = "kind IN ('school', 'section')" if not terms.policy.creates else "true"

@@ -6,6 +6,7 @@ recognised by. Values only; no defaults that depend on a clock.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
 import msgspec
@@ -57,6 +58,7 @@ class Guards(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_u
     window_days: Annotated[int, msgspec.Meta(ge=0, le=30)] = 7  # removals of so many days are counted together; 0: not
     leaver_percent: Percent = 1.0  # people who leave the profile in one run: more than this share of them ...
     leaver_least: Count = 500  # ... and more than this number always hold the plan
+    adoption_least: Count = 0  # so many accounts made by hand may be taken over by their sign-in names without a yes
     additions_flow: bool = False  # while a plan is held, what it only adds is applied
     approval_hours: Annotated[int, msgspec.Meta(ge=1, le=24 * 30)] = 72  # an approval that is not used expires
     second_person: bool = False  # two people have to approve
@@ -69,11 +71,24 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_un
     schools: tuple[str, ...] = ()  # SIS IDs
     grades: tuple[str, ...] = ()  # of students
     roles: tuple[Role, ...] = ()
+    first_day: date | None = None  # classes whose term is over before it are left out ...
+    last_day: date | None = None  # ... and those whose term begins after it
+    current_terms: bool = False  # classes are synchronized only while their term lasts
+
+    def __post_init__(self) -> None:
+        """Refuse days the wrong way round. Raises ValueError."""
+        if self.first_day is not None and self.last_day is not None and self.last_day < self.first_day:
+            raise ValueError("scope: lastDay is before firstDay")
+
+    @property
+    def dates(self) -> bool:
+        """Whether classes are left out for the days of their terms."""
+        return self.current_terms or self.first_day is not None or self.last_day is not None
 
     @property
     def narrows(self) -> bool:
         """Whether anything is left out."""
-        return bool(self.schools or self.grades or self.roles)
+        return bool(self.schools or self.grades or self.roles or self.dates)
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +115,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     guards: Guards = Guards()
     windows: tuple[Window, ...] = ()
     scope: Scope = Scope()
+    protected: tuple[str, ...] = ()  # sign-in names and object ids of accounts that are never taken over
     kept_by_hand: tuple[str, ...] = ()  # columns in which a value written by hand stays (kinds.compared)
     time_zone: str = "UTC"  # in which days begin: those of terms and enrollments
 

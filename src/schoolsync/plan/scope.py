@@ -1,5 +1,5 @@
 # ruff: noqa: S608  # what is put into these statements are names of ours and quoted literals
-"""The part of a roster that a profile synchronizes: by school, grade, role.
+"""The part of a roster that a profile synchronizes: by school, grade, role, and by the days of terms.
 
 What is outside is taken out of the roster before anything is compared, and remembered: what had been synchronized and
 is outside now leaves with a reason of its own (`left-scope`), previewed and guarded like everything that leaves.
@@ -19,6 +19,7 @@ def narrow(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     """Take out of the canonical tables what the profile's scope leaves out; `outside.records` remembers it."""
     db.execute("CREATE SCHEMA IF NOT EXISTS outside")
     db.execute("CREATE TABLE IF NOT EXISTS outside.records (kind VARCHAR, source_id VARCHAR)")
+    db.execute("CREATE TABLE IF NOT EXISTS outside.days (day DATE)")
     scope = terms.policy.scope
     if not scope.narrows:
         return
@@ -52,6 +53,8 @@ def narrow(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
             "INSERT INTO outside.people SELECT role, source_id FROM roster.people "
             f"WHERE role = 'student' AND (grade IS NULL OR lower(grade) NOT IN ({_listed(scope.grades)}))"
         )
+    if scope.dates:
+        _outside_their_terms(db, terms)
     _note(db, "SELECT DISTINCT role, source_id FROM outside.people")
     db.execute("DELETE FROM roster.people WHERE (role, source_id) IN (SELECT (role, source_id) FROM outside.people)")
     db.execute("""
@@ -67,6 +70,27 @@ def narrow(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     db.execute(
         "DELETE FROM roster.contacts WHERE student_id IN (SELECT source_id FROM outside.people WHERE role = 'student')"
     )
+
+
+def _outside_their_terms(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """Classes whose term lies outside; who has no days is in. The days on which that changes are remembered."""
+    scope, day = terms.policy.scope, terms.day
+    begins, ends = "try_cast(term_start AS DATE)", "try_cast(term_end AS DATE)"
+    conditions = []
+    if scope.first_day is not None:
+        conditions.append(f"{ends} < DATE '{scope.first_day.isoformat()}'")
+    if scope.last_day is not None:
+        conditions.append(f"{begins} > DATE '{scope.last_day.isoformat()}'")
+    if scope.current_terms:
+        conditions += [f"{ends} < {day}", f"{begins} > {day}"]
+        # The last day of a term still belongs to it.
+        db.execute(f"""
+            INSERT INTO outside.days SELECT min(day) FROM (
+                SELECT {begins} AS day FROM roster.classes UNION ALL SELECT {ends} + 1 FROM roster.classes
+            ) WHERE day > {day} HAVING min(day) IS NOT NULL
+        """)
+    gone = " OR ".join(f"coalesce({one}, false)" for one in conditions)
+    _note(db, f"SELECT 'section', source_id FROM roster.classes WHERE {gone}")
 
 
 def _note(db: duckdb.DuckDBPyConnection, records: str) -> None:

@@ -11,7 +11,16 @@ from typing import Literal
 import msgspec
 
 Guard = Literal[
-    "emptied", "renumbered", "removals", "school-gone", "class-halved", "leavers", "window", "updates", "other-person"
+    "emptied",
+    "renumbered",
+    "removals",
+    "school-gone",
+    "class-halved",
+    "leavers",
+    "window",
+    "updates",
+    "adoptions",
+    "other-person",
 ]
 """The guards there are; docs/plan.md has a row for each."""
 

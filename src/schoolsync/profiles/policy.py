@@ -41,6 +41,7 @@ class OwnSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
     guards: Guards = Guards()
     windows: tuple[OwnWindow, ...] = ()
     scope: Scope = Scope()
+    protected: tuple[str, ...] = ()  # sign-in names and object ids of accounts that are never taken over
     kept_by_hand: tuple[str, ...] = ()  # properties in which a value written by hand in the directory stays
     time_zone: str = "UTC"  # in which days begin: windows, schedules, and the dates of terms and enrollments
     schedule: Schedule = Schedule()  # when the profile synchronizes by itself
@@ -111,6 +112,7 @@ def policy_of(row: Any, *, sensitive_fields: tuple[str, ...] = ()) -> Policy:
         guards=own.guards,
         time_zone=own.time_zone,
         scope=msgspec.structs.replace(own.scope, grades=tuple(grade.lower() for grade in own.scope.grades)),
+        protected=own.protected,
         kept_by_hand=own.kept_by_hand,
         windows=tuple(_window(one, own.time_zone) for one in own.windows),
     )

@@ -40,6 +40,7 @@ ENGINE_VERSION = 1
 """Raised when the same files under the same settings shall be looked at again, or snapshots change their shape."""
 
 _PLAN_STEPS = 8
+_ACCOUNT: dict[str, type] = dict.fromkeys(matching.ACCOUNT_COLUMNS, str)
 
 pa.set_memory_pool(pa.system_memory_pool())  # gives memory back as soon as it is free; the default keeps it
 
@@ -342,6 +343,7 @@ class Stages:
         self._load_tallies(db)
         changes.find_renumbered(db, terms)
         changes.find_others(db, terms)
+        changes.find_adopted(db, terms)
         guards.count_objects(db, terms)
         self._store_steps(db, draft, steps.object_steps(db, terms), counted)
         for table in OBJECT_TABLES:
@@ -467,7 +469,7 @@ class Stages:
             matching.seek(db, terms)
             for lookup in matching.lookups(terms):
                 if not directory.is_empty(lookup.table):
-                    self._look_up(db, directory, lookup)
+                    self._look_up(db, terms, directory, lookup)
             options = matching.options(terms)
             if options and not directory.is_empty("people"):
                 self._match(db, terms, directory, sorted({option.column for option in options}))
@@ -538,14 +540,16 @@ class Stages:
         changes.find_drift(db, terms)
         db.execute("DROP SCHEMA base CASCADE")
 
-    def _look_up(self, db: duckdb.DuckDBPyConnection, directory: LocalDirectory, lookup: matching.Lookup) -> None:
+    def _look_up(
+        self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory, lookup: matching.Lookup
+    ) -> None:
         values = db.sql(f"SELECT v AS value FROM ({lookup.values}) AS q(v)").to_arrow_table()  # noqa: S608  # ours
         if not values.num_rows:
             return
-        columns = _columns(lookup.table)
+        columns = _columns(lookup.table) | (_ACCOUNT if lookup.table == "people" else {})
         with directory.known(lookup.table, columns, by=lookup.column, values=values) as rows:
             _keep(db, rows, "answer", {**columns, "value": str})
-        matching.found(db, lookup, "answer")
+        matching.found(db, terms, lookup, "answer")
         db.execute("DROP TABLE answer")
 
     def _match(
@@ -558,9 +562,12 @@ class Stages:
             _keep(db, rows, "accounts", types)
         wanted = db.sql(f"SELECT key AS value FROM ({matching.match(db, terms, 'accounts')})").to_arrow_table()  # noqa: S608  # ours
         if wanted.num_rows:
-            with directory.known("people", _columns("people"), by="key", values=wanted) as rows:
-                _keep(db, rows, "answer", {**_columns("people"), "value": int})
-            db.execute("INSERT INTO held.people BY NAME SELECT * EXCLUDE (value) FROM answer")
+            columns_of = _columns("people") | _ACCOUNT
+            with directory.known("people", columns_of, by="key", values=wanted) as rows:
+                _keep(db, rows, "answer", {**columns_of, "value": int})
+            matching.protect(db, terms, "answer")
+            extra = ", ".join(("value", *matching.ACCOUNT_COLUMNS))
+            db.execute(f"INSERT INTO held.people BY NAME SELECT * EXCLUDE ({extra}) FROM answer")  # noqa: S608  # ours
             db.execute("DROP TABLE answer")
         db.execute("DROP TABLE accounts")
 
