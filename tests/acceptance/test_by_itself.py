@@ -65,6 +65,29 @@ def test_a_watched_folder_is_enough(watching: Server, tmp_path: Path) -> None:
     assert {path.name for path in place.iterdir()} == set(DISTRICT.files())
 
 
+def test_metrics_tell_of_ones_own_tenant(watching: Server) -> None:
+    """Ages and endings come from the ledger of runs, in a form that Prometheus reads; nobody else's are there."""
+    profile = Tenant(watching).profile()
+    idle = Tenant(watching).profile()
+    viewer = own(profile.tenant, "viewer")
+    named = f'profile="{profile.id}"'
+    assert "schoolsync_profile_age_seconds{" not in viewer("GET", "/metrics", expect=200).text
+    profile.api("PATCH", f"{profile.path}/profileStatus", {"lastSynchronizationDateTime": "2026-01-01T00:00:00Z"})
+    assert "schoolsync_profile_age_seconds{" not in viewer("GET", "/metrics", expect=200).text
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    scraped = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"}
+    text = viewer("GET", "/metrics", expect=200, headers=scraped).text
+    values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert 0 <= float(values[f"schoolsync_profile_age_seconds{{{named}}}"]) < 600
+    assert values[f'schoolsync_runs_ended_total{{{named},state="done"}}'] == "1"
+    assert values[f"schoolsync_profile_quarantined{{{named}}}"] == "0"
+    assert idle.id not in text
+    documented = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
+    helped = [line.split()[2] for line in text.splitlines() if line.startswith("# HELP")]
+    assert helped
+    assert all(f"`{name}`" in documented for name in helped)
+
+
 def test_trying_again_on_request(watching: Server) -> None:
     """restart begins a run that looks at everything although nothing has changed; the ladder shows its numbers."""
     profile = Tenant(watching).profile()

@@ -48,7 +48,7 @@ class OwnApi:
             principal = arrival.principal or await arrival.identify()
             if route.act is not None:
                 roles.check(principal, route.act)
-        requests.check_accept(arrival.headers.get("accept"), text=False)
+        requests.check_accept(arrival.headers.get("accept"), text=route.media != JSON)
         query = _parameters(scope["query_string"], route.parameters)
         body = None
         if route.takes is not None:
@@ -74,7 +74,7 @@ class OwnApi:
         else:
             loop = asyncio.get_running_loop()
             answer = await loop.run_in_executor(self._threads, partial(cast(Any, handler), call))
-        await _send(send, answer)
+        await _send(send, answer, route.media)
 
     async def _find(self, scope: Scope, arrival: Arrival) -> tuple[Match[Route], Route]:
         """The operation that the path and the method mean; a stranger learns nothing about paths."""
@@ -161,9 +161,12 @@ def _body(content: bytes, route: Route) -> Any:
         raise Invalid(f"The body is wrong: {text}.", target=path.rstrip("`") or None) from problem
 
 
-async def _send(send: Send, answer: Answer) -> None:
-    body = b"" if answer.body is None else msgspec.json.encode(answer.body)
-    headers = {**answer.headers, **({"Content-Type": JSON} if body else {})}
+async def _send(send: Send, answer: Answer, media: str) -> None:
+    if media != JSON:
+        body = str(answer.body).encode()
+    else:
+        body = b"" if answer.body is None else msgspec.json.encode(answer.body)
+    headers = {**answer.headers, **({"Content-Type": media} if body else {})}
     encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     encoded.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": encoded})

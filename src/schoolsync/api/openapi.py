@@ -105,7 +105,7 @@ def _operation(route: Route, of: dict[Any, Json]) -> Json:
         made["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     done: Json = {"description": "Done." if route.answers is None else "The answer."}
     if route.answers is not None:
-        done["content"] = {"application/json": {"schema": of[route.answers]}}
+        done["content"] = {route.media.partition(";")[0]: {"schema": of[route.answers]}}
     made["responses"] = {str(route.status): done}
     for status in _statuses(route):
         made["responses"][str(status)] = {"$ref": f"#/components/responses/{status}"}

@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 from schoolsync.access.roles import Act
 from schoolsync.api import shapes
 from schoolsync.api.call import Answer, Call
+from schoolsync.runs import metrics
 from schoolsync.runs.plan_question import BySchool, PlannedStep
 from schoolsync.runs.states import RunState
 
@@ -50,6 +51,7 @@ class Route:
     status: int = 200
     refusals: tuple[int, ...] = ()  # statuses beside those that every operation may answer
     public: bool = False  # needs no token
+    media: str = "application/json"  # of the answer
 
     def resolve(self) -> Handler:
         """The handler itself."""
@@ -88,6 +90,15 @@ ROUTES: tuple[Route, ...] = (
         summary="Who the token says is asking, its roles and the acts they open.",
         answers=shapes.Me,
         act=None,
+    ),
+    Route(
+        method="GET",
+        template="metrics",
+        handler="root.get_metrics",
+        summary="How old each profile's data is, and the runs in numbers, in the text format of Prometheus.",
+        answers=str,
+        act=Act.READ,
+        media=metrics.CONTENT_TYPE,
     ),
     Route(
         method="GET",

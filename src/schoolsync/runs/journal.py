@@ -29,6 +29,7 @@ from schoolsync.runs.places import run_folder
 from schoolsync.runs.selections import Release
 from schoolsync.runs.service import Runs
 from schoolsync.runs.states import ACTIVE, Cause, HeldFor, RunState, Wish
+from schoolsync.runs.telling import Telling
 from schoolsync.settings import Settings
 from schoolsync.store import errors as error_rows
 from schoolsync.store.control import Control
@@ -96,6 +97,7 @@ class Journal:
         self._worker = worker
         self._scratch = settings.scratch if scratch is None else scratch
         self._told = 0  # when progress was last written down
+        self._telling = Telling()
 
     # --- taking runs up --------------------------------------------------------------------------------------------
 
@@ -247,7 +249,8 @@ class Journal:
                 self._show(connection, key, *STAGES[stage])
             elif row.stage != stage:
                 self._set(connection, key, stage=stage, stages=begun)
-            return True
+        self._telling.stage(key.run, key.attempt, stage)
+        return True
 
     def verified(self, key: Key, validated: Validated) -> bool:
         """The verification is there. True: go on. Otherwise the run is discarded (its caller waits) or held."""
@@ -445,6 +448,7 @@ class Journal:
         Batches are many and quick: how far the run is, is written down a few times a second and at the end.
         """
         now = self._clock()
+        self._telling.applied(key.run, key.attempt, rows_done, rows_total, now)
         if rows_done < rows_total and now - self._told < TELL:
             with self._control.read() as connection:
                 row = self._current(connection, key)

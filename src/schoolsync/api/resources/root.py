@@ -6,12 +6,19 @@ from schoolsync.access import roles
 from schoolsync.api import openapi
 from schoolsync.api.call import Answer, Call
 from schoolsync.api.shapes import Me
+from schoolsync.runs import metrics
 
 
 def describe(call: Call) -> Answer:
     """GET openapi.json."""
     server = call.url.removesuffix("/openapi.json")
     return Answer(body={**openapi.description(), "servers": [{"url": server}]})
+
+
+def get_metrics(call: Call) -> Answer:
+    """GET metrics."""
+    with call.services.control.read() as connection:
+        return Answer(body=metrics.text(connection, call.tenant, now=call.now))
 
 
 def me(call: Call) -> Answer:

@@ -1,0 +1,114 @@
+"""A tenant's runs and profiles in numbers, in the text format that Prometheus and its like read.
+
+Everything comes from the ledger of runs: what callers have written into a status does not count. Profiles are named by
+their ids alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from schoolsync import ticks
+from schoolsync.runs import looking
+from schoolsync.runs.states import ENDED
+from schoolsync.store.tables import profile_status, runs
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric with its values."""
+
+    name: str
+    kind: str  # gauge or counter
+    help: str
+    values: Iterable[tuple[dict[str, str], float]]
+
+
+def text(connection: Connection, tenant: int, *, now: int) -> str:
+    """All metrics of a tenant."""
+    return "".join(line for metric in _metrics(connection, tenant, now) for line in _lines(metric))
+
+
+def _metrics(connection: Connection, tenant: int, now: int) -> Iterator[Metric]:
+    ages = looking.freshness_of_all(connection, tenant=tenant)
+    yield Metric(
+        "schoolsync_profile_last_good_timestamp_seconds",
+        "gauge",
+        "When a run of the profile last ended well; absent before the first.",
+        [({"profile": one.profile}, _unix(one.last_good)) for one in ages if one.last_good is not None],
+    )
+    yield Metric(
+        "schoolsync_profile_age_seconds",
+        "gauge",
+        "How old the data of the profile is, by its last good run.",
+        [
+            ({"profile": one.profile}, max(0, now - one.last_good) / ticks.PER_SECOND)
+            for one in ages
+            if one.last_good is not None
+        ],
+    )
+    yield Metric(
+        "schoolsync_profile_next_due_timestamp_seconds",
+        "gauge",
+        "When the profile synchronizes by itself; absent when it does not.",
+        [({"profile": one.profile}, _unix(one.due)) for one in ages if one.due is not None],
+    )
+    own = connection.execute(
+        select(profile_status.c.profile, profile_status.c.own_status).where(profile_status.c.tenant == tenant)
+    ).all()
+    yield Metric(
+        "schoolsync_profile_quarantined",
+        "gauge",
+        "Whether the profile is quarantined.",
+        [({"profile": row.profile}, float(row.own_status == "quarantined")) for row in own],
+    )
+    counted = connection.execute(
+        select(runs.c.profile, runs.c.state, func.count().label("n"))
+        .where(runs.c.tenant == tenant, runs.c.state.in_(sorted(ENDED)))
+        .group_by(runs.c.profile, runs.c.state)
+    ).all()
+    yield Metric(
+        "schoolsync_runs_ended_total",
+        "counter",
+        "Runs of the profile that have ended, by how.",
+        [({"profile": row.profile, "state": row.state}, float(row.n)) for row in counted],
+    )
+    opened = connection.execute(
+        select(runs.c.profile, runs.c.state, runs.c.rows_done, runs.c.rows_total, runs.c.asked).where(
+            runs.c.tenant == tenant, runs.c.ended.is_(None)
+        )
+    ).all()
+    yield Metric(
+        "schoolsync_run_open_seconds",
+        "gauge",
+        "How long the open run of the profile has been open, by its state.",
+        [({"profile": row.profile, "state": row.state}, max(0, now - row.asked) / ticks.PER_SECOND) for row in opened],
+    )
+    yield Metric(
+        "schoolsync_run_rows_done",
+        "gauge",
+        "Rows that the open run has applied.",
+        [({"profile": row.profile}, float(row.rows_done)) for row in opened],
+    )
+    yield Metric(
+        "schoolsync_run_rows",
+        "gauge",
+        "Rows that the open run has in all; absent before there is a plan.",
+        [({"profile": row.profile}, float(row.rows_total)) for row in opened if row.rows_total is not None],
+    )
+
+
+def _lines(metric: Metric) -> Iterator[str]:
+    yield f"# HELP {metric.name} {metric.help}\n# TYPE {metric.name} {metric.kind}\n"
+    for labels, value in metric.values:
+        named = ",".join(f'{name}="{said}"' for name, said in labels.items())
+        yield f"{metric.name}{{{named}}} {value:.15g}\n"
+
+
+def _unix(moment: int) -> float:
+    return (moment - ticks.UNIX_EPOCH) / ticks.PER_SECOND
