@@ -6,7 +6,7 @@ import time
 import pytest
 
 from schoolsync.access import clients
-from schoolsync.cli.client import add, list_, remove
+from schoolsync.cli.client import add, change, list_, remove
 from schoolsync.errors import UsageError
 
 TENANT = "11111111-2222-3333-4444-555555555555"
@@ -46,6 +46,28 @@ def test_register_use_and_remove(house, capsys):
     assert authenticate(house, TENANT, client_id, secret) is None
     with pytest.raises(UsageError):
         remove(house.settings, tenant=TENANT, client_id=client_id)
+
+
+def test_roles_and_secret_are_changed(house, capsys):
+    """A client keeps its id: other roles count from its next token on, and an old secret ends at once."""
+    add(house.settings, tenant=TENANT, roles=("EduRoster.Read.All",), name="nightly")
+    _, client_id, old = registered(capsys)
+    options = {"tenant": TENANT, "client_id": client_id}
+    assert change(house.settings, roles=("EduRoster.ReadBasic.All",), secret=False, **options) == 0
+    assert authenticate(house, TENANT, client_id, old).roles == ("EduRoster.ReadBasic.All",)
+    capsys.readouterr()
+    assert change(house.settings, roles=(), secret=True, **options) == 0
+    new = capsys.readouterr().out.removeprefix("client secret: ").strip()
+    assert authenticate(house, TENANT, client_id, old) is None
+    assert authenticate(house, TENANT, client_id, new).roles == ("EduRoster.ReadBasic.All",)
+    for wrong in (
+        {**options, "roles": (), "secret": False},
+        {**options, "roles": ("EduRoster.Read",), "secret": True},
+        {**options, "tenant": OTHER, "roles": (), "secret": True},
+    ):
+        with pytest.raises(UsageError):
+            change(house.settings, **wrong)
+    assert authenticate(house, TENANT, client_id, new) is not None
 
 
 def test_the_secret_is_not_kept(house, capsys):

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
 from schoolsync.store.control import Control
 from schoolsync.store.tables import clients, tenants
@@ -66,6 +66,24 @@ def registered(control: Control, *, tenant_id: str | None = None) -> list[Client
     with control.read() as connection:
         rows = connection.execute(query).all()
     return [Client(row.tenant_id, row.id, row.name, tuple(row.roles.split()), row.created) for row in rows]
+
+
+def set_roles(control: Control, *, tenant_id: str, client_id: str, roles: Iterable[str]) -> bool:
+    """Give a client other roles; False when there is none. Tokens it has already fetched keep the old ones."""
+    return _set(control, tenant_id, client_id, roles=" ".join(sorted(set(roles))))
+
+
+def renew(control: Control, *, tenant_id: str, client_id: str) -> str | None:
+    """A new secret in the place of the old one, which ends at once; None when there is no such client."""
+    secret = secrets.token_urlsafe(32)
+    return secret if _set(control, tenant_id, client_id, secret_hash=hashed(secret)) else None
+
+
+def _set(control: Control, tenant_id: str, client_id: str, **values: str) -> bool:
+    tenant = control.known_tenant(tenant_id)
+    with control.write(tenant) as connection:
+        mine = (clients.c.tenant == tenant, clients.c.id == client_id)
+        return bool(connection.execute(update(clients).where(*mine).values(**values)).rowcount)
 
 
 def remove(control: Control, *, tenant_id: str, client_id: str) -> bool:

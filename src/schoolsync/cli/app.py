@@ -309,6 +309,26 @@ def client_list(
     raise typer.Exit(command.list_(load({"data_dir": data_dir}), tenant=tenant))
 
 
+@client.command("change")
+def client_change(
+    client_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the client.")],
+    tenant: Annotated[str, typer.Option(metavar="UUID", help="Tenant the client belongs to.")],
+    role: Annotated[
+        list[str] | None, typer.Option(help="Application role instead of those it has; may be repeated.")
+    ] = None,
+    secret: Annotated[bool, typer.Option("--secret", help="Make a new secret and print it; the old one ends.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Give a client other roles or a new secret; tokens it has stay as they are until they expire."""
+    from schoolsync.cli import client as command
+    from schoolsync.settings import load
+
+    settings = load({"data_dir": data_dir})
+    raise typer.Exit(
+        command.change(settings, tenant=tenant, client_id=client_id, roles=tuple(role or ()), secret=secret)
+    )
+
+
 @client.command("remove")
 def client_remove(
     client_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the client.")],

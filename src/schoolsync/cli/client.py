@@ -23,13 +23,7 @@ from schoolsync.store.directories import Directories
 def add(settings: Settings, *, tenant: str, roles: Sequence[str], name: str | None) -> int:
     """Register a client and print its id and its secret; 0 when done."""
     tenant_id = guid("--tenant", tenant)
-    wanted = sorted({part for role in roles for part in role.split()})
-    if not wanted:
-        raise UsageError("Say what the client may do: --role EduRoster.Read.All, for example.")
-    for role in wanted:
-        if role not in permissions.KNOWN_ROLES:
-            known = ", ".join(sorted(permissions.ROLES | permissions.OWN_ROLES))
-            raise UsageError(f"--role: there is no application role “{role}”. Known are {known}.")
+    wanted = _roles(roles)
     client_id = str(uuid.uuid4())
     with (
         opened(settings) as control,
@@ -62,6 +56,38 @@ def remove(settings: Settings, *, tenant: str, client_id: str) -> int:
         with acting(settings, control, tenant_id=tenant_id, operation="client remove", about=wanted):
             clients.remove(control, tenant_id=tenant_id, client_id=wanted)
     return 0
+
+
+def change(settings: Settings, *, tenant: str, client_id: str, roles: Sequence[str], secret: bool) -> int:
+    """Give a client other roles, a new secret, or both; 0 when done. Raises UsageError when there is none."""
+    tenant_id, wanted = guid("--tenant", tenant), guid("ID", client_id)
+    if not roles and not secret:
+        raise UsageError("Say what shall change: --role for other roles, --secret for a new secret.")
+    named = _roles(roles) if roles else []
+    with opened(settings) as control:
+        if not any(known.id == wanted for known in clients.registered(control, tenant_id=tenant_id)):
+            raise UsageError(f"The tenant has no client {client_id}.")
+        if named:
+            with acting(settings, control, tenant_id=tenant_id, operation="client roles", about=wanted):
+                clients.set_roles(control, tenant_id=tenant_id, client_id=wanted, roles=named)
+            print(f"roles:         {' '.join(named)}")
+        if secret:
+            with acting(settings, control, tenant_id=tenant_id, operation="client secret", about=wanted):
+                renewed = clients.renew(control, tenant_id=tenant_id, client_id=wanted)
+            print(f"client secret: {renewed}")
+    return 0
+
+
+def _roles(named: Sequence[str]) -> list[str]:
+    """The roles that were given, each known. Raises UsageError otherwise."""
+    wanted = sorted({part for role in named for part in role.split()})
+    if not wanted:
+        raise UsageError("Say what the client may do: --role EduRoster.Read.All, for example.")
+    for role in wanted:
+        if role not in permissions.KNOWN_ROLES:
+            known = ", ".join(sorted(permissions.ROLES | permissions.OWN_ROLES))
+            raise UsageError(f"--role: there is no application role “{role}”. Known are {known}.")
+    return wanted
 
 
 @contextmanager
