@@ -10,7 +10,7 @@ ROSTER ?=
 TESTS ?= tests
 JS := tests/acceptance/js
 
-.PHONY: help setup demo test chaos lint format bench lock clean
+.PHONY: help setup demo test chaos promises lint format bench lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ test: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## run all tests (TESTS=path f
 
 chaos: $(VENV)/dev.stamp ## kill processes in the middle of runs (KILLS=1000, SEED=, DATABASE=sqlite or postgresql)
 	@$(BIN)/python -m tests.chaos --kills $${KILLS:-1000} --database $${DATABASE:-sqlite} $(if $(SEED),--seed $(SEED))
+
+promises: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## run the tests that hold the promises of docs/promises.md, and print what they hold
+	@$(BIN)/python tests/acceptance/promises.py
 
 lint: $(VENV)/dev.stamp ## check layout, types and who imports whom
 	@$(BIN)/ruff format --check .
