@@ -291,8 +291,9 @@ def test_two_profiles_share_a_slow_server_fairly(slow: Server, big: dict[str, by
 def test_whatever_people_press_in_whatever_order(
     slow: Server, big: dict[str, bytes], changed: dict[str, bytes], seed: int
 ) -> None:
-    """Any order of uploads, starts, pauses, resumes, resets and reports, with processes dying between them, is
-    answered in Graph's words, loses no run, and ends with the roster that was sent last."""
+    """Any order of uploads, starts, pauses, resumes, cancels, resets and reports, with processes dying between them, is
+    answered in Graph's words, loses no run, and ends with the roster that was sent last; a deletion ends what is open.
+    """
     dice = random.Random(seed)
     tenant = Tenant(slow)
     profile = tenant.profile()
@@ -346,3 +347,8 @@ def test_whatever_people_press_in_whatever_order(
     present = {user["student"]["externalId"]: user for user in shown}
     for number, row in roster.items():
         assert present[number]["surname"] == row["Last Name"], done
+    for _ in range(5):
+        dice.choice(steps)()
+    profile.api("DELETE", profile.path, expect=202)
+    until("the profile is gone", lambda: profile.api("GET", profile.path).status_code == 404)
+    assert tenant.server.control("SELECT count(*) FROM runs WHERE profile = ?", profile.id) == [(0,)], done
