@@ -90,6 +90,10 @@ profiles = _table(
     key=("tenant", "id"),
 )
 
+for _when in (profiles.c.due, profiles.c.scheduled, profiles.c.on_upload):
+    # The worker asks over and over which profiles have something to begin; few have.
+    Index(f"profiles_{_when.name}", _when, sqlite_where=_when.is_not(None), postgresql_where=_when.is_not(None))
+
 secrets = _table(
     control,
     "secrets",  # written by a request, read only by the source that needs them, never by a face
