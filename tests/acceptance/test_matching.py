@@ -11,6 +11,7 @@ from msgraph_beta.generated.models.o_data_errors.o_data_error import ODataError
 from msgraph_beta.generated.models.password_profile import PasswordProfile
 
 from .house import DOMAIN, ROSTER_WRITE, Json, Server, Tenant, creation, matching, until
+from .own import own
 from .rosters import DISTRICT, GUARDIANS
 from .sdk import graph
 
@@ -165,10 +166,16 @@ def test_two_pupils_of_one_account_are_never_merged(tenant: Tenant) -> None:
 
 
 def test_creation_adopts_an_account_made_by_hand(tenant: Tenant) -> None:
-    """A creating profile takes over an account of the same user name: it keeps its id and its name."""
+    """A creating profile takes over an account of the same user name, with a yes: it keeps its id and its name."""
     made = by_hand(tenant, "zmuller")
     profile = tenant.profile()
-    assert profile.sync(DISTRICT.files())["status"] == "success"
+    held = profile.sync(DISTRICT.files())
+    assert held["status"] == "validationError"
+    assert "made by hand would be taken over" in held["statusMessage"]
+    approver, path = own(tenant, "approver"), f"/profiles/{profile.id}/runs/1"
+    plan = approver.get(f"{path}/plan")["plan"]
+    approver("POST", f"{path}/approvals", {"plan": plan, "why": "It is Zoë."}, expect=201)
+    until("the run is done", lambda: approver.get(path)["state"] == "done")
     users = {user["userPrincipalName"]: user for user in tenant.reader.all("/users")}
     assert len(users) == 8
     zoe = users[f"zmuller@{DOMAIN}"]

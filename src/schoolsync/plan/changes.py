@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import duckdb
 
-from schoolsync.plan import kinds
+from schoolsync.plan import kinds, recipes
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms, held_columns
 from schoolsync.plan.identity import SEPARATOR, text
 from schoolsync.plan.kinds import LINK_SIDES, LINKS, OBJECTS, LinkKind, LinkTable, ObjectKind, ObjectTable, Writing
@@ -173,8 +173,11 @@ def forget_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
 def _after(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind) -> None:
     writing = {one.column: how for one, how in terms.writing(kind).items()}
     columns, reasons = [], []
+    recipe = recipes.of(terms, kind)
     for column in kinds.compared(kind.table):
         value = _value(kind, column, writing.get(column, Writing.LEAVE))
+        if column == "mail" and recipe is not None and recipe.mail is not None:
+            value = f"CASE WHEN t.how = 'created' THEN {recipes.mail(recipe, 'n.name')} ELSE h.mail END"
         if column in terms.policy.kept_by_hand:
             kept = f"SELECT key FROM planned.by_hand WHERE field = {text(column)} AND of_table = '{kind.table}'"
             value = f"CASE WHEN t.key IN ({kept}) THEN h.{column} ELSE {value} END"

@@ -300,6 +300,8 @@ def writing(
             said = True
         if one.header is not None and wanted is not None and _folded(one.header) not in wanted:
             said = False
+        if one.column == "mail" and kind.role in policy.recipes and policy.recipes[kind.role].mail is not None:
+            said = False  # made up when the account is created, and its own from then on
         once = one.sticky and not customization.allow_display_name_update
         result[one] = Writing.LEAVE if not said else Writing.ONCE if once else Writing.WRITE
     return result

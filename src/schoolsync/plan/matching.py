@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import duckdb
 
-from schoolsync.plan import identity, kinds
+from schoolsync.plan import identity, kinds, recipes
 from schoolsync.plan.desired import Terms, held_columns, new_names
 from schoolsync.plan.kinds import OBJECTS, ObjectTable
-from schoolsync.plan.policy import Matching, Role
+from schoolsync.plan.policy import PRIVILEGED, Matching, Role
 from schoolsync.plan.steps import FRESH
 
 TARGETS = {
@@ -47,9 +47,6 @@ SOURCES = {
 
 ACCOUNT_COLUMNS = ("account_name", "user_type")
 """What has to be known of accounts, besides the columns of `held.people`, before one of them is taken over."""
-
-PRIVILEGED = ("abuse", "admin", "administrator", "hostmaster", "postmaster", "root", "security", "webmaster")
-"""Sign-in names, before the @, of accounts that run a school's services: no pupil's record may take one over."""
 
 
 class UnknownPropertyError(Exception):
@@ -100,6 +97,10 @@ def seek(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     parts = []
     for kind in terms.objects:
         names = new_names(terms, kind)
+        recipe = recipes.of(terms, kind)
+        if recipe is not None:
+            domain = terms.policy.domains.get(kind.role) if kind.role else None
+            names["name"] = f"{recipes.name(recipe)} || '@' || {'NULL' if domain is None else identity.text(domain)}"
         looked = ", ".join(one.value for one in matched if one.role == kind.role)
         school = "r.source_id" if kind.name == "school" else "r.school_id"
         parts.append(f"""
@@ -116,6 +117,7 @@ def seek(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     # Which object a new record was found to mean; whoever reads the directory fills in what lookups found.
     db.execute("CREATE TABLE planned.hits (kind VARCHAR, source_id VARCHAR, key BIGINT, grade INTEGER)")
     db.execute("CREATE TABLE planned.privileged (key BIGINT)")
+    db.execute("CREATE TABLE planned.nameless (kind VARCHAR, source_id VARCHAR, asked VARCHAR)")
 
 
 def _spare_unnamed(db: duckdb.DuckDBPyConnection) -> None:
@@ -183,7 +185,9 @@ def lookups(terms: Terms) -> list[Lookup]:
         if kind.name in named
     ]
     if creates:
-        people = "kind IN ('student', 'teacher') AND name IS NOT NULL"
+        # A name that was made up says nothing about who has it already.
+        called = ", ".join(f"'{role}'" for role in ("student", "teacher") if role not in terms.policy.recipes)
+        people = f"kind IN ({called or 'NULL'}) AND name IS NOT NULL"
         asked.append(Lookup("people", "account_name", f"SELECT DISTINCT lower(name) FROM planned.new WHERE {people}"))
     return asked
 
@@ -348,7 +352,15 @@ def _newcomers(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
             ELSE 'The sign-in name has characters that a directory refuses, is too long or has no domain.' END
             || ' Use letters and digits, or let the profile replace special characters.',
             NULL, source_id
-        FROM planned.newcomers WHERE kind <> 'school' AND name IS NULL
+        FROM planned.newcomers ANTI JOIN planned.nameless USING (kind, source_id)
+        WHERE kind <> 'school' AND name IS NULL
+    """)
+    db.execute("""
+        INSERT INTO planned.errors
+        SELECT CASE kind WHEN 'student' THEN 'Student' ELSE 'Teacher' END, 'DuplicateTargetEntries',
+            'The account was not made: somebody has the sign-in name that the recipe of the profile makes for it, or '
+            || 'it is reserved. Let the recipe use a counter or more of the record.', l.asked, source_id
+        FROM planned.newcomers JOIN planned.nameless AS l USING (kind, source_id)
     """)
     # What is equal only because characters were replaced must not become one. Whoever has the name already keeps it,
     # then whoever has it without any replacing, then the first in the roster.

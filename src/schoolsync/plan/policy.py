@@ -6,6 +6,7 @@ recognised by. Values only; no defaults that depend on a clock.
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Annotated, Literal
 
@@ -65,6 +66,54 @@ class Guards(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_u
     plain_resume: bool = False  # Graph's resume of any token counts as an approval
 
 
+PRIVILEGED = ("abuse", "admin", "administrator", "hostmaster", "postmaster", "root", "security", "webmaster")
+"""Sign-in names, before the @, of accounts that run a school's services: no record takes one over or is given one."""
+
+RECIPE_FIELDS = {
+    "givenName": "given_name",
+    "middleName": "middle_name",
+    "surname": "surname",
+    "username": "username",
+    "sisId": "source_id",
+    "number": "number",
+    "graduationYear": "graduation_year",
+}
+"""What a recipe for names may use, and the columns of people."""
+RECIPE_PART = r"\{([A-Za-z]+)(?::([1-9][0-9]?))?\}"
+_USERNAME = re.compile(rf"(?:[a-z0-9._-]|{RECIPE_PART})+")
+_AROUND = re.compile(r"[A-Za-z0-9._-]*\{alias\}[A-Za-z0-9._-]*")
+_MAIL = re.compile(r"[A-Za-z0-9._-]*\{alias\}[A-Za-z0-9._-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """How names are made up for the new accounts of one role; docs/plan.md explains it."""
+
+    username: Annotated[str, msgspec.Meta(max_length=200)]  # the part before the @, such as "{givenName:3}.{surname}"
+    counter: bool = True  # who comes second gets a number, from 2 on; False: it is an error
+    longest: Annotated[int, msgspec.Meta(ge=4, le=64)] = 20  # characters, the number included
+    mail: str | None = None  # such as "{alias}@mail.example"; None: what the roster says
+    nickname: str | None = None  # such as "p-{alias}"; None: the part before the @
+    reserved: tuple[str, ...] = ()  # names that nobody is given, besides PRIVILEGED
+
+    def __post_init__(self) -> None:
+        """Refuse what no name can be made of. Raises ValueError."""
+        fields = [one[0] for one in re.findall(RECIPE_PART, self.username)]
+        strange = next((one for one in fields if one not in RECIPE_FIELDS), None)
+        if strange is not None:
+            raise ValueError(f"recipes: there is no field {strange!r}; known are {', '.join(RECIPE_FIELDS)}")
+        if not fields or not _USERNAME.fullmatch(self.username):
+            raise ValueError("recipes: username needs a field such as {surname}, and may have a-z 0-9 . _ - around it")
+        if self.nickname is not None and not _AROUND.fullmatch(self.nickname):
+            raise ValueError("recipes: nickname is {alias}, with letters, digits, . _ or - around it")
+        if self.mail is not None and not _MAIL.fullmatch(self.mail):
+            raise ValueError("recipes: mail is {alias} and a domain, such as {alias}@mail.example")
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The names that nobody is given."""
+        return (*PRIVILEGED, *self.reserved)
+
+
 class Scope(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """The part of a roster that is synchronized; what is empty narrows nothing."""
 
@@ -107,6 +156,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     # Exactly one of the two identity modes: `domains` creates accounts, `matching` only ever finds them.
     domains: dict[Role, str] = {}
     matching: tuple[Matching, ...] = ()
+    recipes: dict[Role, Recipe] = {}  # how accounts are called that are created; none: by the roster's Username
     licenses: dict[Role, tuple[str, ...]] = {}  # SKU ids given to accounts when they are created
     customizations: dict[Kind, Customization] = {}
     replace_special_characters: bool = False  # handleSpecialCharacterConstraint

@@ -14,7 +14,7 @@ from typing import Literal
 
 import duckdb
 
-from schoolsync.plan import kinds
+from schoolsync.plan import kinds, recipes
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.plan.identity import text
 from schoolsync.plan.kinds import LINK_SIDES, LinkTable, ObjectKind, ObjectTable, Writing
@@ -114,13 +114,15 @@ def _create(terms: Terms, kind: ObjectKind) -> Step:
     columns = [one.column for one, how in terms.writing(kind).items() if how is not Writing.LEAVE]
     if kind.table == "classes":
         columns.append("mail_nickname")
+    recipe = recipes.of(terms, kind)
     if kind.role is not None:
         skus = terms.policy.licenses.get(kind.role, ())
         licenses = json.dumps([{"skuId": sku, "disabledPlans": []} for sku in skus], separators=(",", ":"))
         columns += [
             "user_principal_name",
             "lower(user_principal_name) AS account_name",
-            "split_part(user_principal_name, '@', 1) AS mail_nickname",
+            f"{recipes.nickname(recipe, 'user_principal_name')} AS mail_nickname",
+            *(["mail"] if recipe is not None and recipe.mail is not None else []),
             "true AS account_enabled",
             "'Member' AS user_type",
             f"{text(licenses)} AS licenses",

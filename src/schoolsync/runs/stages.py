@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from schoolsync import __version__, sources
 from schoolsync.errors import UsageError, WorldError
-from schoolsync.plan import changes, desired, guards, matching, report, scope, steps, undo
+from schoolsync.plan import changes, desired, guards, matching, recipes, report, scope, steps, undo
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.plan.kinds import LinkTable, ObjectTable
 from schoolsync.plan.policy import Guards
@@ -470,6 +470,12 @@ class Stages:
             for lookup in matching.lookups(terms):
                 if not directory.is_empty(lookup.table):
                     self._look_up(db, terms, directory, lookup)
+            if recipes.wanted(db, terms):
+                types: dict[str, type] = {"key": int, "account_name": str}
+                with directory.owned("people", types, "true") as rows:
+                    _keep(db, rows, "accounts", types)
+                recipes.give(db, terms, "accounts")
+                db.execute("DROP TABLE accounts")
             options = matching.options(terms)
             if options and not directory.is_empty("people"):
                 self._match(db, terms, directory, sorted({option.column for option in options}))
