@@ -29,7 +29,6 @@ def db() -> Iterator[duckdb.DuckDBPyConnection]:
     guards.prepare(connection)
     connection.execute("CREATE TABLE planned.halved (key BIGINT, going BIGINT, held BIGINT)")
     connection.execute("CREATE TABLE planned.own (kind VARCHAR, source_id VARCHAR, key BIGINT)")
-    connection.execute("CREATE TABLE planned.adopting (kind VARCHAR, source_id VARCHAR)")
     connection.execute("CREATE TABLE planned.others (kind VARCHAR, source_id VARCHAR, key BIGINT)")
     connection.execute(
         "CREATE TABLE planned.renumbered (kind VARCHAR, old_id VARCHAR, new_id VARCHAR, id VARCHAR, of_school VARCHAR)"

@@ -153,7 +153,7 @@ def find_adopted(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     A profile that matches says itself which accounts it means; that it takes them over is what it is for.
     """
     db.execute(f"""
-        CREATE TABLE planned.adopting AS
+        INSERT INTO planned.adopting
         SELECT c.kind, c.source_id FROM planned.chosen AS c JOIN held.people AS h ON h.key = c.key
         WHERE c.how = 'adopted' AND c.kind IN ('student', 'teacher') AND h.owner IS NULL
             AND {str(terms.policy.creates).lower()}

@@ -36,12 +36,13 @@ _PER_PLACE = 20
 
 
 def prepare(db: duckdb.DuckDBPyConnection) -> None:
-    """Make the empty table of counts: a row per kind and school, and the earlier removals that count with them."""
+    """Make the tables of counts, empty: rows per kind and school, accounts to take over, earlier removals."""
     db.execute("""
         CREATE TABLE planned.endangered (
             kind VARCHAR, school VARCHAR, held BIGINT, going BIGINT, rejected BIGINT, changing BIGINT, said BIGINT
         )
     """)
+    db.execute("CREATE TABLE planned.adopting (kind VARCHAR, source_id VARCHAR)")
     db.execute("CREATE TABLE planned.lately (kind VARCHAR, school VARCHAR, held BIGINT, gone BIGINT)")
 
 
