@@ -10,7 +10,7 @@ ROSTER ?=
 TESTS ?= tests
 JS := tests/acceptance/js
 
-.PHONY: help setup demo test chaos promises lint format bench lock clean
+.PHONY: help setup demo test chaos promises fuzz lint format bench lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ chaos: $(VENV)/dev.stamp ## kill processes in the middle of runs (KILLS=1000, SE
 
 promises: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## run the tests that hold the promises of docs/promises.md, and print what they hold
 	@$(BIN)/python tests/acceptance/promises.py
+
+fuzz: $(VENV)/dev.stamp ## read 20 000 damaged rosters, for the night (FUZZ_EXAMPLES=n for another number)
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(BIN)/python -m pytest -n $${PYTEST_WORKERS:-2} -q tests/rosters/test_any_bytes.py
 
 lint: $(VENV)/dev.stamp ## check layout, types and who imports whom
 	@$(BIN)/ruff format --check .

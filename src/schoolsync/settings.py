@@ -75,6 +75,12 @@ class Settings:
         "w", "what an upload URL allows: `w`, or `rcwl` for tools that list and read back"
     )
     roster_max_rows: int = _setting(50_000_000, "most rows that one roster file may hold")
+    roster_max_bytes: int = _setting(16384 * MIB, "largest roster file, unpacked, in bytes")
+    roster_max_columns: int = _setting(500, "most columns that one roster file may have")
+    roster_max_cell: int = _setting(32_768, "most characters that one value of a roster may have")
+    archive_max_files: int = _setting(64, "most files that one zip archive may hold")
+    archive_max_bytes: int = _setting(16384 * MIB, "most bytes that one zip archive may unpack to")
+    archive_max_ratio: int = _setting(250, "how many times larger a file of a zip archive may get when it is unpacked")
     sensitive_fields: tuple[str, ...] = _setting(
         (),
         "sensitive fields of rosters, such as `contacts`, that profiles keep unless their own settings say otherwise",
@@ -152,6 +158,18 @@ class Settings:
     @property
     def scratch(self) -> Path:
         return self.data_dir / "scratch"
+
+    @property
+    def roster_limits(self) -> dict[str, int]:
+        """The limits of roster files and archives, by their names in `sources.files.Limits`."""
+        return {
+            "file_bytes": self.roster_max_bytes,
+            "columns": self.roster_max_columns,
+            "cell": self.roster_max_cell,
+            "archive_files": self.archive_max_files,
+            "archive_bytes": self.archive_max_bytes,
+            "archive_ratio": self.archive_max_ratio,
+        }
 
     def directory_db(self, tenant_id: str) -> Path:
         """The directory file of one tenant (lower-case GUID)."""
@@ -313,6 +331,13 @@ def _check(values: dict[str, Value]) -> None:
         "concurrent_runs_per_tenant",
         "body_max_bytes",
         "database_connections",
+        "roster_max_rows",
+        "roster_max_bytes",
+        "roster_max_columns",
+        "roster_max_cell",
+        "archive_max_files",
+        "archive_max_bytes",
+        "archive_max_ratio",
     ):
         if values[name].value == 0:
             raise wrong(name, "must be at least 1")

@@ -15,7 +15,7 @@ import pytest
 from schoolsync import sources
 from schoolsync.plan.policy import Policy
 from schoolsync.roster.findings import Finding
-from schoolsync.sources import Checked, CheckOptions, SourceFile
+from schoolsync.sources import Checked, CheckOptions, Limits, SourceFile
 
 HEADERS = {
     "School.csv": "SIS ID,Name,Grade Low,Grade High,Principal Secondary Email,Phone",
@@ -134,12 +134,14 @@ Check = Callable[..., Result]
 
 @pytest.fixture
 def check(tmp_path: Path) -> Iterator[Check]:
-    """Check the files of a roster; `policy`, `partial` and `max_rows` as CheckOptions has them."""
+    """Check the files of a roster; `policy`, `partial`, `max_rows` and limits as CheckOptions has them."""
     opened: list[duckdb.DuckDBPyConnection] = []
     scratch = tmp_path / "scratch"
     scratch.mkdir()
 
-    def run(made: Roster, *, policy: Policy | None = None, partial: bool = False, max_rows: int = 100_000) -> Result:
+    def run(
+        made: Roster, *, policy: Policy | None = None, partial: bool = False, max_rows: int = 100_000, **limits: int
+    ) -> Result:
         folder = tmp_path / f"upload{len(opened)}"
         folder.mkdir()
         files = []
@@ -149,7 +151,9 @@ def check(tmp_path: Path) -> Iterator[Check]:
             files.append(SourceFile(name, path))
         db = duckdb.connect(config={"threads": 2})
         opened.append(db)
-        options = CheckOptions(policy=policy, partial=partial, max_rows=max_rows, scratch=scratch)
+        options = CheckOptions(
+            policy=policy, partial=partial, max_rows=max_rows, limits=Limits(**limits), scratch=scratch
+        )
         checked = sources.validate(db, sources.extract(db, files, options), options)
         assert list(scratch.iterdir()) == [], "nothing is left in the scratch folder"
         return Result(db, checked)

@@ -12,7 +12,7 @@ from schoolsync import sources
 from schoolsync.plan.policy import Customization, Policy
 from schoolsync.roster import findings
 from schoolsync.roster.rules import RULES
-from schoolsync.sources import CheckOptions, SourceFile
+from schoolsync.sources import CheckOptions, Limits, SourceFile
 from schoolsync.testing import rosters
 from schoolsync.testing.rosters import DIRT
 
@@ -41,7 +41,8 @@ def broken(folder: Path, scratch: Path, *, kind: str, options: dict[str, object]
         )
     limit = options.get("max_rows", 10_000)
     assert isinstance(limit, int)
-    given = CheckOptions(format=kind, policy=policy, max_rows=limit, scratch=scratch)
+    limits = Limits(**{name: value for name, value in options.items() if name not in {"property", "max_rows"}})
+    given = CheckOptions(format=kind, policy=policy, max_rows=limit, limits=limits, scratch=scratch)
     files = [SourceFile(path.name, path) for path in sorted(folder.iterdir())]
     with duckdb.connect(config={"threads": 1}) as db:
         sources.validate(db, sources.extract(db, files, given), given)

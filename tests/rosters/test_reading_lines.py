@@ -31,7 +31,8 @@ def test_any_one_kind_of_line_end_is_fine(roster: Roster, check: Check, end: str
     text = {name: end.join(roster.lines(name)) + end * last for name in roster.files}
     roster.files = {name: bom + content.encode() for name, content in text.items()}
     roster.files["Student.csv"] = roster.files["Student.csv"].replace(b"3/4/2017", b"soon")
-    assert check(roster).found == [("invalid-date", "Student.csv", 2, "Birthdate")]
+    marks = [("byte-order-mark", name, None, None) for name in sorted(roster.files) if bom]
+    assert sorted(check(roster).found) == sorted([*marks, ("invalid-date", "Student.csv", 2, "Birthdate")])
 
 
 def test_mixed_line_ends_are_read_and_reported(roster: Roster, check: Check) -> None:
@@ -43,19 +44,77 @@ def test_mixed_line_ends_are_read_and_reported(roster: Roster, check: Check) -> 
     assert result.rows("organizations", "source_id, name, line") == [("10", "North", 2), ("30", "East", 4)]
 
 
-@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_other_encodings_are_refused_as_a_whole(roster: Roster, check: Check, codec: str) -> None:
-    """What is not UTF-8 is said to be so, not read as rubbish."""
-    roster.files["School.csv"] = roster.files["School.csv"].decode().encode(codec)
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+def test_other_encodings_are_read_and_said(roster: Roster, check: Check, codec: str) -> None:
+    """Names come out as they were written, never with a replacement character, and findings keep their lines."""
+    roster.put("Student.csv", 3, "Birthdate", "soon")
+    roster.files["Student.csv"] = roster.files["Student.csv"].decode().encode(codec)
     result = check(roster)
-    assert ("wrong-encoding", "School.csv", None, None) in result.found
+    assert result.found == [
+        ("other-encoding", "Student.csv", None, None),
+        ("invalid-date", "Student.csv", 3, "Birthdate"),
+    ]
+    named = result.rows("people", "given_name, surname")
+    assert {("Zoë", "Ünal"), ("Seán", "O'Neil")} <= set(named)
+
+
+def test_half_a_utf16_file_is_refused(roster: Roster, check: Check) -> None:
+    """A character that was cut in two is nobody's name."""
+    roster.files["School.csv"] = roster.files["School.csv"].decode().encode("utf-16")[:-1]
+    assert check(roster).checked.fatal
+
+
+@pytest.mark.parametrize(
+    ("content", "rule", "says"),
+    [
+        ("SIS ID,Name\r\n10,North\r\n".encode("utf-32"), "wrong-encoding", "UTF-32"),
+        (b"PK\x03\x04" + bytes(range(256)), "workbook", "workbook"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "workbook", "old Excel"),
+        (b"<html><body>Log in</body></html>", "web-page", "web site"),
+        (b"\xef\xbb\xbf\r\n<!doctype HTML><title>502</title>", "web-page", "web site"),
+        (b'<?xml version="1.0"?>\n<Workbook xmlns="urn:x">', "web-page", "web site"),
+        (b"%PDF-1.7\n", "unreadable-file", "PDF"),
+        (b"\x1f\x8b\x08\0", "unreadable-file", "gzip"),
+    ],
+)
+def test_what_is_no_csv_is_told_by_its_name(roster: Roster, check: Check, content: bytes, rule: str, says: str) -> None:
+    """Workbooks, web pages and other documents under the name of a CSV stop the roster with what they are."""
+    roster.files["School.csv"] = content
+    result = check(roster)
+    said = [one for one in result.findings if one.file == "School.csv"]
+    assert [one.rule for one in said] == [rule]
+    assert says in said[0].message
     assert result.checked.fatal
 
 
-def test_a_renamed_workbook_is_told_apart(roster: Roster, check: Check) -> None:
-    """An Excel file with the ending .csv is no CSV."""
-    roster.files["School.csv"] = b"PK\x03\x04" + bytes(range(256))
-    assert check(roster).findings[0].message.startswith("The file cannot be read: it is a workbook")
+@pytest.mark.parametrize("rest", ["20,So", '20,"South School,6', "20", "20,South School,6,12,"])
+def test_a_file_that_was_cut_off_is_refused(roster: Roster, check: Check, rest: str) -> None:
+    """A last row that is not whole and has no end: nobody knows how many rows are missing."""
+    roster.files["School.csv"] = "\r\n".join([*roster.lines("School.csv")[:2], rest]).encode()
+    result = check(roster)
+    assert ("truncated-file", "School.csv", None, None) in result.found
+    assert result.checked.fatal
+
+
+def test_half_a_character_at_the_end_is_no_other_encoding(roster: Roster, check: Check) -> None:
+    """The one byte that is left of a letter is not taken for another letter."""
+    roster.files["School.csv"] = b"SIS ID,Name\r\n10,North\r\n20,S\xc3"
+    result = check(roster)
+    assert ("invalid-utf8", "School.csv", 3, None) in result.found
+    assert names(result) == ["North"]
+
+
+def test_lines_above_the_header_are_skipped_and_said(roster: Roster, check: Check) -> None:
+    """`#TYPE` and `sep=` lines of scripts and spreadsheets; the lines of findings count them."""
+    roster.put("School.csv", 3, "Name", "")
+    text = roster.files["School.csv"].replace(b",", b";")
+    roster.files["School.csv"] = b"#TYPE System.Object\r\nsep=;\r\n" + text
+    assert {one for one in check(roster).found if one[1] == "School.csv"} == {
+        ("required-value", "School.csv", 5, "Name"),
+        ("separator-line", "School.csv", None, None),
+        ("type-line", "School.csv", None, None),
+        ("wrong-separator", "School.csv", None, None),
+    }
 
 
 def test_bytes_that_are_not_utf8_cost_their_row_alone(roster: Roster, check: Check) -> None:
@@ -168,12 +227,29 @@ def test_a_line_without_end_is_refused(roster: Roster, check: Check) -> None:
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "|"])
-def test_another_separator_is_named(roster: Roster, check: Check, separator: str) -> None:
-    """A spreadsheet of another country says so instead of missing every column."""
-    roster.files["School.csv"] = roster.files["School.csv"].replace(b",", separator.encode())
+@pytest.mark.parametrize("damage", [False, True])
+def test_another_separator_is_read_and_said(roster: Roster, check: Check, separator: str, damage: bool) -> None:
+    """A spreadsheet of another country is read as it is; commas are then part of values, and damage costs its line."""
+    rows = ["SIS ID,Name", "10,North", "20,South", "30,East"]
+    lines = [row.replace(",", separator) for row in rows]
+    lines[2] = f'20{separator}"South, {separator}far"'
+    roster.write("School.csv", [*lines, *([f"40{separator}x{separator}y"] if damage else [])])
     result = check(roster)
-    assert result.found == [("wrong-separator", "School.csv", None, None)]
-    assert result.checked.fatal
+    expected = [("wrong-separator", None)] + [("ragged-row", 5)] * damage
+    assert [(rule, line) for rule, file, line, _ in result.found if file == "School.csv"] == expected
+    assert result.rows("organizations", "source_id, name, line") == [
+        ("10", "North", 2),
+        ("20", f"South, {separator}far", 3),
+        ("30", "East", 4),
+    ]
+
+
+def test_ids_stay_text(roster: Roster, check: Check) -> None:
+    """No leading zero is lost, no number and no date is guessed."""
+    ids = ["00042", "1e5", "1.0", "2026-01-02", "0x1F", "TRUE", "9007199254740993"]
+    roster.add("School.csv", *(f"{one},School {one},,,," for one in ids))
+    result = check(roster)
+    assert set(ids) <= {row[0] for row in result.rows("organizations", "source_id")}
 
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")) | st.sampled_from('",\n" '), max_size=8)

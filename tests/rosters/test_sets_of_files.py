@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -149,8 +150,74 @@ def test_a_zip_bomb_is_refused_before_it_fills_the_disk(check: Check) -> None:
     bomb = zipped({"School.csv": b"\0" * (40 * 1024 * 1024)})
     assert len(bomb) < 100_000
     result = check(Roster({"bomb.zip": bomb}))
-    assert "unreadable-archive" in result.rules
-    assert "more than a roster can have" in result.findings[0].message
+    assert "archive-too-large" in result.rules
+    assert "archive_max_ratio" in result.findings[0].message
+
+
+def with_entry(files: dict[str, bytes], name: str, *, mode: int = 0o100644) -> bytes:
+    """A zip of the files and of one entry more, of any name and kind."""
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        for one, content in files.items():
+            archive.writestr(one, content)
+        entry = zipfile.ZipInfo(name)
+        entry.create_system, entry.external_attr = 3, mode << 16
+        archive.writestr(entry, b"/etc/passwd")
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "rule"),
+    [
+        ("../School.csv", 0o100644, "hostile-archive"),
+        ("roster/../../School.csv", 0o100644, "hostile-archive"),
+        ("/etc/School.csv", 0o100644, "hostile-archive"),
+        ("C:\\roster\\School.csv", 0o100644, "hostile-archive"),
+        ("..\\School.csv", 0o100644, "hostile-archive"),
+        ("other.csv", 0o120777, "hostile-archive"),
+        ("more.zip", 0o100644, "nested-archive"),
+        ("more.CSV.GZ", 0o100644, "nested-archive"),
+    ],
+)
+def test_a_hostile_archive_is_refused(
+    roster: Roster, check: Check, tmp_path: Path, name: str, mode: int, rule: str
+) -> None:
+    """Path escapes, links and archives in archives stop the roster; nothing is written where they say."""
+    result = check(Roster({"roster.zip": with_entry(roster.files, name, mode=mode)}))
+    assert rule in result.rules
+    assert result.checked.fatal
+    assert not list(tmp_path.rglob("School.csv"))
+
+
+def test_what_systems_add_to_an_archive_is_skipped_and_said(roster: Roster, check: Check) -> None:
+    """Such entries are no roster files, and folders none either; both are told as information."""
+    packed = {f"export/{name}": content for name, content in roster.files.items()}
+    packed |= {"__MACOSX/export/._School.csv": b"\0", "export/Thumbs.db": b"x", "export/desktop.ini": b"x"}
+    result = check(Roster({"roster.zip": zipped(packed)}))
+    assert set(result.rules) == {"system-files", "archive-folder"}
+    assert len(result.rows("people", "source_id")) == 5
+
+
+@pytest.mark.parametrize(
+    ("limit", "rule", "setting"),
+    [
+        ({"max_rows": 1}, "too-many-rows", "roster_max_rows"),
+        ({"file_bytes": 60}, "file-too-large", "roster_max_bytes"),
+        ({"columns": 4}, "too-many-columns", "roster_max_columns"),
+        ({"archive_files": 5}, "archive-too-large", "archive_max_files"),
+        ({"archive_bytes": 300}, "archive-too-large", "archive_max_bytes"),
+    ],
+)
+def test_a_limit_that_is_hit_stops_the_roster_and_names_its_setting(
+    roster: Roster, check: Check, limit: dict[str, int], rule: str, setting: str
+) -> None:
+    """Whoever owns the installation reads what to raise, and for which file."""
+    result = check(Roster({"roster.zip": zipped(roster.files)}), **limit)
+    said = [one for one in result.findings if one.rule == rule]
+    assert said
+    assert all(setting in one.message for one in said)
+    assert all(one.file for one in said)
+    assert result.checked.fatal
 
 
 def test_one_file_alone_can_be_checked(roster: Roster, check: Check) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import duckdb
 
 from schoolsync import sources
-from schoolsync.sources import CheckOptions, SourceFile
+from schoolsync.settings import load
+from schoolsync.sources import CheckOptions, Limits, SourceFile
 
 _ENDINGS = {".csv", ".zip"}
 
@@ -18,9 +19,12 @@ class NoRosterError(Exception):
 
 
 def engine(folder: str) -> duckdb.DuckDBPyConnection:
-    """A roster engine: it spills into a folder that goes away, and fetches nothing."""
+    """A roster engine within the memory of the settings: it spills into a folder that goes away, fetches nothing."""
+    settings = load()
     return duckdb.connect(
         config={
+            "memory_limit": settings.memory_limit,
+            "threads": settings.threads,
             "temp_directory": folder,
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
@@ -29,9 +33,15 @@ def engine(folder: str) -> duckdb.DuckDBPyConnection:
 
 
 def options(path: Path, format: str | None, scratch: Path) -> CheckOptions:  # noqa: A002  what it is called everywhere
-    """How the roster at `path` is read: one CSV file alone is checked for itself."""
-    alone = not path.is_dir() and path.suffix.lower() == ".csv"
-    return CheckOptions(format=format or sources.AUTO, partial=alone, scratch=scratch)
+    """How the roster at `path` is read, within the limits of the settings: one CSV file alone is checked for itself."""
+    settings = load()
+    return CheckOptions(
+        format=format or sources.AUTO,
+        partial=not path.is_dir() and path.suffix.lower() == ".csv",
+        max_rows=settings.roster_max_rows,
+        limits=Limits(**settings.roster_limits),
+        scratch=scratch,
+    )
 
 
 def files(path: Path) -> list[SourceFile]:

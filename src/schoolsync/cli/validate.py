@@ -15,12 +15,12 @@ import duckdb
 
 from schoolsync import reports, sources
 from schoolsync.cli.opening import NoRosterError, engine, files, options, refuse
-from schoolsync.errors import WorldError
+from schoolsync.errors import UsageError, WorldError
 from schoolsync.roster import comparison, statistics
 from schoolsync.sources import Checked
 
 # What cannot be opened at all is no roster with errors; these rules alone mean that.
-_UNOPENED = frozenset({"unreadable-archive"})
+_UNOPENED = frozenset({"unreadable-archive", "archive-too-large", "hostile-archive"})
 
 
 def run(
@@ -63,7 +63,7 @@ def run(
             opened = not any(cause.rule in _UNOPENED for cause in report.causes)
     except BrokenPipeError:  # whoever read our output has seen enough
         return 1
-    except (NoRosterError, WorldError) as problem:
+    except (NoRosterError, UsageError, WorldError) as problem:
         return refuse(str(problem))
     except (OSError, duckdb.OperationalError) as problem:
         told = problem.strerror if isinstance(problem, OSError) else None

@@ -94,6 +94,27 @@ _ALL = (
     _error("unknown-file", "The file does not belong to this format.", "Remove it: an empty file in its place does."),
     _fatal("unreadable-archive", "The archive cannot be read: {detail}.", "Make the zip again and upload it anew."),
     _fatal(
+        "archive-too-large",
+        "The archive is too large: {detail}.",
+        "Split the roster over several profiles, or have the setting raised.",
+    ),
+    _fatal(
+        "hostile-archive",
+        "The archive is refused: {detail}.",
+        "Make the zip again of nothing but the CSV files.",
+    ),
+    _fatal(
+        "nested-archive",
+        "The archive holds another archive: {detail}.",
+        "Put the CSV files themselves into one zip.",
+    ),
+    _note(
+        "system-files",
+        "The archive holds files of the system it was made on; they are skipped.",
+        "Nothing is to be done.",
+    ),
+    _note("archive-folder", "The files stand in a folder of the archive.", "Nothing is to be done."),
+    _fatal(
         "unknown-archive-member",
         "The archive holds something other than a roster file: {detail}.",
         "Put nothing but the CSV files into the zip.",
@@ -120,8 +141,34 @@ _ALL = (
     _fatal("line-too-long", "A line is longer than {detail}.", "Look for a missing line end or quote."),
     _fatal("empty-file", "The file is empty: not even a header.", "Export it again; empty never means nobody."),
     _fatal("no-rows", "The file has no rows that can be used.", "Export it again; empty never means nobody."),
-    _fatal("too-many-rows", "The file has more than {detail} rows.", "Split the roster over several profiles."),
-    _fatal("wrong-separator", "The values are separated by {detail}.", "Export the file with commas."),
+    _fatal(
+        "too-many-rows",
+        "The file has more than {detail} rows.",
+        "Split the roster over several profiles, or have the setting roster_max_rows raised.",
+    ),
+    _warning("wrong-separator", "The values are separated by {detail}, and read so.", "Export the file with commas."),
+    _fatal("workbook", "The file is {detail}, not CSV.", "Save the sheet as CSV UTF-8 and upload that."),
+    _fatal(
+        "web-page", "The file is {detail} of a web site, not CSV.", "Look at it: it is often an error or a login page."
+    ),
+    _fatal(
+        "truncated-file",
+        "The file ends in the middle of its last row.",
+        "Export and upload it again: what is missing cannot be known.",
+    ),
+    _fatal(
+        "file-too-large",
+        "The file is larger than {detail}.",
+        "Split the roster over several profiles, or have the setting roster_max_bytes raised.",
+    ),
+    _fatal(
+        "too-many-columns",
+        "The file has more than {detail} columns.",
+        "Look for a missing line end, or have the setting roster_max_columns raised.",
+    ),
+    _warning("other-encoding", "The file is {detail}, and read as that instead of UTF-8.", "Save it as CSV UTF-8."),
+    _note("byte-order-mark", "The file begins with a byte-order mark, which is skipped.", "Nothing is to be done."),
+    _note("separator-line", "A line that names the separator stands above the header.", "Nothing is to be done."),
     _fatal("missing-column", "The column {column} is missing.{detail}", "Add it, with exactly this header."),
     _fatal("double-column", "The column {column} is there more than once.", "Keep one of them."),
     _warning("header-spelling", "The header is spelled {detail}; {column} is meant.", "Spell it that way."),
@@ -183,6 +230,12 @@ _ALL = (
         "The value of {column} holds a replacement character: it was damaged before it got here.",
         "Export it again as UTF-8.",
         summary="{count} row(s) hold characters that were damaged before the upload.",
+    ),
+    _error(
+        "cell-too-long",
+        "{column} is longer than {detail} characters.",
+        "Shorten it, or look for a missing quote; the setting roster_max_cell can be raised.",
+        summary="{count} row(s) have a value that is longer than any may be.",
     ),
     _warning(
         "outer-blanks",

@@ -72,6 +72,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     batch_rows: int
     max_rows: int  # most rows of one file
+    limits: dict[str, int] = {}  # further limits of files and archives, by their names in `sources.files.Limits`
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):

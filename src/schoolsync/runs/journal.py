@@ -213,6 +213,7 @@ class Journal:
                 threads=self._settings.threads,
                 batch_rows=self._settings.batch_rows,
                 max_rows=self._settings.roster_max_rows,
+                limits=self._settings.roster_limits,
             )
 
     def is_planned(self, key: Key) -> bool:

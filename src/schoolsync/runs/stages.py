@@ -199,6 +199,7 @@ class Stages:
             "ignore_findings": job.ignore_findings,
             "max_rows": job.max_rows,
             "rekeys": [Path(path).name for path in job.rekeys],
+            "limits": job.limits,
             "waits": self._terms(None).waits_until is not None,
         }
         return hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
@@ -244,6 +245,7 @@ class Stages:
             policy=job.policy,
             codes=job.codes,
             max_rows=job.max_rows,
+            limits=sources.Limits(**job.limits),
             scratch=Path(job.scratch),
         )
 

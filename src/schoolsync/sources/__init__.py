@@ -13,7 +13,7 @@ import duckdb
 from schoolsync.errors import UsageError
 from schoolsync.sources import reading
 from schoolsync.sources.clever import CLEVER
-from schoolsync.sources.files import SourceFile
+from schoolsync.sources.files import Limits, SourceFile
 from schoolsync.sources.formats import Format
 from schoolsync.sources.oneroster import ONEROSTER_1_1, ONEROSTER_1_2
 from schoolsync.sources.sds_v1 import SDS_V1
@@ -21,7 +21,18 @@ from schoolsync.sources.sds_v1_uk import SDS_V1_UK
 from schoolsync.sources.sds_v2 import SDS_V2, SDS_V2_1
 from schoolsync.sources.source import Checked, CheckOptions, Extract
 
-__all__ = ["AUTO", "FORMATS", "CheckOptions", "Checked", "Extract", "SourceFile", "extract", "leave_out", "validate"]
+__all__ = [
+    "AUTO",
+    "FORMATS",
+    "CheckOptions",
+    "Checked",
+    "Extract",
+    "Limits",
+    "SourceFile",
+    "extract",
+    "leave_out",
+    "validate",
+]
 
 AUTO = "auto"
 

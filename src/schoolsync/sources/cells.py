@@ -36,9 +36,12 @@ class _Test:
     emptied: bool = False  # the value is left out, the record is kept
 
 
-def clean(db: duckdb.DuckDBPyConnection, table: Table) -> Table:
-    """Take off outer blanks and line breaks, and rows without any value; returns the table as it is then."""
-    tests = list(_untidy(table))
+def clean(db: duckdb.DuckDBPyConnection, table: Table, *, most: int) -> Table:
+    """Take off outer blanks and line breaks, and rows without any value; returns the table as it is then.
+
+    `most` characters are the longest that a value may have.
+    """
+    tests = list(_untidy(table, most))
     every = (*table.columns, *table.extras)
     blank = " AND ".join(f"{name} IS NULL" for name in every)
     counts = _counted(db, table, [*(test.broken for test in tests), blank])
@@ -61,14 +64,23 @@ def clean(db: duckdb.DuckDBPyConnection, table: Table) -> Table:
     return replace(table, line="line")
 
 
-def _untidy(table: Table) -> Iterator[_Test]:
+def _untidy(table: Table, most: int) -> Iterator[_Test]:
     for name, column in table.columns.items():
         if table.blanks and not _secret(column):
             yield _Test("outer-blanks", column, values.has_outer_blanks(name))
+        if column.kind in {Kind.IDS, Kind.CODES}:  # the others are shorter anyway, and are told so
+            yield _too_long(column, name, most)
         if not table.exact:
             yield _Test("line-break", column, f"contains({name}, chr(10))")
         if table.damaged:
             yield _Test("damaged-text", column, f"contains({name}, chr(65533))")
+    for name, header in table.extras.items():
+        yield _too_long(Column(header, name), name, most)
+
+
+def _too_long(column: Column, name: str, most: int) -> _Test:
+    # Bytes are known without reading the value, characters have to be counted.
+    return _Test("cell-too-long", column, f"strlen({name}) > {most} AND length({name}) > {most}", f"'{most:,}'")
 
 
 def _secret(column: Column) -> bool:

@@ -20,10 +20,10 @@ from pathlib import Path
 import duckdb
 
 from schoolsync.roster import findings
+from schoolsync.sources.encodings import refusal
 
 _CHUNK = 1024**2
 _HEADER_BYTES = 256 * 1024
-_MAX_COLUMNS = 500
 _MAX_LINE = 4 * _CHUNK  # a line of more than two chunks is refused before the parser sees it
 _MULTILINE = 1000  # most lines that one value may span in a damaged file
 _CONTROLS = bytes([*range(9), 11, 12, *range(14, 32), 127])
@@ -32,16 +32,16 @@ _CONTROL = "\x1b"  # stands for a control character
 _REPLACEMENT = "\ufffd".encode()
 _SEPARATOR = "\\x1f"  # cannot occur any more once control characters are replaced
 _UNDECODED = re.compile("[\udc80-\udcff]")
+_ANNOUNCED = re.compile('"?sep=([,;\t|])"?', re.I)
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+"""What is read between values instead of commas, and how a sentence calls it."""
 _TO_CONTROL = bytes(27 if value in _CONTROLS else value for value in range(256))
 
-# The grammar of one value, as DuckDB's parser reads it: quoted, or bare and then without commas.
-_FIELD = '(?: *"(?:[^"]|"")*" *| *[^", \\n][^,\\n]*| *)'
-_OPENS = f'(?:{_FIELD},)* *"(?:[^"]|"")*'
-_CLOSES = f'(?:[^"]|"")*" *(?:,{_FIELD})*'
 
 _READ = """
 CREATE OR REPLACE TABLE {table} AS SELECT {columns} FROM read_csv($path, columns={all}, header=false,
-    auto_detect=false, delim=',', quote='"', escape='"', skip={skip}, max_line_size={max_line}, buffer_size={buffer})
+    auto_detect=false, delim='{delimiter}', quote='"', escape='"', skip={skip}, max_line_size={max_line},
+    buffer_size={buffer})
 """
 _READ_LINES = """
 CREATE OR REPLACE TABLE raw.lines AS SELECT t FROM read_csv($path, columns={{'t': 'VARCHAR'}}, header=false,
@@ -86,7 +86,7 @@ CREATE OR REPLACE TABLE raw.records AS
 """
 _REJECTED = """
 SELECT line, t FROM raw.judged
-WHERE NOT whole AND NOT invalid AND NOT control AND NOT regexp_full_match(t, '[,\\s]*')
+WHERE NOT whole AND NOT invalid AND NOT control AND NOT regexp_full_match(t, '{nothing}*')
     AND line NOT IN (SELECT unnest(range(line, last + 1)) FROM raw.parts)
 """
 # The lines that could not be read as rows: whatever refers to a record that may stand there is told so.
@@ -96,8 +96,8 @@ INSERT INTO raw.rejected SELECT $file, line, t FROM ({rejected} UNION ALL {marke
 """
 _COUNT_MARKED = "SELECT count(*) FROM raw.lines WHERE contains(t, '{invalid}') OR contains(t, '{control}')"
 _REJECTED_BECAUSE = "SELECT * FROM ({rejected}) WHERE {test}"
+_BLANK = "SELECT line FROM raw.judged WHERE NOT whole AND regexp_full_match(t, '{nothing}+')"
 _MARKED = "SELECT line, t FROM raw.judged WHERE {mark}"
-_VALUES = "(length(t) - length(replace(regexp_replace(t, '\"(?:[^\"]|\"\")*\"', '', 'g'), ',', '')) + 1)"
 _WRITE = """
 COPY (SELECT t FROM raw.records ORDER BY line) TO '{path}'
     (FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER '{separator}')
@@ -112,6 +112,54 @@ CREATE OR REPLACE TABLE raw.records AS
 
 
 @dataclass(frozen=True, slots=True)
+class _Grammar:
+    """The grammar of a line, as DuckDB's parser reads it, for one separator: patterns and expressions over `t`."""
+
+    separator: str
+
+    @property
+    def _inner(self) -> str:
+        """The separator inside a class of characters."""
+        return {"\t": "\\t"}.get(self.separator, self.separator)
+
+    @property
+    def outer(self) -> str:
+        """The separator outside of one."""
+        return {"\t": "\\t", "|": "\\|"}.get(self.separator, self.separator)
+
+    @property
+    def field(self) -> str:
+        """One value: quoted, or bare and then without separators."""
+        return f'(?: *"(?:[^"]|"")*" *| *[^"{self._inner} \\n][^{self._inner}\\n]*| *)'
+
+    @property
+    def opens(self) -> str:
+        """Values, the last of which has a quote that is not closed."""
+        return f'(?:{self.field}{self.outer})* *"(?:[^"]|"")*'
+
+    @property
+    def closes(self) -> str:
+        """The end of a quoted value, and more values."""
+        return f'(?:[^"]|"")*" *(?:{self.outer}{self.field})*'
+
+    @property
+    def nothing(self) -> str:
+        """A character of a line without any value."""
+        return f"[{self._inner}\\s]"
+
+    @property
+    def values(self) -> str:
+        """How many values there are."""
+        bare = "regexp_replace(t, '\"(?:[^\"]|\"\")*\"', '', 'g')"
+        return f"(length(t) - length(replace({bare}, {self.literal}, '')) + 1)"
+
+    @property
+    def literal(self) -> str:
+        """The separator as SQL has it."""
+        return "chr(9)" if self.separator == "\t" else f"'{self.separator}'"
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """What a first look at the bytes tells."""
 
@@ -119,6 +167,9 @@ class Text:
     plain: bool  # one kind of line end, no control characters, valid UTF-8
     mixed: bool  # several kinds of line end
     damaged: bool  # replacement characters, from an earlier and careless conversion
+    marked: bool  # a byte-order mark stands at the beginning
+    invalid: bool  # it is not UTF-8
+    ended: bool  # the last line has an end
     blanks: int | None  # how many blanks there are in a file of ASCII; others have blanks of more kinds
     problem: tuple[str, str] | None  # rule and detail of what makes the file unreadable
 
@@ -130,6 +181,8 @@ class Header:
     cells: tuple[str, ...]
     lines: int
     typed: bool  # a #TYPE line stands above it
+    separator: str  # between values
+    announced: bool  # a line `sep=` stands above it
     blanks: int  # how many blanks there are in those lines
 
 
@@ -157,7 +210,7 @@ def look(path: Path) -> Text:
     try:
         with path.open("rb", buffering=0) as file:
             while chunk := file.read(_CHUNK):
-                if seen.size == 0 and (named := _not_utf8(chunk)):
+                if seen.size == 0 and (named := refusal(chunk[:4096])):
                     return _unreadable(named)
                 seen.add(chunk)
                 if seen.longest > _MAX_LINE // 2:
@@ -172,7 +225,11 @@ def look(path: Path) -> Text:
 
 
 def _unreadable(problem: tuple[str, str]) -> Text:
-    return Text(lines=0, plain=False, mixed=False, damaged=False, blanks=None, problem=problem)
+    return Text(
+        *(0, False, False, False, False, False, True),
+        blanks=None,
+        problem=problem,
+    )
 
 
 class _Seen:
@@ -184,10 +241,12 @@ class _Seen:
         self.blanks: int | None = 0
         self.controls = self.invalid = self.damaged = False
         self._last = b""
+        self._start = b""
         self._end = b""
         self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     def add(self, chunk: bytes) -> None:
+        self._start = self._start or chunk[:3]
         self.size += len(chunk)
         returns = chunk.count(b"\r")
         self.feeds += chunk.count(b"\n")
@@ -228,44 +287,57 @@ class _Seen:
         lines += 1 - blank if blank == 0 or blank > 1 else 0
         kinds = (self.pairs > 0) + (self.feeds > self.pairs) + (self.returns > self.pairs)
         plain = kinds <= 1 and not self.controls and not self.invalid and self.returns == self.pairs
-        return Text(lines=lines, plain=plain, mixed=kinds > 1, damaged=self.damaged, blanks=self.blanks, problem=None)
+        return Text(
+            lines=lines,
+            plain=plain,
+            mixed=kinds > 1,
+            damaged=self.damaged,
+            marked=self._start.startswith(codecs.BOM_UTF8),
+            invalid=self.invalid,
+            ended=self._last in {b"\n", b"\r"},
+            blanks=self.blanks,
+            problem=None,
+        )
 
 
-def _not_utf8(start: bytes) -> tuple[str, str] | None:
-    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        return "wrong-encoding", "UTF-32"
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "wrong-encoding", "UTF-16"
-    if start.startswith(b"PK\x03\x04"):
-        return "unreadable-file", "it is a workbook or an archive, not CSV"
-    return None
-
-
-def header(path: Path) -> Header:
-    """The header row of the file. Raises UnreadableError when there is none."""
+def header(path: Path, *, most: int = 500) -> Header:
+    """The header row of the file, of at most so many columns. Raises UnreadableError when there is none."""
     with path.open("rb") as file:
         text = file.read(_HEADER_BYTES).decode("utf-8", errors="replace").removeprefix("\ufeff")
     lines = list(io.StringIO(text, newline=""))
     above = 0
-    typed = False
+    typed = announced = False
+    separator = None
     for line in lines:
         if line.startswith("#TYPE"):
             typed = True
-        elif line.strip(" \t\r\n,"):
+        elif found := _ANNOUNCED.fullmatch(line.strip("\r\n")):
+            announced, separator = True, found[1]
+        elif line.strip(" \t\r\n,;|"):
             break
         above += 1
-    reader = csv.reader(iter(lines[above:]), strict=True)
+    cells, used = _cells(lines[above:], separator or ",")
+    if separator is None and len(cells) == 1:
+        others = {one: _cells(lines[above:], one) for one in SEPARATORS if one in cells[0]}
+        if others:
+            separator = max(others, key=lambda one: len(others[one][0]))
+            cells, used = others[separator]
+    if len(cells) > most:
+        raise UnreadableError("too-many-columns", f"{most:,}")
+    end = above + used
+    blanks = sum(line.count(" ") + line.count("\t") for line in lines[:end])
+    return Header(tuple(cells), end, typed, separator or ",", announced, blanks)
+
+
+def _cells(lines: list[str], separator: str) -> tuple[list[str], int]:
+    """The cells of the first row, and how many lines it takes."""
+    reader = csv.reader(iter(lines), strict=True, delimiter=separator)
     try:
-        cells = next(reader)
+        return next(reader), reader.line_num
     except StopIteration:
         raise UnreadableError("empty-file") from None
     except csv.Error:
         raise UnreadableError("unreadable-file", "the quotes of its header do not fit together") from None
-    if len(cells) > _MAX_COLUMNS:
-        raise UnreadableError("unreadable-file", f"its header has more than {_MAX_COLUMNS} columns")
-    end = above + reader.line_num
-    blanks = sum(line.count(" ") + line.count("\t") for line in lines[:end])
-    return Header(tuple(cells), end, typed, blanks)
 
 
 def words(path: Path) -> frozenset[str]:
@@ -309,7 +381,7 @@ def read(
             reader.limit(count)
             return Rows(count, "rowid + 2", exact=True)
     with _copied(path, scratch) as plain:
-        return reader.careful(plain, expected, mixed=text.mixed)
+        return reader.careful(plain, expected, mixed=text.mixed, ended=text.ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,16 +396,26 @@ class _Reader:
     scratch: Path
     max_rows: int
 
+    @property
+    def grammar(self) -> _Grammar:
+        return _Grammar(self.head.separator)
+
     def limit(self, count: int) -> None:
         if count > self.max_rows:
-            raise UnreadableError("too-many-rows", str(self.max_rows))
+            raise UnreadableError("too-many-rows", f"{self.max_rows:,}")
 
     def strict(self, path: Path, table: str, columns: Mapping[str, int], *, skip: int) -> int | None:
         """Let DuckDB's parser read the file; None when it refuses a row of it."""
         every = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(self.head.cells)))
         chosen = ", ".join(f"c{place} AS {name}" for name, place in columns.items())
         query = _READ.format(
-            table=table, columns=chosen, all=f"{{{every}}}", skip=skip, max_line=_MAX_LINE, buffer=2 * _MAX_LINE
+            table=table,
+            columns=chosen,
+            all=f"{{{every}}}",
+            skip=skip,
+            max_line=_MAX_LINE,
+            buffer=2 * _MAX_LINE,
+            delimiter=self.head.separator,
         )
         with _named(path, self.scratch) as safe:
             try:
@@ -343,11 +425,13 @@ class _Reader:
         assert made is not None
         return int(made[0])
 
-    def careful(self, path: Path, expected: int, *, mixed: bool) -> Rows:
+    def careful(self, path: Path, expected: int, *, mixed: bool, ended: bool) -> Rows:
         """Read a copy with plain line ends: as RFC 4180 has it if that works out, else line by line."""
         self.db.execute(_READ_LINES.format(separator=_SEPARATOR, max_line=_MAX_LINE), {"path": str(path)})
         try:
             rows = self._as_written(path, expected) or self._line_by_line()
+            if not ended:
+                self._cut_off(self.head.lines + expected)
         finally:
             for name in ("lines", "judged", "parts", "records", "attempt"):
                 self.db.execute(f"DROP TABLE IF EXISTS raw.{name}")
@@ -377,16 +461,17 @@ class _Reader:
 
     def _line_by_line(self) -> Rows:
         width = len(self.head.cells)
+        grammar = self.grammar
         # Empty values after the last column are tolerated, as the parser does.
-        record = f"{_FIELD}(?:,{_FIELD}){{{width - 1}}},*"
+        record = f"{grammar.field}(?:{grammar.outer}{grammar.field}){{{width - 1}}}{grammar.outer}*"
         marks = {"invalid": _INVALID, "control": _CONTROL}
-        judged = {"record": record, "closes": _CLOSES, "header": self.head.lines}
+        judged = {"record": record, "closes": grammar.closes, "header": self.head.lines}
         self.db.execute(_JUDGE.format(**marks), judged)
         shapes = {
             "record": record,
-            "opens": _OPENS,
-            "closes": _CLOSES,
-            "reopens": f"{_CLOSES},{_OPENS}",
+            "opens": grammar.opens,
+            "closes": grammar.closes,
+            "reopens": f"{grammar.closes}{grammar.outer}{grammar.opens}",
             "header": self.head.lines,
         }
         self.db.execute(_PARTS.format(most=_MULTILINE), shapes)
@@ -411,31 +496,47 @@ class _Reader:
         before = self._number("SELECT count(*) FROM roster.findings")
         for rule, mark in (("invalid-utf8", "invalid"), ("control-character", "control AND NOT invalid")):
             findings.add_rows(self.db, rule, file=self.file, rows=_MARKED.format(mark=mark))
-        single = f"regexp_full_match(t, '{_FIELD}(?:,{_FIELD})*')"
-        opens = f"regexp_full_match(t, '{_OPENS}')"
+        grammar = self.grammar
+        rejected_lines = _REJECTED.format(nothing=grammar.nothing)
+        single = f"regexp_full_match(t, '{grammar.field}(?:{grammar.outer}{grammar.field})*')"
+        opens = f"regexp_full_match(t, '{grammar.opens}')"
         findings.add_rows(
             self.db,
             "ragged-row",
             file=self.file,
-            rows=_REJECTED_BECAUSE.format(rejected=_REJECTED, test=single),
-            detail=f"{_VALUES} || ' values where the header has {width} columns'",
+            rows=_REJECTED_BECAUSE.format(rejected=rejected_lines, test=single),
+            detail=f"{grammar.values} || ' values where the header has {width} columns'",
         )
         for rule, test in (("unterminated-quote", opens), ("broken-quotes", f"NOT {opens}")):
-            rows = _REJECTED_BECAUSE.format(rejected=_REJECTED, test=f"NOT {single} AND {test}")
+            rows = _REJECTED_BECAUSE.format(rejected=rejected_lines, test=f"NOT {single} AND {test}")
             findings.add_rows(self.db, rule, file=self.file, rows=rows)
         rejected = self._number("SELECT count(*) FROM roster.findings") - before
         if rejected:
-            kept = _KEEP_REJECTED.format(rejected=_REJECTED, marked=_MARKED.format(mark="invalid OR control"))
+            kept = _KEEP_REJECTED.format(rejected=rejected_lines, marked=_MARKED.format(mark="invalid OR control"))
             self.db.execute(REJECTED_TABLE)
             self.db.execute(kept, {"file": self.file})
-        blank = "SELECT line FROM raw.judged WHERE NOT whole AND regexp_full_match(t, '[,\\s]+')"
+        blank = _BLANK.format(nothing=grammar.nothing)
         findings.add_rows(self.db, "blank-row", file=self.file, rows=blank)
         return rejected
+
+    def _cut_off(self, last: int) -> None:
+        """A last line that neither ends nor is whole is where the file was cut off: nobody knows what is missing."""
+        count = self._number(
+            f"SELECT count(*) FROM roster.findings WHERE file = {_literal(self.file)} AND line = {int(last)} "  # noqa: S608  # quoted
+            f"AND (rule = 'unterminated-quote' OR (rule = 'ragged-row' AND try_cast(split_part(detail, ' ', 1) "
+            f"AS BIGINT) < {len(self.head.cells)}))"
+        )
+        if count:
+            raise UnreadableError("truncated-file")
 
     def _number(self, query: str) -> int:
         row = self.db.execute(query).fetchone()
         assert row is not None
         return int(row[0])
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import duckdb
 
 from schoolsync.roster import findings, tables
-from schoolsync.sources import csv_files, detection
+from schoolsync.sources import csv_files, detection, encodings
 from schoolsync.sources import needs as needs_
 from schoolsync.sources.columns import File, Need, Table
 from schoolsync.sources.csv_files import Header, Text, UnreadableError
@@ -23,8 +23,6 @@ from schoolsync.sources.files import SourceFile, opened
 from schoolsync.sources.formats import Format
 from schoolsync.sources.needs import Needs
 from schoolsync.sources.source import CheckOptions
-
-_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +64,16 @@ def read_set(
     """Read the files of one of the formats `known` into the schema `raw`."""
     with TemporaryDirectory(prefix="schoolsync-", dir=options.scratch) as name:
         scratch = Path(name)
-        there = opened(db, files, scratch)
+        there = _readable(db, opened(db, files, scratch, options.limits), scratch)
         detected = _detected(there, known, options)
         form = detected.format
         found = _found(db, there, form, partial=options.partial)
-        heads = [head for file in form.files if file.table in found for head in _headed(db, file, found[file.table])]
+        heads = [
+            head
+            for file in form.files
+            if file.table in found
+            for head in _headed(db, file, found[file.table], scratch, options)
+        ]
         headers = {one.file.table: _spelled(one) for one in heads}
         needs = Needs(options.policy, needs_.creates(options.policy, form.names, headers))
         read: dict[str, Table] = {}
@@ -129,31 +132,54 @@ def _found(
     return found
 
 
-def _headed(db: duckdb.DuckDBPyConnection, file: File, source: SourceFile) -> list[_Opened]:
+def _readable(db: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], scratch: Path) -> list[SourceFile]:
+    """The files with those in UTF-16 copied as UTF-8."""
+    found = []
+    for number, source in enumerate(files):
+        codec = encodings.wide(encodings.start_of(source.path))
+        copy = scratch / f"recoded{number}.csv"
+        if codec is not None and encodings.recoded(source.path, copy, codec):
+            findings.add_file(db, "other-encoding", file=source.base, detail="UTF-16")
+            source = SourceFile(source.name, copy)
+        found.append(source)
+    return found
+
+
+def _headed(
+    db: duckdb.DuckDBPyConnection, file: File, source: SourceFile, scratch: Path, options: CheckOptions
+) -> list[_Opened]:
     """The file with its header, or nothing when it cannot be read."""
+    limits = options.limits
     try:
+        if source.path.stat().st_size > limits.file_bytes:
+            raise UnreadableError("file-too-large", f"{limits.file_bytes:,} bytes")
         text = csv_files.look(source.path)
+        copy = scratch / f"{file.table}.windows.csv"
+        windows = text.problem is None and text.invalid and encodings.is_windows(source.path)
+        if windows and encodings.recoded(source.path, copy, "cp1252"):
+            findings.add_file(db, "other-encoding", file=source.base, detail="Windows-1252")
+            source = SourceFile(source.name, copy)
+            text = csv_files.look(copy)
         if text.problem is not None:
             raise UnreadableError(*text.problem)
-        head = csv_files.header(source.path)
-        one = _Opened(file, source, text, head)
-        _separated(one)
+        head = csv_files.header(source.path, most=limits.columns)
     except UnreadableError as problem:
         findings.add_file(db, problem.rule, file=source.base, detail=problem.detail)
         return []
+    except OSError as problem:
+        findings.add_file(
+            db, "unreadable-file", file=source.base, detail=problem.strerror or "the disk does not answer"
+        )
+        return []
     if head.typed:
         findings.add_file(db, "type-line", file=source.base)
-    return [one]
-
-
-def _separated(one: _Opened) -> None:
-    """Refuse a file whose values are separated by something other than commas."""
-    known = {column.header.lower() for column in one.file.columns}
-    if any(_folded(cell) in known for cell in one.head.cells):
-        return
-    for separator, name in _SEPARATORS.items():
-        if any(_folded(part) in known for cell in one.head.cells for part in cell.split(separator)):
-            raise UnreadableError("wrong-separator", name)
+    if head.announced:
+        findings.add_file(db, "separator-line", file=source.base)
+    if text.marked:
+        findings.add_file(db, "byte-order-mark", file=source.base)
+    if head.separator != ",":
+        findings.add_file(db, "wrong-separator", file=source.base, detail=csv_files.SEPARATORS[head.separator])
+    return [_Opened(file, source, text, head)]
 
 
 def _folded(cell: str) -> str:

@@ -34,7 +34,7 @@ def validate(db: duckdb.DuckDBPyConnection, extracted: Extract, options: CheckOp
     """Run the rules and fill the canonical tables; see `schoolsync.sources.validate`."""
     needs = extracted.needs
     lists = codes.lists(options.codes, options.policy.codes if options.policy else {})
-    tables = {name: cells.clean(db, table) for name, table in extracted.tables.items()}
+    tables = {name: cells.clean(db, table, most=options.limits.cell) for name, table in extracted.tables.items()}
     for table in tables.values():
         cells.check(
             db,

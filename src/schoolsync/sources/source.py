@@ -15,6 +15,7 @@ from schoolsync.roster.findings import Finding
 from schoolsync.roster.rules import RULES
 from schoolsync.runs.job import Message
 from schoolsync.sources.columns import Table
+from schoolsync.sources.files import DEFAULT_LIMITS, Limits
 from schoolsync.sources.needs import Needs
 
 
@@ -25,6 +26,7 @@ class CheckOptions:
     format: str = "auto"  # or one of `sources.FORMATS`
     policy: Policy | None = None  # None: whether accounts are created is told from the columns
     max_rows: int = 50_000_000  # of one file
+    limits: Limits = DEFAULT_LIMITS
     scratch: Path | None = None  # where archives and damaged files are copied to meanwhile
     codes: Extra = field(default_factory=dict)  # what the installation adds to the code lists
     partial: bool = False  # check the given files alone: others are not missed, nor is what they would hold

@@ -118,13 +118,41 @@ class Dirt:
     format: str = "sds-v1"  # the format it is made for
     also: frozenset[str] = frozenset()
     repeated: bool = True  # can be done in more than one row
-    # How the roster has to be checked to break the rule: `max_rows`, or an optional `property` that a profile names.
+    # How the roster has to be checked to break the rule: `max_rows`, a limit by its name in `sources.files.Limits`,
+    # or an optional `property` that a profile names.
     options: Mapping[str, object] = field(default_factory=dict)
 
 
-def _zip(upload: Upload) -> None:
-    with zipfile.ZipFile(upload.folder / "more.zip", "w") as archive:
-        archive.writestr("notes.txt", "hello")
+def _zipped(members: Mapping[str, bytes]) -> Callable[[Upload], None]:
+    """A zip with these files in it."""
+
+    def make(upload: Upload) -> None:
+        with zipfile.ZipFile(upload.folder / "more.zip", "w") as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+
+    return make
+
+
+def _folder(upload: Upload) -> None:
+    path = upload.folder / "School.csv"
+    _zipped({"export/School.csv": path.read_bytes()})(upload)
+    path.unlink()
+
+
+def _before(upload: Upload, content: bytes) -> None:
+    path = upload.folder / "School.csv"
+    path.write_bytes(content + path.read_bytes())
+
+
+def _wide(upload: Upload) -> None:
+    path = upload.folder / "School.csv"
+    path.write_bytes(path.read_text(encoding="utf-8").encode("utf-16"))
+
+
+def _cut_off(upload: Upload) -> None:
+    path = upload.folder / "School.csv"
+    path.write_bytes(path.read_bytes().rstrip()[:-60])
 
 
 def _again(name: str) -> Callable[[Upload], None]:
@@ -193,8 +221,8 @@ def _on_v21(make: Callable[[Upload], None], *, repeated: bool = True) -> Dirt:
     return Dirt(make=make, format="sds-v2.1", repeated=repeated)
 
 
-def _on_oneroster(make: Callable[[Upload], None], *, repeated: bool = True) -> Dirt:
-    return Dirt(make=make, format="oneroster-1.2", repeated=repeated)
+def _on_oneroster(make: Callable[[Upload], None], *, repeated: bool = True, **options: object) -> Dirt:
+    return Dirt(make=make, format="oneroster-1.2", repeated=repeated, options=options)
 
 
 DIRT: Mapping[str, Dirt] = {
@@ -203,7 +231,12 @@ DIRT: Mapping[str, Dirt] = {
     "double-file": _file(lambda upload: upload.write("school.csv", (upload.folder / "School.csv").read_bytes())),
     "unknown-file": _file(lambda upload: upload.write("Lunch.csv", b"Day,Dish\nMonday,Soup\n")),
     "unreadable-archive": _file(lambda upload: upload.write("more.zip", b"PK\x03\x04torn")),
-    "unknown-archive-member": _file(_zip),
+    "archive-too-large": _file(_zipped({"notes.csv": b"a,b\n", "more.csv": b"a,b\n"}), archive_files=1),
+    "hostile-archive": _file(_zipped({"../School.csv": b"SIS ID,Name\n"})),
+    "nested-archive": _file(_zipped({"inner.zip": b"PK"})),
+    "system-files": _file(_zipped({".DS_Store": b"x"})),
+    "archive-folder": _file(_folder),
+    "unknown-archive-member": _file(_zipped({"notes.txt": b"hello"})),
     "file-not-read": _on_oneroster(lambda upload: upload.write("results.csv", b"sourcedId\n1\n"), repeated=False),
     "optional-file-empty": _on_v21(
         lambda upload: upload.write("userFlags.csv", b"userSourcedId,flag\n"), repeated=False
@@ -211,7 +244,15 @@ DIRT: Mapping[str, Dirt] = {
     "missing-referenced-file": _on_oneroster(lambda upload: (upload.folder / "courses.csv").unlink(), repeated=False),
     "file-spelling": _file(lambda upload: upload.move("School.csv", "SCHOOL.csv")),
     # A file as a whole
-    "unreadable-file": _file(lambda upload: upload.write("School.csv", b"PK\x03\x04workbook")),
+    "unreadable-file": _file(lambda upload: upload.write("School.csv", b"%PDF-1.7 a document")),
+    "workbook": _file(lambda upload: upload.write("School.csv", b"PK\x03\x04workbook")),
+    "web-page": _file(lambda upload: upload.write("School.csv", b"\n<!DOCTYPE html><title>Log in</title>")),
+    "truncated-file": Dirt(make=_cut_off, also=frozenset({"ragged-row"}), repeated=False),
+    "file-too-large": _file(lambda upload: None, file_bytes=1_000),
+    "too-many-columns": _file(lambda upload: None, columns=16),
+    "other-encoding": _file(_wide),
+    "byte-order-mark": _file(lambda upload: _before(upload, b"\xef\xbb\xbf")),
+    "separator-line": _file(lambda upload: _before(upload, b"sep=,\n")),
     "wrong-encoding": _file(lambda upload: upload.write("School.csv", "SIS ID,Name\n".encode("utf-32"))),
     "line-too-long": _file(lambda upload: upload.add_bytes("TeacherRoster.csv", b"x" * 5_000_000 + b",1\n")),
     "empty-file": _file(lambda upload: upload.write("School.csv", b"")),
@@ -241,6 +282,7 @@ DIRT: Mapping[str, Dirt] = {
     "blank-row": _row(lambda upload: upload.add_bytes("TeacherRoster.csv", b",\n")),
     "line-break": _row(lambda upload: upload.student(First_Name="Kai\nOle")),
     "damaged-text": _row(lambda upload: upload.student(First_Name="Ka\ufffd")),
+    "cell-too-long": _on_oneroster(lambda upload: _class(upload, grades="01," * 200), cell=500),
     "outer-blanks": _row(lambda upload: upload.student(First_Name=" Kai")),
     # Values
     "required-value": _row(lambda upload: upload.section(Section_Name="")),
