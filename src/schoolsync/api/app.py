@@ -57,6 +57,7 @@ class OwnApi:
         call = Call(
             services=self._services,
             principal=cast(Any, arrival.principal),  # None where the route is public, whose handlers ask for none
+            origin=arrival.origin,
             url=f"{arrival.origin}/{ROOT}/{quote(match.path)}",
             keys=match.keys,
             query=query,

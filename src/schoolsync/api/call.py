@@ -19,6 +19,7 @@ from schoolsync.graph import etags
 if TYPE_CHECKING:
     from schoolsync.profiles.service import Profiles
     from schoolsync.runs.plans import Plans
+    from schoolsync.runs.previews import Previews
     from schoolsync.runs.readers import Readers
     from schoolsync.runs.service import Runs
     from schoolsync.settings import Settings
@@ -37,6 +38,7 @@ class Services:
     profiles: Profiles
     runs: Runs
     plans: Plans
+    previews: Previews
     uploads: Uploads
     readers: Readers
     clock: Callable[[], int]  # now, in ticks
@@ -49,6 +51,7 @@ class Call:
 
     services: Services
     principal: Principal
+    origin: str  # scheme, host and port as the client sees them
     url: str  # what the client asked for, without the query: links to further pages begin with it
     keys: Mapping[str, str]  # parts of the path by the route's names; GUIDs in lower case
     query: Mapping[str, Any]  # the route's parameters that were given, each of its parameter's type

@@ -31,6 +31,7 @@ _TITLES = {
     "runs": "Runs",
     "findings": "Findings",
     "plans": "Plans, approvals, undo",
+    "previews": "Previews",
 }
 
 

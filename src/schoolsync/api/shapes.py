@@ -140,9 +140,10 @@ class VerificationMessage(Shape, frozen=True, kw_only=True):
 
 
 class Run(Shape, frozen=True, kw_only=True):
-    """One synchronization."""
+    """One synchronization, or a preview of one."""
 
     id: Guid
+    preview: bool  # planned and never applied
     number: Number
     state: str
     stage: str | None
@@ -312,6 +313,14 @@ class Begun(Shape, frozen=True, kw_only=True):
     """The run that was begun."""
 
     run: Guid
+
+
+class Preview(Shape, frozen=True, kw_only=True):
+    """A preview that waits for its files: put them into the container, then start it."""
+
+    id: Guid
+    upload_url: str  # a container as Graph's uploadUrl gives one
+    expires: Moment  # when it goes, with its files
 
 
 class Started(Shape, frozen=True, kw_only=True):

@@ -60,6 +60,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     folder: str  # where this run keeps plan, snapshot and reports; survives the attempt
     scratch: str  # spill space; emptied afterwards
     base: Base | None
+    preview: bool = False  # plan alone: nothing is claimed in the directory, nothing will be applied
     undoes: Undone | None = None  # the run that this one takes back, instead of reading a roster
     rekeys: tuple[str, ...] = ()  # CSV files (kind, old, new) of SIS IDs that have changed, the oldest first
     before: Base | None = None  # the last run that was applied whole, even where it is not compared with any more

@@ -23,7 +23,7 @@ from schoolsync.profiles import code_lists
 from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import own_settings, policy_of
 from schoolsync.profiles.quarantine import Quarantine
-from schoolsync.runs import cancelling, endings
+from schoolsync.runs import cancelling, endings, previews
 from schoolsync.runs.job import Base, Finished, Job, JobFile, Planned, Undone, Validated
 from schoolsync.runs.places import run_folder
 from schoolsync.runs.selections import Release
@@ -176,9 +176,13 @@ class Journal:
             if row is None:
                 return None
             self._set(connection, key, fence=row.fence + 1)
+            home = previews.profile_of(connection, key.tenant, key.profile)
             profile = connection.execute(
-                select(profiles).where(profiles.c.tenant == key.tenant, profiles.c.id == key.profile)
-            ).one()
+                select(profiles).where(profiles.c.tenant == key.tenant, profiles.c.id == home)
+            ).one_or_none()
+            if profile is None:
+                return None  # it was deleted, and its previews go as well
+            applied_by = Key(key.tenant, home, key.run, key.attempt)
             tenant_id = connection.execute(select(tenants.c.id).where(tenants.c.number == key.tenant)).scalar_one()
             policy = policy_of(profile, sensitive_fields=self._settings.sensitive_fields)
             living = connection.execute(select(profiles.c.number).where(profiles.c.tenant == key.tenant)).scalars()
@@ -203,10 +207,11 @@ class Journal:
                 folder=str(self.folder(tenant_id, key.profile, key.run)),
                 scratch=str(self._scratch / f"{key.run}-{row.fence + 1}"),
                 again=row.cause == Cause.AGAIN,
-                base=None if row.cause == Cause.RESET else self._base(connection, key, tenant_id),
-                rekeys=self._rekeys(connection, key),
-                before=self._before(connection, key),
-                tallies=self._tallies(connection, key, tenant_id, policy.guards.window_days),
+                preview=row.cause == Cause.PREVIEW,
+                base=None if row.cause == Cause.RESET else self._base(connection, applied_by, tenant_id),
+                rekeys=self._rekeys(connection, applied_by),
+                before=self._before(connection, applied_by),
+                tallies=self._tallies(connection, applied_by, tenant_id, policy.guards.window_days),
                 ignore_findings=row.ignore_findings,
                 now=row.asked,
                 memory_limit=self._settings.memory_limit,
@@ -227,8 +232,9 @@ class Journal:
     def provider(self, key: Key) -> str:
         """The type of the profile's data provider, such as `educationCsvDataProvider`."""
         with self._control.read() as connection:
+            home = previews.profile_of(connection, key.tenant, key.profile)
             stored = connection.execute(
-                select(profiles.c.data_provider).where(profiles.c.tenant == key.tenant, profiles.c.id == key.profile)
+                select(profiles.c.data_provider).where(profiles.c.tenant == key.tenant, profiles.c.id == home)
             ).scalar_one()
         return str(json.loads(stored)["@odata.type"]).rpartition(".")[2]
 
@@ -272,11 +278,18 @@ class Journal:
                 self._set(connection, key, verification=messages)
                 self._seal(connection, key, row)
                 return True
-            if row.cause == Cause.START:
+            if row.cause in {Cause.START, Cause.PREVIEW}:
                 self._set(
-                    connection, key, verification=messages, state=RunState.DISCARDED, ended=self._clock(), wish=None
+                    connection,
+                    key,
+                    verification=messages,
+                    message=_held_message(validated),
+                    state=RunState.DISCARDED,
+                    ended=self._clock(),
+                    wish=None,
                 )
-                self._restore(connection, key, row)
+                if row.cause == Cause.START:
+                    self._restore(connection, key, row)
                 return False
             held_for = HeldFor.FATAL if validated.fatal else HeldFor.FINDINGS
             message = _held_message(validated)
@@ -396,6 +409,14 @@ class Journal:
                 rows_total=planned.rows,
                 summary=json.dumps(summary),
             )
+            if row.cause == Cause.PREVIEW:
+                message = planned.held or "Nothing holds this plan."
+                self._set(connection, key, state=RunState.DONE, ended=now, wish=None, message=message)
+                return -1
+            if row.expects is not None and planned.plan != row.expects:
+                self._set(connection, key, state=RunState.DISCARDED, ended=now, wish=None, message=_MOVED)
+                self._restore(connection, key, row)
+                return -1
             policy = self._policy(connection, key)
             blackout = policy.window("blackout", now)
             if blackout is not None and planned.batches:
@@ -652,7 +673,13 @@ class Journal:
 
     def _seal(self, connection: Connection, key: Key, row: Row[Any]) -> None:
         """The files belong to this run from now on; the next upload begins with an empty container."""
-        if row.upload is not None and row.cause in {Cause.START, Cause.LATE, Cause.UPLOAD, Cause.SCHEDULE}:
+        if row.upload is not None and row.cause in {
+            Cause.START,
+            Cause.LATE,
+            Cause.UPLOAD,
+            Cause.SCHEDULE,
+            Cause.PREVIEW,
+        }:
             self._uploads.seal(connection, key.tenant, key.profile, row.upload, self._clock())
 
     def _restore(self, connection: Connection, key: Key, row: Row[Any]) -> None:
@@ -832,6 +859,12 @@ def _under_limits(policy: Policy, limits: str | None) -> Policy:
 
 def _release(row: Row[Any]) -> Release | None:
     return msgspec.json.decode(row.released, type=Release) if row.released else None
+
+
+_MOVED = (
+    "Nothing was changed: what the plan was made from has changed since it was looked at, so this is another plan. "
+    "Make a new one and look at it."
+)
 
 
 def _is(key: Key) -> tuple[Any, ...]:

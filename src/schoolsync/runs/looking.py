@@ -14,8 +14,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, case, func, select
 
 from schoolsync.errors import NotFound
+from schoolsync.runs import previews
 from schoolsync.runs.progress import Progress, Stage, progress, stages, took
-from schoolsync.runs.states import ACTIVE, RunState
+from schoolsync.runs.states import ACTIVE, Cause, RunState
 from schoolsync.store.tables import profile_status, profiles, runs, tenants, uploads
 
 _MESSAGES_MAX = 1_000
@@ -26,7 +27,9 @@ class Run:
     """One run as people see it."""
 
     id: str
-    number: int
+    home: str  # under whose id its rows and files are kept: its profile's, or its own when it is a preview
+    preview: bool
+    number: int  # of previews always 0
     state: str
     stage: str | None
     cause: str
@@ -75,13 +78,18 @@ class Age:
 
 
 def find(connection: Connection, tenant: int, profile: str, run: str, *, now: int) -> Run:
-    """One run by its id or its number. Raises NotFound."""
+    """One run by its id or its number, or a preview by its id. Raises NotFound."""
     named = runs.c.number == int(run) if run.isascii() and run.isdecimal() and len(run) < 10 else runs.c.id == run
     row = connection.execute(
         select(runs).where(runs.c.tenant == tenant, runs.c.profile == profile, named)
     ).one_or_none()
     if row is None:
         require(connection, tenant, profile)
+        if previews.is_of(connection, tenant, profile, run):
+            row = connection.execute(
+                select(runs).where(runs.c.tenant == tenant, runs.c.profile == run, runs.c.id == run)
+            ).one_or_none()
+    if row is None:
         raise NotFound(f"The profile has no run {run[:40]}.")
     return _run(row, before=_before(connection, tenant, profile), now=now)
 
@@ -273,6 +281,8 @@ def _run(row: Row[Any], *, before: dict[str, float], now: int) -> Run:
     known = stages([(name, began) for name, began in json.loads(row.stages)], stopped=row.ended)
     return Run(
         id=row.id,
+        home=row.profile,
+        preview=row.cause == Cause.PREVIEW,
         number=row.number,
         state=row.state,
         stage=row.stage,

@@ -24,7 +24,7 @@ from schoolsync.plan.policy import Guards
 from schoolsync.plan.verdicts import Verdict
 from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import own_settings
-from schoolsync.runs import approvals, cancelling
+from schoolsync.runs import approvals, cancelling, previews
 from schoolsync.runs.approvals import OBJECTS_MAX, Approval
 from schoolsync.runs.cancelling import Applied
 from schoolsync.runs.places import run_folder
@@ -365,8 +365,9 @@ class Plans:
         return row
 
     def _guards(self, connection: Connection, tenant: int, profile: str) -> Guards:
+        home = previews.profile_of(connection, tenant, profile)
         stored = connection.execute(
-            select(profiles.c.policy).where(profiles.c.tenant == tenant, profiles.c.id == profile)
+            select(profiles.c.policy).where(profiles.c.tenant == tenant, profiles.c.id == home)
         ).scalar_one()
         return own_settings(stored).guards
 

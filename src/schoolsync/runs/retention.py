@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import Connection, delete, func, select, update
 
 from schoolsync import ticks
+from schoolsync.runs import previews
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
 from schoolsync.store.tables import runs, tenants, upload_blocks, upload_files, uploads
@@ -26,7 +27,7 @@ def sweep(control: Control, settings: Settings, now: int) -> int:
     """Delete the files of runs and uploads that are past their time; how many folders went."""
     before = now - settings.retention_days * DAY
     root = settings.objects / "tenants"
-    gone = 0
+    gone = _sweep_previews(control, root, now)
     for folder in [*root.glob("*/profiles/*/runs/*"), *root.glob("*/profiles/*/uploads/*")]:
         tenant_id, profile, kind, name = folder.parts[-5], *folder.parts[-3:]
         past = _run_is_past if kind == "runs" else _upload_is_past
@@ -35,6 +36,18 @@ def sweep(control: Control, settings: Settings, now: int) -> int:
             log.info("files deleted after their time", profile=profile, kind=kind, id=name)
             gone += 1
     return gone
+
+
+def _sweep_previews(control: Control, root: Path, now: int) -> int:
+    """Delete previews that are past their time, or whose profile is gone; files before rows."""
+    with control.read() as connection:
+        past = previews.expired(connection, now)
+    for tenant, preview in past:
+        for folder in root.glob(f"*/profiles/{preview}"):
+            shutil.rmtree(folder, ignore_errors=True)
+        with control.write(tenant) as connection:
+            previews.forget(connection, tenant, preview)
+    return len(past)
 
 
 def _run_is_past(control: Control, tenant_id: str, profile: str, run: str, before: int) -> bool:

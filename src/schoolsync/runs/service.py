@@ -375,32 +375,54 @@ class Runs:
     def _accept_start(self, principal: Principal, profile_id: str, now: int) -> str:
         tenant = principal.tenant
         with self._control.write(tenant) as connection:
-            row = connection.execute(
-                select(profiles.c.state, profiles.c.data_provider).where(
-                    profiles.c.tenant == tenant, profiles.c.id == profile_id
-                )
-            ).one_or_none()
-            if row is None:
-                raise NotFound(f"There is no synchronization profile {profile_id}.")
-            if not _is_csv(row.data_provider):
-                raise Invalid("Only a profile with a CSV data provider is started; others synchronize by themselves.")
-            if row.state != "provisioned":
-                raise Conflict(f"The profile is {row.state}: wait until its state is provisioned, then start it.")
-            self._refuse_expired(connection, tenant, profile_id, now)
-            run = self.open_run(connection, tenant, profile_id)
-            if run is not None and run.active:
-                return run.id
-            own = connection.execute(
-                select(profile_status.c.own_status).where(
-                    profile_status.c.tenant == tenant, profile_status.c.profile == profile_id
-                )
-            ).scalar_one()
-            if own == "paused" or (run is not None and run.state == RunState.PAUSED):
-                raise Conflict("The profile is paused: resume it before you start it.")
-            if run is not None:
-                self._set(connection, tenant, profile_id, run.id, state=RunState.DISCARDED, ended=now)
+            active = self._make_way(connection, tenant, profile_id, now)
+            if active is not None:
+                return active.id
             inbox = self._uploads.inbox(connection, tenant, profile_id)
             return self.begin(connection, tenant, profile_id, cause=Cause.START, upload=inbox, now=now, by=principal)
+
+    def start_with(
+        self, connection: Connection, principal: Principal, profile: str, *, upload: str, expects: str, now: int
+    ) -> str:
+        """Begin a run that reads a sealed upload and applies the plan of the hash `expects`, or nothing.
+
+        Raises NotFound, Invalid (provider without files), Conflict (not provisioned, paused, a run at work).
+        """
+        tenant = principal.tenant
+        active = self._make_way(connection, tenant, profile, now)
+        if active is not None:
+            raise Conflict(f"Run {active.number} of the profile is {active.state}: wait until it ends.")
+        run = self.begin(connection, tenant, profile, cause=Cause.LATE, upload=upload, now=now, by=principal)
+        self._set(connection, tenant, profile, run, expects=expects)
+        return run
+
+    def _make_way(self, connection: Connection, tenant: int, profile: str, now: int) -> OpenRun | None:
+        """The run that is at work, or None: then one may be begun, and one that was held is discarded for it."""
+        row = connection.execute(
+            select(profiles.c.state, profiles.c.data_provider).where(
+                profiles.c.tenant == tenant, profiles.c.id == profile
+            )
+        ).one_or_none()
+        if row is None:
+            raise NotFound(f"There is no synchronization profile {profile}.")
+        if not _is_csv(row.data_provider):
+            raise Invalid("Only a profile with a CSV data provider is started; others synchronize by themselves.")
+        if row.state != "provisioned":
+            raise Conflict(f"The profile is {row.state}: wait until its state is provisioned, then start it.")
+        self._refuse_expired(connection, tenant, profile, now)
+        run = self.open_run(connection, tenant, profile)
+        if run is not None and run.active:
+            return run
+        own = connection.execute(
+            select(profile_status.c.own_status).where(
+                profile_status.c.tenant == tenant, profile_status.c.profile == profile
+            )
+        ).scalar_one()
+        if own == "paused" or (run is not None and run.state == RunState.PAUSED):
+            raise Conflict("The profile is paused: resume it before you start it.")
+        if run is not None:
+            self._set(connection, tenant, profile, run.id, state=RunState.DISCARDED, ended=now)
+        return None
 
     def _verified(self, tenant: int, profile: str, run: str) -> Started | None:
         with self._control.read() as connection:

@@ -29,6 +29,7 @@ from schoolsync.runs.job import Applied, Extracted, Failed, Finished, Job, Messa
 from schoolsync.runs.stored_plan import TAKING, Description, Draft, Plans, SnapshotNote, held_ops, snapshot_note
 from schoolsync.targets.local import (
     Batch,
+    Claim,
     LocalDirectory,
     SupersededError,
     UnknownBatchError,
@@ -41,6 +42,9 @@ ENGINE_VERSION = 1
 
 _PLAN_STEPS = 8
 _ACCOUNT: dict[str, type] = dict.fromkeys(matching.ACCOUNT_COLUMNS, str)
+
+PREVIEW_KEY = 1 << 59
+"""The key of a preview's first new object: beyond any key that a directory gives out."""
 
 pa.set_memory_pool(pa.system_memory_pool())  # gives memory back as soon as it is free; the default keeps it
 
@@ -176,6 +180,8 @@ class Stages:
 
     def _unchanged(self) -> SnapshotNote | None:
         base = self._job.base
+        if self._job.preview:
+            return None  # whoever asks for a preview wants to see a plan, be it an empty one
         if base is None or self._job.again or base.input_hash != self._input_hash():
             return None
         if self._open_directory().position() != base.position:
@@ -295,6 +301,8 @@ class Stages:
         gone on with when anybody else has changed the directory or the settings meanwhile.
         """
         directory = self._open_directory()
+        if self._job.preview:
+            return directory.position() == stored.position
         claim = directory.claim(self._writer)
         begun = len(directory.applied(self._job.run))
         if begun and (stored.planned.held is None or begun > stored.planned.flowing):
@@ -334,7 +342,10 @@ class Stages:
         position = self._find_objects(db, terms, directory)
         self._progress(2, _PLAN_STEPS)
         new = matching.resolve(db, terms)
-        claim = directory.claim(self._writer, keys=new)
+        if self._job.preview:
+            claim = Claim(position=position, first_key=PREVIEW_KEY)
+        else:
+            claim = directory.claim(self._writer, keys=new)
         matching.settle(db)
         self._progress(3, _PLAN_STEPS)
         draft = self._plans.begin(self._job.fence)

@@ -62,6 +62,7 @@ class Cause(StrEnum):
     SCHEDULE = "schedule"  # the profile's schedule came
     UPLOAD = "upload"  # the files were complete and nobody wrote to them for a while
     WATCH = "watch"  # a complete set of files lay in the watched folder
+    PREVIEW = "preview"  # a dry run: planned and never applied
     UNDO = "undo"  # a person takes an earlier run back
     REPLAN = "replan"  # a held plan no longer fitted what had changed meanwhile: the same files are planned again
     PROVISIONED = "provisioned"  # a profile with an API provider syncs by itself once provisioned

@@ -33,6 +33,7 @@ from schoolsync.graph.call import Services
 from schoolsync.profiles.service import Profiles
 from schoolsync.runs import lifeline
 from schoolsync.runs.plans import Plans
+from schoolsync.runs.previews import Previews
 from schoolsync.runs.processes import (
     READY,
     WORKER_GONE,
@@ -88,6 +89,7 @@ def build(settings: Settings, *, worker_ready: threading.Event) -> Any:  # an AS
             control=control,
             profiles=profiles,
             runs=runs,
+            previews=Previews(control=control, uploads=uploads, runs=runs, new_id=new_id),
             plans=Plans(
                 control=control, settings=settings, runs=runs, readers=readers, directories=directories, new_id=new_id
             ),

@@ -143,6 +143,7 @@ runs = _table(
     Column("released", Text),  # JSON, runs.approvals.Release: what a person has let go on of which plan
     Column("limits", Text),  # JSON, guard settings for this run's plan alone
     Column("undoes", Text),  # the run that this one takes back
+    Column("expects", Text),  # hash of the plan that somebody has looked at: no other may be applied
     Column("verification", Text),  # JSON list of verification messages; null until checked
     Column("message", Text),
     Column("rows_done", BigInteger, nullable=False, server_default="0"),
@@ -175,6 +176,19 @@ workers = Table(
     Column("beat", BigInteger, nullable=False),  # counted up every few seconds while the worker lives
     Column("began", BigInteger, nullable=False),
 )
+
+previews = _table(
+    control,
+    "previews",  # dry runs; a preview's own uploads, run and errors have its id where others have their profile's
+    Column("tenant", Integer),
+    Column("id", Text),
+    Column("profile", Text, nullable=False),  # whose settings and objects it is planned against
+    Column("created", BigInteger, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    key=("tenant", "id"),
+)
+Index("previews_of", previews.c.tenant, previews.c.profile)
 
 approvals = _table(
     control,

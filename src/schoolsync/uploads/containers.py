@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, insert, select
 
 from schoolsync.errors import WorldError
-from schoolsync.store.tables import profiles, runs, tenants, upload_blocks, upload_files, uploads
+from schoolsync.store.tables import previews, profiles, runs, tenants, upload_blocks, upload_files, uploads
 from schoolsync.uploads.block_lists import MOST_BLOCKS, Entry, Piece, resolve, same_length
 from schoolsync.uploads.incoming import Incoming, too_large
 from schoolsync.uploads.refusals import BlobRefused
@@ -322,8 +322,17 @@ class Containers:
         state = connection.execute(
             select(profiles.c.state).where(profiles.c.tenant == access.tenant, profiles.c.id == access.profile)
         ).scalar_one_or_none()
+        if state is None and self._is_open_preview(connection, access):
+            return
         if state not in WRITABLE:
             raise BlobRefused("ContainerNotFound")
+
+    def _is_open_preview(self, connection: Connection, access: Access) -> bool:
+        """Whether the container is that of a preview that has not begun: there is no second upload for it."""
+        preview = select(previews.c.id).where(previews.c.tenant == access.tenant, previews.c.id == access.profile)
+        if connection.execute(preview).first() is None:
+            return False
+        return self._uploads.inbox(connection, access.tenant, access.profile) is not None
 
     def _writable(self, connection: Connection, access: Access) -> None:
         self._living(connection, access)

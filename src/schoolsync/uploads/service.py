@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from schoolsync import ticks
 from schoolsync.access.keys import uploads_key
@@ -84,15 +85,19 @@ class Uploads:
                 raise Conflict(f"The profile is {row.state}: no files can be uploaded.")
             if self.blocked(connection, tenant, profile_id):
                 raise Conflict("The profile is synchronizing the files sent before: upload again when it has finished.")
+        return self.signed_url(tenant, profile_id, base_url=base_url, now=now)
+
+    def signed_url(self, tenant: int, container: str, *, base_url: str, now: int) -> str:
+        """A URL that uploads into the container of a profile or a preview; whether it may be is the caller's care."""
         query = signatures.signed_query(
             self._key.get(),
             tenant=tenant,
-            profile=profile_id,
+            profile=container,
             now=now,
             expires=now + self.settings.upload_lifetime * ticks.PER_SECOND,
             permissions=self.settings.upload_permissions,
         )
-        return f"{base_url}/uploads/{profile_id}?{query}"
+        return f"{base_url}/uploads/{container}?{query}"
 
     def opened_by(self, profile_id: str, query_string: bytes, now: int) -> signatures.Access:
         """What a URL opens. Raises signatures.NotSigned when it opens nothing."""
@@ -143,6 +148,40 @@ class Uploads:
                 upload_blocks.c.tenant == tenant, upload_blocks.c.profile == profile, upload_blocks.c.upload == upload
             )
         )
+
+    def copy(
+        self,
+        connection: Connection,
+        tenant: int,
+        tenant_id: str,
+        *,
+        source: tuple[str, str],
+        profile: str,
+        now: int,
+    ) -> str:
+        """Make a sealed upload of the profile with the files of another (its container, its id); returns its id.
+
+        Files are linked where the disk can, else copied. What a crash leaves behind no row names, and is swept.
+        """
+        made = self.new_id()
+        mine = (upload_files.c.tenant == tenant, upload_files.c.profile == source[0])
+        rows = connection.execute(select(upload_files).where(*mine, upload_files.c.upload == source[1])).all()
+        connection.execute(
+            insert(uploads).values(tenant=tenant, profile=profile, id=made, state="sealed", opened=now, sealed=now)
+        )
+        folder = f"tenants/{tenant_id}/profiles/{profile}/uploads/{made}"
+        (self.settings.objects / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+        for row in rows:
+            key = f"{folder}/{self.new_id()}"
+            old, new = self.settings.objects / row.object, self.settings.objects / key
+            try:
+                os.link(old, new)
+            except OSError:
+                shutil.copyfile(old, new)
+            connection.execute(
+                insert(upload_files).values({**row._mapping, "profile": profile, "upload": made, "object": key})
+            )
+        return made
 
     def latest_sealed(self, connection: Connection, tenant: int, profile: str) -> str | None:
         """The upload that the last start sealed, or None."""

@@ -45,7 +45,8 @@ def get_report(call: Call) -> Answer:
 
 def folder(call: Call) -> str:
     """Where the run that the path names keeps its files. Raises NotFound."""
-    return str(run_folder(call.services.settings, call.principal.tenant_id, call.profile, find(call).id))
+    run = find(call)
+    return str(run_folder(call.services.settings, call.principal.tenant_id, run.home, run.id))
 
 
 def _after(call: Call) -> int:

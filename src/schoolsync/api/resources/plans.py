@@ -18,7 +18,7 @@ from schoolsync.runs.selections import Selection
 
 def get_plan(call: Call) -> Answer:
     """GET plan."""
-    found = call.services.plans.summary(call.principal, call.profile, find(call).id)
+    found = call.services.plans.summary(call.principal, *place(call))
     return Answer(
         body=shapes.Plan(
             run=found.run,
@@ -43,7 +43,7 @@ def get_plan(call: Call) -> Answer:
 
 def get_schools(call: Call) -> Answer:
     """GET plan/schools."""
-    return Answer(body=call.services.plans.schools(call.principal, call.profile, find(call).id))
+    return Answer(body=call.services.plans.schools(call.principal, *place(call)))
 
 
 def list_steps(call: Call) -> Answer:
@@ -57,7 +57,7 @@ def list_steps(call: Call) -> Answer:
     question = Question(
         **filters, top=call.limit, after=-1 if after is None else after, counted=call.query.get("count", False)
     )
-    page = call.services.plans.steps(call.principal, call.profile, find(call).id, question)
+    page = call.services.plans.steps(call.principal, *place(call), question)
     return Answer(
         body=shapes.Steps(
             plan=page.plan,
@@ -73,12 +73,12 @@ def get_step(call: Call) -> Answer:
     number = call.keys["step"]
     if not (number.isascii() and number.isdecimal() and len(number) < 12):
         raise NotFound(f"The plan has no step {number[:40]}: steps are numbered from 0.")
-    return Answer(body=call.services.plans.step(call.principal, call.profile, find(call).id, int(number)))
+    return Answer(body=call.services.plans.step(call.principal, *place(call), int(number)))
 
 
 def list_approvals(call: Call) -> Answer:
     """GET approvals."""
-    found = call.services.plans.summary(call.principal, call.profile, find(call).id)
+    found = call.services.plans.summary(call.principal, *place(call))
     return Answer(body=shapes.Approvals(value=tuple(map(_approval, found.approvals))))
 
 
@@ -145,6 +145,12 @@ def undo(call: Call) -> Answer:
     given: shapes.Undo = call.body
     begun = call.services.plans.undo(call.principal, call.profile, find(call).id, why=given.why, now=call.now)
     return Answer(status=202, body=shapes.Begun(run=begun))
+
+
+def place(call: Call) -> tuple[str, str]:
+    """Under whose id the run that the path names is kept, and its own. Raises NotFound."""
+    run = find(call)
+    return run.home, run.id
 
 
 def _approval(one: Approval) -> shapes.Approval:

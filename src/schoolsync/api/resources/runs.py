@@ -61,6 +61,7 @@ def shape(run: looking.Run, now: int) -> shapes.Run:
     """A run as answers show it."""
     return shapes.Run(
         id=run.id,
+        preview=run.preview,
         number=run.number,
         state=run.state,
         stage=run.stage,
