@@ -24,8 +24,12 @@ from schoolsync.store.tables import (
     schools,
 )
 
-MANY, FEW = 1_000_000, 10
-"""What SQLite is told to expect: rows in a table of objects or links, and rows that a look-up by an index finds."""
+MANY, FEW = 10_000_000, 30
+"""What SQLite is told to expect: rows in a table of objects or links, and rows that a look-up by an index finds.
+
+More rows than SQLite takes a table of its own kind for that it knows nothing of (2^20), such as the rows of a batch:
+otherwise it would read a whole table into a Bloom filter before it looks anything up.
+"""
 
 
 def _expectations() -> Iterator[str]:
@@ -45,7 +49,7 @@ def _expectations() -> Iterator[str]:
         for name, columns, unique in keys:
             found = [MANY, *[FEW] * (columns - 1)]
             if unique or columns > 2:
-                found[-1] = 1
+                found[-1] = 1 if unique else 2  # so that the key itself is preferred
             said = " ".join(map(str, [MANY, *found]))
             yield (
                 f"INSERT INTO sqlite_stat1 (tbl, idx, stat) SELECT '{table.name}', '{name}', '{said}' "  # noqa: S608  # ours

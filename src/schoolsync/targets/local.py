@@ -254,11 +254,12 @@ class LocalDirectory:
 
     def _remembered(self, writer: Writer, position: int) -> str:
         """What is written down of links that the batch takes out of classes, before they go."""
+        batch, driving = f"{self._bulk.temporary}batch", self._bulk.driving
         return (
             'INSERT INTO removed_members (tenant, "class", position, id, removed) '
-            f'SELECT o.tenant, o."class", {position}, p.id, {writer.now} FROM {self._bulk.temporary}batch AS b '
-            f'JOIN class_people AS o ON o.tenant = {self._tenant} AND o."class" = b."class" AND o.person = b.person '
-            "JOIN people AS p ON p.tenant = o.tenant AND p.key = o.person "
+            f'SELECT o.tenant, o."class", {position}, p.id, {writer.now} FROM {batch} AS b {driving} class_people AS o '
+            f'ON o.tenant = {self._tenant} AND o."class" = b."class" AND o.person = b.person '
+            f"{driving} people AS p ON p.tenant = o.tenant AND p.key = o.person "
             f"WHERE o.profile IS NOT NULL AND {writer.may_take('o.profile')} ON CONFLICT DO NOTHING"
         )
 
