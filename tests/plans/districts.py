@@ -208,6 +208,7 @@ class GivenSource:
 
     CheckOptions = staticmethod(lambda **options: SimpleNamespace(**options))
     SourceFile = staticmethod(lambda name, path: (name, path))
+    Limits = staticmethod(lambda **limits: SimpleNamespace(**limits))
 
     def __init__(self) -> None:
         self.roster = Roster()
