@@ -14,7 +14,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from email.utils import format_datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 from urllib.parse import quote, unquote
 
@@ -174,15 +174,7 @@ class Front:
         self._origin = Origin(services.settings)
         self._audit = audit.Audit(services.control, services.directories, services.settings)
         self._throttle = Throttle(services.settings.throttle_requests, services.settings.throttle_seconds)
-        threads = acts.Threads(THREADS, thread_name_prefix="graph")
-        self._litestar = Litestar(
-            [_endpoint(route, threads) for route in routes],
-            openapi_config=None,
-            logging_config=None,
-            guards=[_authorize],
-            exception_handlers={Exception: _refused},
-            request_max_body_size=services.settings.body_max_bytes,
-        )
+        self._litestar = _operations(routes, services.settings.body_max_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -401,6 +393,20 @@ def _fixed_path(template: str) -> str:
 
 
 # --- inside Litestar -----------------------------------------------------------------------------------------------
+
+
+@cache
+def _operations(routes: tuple[Route, ...], body_max_bytes: int) -> Litestar:
+    """The operations as Litestar runs them. Whose they are stands in each request, so several faces share them."""
+    threads = acts.Threads(THREADS, thread_name_prefix="graph")
+    return Litestar(
+        [_endpoint(route, threads) for route in routes],
+        openapi_config=None,
+        logging_config=None,
+        guards=[_authorize],
+        exception_handlers={Exception: _refused},
+        request_max_body_size=body_max_bytes,
+    )
 
 
 def _endpoint(route: Route, threads: acts.Threads) -> HTTPRouteHandler:
