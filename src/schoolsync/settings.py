@@ -8,6 +8,7 @@ this module reads them; every other part is handed a `Settings`. The table in do
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -294,6 +295,9 @@ def _convert(name: str, kind: str, raw: object, source: str) -> object:
     return raw
 
 
+_MEMORY = re.compile(r"0*[1-9]\d*(\.\d+)? ?[KMGT]i?B", re.IGNORECASE)
+
+
 def _check(values: dict[str, Value]) -> None:
     """What single values cannot show to be wrong."""
 
@@ -321,6 +325,9 @@ def _check(values: dict[str, Value]) -> None:
         raise wrong("tls_min", "must be 1.2 or 1.3")
     if str(values["upload_permissions"].value) not in {"w", "rcwl"}:
         raise wrong("upload_permissions", "must be w or rcwl")
+    for name in ("memory_limit", "reader_memory_limit"):
+        if not _MEMORY.fullmatch(str(values[name].value)):
+            raise wrong(name, "must be an amount of memory such as 320MiB or 2GB")
     for name in (
         "page_size",
         "page_max",

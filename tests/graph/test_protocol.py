@@ -183,7 +183,7 @@ class TestAnswers:
     def test_when_the_database_fails_ask_to_come_back(self, town: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """A database that cannot be used is 503 with Retry-After, which clients obey."""
 
-        def fail(*_: object) -> None:
+        def fail(*_: object, **__: object) -> None:
             raise WorldError("disk gone at /somewhere/secret")
 
         monkeypatch.setattr(type(town.services.directories), "read", fail)

@@ -30,6 +30,8 @@ def test_the_command_line_wins_over_the_environment_over_the_file_over_the_defau
     ("environment", "named"),
     [
         ({"SCHOOLSYNC_PORT": "many"}, "port"),
+        ({"SCHOOLSYNC_MEMORY_LIMIT": "lots"}, "memory_limit"),
+        ({"SCHOOLSYNC_READER_MEMORY_LIMIT": "0MiB"}, "reader_memory_limit"),
         ({"SCHOOLSYNC_PORT": "70000"}, "port"),
         ({"SCHOOLSYNC_PAGE_SIZE": "0"}, "page_size"),
         ({"SCHOOLSYNC_PAGE_MAX": "1000"}, "page_max"),
