@@ -166,7 +166,11 @@ _ALL = (
         "The file has more than {detail} columns.",
         "Look for a missing line end, or have the setting roster_max_columns raised.",
     ),
-    _warning("other-encoding", "The file is {detail}, and read as that instead of UTF-8.", "Save it as CSV UTF-8."),
+    _warning(
+        "other-encoding",
+        "The file is not UTF-8, and is read as {detail}.",
+        "Look at names with accents: if they are right all is well. Save it as CSV UTF-8 the next time.",
+    ),
     _note("byte-order-mark", "The file begins with a byte-order mark, which is skipped.", "Nothing is to be done."),
     _note("separator-line", "A line that names the separator stands above the header.", "Nothing is to be done."),
     _fatal("missing-column", "The column {column} is missing.{detail}", "Add it, with exactly this header."),

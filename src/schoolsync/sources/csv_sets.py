@@ -64,7 +64,7 @@ def read_set(
     """Read the files of one of the formats `known` into the schema `raw`."""
     with TemporaryDirectory(prefix="schoolsync-", dir=options.scratch) as name:
         scratch = Path(name)
-        there = _readable(db, opened(db, files, scratch, options.limits), scratch)
+        there = _readable(db, opened(db, files, scratch, options.limits), scratch, options.limits.file_bytes)
         detected = _detected(there, known, options)
         form = detected.format
         found = _found(db, there, form, partial=options.partial)
@@ -132,13 +132,14 @@ def _found(
     return found
 
 
-def _readable(db: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], scratch: Path) -> list[SourceFile]:
-    """The files with those in UTF-16 copied as UTF-8."""
+def _readable(db: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], scratch: Path, most: int) -> list[SourceFile]:
+    """The files with those in UTF-16 copied as UTF-8, of at most so many bytes."""
     found = []
     for number, source in enumerate(files):
         codec = encodings.wide(encodings.start_of(source.path))
         copy = scratch / f"recoded{number}.csv"
-        if codec is not None and encodings.recoded(source.path, copy, codec):
+        small = codec is not None and source.path.stat().st_size <= most
+        if codec is not None and small and encodings.recoded(source.path, copy, codec):
             findings.add_file(db, "other-encoding", file=source.base, detail="UTF-16")
             source = SourceFile(source.name, copy)
         found.append(source)
