@@ -49,6 +49,32 @@ def test_who_leaves_stays_as_inactive_and_comes_back_as_the_same(directory: Dire
     assert directory.content() == before
 
 
+def test_accounts_of_people_who_leave_are_disabled_where_the_profile_says_so(directory: Directory) -> None:
+    """By role; who is back can sign in, and so can whose leaving is undone. What a person disabled stays disabled."""
+    policy = msgspec.structs.replace(CREATES, leaving={"student": "disabled"})
+
+    def enabled(*names: str) -> list[bool]:
+        return [bool(directory.object("people", name, "account_enabled")[0]) for name in names]
+
+    everybody = ("student 2", "student 3", "teacher 9")
+    directory.sync(DISTRICT, policy=policy)
+    directory.by_hand("UPDATE people SET account_enabled = false WHERE source_id = '3' AND primary_role = 'student'")
+    without = DISTRICT
+    for name in everybody:
+        without = without.left_without_person(*name.split())
+    left = directory.sync(without, policy=policy)
+    assert left.steps["people"] == {"remove": 3}
+    assert enabled(*everybody) == [False, False, True]
+    directory.sync(DISTRICT, policy=policy)
+    assert enabled(*everybody) == [True, False, True]
+    directory.sync(without, policy=policy)
+    assert enabled(*everybody) == [False, False, True]
+    run = f"run-{len(list((directory.folder / 'runs').iterdir()))}"
+    assert directory.undo(run, policy=policy).finished is not None
+    assert enabled(*everybody) == [True, False, True]
+    assert directory.sync(DISTRICT, policy=policy).steps == {}
+
+
 def test_a_class_that_is_gone_keeps_its_object(directory: Directory) -> None:
     """Classes are set inactive too, and their members leave."""
     directory.sync(DISTRICT)

@@ -38,6 +38,10 @@ class Terms:
         """Whether the profile leaves this kind alone for now."""
         return self.policy.customization(kind).deferred
 
+    def disables(self, kind: ObjectKind) -> bool:
+        """Whether accounts of people of this kind are disabled when they leave."""
+        return kind.role is not None and self.policy.leaving.get(kind.role) == "disabled"
+
     @property
     def objects(self) -> tuple[ObjectKind, ...]:
         """The kinds of objects that are synchronized."""

@@ -16,6 +16,8 @@ Role = Literal["student", "teacher"]
 FormatName = Literal["auto", "sds-v1", "sds-v1-uk", "clever", "sds-v2", "sds-v2.1", "oneroster-1.1", "oneroster-1.2"]
 """How a roster is read: as the format that its files have, or as one that is named."""
 Kind = Literal["school", "section", "student", "teacher", "studentEnrollment", "teacherRoster"]
+Leaving = Literal["inactive", "disabled"]
+"""What becomes of a person who leaves: the object is inactive, or the account is disabled too."""
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 KINDS: tuple[Kind, ...] = ("school", "section", "student", "teacher", "studentEnrollment", "teacherRoster")
@@ -165,6 +167,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     guards: Guards = Guards()
     windows: tuple[Window, ...] = ()
     scope: Scope = Scope()
+    leaving: dict[Role, Leaving] = {}  # what happens to accounts of people who leave; none: they stay as they are
     protected: tuple[str, ...] = ()  # sign-in names and object ids of accounts that are never taken over
     kept_by_hand: tuple[str, ...] = ()  # columns in which a value written by hand stays (kinds.compared)
     time_zone: str = "UTC"  # in which days begin: those of terms and enrollments

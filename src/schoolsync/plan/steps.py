@@ -104,7 +104,8 @@ def _taking(terms: Terms, suffix: str) -> list[Step]:
             FROM planned.{table}_stale{suffix} ORDER BY 1, 2"""
         made.append(Step("unlink", table, stale))
     for kind in reversed(terms.objects):
-        gone = f"""SELECT key, id, source_id, rule, of_school, {nowhere}
+        disabled = ", false AS account_enabled" if terms.disables(kind) else ""
+        gone = f"""SELECT key, id, source_id{disabled}, rule, of_school, {nowhere}
             FROM planned.gone{suffix} WHERE kind = '{kind.name}' ORDER BY key"""
         made.append(Step("remove", kind.table, gone, kind.name))
     return made

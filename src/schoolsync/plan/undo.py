@@ -132,7 +132,8 @@ def _objects_away(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind)
     ]
     if not parts:
         return []
-    query = f"""SELECT u.key, u.id, u.source_id, {_WHY} FROM ({" UNION ALL ".join(parts)}) AS u
+    disabled = ", false AS account_enabled" if terms.disables(kind) else ""
+    query = f"""SELECT u.key, u.id, u.source_id{disabled}, {_WHY} FROM ({" UNION ALL ".join(parts)}) AS u
         JOIN now.{kind.table} AS n ON n.key = u.key WHERE n.active AND {terms.is_ours("n.owner")} ORDER BY u.key"""
     return [Step("remove", kind.table, query, kind.name)]
 

@@ -489,6 +489,7 @@ people = _object(
     *_texts("user_principal_name", "account_name"),  # account_name: the principal name in lower case, unique
     *_texts("mail_nickname", "mail", "given_name", "middle_name", "surname"),
     Column("account_enabled", Boolean),
+    Column("left_disabled", Boolean),  # a synchronization disabled the account when the person left
     *_texts("department", "office_location", "mobile_phone", "business_phone", "preferred_language"),
     *_texts("password_policies", "user_type", "usage_location"),
     Column("licenses", Text, nullable=False, server_default="[]"),  # JSON list of assignedLicense

@@ -316,13 +316,24 @@ class LocalDirectory:
         key = f"{table}.tenant = {self._tenant} AND {table}.key = b.key"
         if batch.op in _CHANGES:
             values = ", ".join(f"{name} = b.{name}" for name in columns if name != "key")
+            if table == "people":  # whoever is here again can sign in again, unless somebody else had disabled that
+                values += (
+                    ", account_enabled = CASE WHEN people.left_disabled THEN true ELSE people.account_enabled END"
+                    ", left_disabled = NULL"
+                )
             return (
                 f"UPDATE {table} SET {values}, profile = {writer.profile}, active = true, {stamp} "
                 f"FROM {self._bulk.temporary}batch AS b WHERE {key} AND {writer.may_take(f'{table}.profile')}"
             )
         if batch.op == "remove":
+            disabled = ""
+            if "account_enabled" in columns:
+                disabled = (
+                    ", left_disabled = CASE WHEN people.account_enabled THEN true ELSE people.left_disabled END"
+                    ", account_enabled = false"
+                )
             return (
-                f"UPDATE {table} SET active = false, {stamp} FROM {self._bulk.temporary}batch AS b "
+                f"UPDATE {table} SET active = false{disabled}, {stamp} FROM {self._bulk.temporary}batch AS b "
                 f"WHERE {key} AND {table}.profile = {writer.profile}"
             )
         (left, _), (right, _) = _SIDES[table]

@@ -1,0 +1,199 @@
+"""Weeks of uploads, hand edits, held plans, runs that are cut off and runs that are taken back, in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pyarrow.parquet as pq
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from schoolsync.plan.policy import Guards
+from schoolsync.plan.steps import RULES
+from schoolsync.runs.selections import WHOLE
+
+from .districts import CREATES, Directory, Outcome, Roster, engine
+from .test_properties import FREE, active, rosters
+
+WEEKS = settings(
+    max_examples=4,
+    stateful_step_count=6,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+)
+LIMIT = 30  # percent
+CAREFUL = msgspec.structs.replace(
+    CREATES, guards=Guards(removal_percent=LIMIT, removal_least=0, update_percent=100, school_gone=False, window_days=0)
+)
+LINKS = ("school_classes", "school_people", "class_people")
+
+
+class Weeks(RuleBasedStateMachine):
+    """One profile over time. What the directory has to hold is said by the roster alone, never by the engine."""
+
+    directory: Directory
+
+    @initialize(roster=rosters())
+    def first(self, roster: Roster) -> None:
+        """The first upload."""
+        self.roster = roster
+        self.clean = False  # the directory equals the roster
+        self.undoable: tuple[str, dict[str, Any]] | None = None
+        self.upload(roster)
+
+    def _done(self, outcome: Outcome, roster: Roster) -> None:
+        assert outcome.unchanged or outcome.finished is not None
+        self.roster, self.clean = roster, True
+        assert content(self.directory) == wanted(roster)
+        self._explained(outcome)
+
+    def _explained(self, outcome: Outcome) -> None:
+        """Every step has a reason, and what the roster asks for its line."""
+        if outcome.planned is None:
+            return
+        for path in (self.directory.folder / "runs" / f"run-{self.directory._runs}").glob("plan-*/[0-9]*.parquet"):
+            for row in pq.read_table(path).to_pylist():
+                assert row["rule"] in RULES
+                taken = row["rule"] in ("gone", "left-scope")
+                assert taken or (row["file"] and row["line"] >= 2)
+
+    @rule(roster=rosters())
+    def upload(self, roster: Roster) -> None:
+        """An upload that nothing holds: the directory is as the roster says, whatever was before."""
+        before, clean = (active(self.directory) if self.clean else {}), self.clean
+        outcome = self.directory.sync(roster, policy=FREE)
+        self._done(outcome, roster)
+        run = f"run-{self.directory._runs}"
+        self.undoable = (run, before) if clean and not outcome.unchanged else None
+
+    @precondition(lambda self: self.clean)
+    @rule()
+    def again(self) -> None:
+        """The same once more writes nothing."""
+        before = self.directory.touched()
+        outcome = self.directory.sync(self.roster, policy=FREE, ignore_findings=True)
+        assert outcome.unchanged or outcome.steps == {}
+        assert self.directory.touched() == before
+
+    @precondition(lambda self: self.clean)
+    @rule(roster=rosters(), yes=st.booleans())
+    def guarded(self, roster: Roster, yes: bool) -> None:
+        """Within the limits it goes on; beyond them nothing is changed until a person says yes."""
+        before = content(self.directory)
+        job = self.directory.job(roster, policy=CAREFUL)
+        outcome = self.directory.work(job, roster)
+        if outcome.unchanged or outcome.finished is not None:
+            after = content(self.directory)
+            for kind in ("schools", "classes", "student", "teacher"):
+                assert len(keys(before[kind]) - keys(after[kind])) * 100 <= LIMIT * len(before[kind])
+            self._done(outcome, roster)
+        elif yes:
+            self._done(self.directory.release(job, roster, WHOLE), roster)
+        else:
+            assert content(self.directory) == before
+        self.undoable = None
+
+    @precondition(lambda self: self.clean)
+    @rule(roster=rosters(), part=st.integers(0, 3))
+    def cut_off(self, roster: Roster, part: int) -> None:
+        """A run that ends after some of its batches, one of them twice; nobody goes on with it."""
+        job = self.directory.job(roster, policy=FREE, batch_rows=4)
+        with engine(job) as work:
+            batches = work.plan().batches
+            for batch in range(batches * part // 4):
+                work.apply(batch)
+                work.apply(batch)
+        self.clean, self.undoable = False, None
+
+    @precondition(lambda self: self.undoable is not None)
+    @rule()
+    def undo(self) -> None:
+        """The last run is taken back: what is in use is what it was."""
+        assert self.undoable is not None
+        run, before = self.undoable
+        outcome = self.directory.undo(run, policy=FREE)
+        assert outcome.finished is not None
+        assert active(self.directory) == before
+        self.clean, self.undoable = False, None
+
+    @rule(value=st.sampled_from(["Ola", "Ida"]), whose=st.integers(0, 9))
+    def by_hand(self, value: str, whose: int) -> None:
+        """Somebody changes a name, or ends a membership."""
+        people = sorted(self.directory.query("SELECT key FROM people WHERE active"))
+        (key,) = people[whose % len(people)]
+        if whose % 2:
+            self.directory.by_hand(f"UPDATE people SET given_name = '{value}' WHERE key = {key}")
+        else:
+            self.directory.by_hand(f"DELETE FROM class_people WHERE person = {key}")
+        self.clean, self.undoable = False, None
+
+    @invariant()
+    def whole(self) -> None:
+        """No link without its ends, and none of an object that is away."""
+        if hasattr(self, "roster"):
+            assert self.directory.broken() == []
+
+
+def content(directory: Directory) -> dict[str, set[Any]]:
+    """What is in use in the directory, by SIS IDs."""
+    found = {
+        table: {row[0] for row in directory.query(f"SELECT source_id FROM {table} WHERE active")}
+        for table in ("schools", "classes")
+    }
+    for role in ("student", "teacher"):
+        rows = directory.query(
+            "SELECT source_id, given_name, coalesce(student_number, teacher_number), status FROM people "
+            f"WHERE active AND primary_role = '{role}'"
+        )
+        found[role] = {tuple(row) for row in rows}
+    return found | {table: {tuple(row[1:]) for row in directory.links(table)} for table in LINKS}
+
+
+def keys(objects: set[Any]) -> set[str]:
+    """The SIS IDs alone."""
+    return {one if isinstance(one, str) else one[0] for one in objects}
+
+
+def wanted(roster: Roster) -> dict[str, set[Any]]:
+    """What the roster says shall be in use."""
+    found: dict[str, set[Any]] = {
+        "schools": {row["source_id"] for row in roster.rows("organizations")},
+        "classes": {row["source_id"] for row in roster.rows("classes")},
+        "school_classes": {(row["school_id"], row["source_id"]) for row in roster.rows("classes")},
+        "school_people": {
+            (row["school_id"], f"{row['role']} {row['source_id']}") for row in roster.rows("person_organizations")
+        },
+        "class_people": {
+            (row["class_id"], f"{row['person_role']} {row['source_id']}", True, row["role"] == "teacher")
+            for row in roster.rows("enrollments")
+        },
+    }
+    for role in ("student", "teacher"):
+        found[role] = {
+            (row["source_id"], row["given_name"], row["number"], row["status"])
+            for row in roster.rows("people")
+            if row["role"] == role
+        }
+    return found
+
+
+def test_weeks_of_a_profile(directories: Callable[[], Directory]) -> None:
+    """Whatever happened before, a clean run makes the directory what the roster says, and nothing is lost unasked."""
+
+    class Here(Weeks):
+        def __init__(self) -> None:
+            super().__init__()
+            self.directory = directories()
+
+    run_state_machine_as_test(Here, settings=WEEKS)  # type: ignore[no-untyped-call]  # hypothesis has no type for it
