@@ -153,6 +153,26 @@ def test_a_survivor_takes_over(
     assert contents(server) == undisturbed
 
 
+def test_a_database_that_is_cut_off_again_and_again_loses_nothing(
+    installation: Installation, roster: dict[str, bytes], undisturbed: dict[str, Any]
+) -> None:
+    """Every session is ended in the middle of the batches, three times: the run goes on by itself and ends the same."""
+    begin(installation, roster)
+    server = installation.server
+    written = 0
+    for _ in range(3):
+        wait_for_batches(server, written)
+        written = len(ledger(server))
+        assert server.control(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    until("the run is done", lambda: server.control("SELECT state FROM runs") == [("done",)], seconds=120, pause=0.2)
+    check_ledger(server, runs=1)
+    assert contents(server) == undisturbed
+    until("the API answers again", server.healthy)
+
+
 def test_workers_share_the_runs(installation: Installation, roster: dict[str, bytes]) -> None:
     """Two workers work on runs of two tenants at once, and on no run both."""
     two_workers(installation)

@@ -206,9 +206,10 @@ class Schedules:
             opened = self._runs.open_run(connection, row.tenant, row.id)
             if opened is not None and not self._give_way(connection, row, opened, now):
                 return
+            sealed = self._uploads.sealing(connection, row.tenant, row.id, now)
             connection.execute(
                 insert(uploads).values(
-                    tenant=row.tenant, profile=row.id, id=upload, state="sealed", opened=now, sealed=now
+                    tenant=row.tenant, profile=row.id, id=upload, state="sealed", opened=now, sealed=sealed
                 )
             )
             connection.execute(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from schoolsync import ticks
 from schoolsync.access.keys import uploads_key
@@ -141,7 +141,7 @@ class Uploads:
             update(uploads)
             .where(uploads.c.tenant == tenant, uploads.c.profile == profile, uploads.c.id == upload)
             .where(uploads.c.state == "open")
-            .values(state="sealed", sealed=now)
+            .values(state="sealed", sealed=self.sealing(connection, tenant, profile, now))
         )
         connection.execute(
             delete(upload_blocks).where(
@@ -167,7 +167,14 @@ class Uploads:
         mine = (upload_files.c.tenant == tenant, upload_files.c.profile == source[0])
         rows = connection.execute(select(upload_files).where(*mine, upload_files.c.upload == source[1])).all()
         connection.execute(
-            insert(uploads).values(tenant=tenant, profile=profile, id=made, state="sealed", opened=now, sealed=now)
+            insert(uploads).values(
+                tenant=tenant,
+                profile=profile,
+                id=made,
+                state="sealed",
+                opened=now,
+                sealed=self.sealing(connection, tenant, profile, now),
+            )
         )
         folder = f"tenants/{tenant_id}/profiles/{profile}/uploads/{made}"
         (self.settings.objects / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -182,6 +189,13 @@ class Uploads:
                 insert(upload_files).values({**row._mapping, "profile": profile, "upload": made, "object": key})
             )
         return made
+
+    def sealing(self, connection: Connection, tenant: int, profile: str, now: int) -> int:
+        """The time of an upload that is sealed now: later than that of any other, also when a clock was put back."""
+        last = connection.execute(
+            select(func.max(uploads.c.sealed)).where(uploads.c.tenant == tenant, uploads.c.profile == profile)
+        ).scalar_one()
+        return now if last is None else max(now, int(last) + 1)
 
     def latest_sealed(self, connection: Connection, tenant: int, profile: str) -> str | None:
         """The upload that the last start sealed, or None."""
