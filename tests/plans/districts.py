@@ -24,10 +24,11 @@ import pytest
 from schoolsync.plan.policy import Guards, Policy
 from schoolsync.roster import findings
 from schoolsync.roster import tables as roster_tables
-from schoolsync.runs import stages
+from schoolsync.runs import checking
+from schoolsync.runs.checking import StageFailed
 from schoolsync.runs.job import Base, Failed, Finished, Job, JobFile, Planned, Undone
 from schoolsync.runs.selections import Release, Selection
-from schoolsync.runs.stages import StageFailed, Stages
+from schoolsync.runs.stages import Stages
 from schoolsync.sources import Checked, Extract
 from schoolsync.sources.needs import Needs
 from schoolsync.store import locks
@@ -512,5 +513,5 @@ def refused() -> Iterator[list[Failed]]:
 def given_source(patch: pytest.MonkeyPatch) -> GivenSource:
     """Let the engine take its rosters from values."""
     source = GivenSource()
-    patch.setattr(stages, "sources", source)
+    patch.setattr(checking, "sources", source)
     return source

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from schoolsync.runs.stages import StageFailed
+from schoolsync.runs.checking import StageFailed
 from schoolsync.sources import AUTO, FORMATS
 from schoolsync.testing import rosters
 

@@ -25,7 +25,8 @@ from schoolsync.graph.routes import ROUTES
 from schoolsync.profiles import housekeeping, status
 from schoolsync.profiles.service import Profiles
 from schoolsync.profiles.status import ProfileStatus
-from schoolsync.runs.journal import Journal, Key
+from schoolsync.runs.journal import Journal
+from schoolsync.runs.records import Key
 from schoolsync.runs.service import Runs
 from schoolsync.runs.states import RunState
 from schoolsync.settings import Settings

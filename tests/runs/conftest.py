@@ -18,7 +18,8 @@ from schoolsync import ticks
 from schoolsync.access.principal import Principal
 from schoolsync.profiles import housekeeping, status
 from schoolsync.profiles.service import Profiles
-from schoolsync.runs.journal import Journal, Key
+from schoolsync.runs.journal import Journal
+from schoolsync.runs.records import Key
 from schoolsync.runs.service import Runs, Started
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control, open_control

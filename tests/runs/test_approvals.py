@@ -17,9 +17,9 @@ from schoolsync.plan.policy import Guards
 from schoolsync.plan.verdicts import Verdict
 from schoolsync.runs.approvals import HOUR
 from schoolsync.runs.job import Planned, Validated
-from schoolsync.runs.journal import Key
 from schoolsync.runs.plans import Plans
 from schoolsync.runs.readers import Readers
+from schoolsync.runs.records import Key
 from schoolsync.runs.selections import Selection
 from schoolsync.runs.states import RunState
 from schoolsync.store.directories import Directories

@@ -14,7 +14,7 @@ from schoolsync import ticks
 from schoolsync.errors import Conflict, Invalid, NotFound
 from schoolsync.runs.endings import HOUR
 from schoolsync.runs.job import Finished, Message, Planned, Validated
-from schoolsync.runs.journal import Key
+from schoolsync.runs.records import Key
 from schoolsync.runs.states import RunState
 from schoolsync.store.tables import profiles, runs
 

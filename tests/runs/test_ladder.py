@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from schoolsync import ticks
 from schoolsync.errors import Conflict
 from schoolsync.runs import looking
-from schoolsync.runs.journal import Key
+from schoolsync.runs.records import Key
 from schoolsync.runs.restarting import Scope
 from schoolsync.runs.states import Cause
 from schoolsync.store.tables import profiles

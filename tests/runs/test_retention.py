@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from schoolsync.runs import retention
 from schoolsync.runs.job import Finished, Planned, Validated
-from schoolsync.runs.journal import Key
+from schoolsync.runs.records import Key
 from schoolsync.runs.states import RunState
 from schoolsync.store.tables import runs, uploads
 

@@ -57,7 +57,8 @@ def main() -> int:
     # Questions are read by a thread of their own, so that the worker's end is noticed in the middle of a stage.
     asked: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     lifeline.watch(lifeline.lines(), asked.put)
-    from schoolsync.runs.stages import StageFailed, Stages
+    from schoolsync.runs.checking import StageFailed
+    from schoolsync.runs.stages import Stages
 
     def say(answer: Answer) -> None:
         try:

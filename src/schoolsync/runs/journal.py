@@ -8,73 +8,36 @@ the workflow to stop. Status texts name counts, never people.
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, select
 
 from schoolsync import ticks
 from schoolsync.plan.policy import Guards, Policy, Window
 from schoolsync.profiles import code_lists
 from schoolsync.profiles import status as statuses
-from schoolsync.profiles.policy import own_settings, policy_of
-from schoolsync.profiles.quarantine import Quarantine
+from schoolsync.profiles.policy import policy_of
 from schoolsync.runs import cancelling, endings, previews
-from schoolsync.runs.job import Base, Finished, Job, JobFile, Planned, Undone, Validated
-from schoolsync.runs.places import run_folder
-from schoolsync.runs.selections import Release
+from schoolsync.runs.job import Finished, Job, JobFile, Planned, Validated
+from schoolsync.runs.records import Key, Records, release_of
+from schoolsync.runs.sentences import MOVED, STAGES, counts, done_message, held_message, rung, told
 from schoolsync.runs.service import Runs
 from schoolsync.runs.states import ACTIVE, Cause, HeldFor, RunState, Wish
 from schoolsync.runs.telling import Telling
 from schoolsync.settings import Settings
 from schoolsync.store import errors as error_rows
 from schoolsync.store.control import Control
-from schoolsync.store.tables import profiles, rekeys, runs, tenants
+from schoolsync.store.tables import profiles, runs, tenants
 from schoolsync.uploads.service import Uploads
-
-STAGES = {
-    RunState.EXTRACTING: ("extracting", "Reading the uploaded files."),
-    RunState.VALIDATING: ("validating", "Checking the roster."),
-    RunState.PLANNING: ("inProgress", "Working out what changes."),
-    RunState.APPLYING: ("inProgress", "Applying the changes."),
-}
-ENTRY_TYPES = {
-    "school": "School",
-    "section": "Section",
-    "student": "Student",
-    "teacher": "Teacher",
-    "studentenrollment": "StudentEnrollment",
-    "teacherroster": "TeacherRoster",
-}
-"""What errors call the records of a file."""
 
 TELL = ticks.PER_SECOND // 5
 """Progress of a run is written down this often, in ticks."""
 
-# How the kinds of a plan are called in a sentence; the order is that of the sentence.
-KINDS = {"schools": "schools", "classes": "classes", "people": "people", "links": "memberships"}
 
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """Which attempt at which run."""
-
-    tenant: int
-    profile: str
-    run: str
-    attempt: int
-
-    @property
-    def workflow(self) -> str:
-        """The id of the workflow that makes this attempt; one id, one execution."""
-        return f"{self.run}:{self.attempt}"
-
-
-class Journal:
+class Journal(Records):
     """The worker's pen."""
 
     def __init__(
@@ -88,49 +51,16 @@ class Journal:
         worker: str = "local",
         scratch: Path | None = None,
     ) -> None:
-        self._control = control
-        self._settings = settings
+        super().__init__(control=control, settings=settings, clock=clock)
         self._codes = code_lists.load(settings.code_lists)
         self._uploads = uploads
         self._runs = runs
-        self._clock = clock
         self._worker = worker
         self._scratch = settings.scratch if scratch is None else scratch
         self._told = 0  # when progress was last written down
         self._telling = Telling()
 
     # --- taking runs up --------------------------------------------------------------------------------------------
-
-    def queued(self, most: int) -> list[Key]:
-        """The runs that are to be taken up next; their next attempts.
-
-        Tenants take turns: who has the fewest runs at work comes first, and among those whoever has waited longest.
-        A tenant has at most `concurrent_runs_per_tenant` at work, over all workers.
-        """
-        if most <= 0:
-            return []
-        busy = (
-            select(runs.c.tenant, func.count().label("count"))
-            .where(runs.c.state.in_(ACTIVE - {RunState.QUEUED}))
-            .group_by(runs.c.tenant)
-            .subquery()
-        )
-        place = func.row_number().over(partition_by=runs.c.tenant, order_by=(runs.c.asked, runs.c.id))
-        turn = place + func.coalesce(busy.c.count, 0)
-        waiting = (
-            select(runs.c.tenant, runs.c.profile, runs.c.id, runs.c.attempt, runs.c.asked, turn.label("turn"))
-            .outerjoin(busy, busy.c.tenant == runs.c.tenant)
-            .where(runs.c.state == RunState.QUEUED)
-            .subquery()
-        )
-        with self._control.read() as connection:
-            rows = connection.execute(
-                select(waiting.c.tenant, waiting.c.profile, waiting.c.id, waiting.c.attempt)
-                .where(waiting.c.turn <= self._settings.concurrent_runs_per_tenant)
-                .order_by(waiting.c.turn, waiting.c.asked, waiting.c.id)
-                .limit(most)
-            ).all()
-        return [Key(row.tenant, row.profile, row.id, row.attempt + 1) for row in rows]
 
     def unfinished(self) -> list[Key]:
         """The runs that this worker took up and that have not stopped; their present attempts."""
@@ -201,7 +131,7 @@ class Journal:
                     JobFile(name=file.name, path=str(file.path), sha256=file.sha256, size=file.size) for file in files
                 ),
                 policy=_under_limits(policy, row.limits),
-                released=_release(row),
+                released=release_of(row),
                 undoes=self._undone(connection, key, tenant_id, row.undoes),
                 directory=self._settings.database_url or str(self._settings.directory_db(tenant_id)),
                 folder=str(self.folder(tenant_id, key.profile, key.run)),
@@ -220,27 +150,6 @@ class Journal:
                 max_rows=self._settings.roster_max_rows,
                 limits=self._settings.roster_limits,
             )
-
-    def is_planned(self, key: Key) -> bool:
-        """Whether there is nothing to read first: a plan is gone on with, or an earlier run's is taken back."""
-        with self._control.read() as connection:
-            row = self._find(connection, key)
-        return row is not None and (
-            row.stage == RunState.APPLYING or row.released is not None or row.undoes is not None
-        )
-
-    def provider(self, key: Key) -> str:
-        """The type of the profile's data provider, such as `educationCsvDataProvider`."""
-        with self._control.read() as connection:
-            home = previews.profile_of(connection, key.tenant, key.profile)
-            stored = connection.execute(
-                select(profiles.c.data_provider).where(profiles.c.tenant == key.tenant, profiles.c.id == home)
-            ).scalar_one()
-        return str(json.loads(stored)["@odata.type"]).rpartition(".")[2]
-
-    def folder(self, tenant_id: str, profile: str, run: str) -> Path:
-        """Where a run keeps its plan, snapshot and reports."""
-        return run_folder(self._settings, tenant_id, profile, run)
 
     # --- stages ----------------------------------------------------------------------------------------------------
 
@@ -283,7 +192,7 @@ class Journal:
                     connection,
                     key,
                     verification=messages,
-                    message=_held_message(validated),
+                    message=held_message(validated),
                     state=RunState.DISCARDED,
                     ended=self._clock(),
                     wish=None,
@@ -292,7 +201,7 @@ class Journal:
                     self._restore(connection, key, row)
                 return False
             held_for = HeldFor.FATAL if validated.fatal else HeldFor.FINDINGS
-            message = _held_message(validated)
+            message = held_message(validated)
             self._seal(connection, key, row)
             found = self._list_findings(connection, key, validated)
             self._set(
@@ -307,23 +216,6 @@ class Journal:
             )
             self._show(connection, key, "validationError", message, error_count=found)
             return False
-
-    def _list_findings(self, connection: Connection, key: Key, validated: Validated) -> int:
-        """List what holds the run as the profile's errors, one for each message; how many there are."""
-        rows = [
-            {
-                "id": str(uuid.uuid5(uuid.UUID(key.run), f"{number} {message.file_name} {message.description}")),
-                "entry_type": ENTRY_TYPES.get(message.file_name.lower().removesuffix(".csv")),
-                "error_code": "UnSpecified",
-                "error_message": f"{message.file_name}: {message.description}".removeprefix(": "),
-                "recorded": self._clock() // ticks.PER_SECOND * ticks.PER_SECOND,
-            }
-            for number, message in enumerate(validated.messages)
-            if message.type == "Error"
-        ]
-        error_rows.forget(connection, tenant=key.tenant, profile=key.profile)
-        error_rows.insert_chunk(connection, tenant=key.tenant, profile=key.profile, run=key.run, rows=json.dumps(rows))
-        return len(rows)
 
     def unchanged(self, key: Key) -> bool:
         """Files, settings and directory are as they were: the run ends as the last one did, and nothing is written."""
@@ -347,8 +239,8 @@ class Journal:
                 why = (summary.get("quarantine") or {}).get("why", "the same records fail as before")
                 limits = self._limits(connection, key)
                 ending = endings.repeated(limits, why, past=self._past(connection, key), now=now)
-            summary["quarantine"] = _rung(ending)
-            message += _told(ending)
+            summary["quarantine"] = rung(ending)
+            message += told(ending)
             self._set(
                 connection,
                 key,
@@ -414,7 +306,7 @@ class Journal:
                 self._set(connection, key, state=RunState.DONE, ended=now, wish=None, message=message)
                 return -1
             if row.expects is not None and planned.plan != row.expects:
-                self._set(connection, key, state=RunState.DISCARDED, ended=now, wish=None, message=_MOVED)
+                self._set(connection, key, state=RunState.DISCARDED, ended=now, wish=None, message=MOVED)
                 self._restore(connection, key, row)
                 return -1
             policy = self._policy(connection, key)
@@ -422,7 +314,7 @@ class Journal:
             if blackout is not None and planned.batches:
                 self._wait(connection, key, blackout, planned.errors)
                 return -1
-            release = _release(row)
+            release = release_of(row)
             if planned.held is None or (release is not None and release.plan == planned.plan):
                 if planned.held is not None and release is not None and release.expires <= now:
                     self._hold(connection, key, planned, "The approval of this plan has expired. ")
@@ -456,13 +348,6 @@ class Journal:
         self._set(connection, key, **self._put_aside(connection, key), held_for=HeldFor.WINDOW, message=message)
         self._show(connection, key, "paused", message, error_count=errors)
         self._due(connection, key, window.ends)
-
-    def _policy(self, connection: Connection, key: Key) -> Policy:
-        return policy_of(
-            connection.execute(
-                select(profiles).where(profiles.c.tenant == key.tenant, profiles.c.id == key.profile)
-            ).one()
-        )
 
     def applied(self, key: Key, rows_done: int, rows_total: int) -> bool:
         """A batch is in the directory. False: stop here.
@@ -504,7 +389,7 @@ class Journal:
                 now=now,
             )
             status: str = ending.status
-            message = _done_message(planned) if row.undoes is None else self._undone_message(connection, key, planned)
+            message = done_message(planned) if row.undoes is None else self._undone_message(connection, key, planned)
             if finished.left_out:
                 message += (
                     f" {finished.left_out:,} changes that nobody has approved were left out; the next upload is "
@@ -517,8 +402,8 @@ class Journal:
                     f" {finished.missed:,} rows were passed over, because the directory was changed at the same time; "
                     "the profile synchronizes again by itself."
                 )
-            message += _told(ending)
-            summary = json.loads(row.summary or "{}") | {"status": status, "quarantine": _rung(ending)}
+            message += told(ending)
+            summary = json.loads(row.summary or "{}") | {"status": status, "quarantine": rung(ending)}
             self._set(
                 connection,
                 key,
@@ -559,8 +444,8 @@ class Journal:
                 return
             past = self._past(connection, key)
             ending = endings.broken(self._limits(connection, key), retry=retry, past=past, now=now)
-            summary = json.loads(row.summary or "{}") | {"status": ending.status, "quarantine": _rung(ending)}
-            reason += _told(ending)
+            summary = json.loads(row.summary or "{}") | {"status": ending.status, "quarantine": rung(ending)}
+            reason += told(ending)
             if ending.retry is not None:
                 self._seal(connection, key, row)  # so that it is these files that are tried again
             self._set(
@@ -612,37 +497,13 @@ class Journal:
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
-    def _has_failed(self, connection: Connection, tenant: int, profile: str) -> bool:
-        """Whether the profile is quarantined, or its last run could not be finished."""
-        last = connection.execute(
-            select(runs.c.state)
-            .where(runs.c.tenant == tenant, runs.c.profile == profile, runs.c.ended.is_not(None))
-            .order_by(runs.c.number.desc())
-            .limit(1)
-        ).scalar_one_or_none()
-        return last == RunState.FAILED or statuses.own(connection, tenant=tenant, profile=profile) == "quarantined"
-
-    def _limits(self, connection: Connection, key: Key) -> Quarantine:
-        stored = select(profiles.c.policy).where(profiles.c.tenant == key.tenant, profiles.c.id == key.profile)
-        return own_settings(connection.execute(stored).scalar_one()).quarantine
-
     def _undone_message(self, connection: Connection, key: Key, planned: Planned) -> str:
         """What a run that took another one back has done, and what it could not."""
         row = self._find(connection, key)
         assert row is not None
         undone = self._find(connection, Key(key.tenant, key.profile, row.undoes, 0))
         number = "?" if undone is None else undone.number
-        return " ".join([f"Took run {number} back: {_counts(planned)}.", *planned.notes])
-
-    def _find(self, connection: Connection, key: Key) -> Row[Any] | None:
-        return connection.execute(select(runs).where(*_is(key))).one_or_none()
-
-    def _current(self, connection: Connection, key: Key) -> Row[Any] | None:
-        """The run's row, when this attempt still is the one that works on it."""
-        row = self._find(connection, key)
-        if row is None or row.attempt != key.attempt or row.state not in ACTIVE - {RunState.QUEUED}:
-            return None
-        return row
+        return " ".join([f"Took run {number} back: {counts(planned)}.", *planned.notes])
 
     def _heed(self, connection: Connection, key: Key) -> Row[Any] | None:
         """As `_current`, after heeding what a person wished meanwhile."""
@@ -687,227 +548,9 @@ class Journal:
         before = json.loads(row.summary)["before"]
         statuses.restore(connection, tenant=key.tenant, profile=key.profile, before=before)
 
-    def _rekeys(self, connection: Connection, key: Key) -> tuple[str, ...]:
-        rows = connection.execute(
-            select(rekeys.c.object)
-            .where(rekeys.c.tenant == key.tenant, rekeys.c.profile == key.profile)
-            .order_by(rekeys.c.number)
-        ).scalars()
-        return tuple(rows)
-
-    def _before(self, connection: Connection, key: Key) -> Base | None:
-        """The last run that was applied whole, whatever has come later."""
-        row = connection.execute(
-            select(runs)
-            .where(runs.c.tenant == key.tenant, runs.c.profile == key.profile, runs.c.snapshot.is_not(None))
-            .order_by(runs.c.number.desc())
-            .limit(1)
-        ).one_or_none()
-        if row is None or not Path(row.snapshot).is_dir():
-            return None
-        return Base(run=row.id, snapshot=row.snapshot, input_hash=row.input_hash, position=row.position)
-
-    def _base(self, connection: Connection, key: Key, tenant_id: str) -> Base | None:
-        last = self._last_done(connection, key)
-        if last is None or last.snapshot is None or not Path(last.snapshot).is_dir():
-            return None
-        return Base(run=last.id, snapshot=last.snapshot, input_hash=last.input_hash, position=last.position)
-
-    def _last_done(self, connection: Connection, key: Key) -> Row[Any] | None:
-        """The profile's last run that was applied whole, unless one that came later was cut off."""
-        row = connection.execute(
-            select(runs)
-            .where(runs.c.tenant == key.tenant, runs.c.profile == key.profile, runs.c.snapshot.is_not(None))
-            .order_by(runs.c.number.desc())
-            .limit(1)
-        ).one_or_none()
-        if row is None:
-            return None
-        later = connection.execute(
-            select(func.count())
-            .select_from(runs)
-            .where(
-                runs.c.tenant == key.tenant,
-                runs.c.profile == key.profile,
-                runs.c.number > row.number,
-                runs.c.id != key.run,
-                runs.c.stage == RunState.APPLYING,
-            )
-        ).scalar_one()
-        return None if later else row
-
-    def _undone(self, connection: Connection, key: Key, tenant_id: str, run: str | None) -> Undone | None:
-        if run is None:
-            return None
-        row = self._find(connection, Key(key.tenant, key.profile, run, 0))
-        return Undone(
-            run=run,
-            folder=str(self.folder(tenant_id, key.profile, run)),
-            released=None if row is None else _release(row),
-        )
-
-    def _tallies(self, connection: Connection, key: Key, tenant_id: str, days: int) -> tuple[str, ...]:
-        """Where the runs of the last days say what they took away without a person's yes."""
-        rows = connection.execute(
-            select(runs.c.id)
-            .where(
-                runs.c.tenant == key.tenant,
-                runs.c.profile == key.profile,
-                runs.c.state == RunState.DONE,
-                runs.c.id != key.run,
-                runs.c.ended > self._clock() - days * 24 * endings.HOUR,
-            )
-            .order_by(runs.c.number)
-        ).scalars()
-        return tuple(str(self.folder(tenant_id, key.profile, run) / "tally.parquet") for run in rows)
-
-    def _past(self, connection: Connection, key: Key) -> list[endings.Past]:
-        mine = (profiles.c.tenant == key.tenant, profiles.c.id == key.profile)
-        forgiven = select(func.coalesce(profiles.c.forgiven, 0)).where(*mine).scalar_subquery()
-        rows = connection.execute(
-            select(runs.c.state, runs.c.summary, runs.c.ended)
-            .where(
-                runs.c.tenant == key.tenant,
-                runs.c.profile == key.profile,
-                runs.c.id != key.run,
-                runs.c.ended > forgiven,
-                runs.c.state.in_([RunState.DONE, RunState.FAILED]),
-            )
-            .order_by(runs.c.number.desc())
-            .limit(400)
-        ).all()
-        return [
-            endings.Past(
-                status=json.loads(row.summary or "{}").get("status", "success"),
-                failed=row.state == RunState.FAILED,
-                ended=row.ended,
-            )
-            for row in rows
-        ]
-
-    def _due(self, connection: Connection, key: Key, when: int | None) -> None:
-        connection.execute(
-            update(profiles).where(profiles.c.tenant == key.tenant, profiles.c.id == key.profile).values(due=when)
-        )
-
-    def _begun(self, row: Row[Any], stage: str) -> str:
-        """The column `stages` once `stage` has begun; the same stage again by another attempt is the same one."""
-        begun = json.loads(row.stages)
-        if not begun or begun[-1][0] != stage:
-            begun.append([stage, self._clock()])
-        return json.dumps(begun)
-
-    def _put_aside(self, connection: Connection, key: Key) -> dict[str, Any]:  # column values are of any type
-        """The columns of a run that is held from now on."""
-        row = self._find(connection, key)
-        assert row is not None, "only a run that is there is held"
-        return {"state": RunState.HELD, "stages": self._begun(row, RunState.HELD)}
-
-    def _set(self, connection: Connection, key: Key, **values: Any) -> None:
-        connection.execute(update(runs).where(*_is(key)).values(**values))
-
-    def _show(
-        self,
-        connection: Connection,
-        key: Key,
-        status: str,
-        message: str,
-        *,
-        error_count: int | None = None,
-        synchronized: int | None = None,
-    ) -> None:
-        statuses.record(
-            connection,
-            tenant=key.tenant,
-            profile=key.profile,
-            status=status,
-            message=message,
-            now=self._clock(),
-            error_count=error_count,
-            synchronized=synchronized,
-        )
-
-
-def _rung(ending: endings.Ending | None) -> dict[str, Any] | None:  # plain values
-    """What is kept of a quarantine with the run that led to it."""
-    if ending is None or ending.rung is None:
-        return None
-    kept: dict[str, Any] = msgspec.to_builtins(ending.rung)
-    return kept | {"retry": ending.retry}
-
-
-def _told(ending: endings.Ending | None) -> str:
-    """When the profile tries again by itself, as the end of a message."""
-    if ending is None:
-        return ""
-    again = "" if ending.retry is None else f" Tried again at {ticks.text(ending.retry // _SECOND * _SECOND)}."
-    if ending.rung is None:
-        return again
-    given_up = again or " It is not tried again by itself any more: correct the files and start, or restart it."
-    return f" Quarantined: {ending.rung.why}.{given_up}"
-
-
-_SECOND = ticks.PER_SECOND
-
 
 def _under_limits(policy: Policy, limits: str | None) -> Policy:
     """The policy with the limits that somebody has set for one plan alone."""
     if limits is None:
         return policy
     return msgspec.structs.replace(policy, guards=msgspec.convert(json.loads(limits)["guards"], Guards))
-
-
-def _release(row: Row[Any]) -> Release | None:
-    return msgspec.json.decode(row.released, type=Release) if row.released else None
-
-
-_MOVED = (
-    "Nothing was changed: what the plan was made from has changed since it was looked at, so this is another plan. "
-    "Make a new one and look at it."
-)
-
-
-def _is(key: Key) -> tuple[Any, ...]:
-    return runs.c.tenant == key.tenant, runs.c.profile == key.profile, runs.c.id == key.run
-
-
-def _held_message(validated: Validated) -> str:
-    first = next((message for message in validated.messages if message.type == "Error"), None)
-    what = f" First: {first.file_name}: {first.description}." if first else ""
-    if validated.fatal:
-        return f"The uploaded files cannot be used; nothing was changed.{what.replace('..', '.')}"
-    return (
-        f"{validated.errors:,} records of the roster are wrong; nothing was changed. Resume to leave them out, or "
-        f"upload corrected files and start again.{what.replace('..', '.')}"
-    )
-
-
-def _done_message(planned: Planned) -> str:
-    seen = ", ".join(f"{planned.seen[kind]:,} {name}" for kind, name in KINDS.items() if kind in planned.seen)
-    message = f"Synchronized {seen or 'the roster'}: {_counts(planned)}."
-    if planned.errors:
-        message += f" {planned.errors:,} records could not be synchronized: see errors."
-    return message
-
-
-def _counts(planned: Planned) -> str:
-    sums: dict[str, int] = {}
-    for steps in planned.steps.values():
-        for step, count in steps.items():
-            sums[step] = sums.get(step, 0) + count
-    return _steps(sums)
-
-
-def _steps(sums: Mapping[str, int]) -> str:
-    words = {
-        "create": "created",
-        "restore": "restored",
-        "adopt": "taken over",
-        "rekey": "re-keyed",
-        "update": "updated",
-        "remove": "set inactive",
-        "link": "linked",
-        "unlink": "unlinked",
-    }
-    parts = [f"{sums[step]:,} {word}" for step, word in words.items() if sums.get(step)]
-    return ", ".join(parts) or "nothing to change"

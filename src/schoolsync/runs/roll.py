@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy import delete, insert, select, update
 
 from schoolsync.errors import WorldError
-from schoolsync.runs.journal import Key
+from schoolsync.runs.records import Key
 from schoolsync.runs.states import ACTIVE, RunState
 from schoolsync.store.control import Control
 from schoolsync.store.tables import runs, workers

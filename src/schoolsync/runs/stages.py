@@ -8,9 +8,7 @@ in the directory is not applied again. Nothing here loads `sqlite3`.
 from __future__ import annotations
 
 import hashlib
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import duckdb
@@ -18,21 +16,17 @@ import msgspec
 import pyarrow as pa
 
 from schoolsync import __version__, sources
-from schoolsync.errors import UsageError, WorldError
 from schoolsync.plan import changes, desired, guards, matching, recipes, report, scope, steps, undo
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
-from schoolsync.plan.kinds import LinkTable, ObjectTable
 from schoolsync.plan.policy import Guards
-from schoolsync.roster import losses
-from schoolsync.runs import run_report, undoing
+from schoolsync.runs import arrivals, run_report, undoing
+from schoolsync.runs.checking import Checking, StageFailed, told
 from schoolsync.runs.job import Applied, Extracted, Failed, Finished, Job, Message, Planned, Undone, Validated
 from schoolsync.runs.stored_plan import TAKING, Description, Draft, Plans, SnapshotNote, held_ops, snapshot_note
 from schoolsync.targets.local import (
     Batch,
     Claim,
     LocalDirectory,
-    SupersededError,
-    UnknownBatchError,
     Writer,
     open_directory,
 )
@@ -49,34 +43,22 @@ PREVIEW_KEY = 1 << 59
 pa.set_memory_pool(pa.system_memory_pool())  # gives memory back as soon as it is free; the default keeps it
 
 
-class StageFailed(Exception):
-    """The stage cannot be done; `failed` says why and whether trying again may help."""
-
-    def __init__(self, failed: Failed) -> None:
-        super().__init__(failed.reason)
-        self.failed = failed
-
-
-class Stages:
+class Stages(Checking):
     """One attempt at one run. Used by one thread."""
 
     def __init__(self, job: Job, progress: Callable[[int, int | None], None]) -> None:
-        self._job = job
+        super().__init__(job)
         self._progress = progress
         self._plans = Plans(Path(job.folder))
         self._writer = Writer(profile=job.profile, living=job.living, run=job.run, fence=job.fence, now=job.now)
-        self._db: duckdb.DuckDBPyConnection | None = None
         self._directory: LocalDirectory | None = None
-        self._extract: sources.Extract | None = None
-        self._checked: sources.Checked | None = None
-        self._left_out = False
         self._plan: Description | None = None
 
     # --- the stages ------------------------------------------------------------------------------------------------
 
     def extract(self) -> Extracted:
         """Read the files, unless they, the settings and the directory are what they were after the base run."""
-        with _told():
+        with told():
             known = self._unchanged()
             if known is not None:
                 return Extracted(rows=known.rows, unchanged=True)
@@ -86,7 +68,7 @@ class Stages:
 
     def validate(self) -> Validated:
         """Run the rules over what was read."""
-        with _told():
+        with told():
             checked = self._check()
             db = self._roster()
             total = run_report.keep(db, Path(self._job.folder), self._job.base, format=checked.format, why=checked.why)
@@ -109,7 +91,7 @@ class Stages:
 
     def plan(self) -> Planned:
         """Work out and store what changes; a plan that an earlier attempt stored is gone on with."""
-        with _told():
+        with told():
             stored = self._plans.latest()
             if stored is not None and self._still_holds(stored):
                 self._plan = stored
@@ -120,7 +102,7 @@ class Stages:
 
     def apply(self, batch: int) -> Applied:
         """Put one batch of the stored plan into the directory; at once when it is there already."""
-        with _told():
+        with told():
             plan = self._stored()
             entry = plan.batches[batch]
             self._open_directory().apply(
@@ -138,7 +120,7 @@ class Stages:
 
     def finish(self) -> Finished:
         """Keep the snapshot that the next run is compared with."""
-        with _told():
+        with told():
             plan = self._stored()
             applied = self._open_directory().applied(self._job.run)
             if set(applied) != set(range(len(plan.batches))):
@@ -214,71 +196,6 @@ class Stages:
         """What a stored plan was made under besides the directory: input and the limits of the guards."""
         guards_now = msgspec.json.encode(self._job.policy.guards, order="deterministic")
         return hashlib.sha256(self._input_hash().encode() + guards_now).hexdigest()
-
-    def _read(self) -> None:
-        options = self._options()
-        files = [sources.SourceFile(file.name, Path(file.path)) for file in self._job.files]
-        self._extract = sources.extract(self._roster(), files, options)
-
-    def _check(self) -> sources.Checked:
-        if self._extract is None:
-            self._read()
-        assert self._extract is not None
-        if self._checked is None:
-            self._checked = sources.validate(self._roster(), self._extract, self._options())
-        return self._checked
-
-    def _leave_out(self, checked: sources.Checked) -> tuple[Sequence[losses.Loss] | None, str | None]:
-        """Take wrong records out when the profile or a person says so; what is lost, and why that is too much.
-
-        None lost: nobody says so, or a fatal finding forbids it. May be called again.
-        """
-        wishes = self._job.policy.errors
-        wanted = self._job.ignore_findings or wishes.policy == "leaveOut"
-        if checked.fatal or not wanted:
-            return None, None
-        db = self._roster()
-        if checked.errors and not self._left_out:
-            checked.leave_out(db)
-            self._left_out = True
-        lost = losses.counts(db) if checked.errors else []
-        return lost, None if self._job.ignore_findings else losses.beyond(lost, wishes.most_percent)
-
-    def _options(self) -> sources.CheckOptions:
-        job = self._job
-        return sources.CheckOptions(
-            format=job.format,
-            policy=job.policy,
-            codes=job.codes,
-            max_rows=job.max_rows,
-            limits=sources.Limits(**job.limits),
-            scratch=Path(job.scratch),
-        )
-
-    def _roster(self) -> duckdb.DuckDBPyConnection:
-        """The engine that the roster is worked on in; what does not fit into memory goes to the scratch folder."""
-        if self._db is None:
-            job = self._job
-            Path(job.scratch).mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._db = duckdb.connect(
-                config={
-                    "memory_limit": job.memory_limit,
-                    "threads": job.threads,
-                    "temp_directory": job.scratch,
-                    "autoinstall_known_extensions": "false",
-                    "autoload_known_extensions": "false",
-                }
-            )
-        return self._db
-
-    def _forget_roster(self) -> None:
-        """Give the memory back that planning took; applying does not need it."""
-        if self._db is not None:
-            self._db.close()
-            self._db = None
-        self._extract = self._checked = None
-        self._left_out = False
-        shutil.rmtree(self._job.scratch, ignore_errors=True)
 
     # --- planning --------------------------------------------------------------------------------------------------
 
@@ -395,7 +312,7 @@ class Stages:
             batches=len(draft.batches),
             rows=sum(batch.rows for batch in draft.batches),
             steps=counted,
-            errors=_count(db, "planned.errors"),
+            errors=arrivals.count(db, "planned.errors"),
             error_files=draft.add_errors(report.entries(db, run=self._job.run, now=self._job.now)),
             failed=failed,
             seen=seen,
@@ -425,7 +342,7 @@ class Stages:
         if earlier.latest() is None:
             raise StageFailed(Failed(reason="The plan of that run is not kept any more.", retry=False))
         undoing.read(db, earlier, directory.rows_applied(undone.run), undone.released)
-        position = undoing.look(db, directory, lambda table: _columns(table))  # type: ignore[arg-type]
+        position = undoing.look(db, directory, lambda table: arrivals.columns(table))  # type: ignore[arg-type]
         claim = directory.claim(self._writer)
         if claim.position != position:
             raise StageFailed(Failed(reason="The directory has just been changed.", retry=True))
@@ -486,7 +403,7 @@ class Stages:
             if recipes.wanted(db, terms):
                 types: dict[str, type] = {"key": int, "account_name": str}
                 with directory.owned("people", types, "true") as rows:
-                    _keep(db, rows, "accounts", types)
+                    arrivals.keep(db, rows, "accounts", types)
                 recipes.give(db, terms, "accounts")
                 db.execute("DROP TABLE accounts")
             options = matching.options(terms)
@@ -504,13 +421,13 @@ class Stages:
     def _from_directory(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:
         """What the profile has, read back row by row: the directory was changed by others, or a run was cut off."""
         for table in OBJECT_TABLES:
-            with directory.owned(table, _columns(table), terms.is_ours("profile")) as rows:
-                _take(db, rows, table)
+            with directory.owned(table, arrivals.columns(table), terms.is_ours("profile")) as rows:
+                arrivals.take(db, rows, table)
         # Links of profiles that are gone come along: they go with the objects that are taken over.
         owners = f"({terms.is_ours('profile')} OR {terms.is_orphaned('profile')})"
         for link in LINK_TABLES:
-            with directory.owned(link, _columns(link), owners) as rows:
-                _take(db, rows, link)
+            with directory.owned(link, arrivals.columns(link), owners) as rows:
+                arrivals.take(db, rows, link)
 
     def _load_rekeys(self, db: duckdb.DuckDBPyConnection) -> None:
         """The SIS IDs that have changed; what is said later about an id counts, and chains are followed."""
@@ -549,7 +466,7 @@ class Stages:
         touched = f"{ours} AND position > {before.position} AND position NOT IN ({mine})"
         for table in OBJECT_TABLES:
             with directory.owned(table, {"key": int}, touched) as rows:
-                _keep(db, rows, "touched", {"key": int})
+                arrivals.keep(db, rows, "touched", {"key": int})
             db.execute(
                 f"CREATE OR REPLACE TABLE base.{table} AS SELECT * FROM read_parquet($1) "  # noqa: S608  # ours
                 "WHERE key IN (SELECT key FROM touched)",
@@ -565,9 +482,9 @@ class Stages:
         values = db.sql(f"SELECT v AS value FROM ({lookup.values}) AS q(v)").to_arrow_table()  # noqa: S608  # ours
         if not values.num_rows:
             return
-        columns = _columns(lookup.table) | (_ACCOUNT if lookup.table == "people" else {})
+        columns = arrivals.columns(lookup.table) | (_ACCOUNT if lookup.table == "people" else {})
         with directory.known(lookup.table, columns, by=lookup.column, values=values) as rows:
-            _keep(db, rows, "answer", {**columns, "value": str})
+            arrivals.keep(db, rows, "answer", {**columns, "value": str})
         matching.found(db, terms, lookup, "answer")
         db.execute("DROP TABLE answer")
 
@@ -578,12 +495,12 @@ class Stages:
             return
         types = {"key": int, **dict.fromkeys(columns, str)}
         with directory.owned("people", types, "true") as rows:
-            _keep(db, rows, "accounts", types)
+            arrivals.keep(db, rows, "accounts", types)
         wanted = db.sql(f"SELECT key AS value FROM ({matching.match(db, terms, 'accounts')})").to_arrow_table()  # noqa: S608  # ours
         if wanted.num_rows:
-            columns_of = _columns("people") | _ACCOUNT
+            columns_of = arrivals.columns("people") | _ACCOUNT
             with directory.known("people", columns_of, by="key", values=wanted) as rows:
-                _keep(db, rows, "answer", {**columns_of, "value": int})
+                arrivals.keep(db, rows, "answer", {**columns_of, "value": int})
             matching.protect(db, terms, "answer")
             extra = ", ".join(("value", *matching.ACCOUNT_COLUMNS))
             db.execute(f"INSERT INTO held.people BY NAME SELECT * EXCLUDE ({extra}) FROM answer")  # noqa: S608  # ours
@@ -597,14 +514,14 @@ class Stages:
             for table in LINK_TABLES:
                 if directory.is_empty(table):
                     continue
-                columns = _columns(table)
+                columns = arrivals.columns(table)
                 if adopted:
                     with directory.owned(table, columns, terms.is_orphaned("profile")) as rows:
-                        _add(db, rows, table)
+                        arrivals.add(db, rows, table)
                 asked = db.sql(f"FROM planned.{table}_asked").to_arrow_table()
                 if asked.num_rows:
                     with directory.pairs(table, columns, asked) as rows:
-                        _add(db, rows, table)
+                        arrivals.add(db, rows, table)
 
     def _store_steps(
         self,
@@ -640,62 +557,3 @@ class Stages:
         if self._plan is None:
             raise StageFailed(Failed(reason="The stored plan is not there any more; start again.", retry=False))
         return self._plan
-
-
-def _columns(table: ObjectTable | LinkTable) -> dict[str, type]:
-    """The columns that are read from the directory, and whether they are numbers or text."""
-    return {name: str if kind == "VARCHAR" else int for name, kind in desired.held_columns(table).items()}
-
-
-def _take(db: duckdb.DuckDBPyConnection, rows: pa.RecordBatchReader, table: ObjectTable | LinkTable) -> None:
-    """Put rows of the directory into `held`."""
-    first = next(iter(desired.held_columns(table)))
-    db.register("arrived", rows)
-    db.execute(f'INSERT INTO held.{table} BY NAME SELECT * FROM arrived WHERE "{first}" <> -1')  # noqa: S608  # ours
-    db.unregister("arrived")
-
-
-def _add(db: duckdb.DuckDBPyConnection, rows: pa.RecordBatchReader, table: LinkTable) -> None:
-    """Put links into `held` that are not there yet."""
-    left, right = list(desired.held_columns(table))[:2]
-    db.register("arrived", rows)
-    db.execute(
-        f"INSERT INTO held.{table} BY NAME SELECT a.* FROM arrived AS a ANTI JOIN held.{table} AS h "  # noqa: S608  # ours
-        f'ON h."{left}" = a."{left}" AND h."{right}" = a."{right}" WHERE a."{left}" <> -1'
-    )
-    db.unregister("arrived")
-
-
-def _keep(db: duckdb.DuckDBPyConnection, rows: pa.RecordBatchReader, table: str, columns: dict[str, type]) -> None:
-    """Keep rows of the directory as a table of their own."""
-    first = next(iter(columns))
-    db.register("arrived", rows)
-    db.execute(f'CREATE OR REPLACE TABLE {table} AS SELECT * FROM arrived WHERE "{first}" <> -1')  # noqa: S608  # ours
-    db.unregister("arrived")
-
-
-def _count(db: duckdb.DuckDBPyConnection, table: str) -> int:
-    ((count,),) = db.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608  # a name of ours
-    return int(count)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Whatever a person must know comes out as StageFailed; anything else is a bug and stays loud."""
-    try:
-        yield
-    except SupersededError as problem:
-        raise StageFailed(Failed(reason="A newer attempt has taken over.", retry=False, superseded=True)) from problem
-    except UnknownBatchError as problem:
-        reason = "The directory has batches of another plan of this run; start again."
-        raise StageFailed(Failed(reason=reason, retry=False)) from problem
-    except (UsageError, matching.UnknownPropertyError) as problem:
-        raise StageFailed(Failed(reason=str(problem), retry=False)) from problem
-    except WorldError as problem:
-        raise StageFailed(Failed(reason=str(problem), retry=True)) from problem
-    except duckdb.OutOfMemoryException as problem:
-        reason = "The roster needs more memory than memory_limit allows, or more disk than the scratch folder has."
-        raise StageFailed(Failed(reason=reason, retry=False)) from problem
-    except (OSError, duckdb.IOException) as problem:
-        code = f" ({problem.strerror})" if isinstance(problem, OSError) and problem.strerror else ""
-        raise StageFailed(Failed(reason=f"A file of the run cannot be read or written{code}.", retry=True)) from problem

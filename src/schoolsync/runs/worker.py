@@ -25,8 +25,9 @@ from schoolsync.errors import WorldError
 from schoolsync.profiles import housekeeping
 from schoolsync.runs import lifeline, retention, scratches
 from schoolsync.runs.engines import Engines
-from schoolsync.runs.journal import Journal, Key
+from schoolsync.runs.journal import Journal
 from schoolsync.runs.processes import READY, clock, follow, from_line, make_folders, new_id, run
+from schoolsync.runs.records import Key
 from schoolsync.runs.roll import Roll, keep_beating
 from schoolsync.runs.schedules import Schedules
 from schoolsync.runs.service import Runs

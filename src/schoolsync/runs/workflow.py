@@ -18,7 +18,8 @@ from schoolsync import fault_points
 from schoolsync.runs.dial import Dial
 from schoolsync.runs.engines import EngineFailed, EngineLost, Engines
 from schoolsync.runs.job import Applied, Extracted, Failed, Finished, Job, Planned, Validated
-from schoolsync.runs.journal import Journal, Key
+from schoolsync.runs.journal import Journal
+from schoolsync.runs.records import Key
 from schoolsync.runs.states import RunState
 
 TRIES = 5

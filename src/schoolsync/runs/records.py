@@ -1,0 +1,315 @@
+"""The rows of runs as the worker reads and writes them, and what is known of the runs that came before.
+
+What an entry means is `journal`'s business: nothing here decides when something is written.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, func, select, update
+
+from schoolsync import ticks
+from schoolsync.plan.policy import Policy
+from schoolsync.profiles import status as statuses
+from schoolsync.profiles.policy import own_settings, policy_of
+from schoolsync.profiles.quarantine import Quarantine
+from schoolsync.runs import endings, previews
+from schoolsync.runs.job import Base, Undone, Validated
+from schoolsync.runs.places import run_folder
+from schoolsync.runs.selections import Release
+from schoolsync.runs.states import ACTIVE, RunState
+from schoolsync.settings import Settings
+from schoolsync.store import errors as error_rows
+from schoolsync.store.control import Control
+from schoolsync.store.tables import profiles, rekeys, runs
+
+ENTRY_TYPES = {
+    "school": "School",
+    "section": "Section",
+    "student": "Student",
+    "teacher": "Teacher",
+    "studentenrollment": "StudentEnrollment",
+    "teacherroster": "TeacherRoster",
+}
+"""What errors call the records of a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Which attempt at which run."""
+
+    tenant: int
+    profile: str
+    run: str
+    attempt: int
+
+    @property
+    def workflow(self) -> str:
+        """The id of the workflow that makes this attempt; one id, one execution."""
+        return f"{self.run}:{self.attempt}"
+
+
+class Records:
+    """The worker's hand on the tables of runs and profiles."""
+
+    def __init__(self, *, control: Control, settings: Settings, clock: Callable[[], int]) -> None:
+        self._control = control
+        self._settings = settings
+        self._clock = clock
+
+    def queued(self, most: int) -> list[Key]:
+        """The runs that are to be taken up next; their next attempts.
+
+        Tenants take turns: who has the fewest runs at work comes first, and among those whoever has waited longest.
+        A tenant has at most `concurrent_runs_per_tenant` at work, over all workers.
+        """
+        if most <= 0:
+            return []
+        busy = (
+            select(runs.c.tenant, func.count().label("count"))
+            .where(runs.c.state.in_(ACTIVE - {RunState.QUEUED}))
+            .group_by(runs.c.tenant)
+            .subquery()
+        )
+        place = func.row_number().over(partition_by=runs.c.tenant, order_by=(runs.c.asked, runs.c.id))
+        turn = place + func.coalesce(busy.c.count, 0)
+        waiting = (
+            select(runs.c.tenant, runs.c.profile, runs.c.id, runs.c.attempt, runs.c.asked, turn.label("turn"))
+            .outerjoin(busy, busy.c.tenant == runs.c.tenant)
+            .where(runs.c.state == RunState.QUEUED)
+            .subquery()
+        )
+        with self._control.read() as connection:
+            rows = connection.execute(
+                select(waiting.c.tenant, waiting.c.profile, waiting.c.id, waiting.c.attempt)
+                .where(waiting.c.turn <= self._settings.concurrent_runs_per_tenant)
+                .order_by(waiting.c.turn, waiting.c.asked, waiting.c.id)
+                .limit(most)
+            ).all()
+        return [Key(row.tenant, row.profile, row.id, row.attempt + 1) for row in rows]
+
+    def is_planned(self, key: Key) -> bool:
+        """Whether there is nothing to read first: a plan is gone on with, or an earlier run's is taken back."""
+        with self._control.read() as connection:
+            row = self._find(connection, key)
+        return row is not None and (
+            row.stage == RunState.APPLYING or row.released is not None or row.undoes is not None
+        )
+
+    def provider(self, key: Key) -> str:
+        """The type of the profile's data provider, such as `educationCsvDataProvider`."""
+        with self._control.read() as connection:
+            home = previews.profile_of(connection, key.tenant, key.profile)
+            stored = connection.execute(
+                select(profiles.c.data_provider).where(profiles.c.tenant == key.tenant, profiles.c.id == home)
+            ).scalar_one()
+        return str(json.loads(stored)["@odata.type"]).rpartition(".")[2]
+
+    def folder(self, tenant_id: str, profile: str, run: str) -> Path:
+        """Where a run keeps its plan, snapshot and reports."""
+        return run_folder(self._settings, tenant_id, profile, run)
+
+    def _find(self, connection: Connection, key: Key) -> Row[Any] | None:
+        return connection.execute(select(runs).where(*is_run(key))).one_or_none()
+
+    def _current(self, connection: Connection, key: Key) -> Row[Any] | None:
+        """The run's row, when this attempt still is the one that works on it."""
+        row = self._find(connection, key)
+        if row is None or row.attempt != key.attempt or row.state not in ACTIVE - {RunState.QUEUED}:
+            return None
+        return row
+
+    def _set(self, connection: Connection, key: Key, **values: Any) -> None:
+        connection.execute(update(runs).where(*is_run(key)).values(**values))
+
+    def _show(
+        self,
+        connection: Connection,
+        key: Key,
+        status: str,
+        message: str,
+        *,
+        error_count: int | None = None,
+        synchronized: int | None = None,
+    ) -> None:
+        statuses.record(
+            connection,
+            tenant=key.tenant,
+            profile=key.profile,
+            status=status,
+            message=message,
+            now=self._clock(),
+            error_count=error_count,
+            synchronized=synchronized,
+        )
+
+    def _due(self, connection: Connection, key: Key, when: int | None) -> None:
+        connection.execute(
+            update(profiles).where(profiles.c.tenant == key.tenant, profiles.c.id == key.profile).values(due=when)
+        )
+
+    def _begun(self, row: Row[Any], stage: str) -> str:
+        """The column `stages` once `stage` has begun; the same stage again by another attempt is the same one."""
+        begun = json.loads(row.stages)
+        if not begun or begun[-1][0] != stage:
+            begun.append([stage, self._clock()])
+        return json.dumps(begun)
+
+    def _put_aside(self, connection: Connection, key: Key) -> dict[str, Any]:  # column values are of any type
+        """The columns of a run that is held from now on."""
+        row = self._find(connection, key)
+        assert row is not None, "only a run that is there is held"
+        return {"state": RunState.HELD, "stages": self._begun(row, RunState.HELD)}
+
+    def _policy(self, connection: Connection, key: Key) -> Policy:
+        return policy_of(
+            connection.execute(
+                select(profiles).where(profiles.c.tenant == key.tenant, profiles.c.id == key.profile)
+            ).one()
+        )
+
+    def _list_findings(self, connection: Connection, key: Key, validated: Validated) -> int:
+        """List what holds the run as the profile's errors, one for each message; how many there are."""
+        rows = [
+            {
+                "id": str(uuid.uuid5(uuid.UUID(key.run), f"{number} {message.file_name} {message.description}")),
+                "entry_type": ENTRY_TYPES.get(message.file_name.lower().removesuffix(".csv")),
+                "error_code": "UnSpecified",
+                "error_message": f"{message.file_name}: {message.description}".removeprefix(": "),
+                "recorded": self._clock() // ticks.PER_SECOND * ticks.PER_SECOND,
+            }
+            for number, message in enumerate(validated.messages)
+            if message.type == "Error"
+        ]
+        error_rows.forget(connection, tenant=key.tenant, profile=key.profile)
+        error_rows.insert_chunk(connection, tenant=key.tenant, profile=key.profile, run=key.run, rows=json.dumps(rows))
+        return len(rows)
+
+    # --- what came before ------------------------------------------------------------------------------------------
+
+    def _last_done(self, connection: Connection, key: Key) -> Row[Any] | None:
+        """The profile's last run that was applied whole, unless one that came later was cut off."""
+        row = connection.execute(
+            select(runs)
+            .where(runs.c.tenant == key.tenant, runs.c.profile == key.profile, runs.c.snapshot.is_not(None))
+            .order_by(runs.c.number.desc())
+            .limit(1)
+        ).one_or_none()
+        if row is None:
+            return None
+        later = connection.execute(
+            select(func.count())
+            .select_from(runs)
+            .where(
+                runs.c.tenant == key.tenant,
+                runs.c.profile == key.profile,
+                runs.c.number > row.number,
+                runs.c.id != key.run,
+                runs.c.stage == RunState.APPLYING,
+            )
+        ).scalar_one()
+        return None if later else row
+
+    def _base(self, connection: Connection, key: Key, tenant_id: str) -> Base | None:
+        last = self._last_done(connection, key)
+        if last is None or last.snapshot is None or not Path(last.snapshot).is_dir():
+            return None
+        return Base(run=last.id, snapshot=last.snapshot, input_hash=last.input_hash, position=last.position)
+
+    def _before(self, connection: Connection, key: Key) -> Base | None:
+        """The last run that was applied whole, whatever has come later."""
+        row = connection.execute(
+            select(runs)
+            .where(runs.c.tenant == key.tenant, runs.c.profile == key.profile, runs.c.snapshot.is_not(None))
+            .order_by(runs.c.number.desc())
+            .limit(1)
+        ).one_or_none()
+        if row is None or not Path(row.snapshot).is_dir():
+            return None
+        return Base(run=row.id, snapshot=row.snapshot, input_hash=row.input_hash, position=row.position)
+
+    def _undone(self, connection: Connection, key: Key, tenant_id: str, run: str | None) -> Undone | None:
+        if run is None:
+            return None
+        row = self._find(connection, Key(key.tenant, key.profile, run, 0))
+        return Undone(
+            run=run,
+            folder=str(self.folder(tenant_id, key.profile, run)),
+            released=None if row is None else release_of(row),
+        )
+
+    def _rekeys(self, connection: Connection, key: Key) -> tuple[str, ...]:
+        rows = connection.execute(
+            select(rekeys.c.object)
+            .where(rekeys.c.tenant == key.tenant, rekeys.c.profile == key.profile)
+            .order_by(rekeys.c.number)
+        ).scalars()
+        return tuple(rows)
+
+    def _tallies(self, connection: Connection, key: Key, tenant_id: str, days: int) -> tuple[str, ...]:
+        """Where the runs of the last days say what they took away without a person's yes."""
+        rows = connection.execute(
+            select(runs.c.id)
+            .where(
+                runs.c.tenant == key.tenant,
+                runs.c.profile == key.profile,
+                runs.c.state == RunState.DONE,
+                runs.c.id != key.run,
+                runs.c.ended > self._clock() - days * 24 * endings.HOUR,
+            )
+            .order_by(runs.c.number)
+        ).scalars()
+        return tuple(str(self.folder(tenant_id, key.profile, run) / "tally.parquet") for run in rows)
+
+    def _past(self, connection: Connection, key: Key) -> list[endings.Past]:
+        mine = (profiles.c.tenant == key.tenant, profiles.c.id == key.profile)
+        forgiven = select(func.coalesce(profiles.c.forgiven, 0)).where(*mine).scalar_subquery()
+        rows = connection.execute(
+            select(runs.c.state, runs.c.summary, runs.c.ended)
+            .where(
+                runs.c.tenant == key.tenant,
+                runs.c.profile == key.profile,
+                runs.c.id != key.run,
+                runs.c.ended > forgiven,
+                runs.c.state.in_([RunState.DONE, RunState.FAILED]),
+            )
+            .order_by(runs.c.number.desc())
+            .limit(400)
+        ).all()
+        return [
+            endings.Past(
+                status=json.loads(row.summary or "{}").get("status", "success"),
+                failed=row.state == RunState.FAILED,
+                ended=row.ended,
+            )
+            for row in rows
+        ]
+
+    def _has_failed(self, connection: Connection, tenant: int, profile: str) -> bool:
+        """Whether the profile is quarantined, or its last run could not be finished."""
+        last = connection.execute(
+            select(runs.c.state)
+            .where(runs.c.tenant == tenant, runs.c.profile == profile, runs.c.ended.is_not(None))
+            .order_by(runs.c.number.desc())
+            .limit(1)
+        ).scalar_one_or_none()
+        return last == RunState.FAILED or statuses.own(connection, tenant=tenant, profile=profile) == "quarantined"
+
+    def _limits(self, connection: Connection, key: Key) -> Quarantine:
+        stored = select(profiles.c.policy).where(profiles.c.tenant == key.tenant, profiles.c.id == key.profile)
+        return own_settings(connection.execute(stored).scalar_one()).quarantine
+
+
+def release_of(row: Row[Any]) -> Release | None:
+    return msgspec.json.decode(row.released, type=Release) if row.released else None
+
+
+def is_run(key: Key) -> tuple[Any, ...]:
+    return runs.c.tenant == key.tenant, runs.c.profile == key.profile, runs.c.id == key.run

@@ -1,0 +1,88 @@
+"""What statuses and runs say in words: counts and times, never people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from schoolsync import ticks
+from schoolsync.runs import endings
+from schoolsync.runs.job import Planned, Validated
+from schoolsync.runs.states import RunState
+
+STAGES = {
+    RunState.EXTRACTING: ("extracting", "Reading the uploaded files."),
+    RunState.VALIDATING: ("validating", "Checking the roster."),
+    RunState.PLANNING: ("inProgress", "Working out what changes."),
+    RunState.APPLYING: ("inProgress", "Applying the changes."),
+}
+# How the kinds of a plan are called in a sentence; the order is that of the sentence.
+KINDS = {"schools": "schools", "classes": "classes", "people": "people", "links": "memberships"}
+MOVED = (
+    "Nothing was changed: what the plan was made from has changed since it was looked at, so this is another plan. "
+    "Make a new one and look at it."
+)
+_SECOND = ticks.PER_SECOND
+
+
+def held_message(validated: Validated) -> str:
+    first = next((message for message in validated.messages if message.type == "Error"), None)
+    what = f" First: {first.file_name}: {first.description}." if first else ""
+    if validated.fatal:
+        return f"The uploaded files cannot be used; nothing was changed.{what.replace('..', '.')}"
+    return (
+        f"{validated.errors:,} records of the roster are wrong; nothing was changed. Resume to leave them out, or "
+        f"upload corrected files and start again.{what.replace('..', '.')}"
+    )
+
+
+def done_message(planned: Planned) -> str:
+    seen = ", ".join(f"{planned.seen[kind]:,} {name}" for kind, name in KINDS.items() if kind in planned.seen)
+    message = f"Synchronized {seen or 'the roster'}: {counts(planned)}."
+    if planned.errors:
+        message += f" {planned.errors:,} records could not be synchronized: see errors."
+    return message
+
+
+def counts(planned: Planned) -> str:
+    sums: dict[str, int] = {}
+    for steps in planned.steps.values():
+        for step, count in steps.items():
+            sums[step] = sums.get(step, 0) + count
+    return _steps(sums)
+
+
+def _steps(sums: Mapping[str, int]) -> str:
+    words = {
+        "create": "created",
+        "restore": "restored",
+        "adopt": "taken over",
+        "rekey": "re-keyed",
+        "update": "updated",
+        "remove": "set inactive",
+        "link": "linked",
+        "unlink": "unlinked",
+    }
+    parts = [f"{sums[step]:,} {word}" for step, word in words.items() if sums.get(step)]
+    return ", ".join(parts) or "nothing to change"
+
+
+def told(ending: endings.Ending | None) -> str:
+    """When the profile tries again by itself, as the end of a message."""
+    if ending is None:
+        return ""
+    again = "" if ending.retry is None else f" Tried again at {ticks.text(ending.retry // _SECOND * _SECOND)}."
+    if ending.rung is None:
+        return again
+    given_up = again or " It is not tried again by itself any more: correct the files and start, or restart it."
+    return f" Quarantined: {ending.rung.why}.{given_up}"
+
+
+def rung(ending: endings.Ending | None) -> dict[str, Any] | None:  # plain values
+    """What is kept of a quarantine with the run that led to it."""
+    if ending is None or ending.rung is None:
+        return None
+    kept: dict[str, Any] = msgspec.to_builtins(ending.rung)
+    return kept | {"retry": ending.retry}
