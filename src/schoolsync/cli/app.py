@@ -443,6 +443,39 @@ def audit_export(
     raise typer.Exit(command.export(settings, tenant=tenant, format=format, after=after, output=output))
 
 
+@db.command("copy")
+def db_copy(data_dir: DataDir = None) -> None:
+    """Copy the SQLite files of a stopped installation into the PostgreSQL of `database_url`."""
+    from schoolsync.cli import db as command
+    from schoolsync.settings import load
+
+    raise typer.Exit(command.copy(load({"data_dir": data_dir})))
+
+
+@app.command()
+def backup(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="New folder that gets the backup.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Copy the whole installation into a new folder, while it serves."""
+    from schoolsync.cli import db as command
+    from schoolsync.settings import load
+
+    raise typer.Exit(command.backup(load({"data_dir": data_dir}), folder))
+
+
+@app.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a backup.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Put a backup into an empty data directory, and into an empty PostgreSQL when `database_url` names one."""
+    from schoolsync.cli import db as command
+    from schoolsync.settings import load
+
+    raise typer.Exit(command.restore(load({"data_dir": data_dir}), folder))
+
+
 def _version(shown: bool) -> None:
     if shown:
         print(f"schoolsync {__version__}")

@@ -75,8 +75,8 @@ class Directories:
             scrub(self._engine(tenant_id))
 
     def may_hold_entries(self, tenant_id: str) -> bool:
-        """Whether audit entries can lie in a directory of its own."""
-        return self._settings.database_url is None and self._settings.directory_db(tenant_id).exists()
+        """Whether audit entries can lie in the directory: in a PostgreSQL those that were copied with one."""
+        return self._settings.database_url is not None or self._settings.directory_db(tenant_id).exists()
 
     def close(self) -> None:
         """Give back every connection."""
