@@ -24,6 +24,7 @@ from schoolsync.api.app import OwnApi
 from schoolsync.cli import audit as command
 from schoolsync.cli import client as client_command
 from schoolsync.errors import Conflict
+from schoolsync.graph import app as graph_app
 from schoolsync.graph.app import create_app
 from schoolsync.graph.call import Reply, Services
 from schoolsync.graph.routes import ROUTES, Route
@@ -63,6 +64,7 @@ class Server:
         self.serve(None)
 
     def serve(self, own):
+        graph_app._operations.cache_clear()  # faces of one process share the handlers of the first
         services = Services(**self.parts, directories=self.directories)
         self.app = create_app(services, verify=self.verify, blobs=None, issuer=None, ready=lambda: True, own=own)
 
@@ -121,6 +123,7 @@ class Server:
 def server(tmp_path, monkeypatch):
     server = Server(tmp_path, monkeypatch)
     yield server
+    graph_app._operations.cache_clear()
     server.directories.close()
     server.control.close()
 
@@ -149,7 +152,7 @@ def test_every_operation_of_our_own_api_is_kept(server, monkeypatch):
     """Our own API's routes are kept in the same way, whatever is added to them."""
     monkeypatch.setattr(own_routes.Route, "resolve", lambda _route: lambda call: server.does(call))
     monkeypatch.setattr(own_app, "_body", lambda content, route: json.loads(content or b"{}"))
-    server.serve(OwnApi(own_call.Services(**server.parts, plans=None, readers=None)))
+    server.serve(OwnApi(own_call.Services(**server.parts, plans=None, previews=None, readers=None)))
     kept = [route for route in own_routes.ROUTES if route.method != "GET"]
     assert kept
     for number, route in enumerate(kept, 1):
