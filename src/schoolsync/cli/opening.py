@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from schoolsync import sources
+from schoolsync.profiles import code_lists
 from schoolsync.settings import load
 from schoolsync.sources import CheckOptions, Limits, SourceFile
 
@@ -41,6 +42,7 @@ def options(path: Path, format: str | None, scratch: Path) -> CheckOptions:  # n
         max_rows=settings.roster_max_rows,
         limits=Limits(**settings.roster_limits),
         scratch=scratch,
+        codes=code_lists.load(settings.code_lists),
     )
 
 

@@ -254,9 +254,9 @@ def _read(
     used = {column.name: column for column in one.file.columns if needs.read(one.file, column)}
     extras = {f"extra{number}": word for number, word in enumerate(places or {}) if word.startswith("metadata.")}
     columns = {name: place for name, place in (places or {}).items() if name in used}
-    columns |= {name: (places or {})[word] for name, word in extras.items()}
-    if not columns:
+    if not columns:  # of a sensitive file that is not allowed, extension columns are not read either
         return None
+    columns |= {name: (places or {})[word] for name, word in extras.items()}
     try:
         rows = csv_files.read(
             db,

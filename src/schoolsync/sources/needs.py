@@ -68,6 +68,10 @@ class Needs:
             return {file.sensitive}
         return {file.sensitive, *(one.sensitive for one in file.columns if one.sensitive is not None)}
 
+    def names(self, field: str) -> bool:
+        """Whether the profile's allow-list names a sensitive field; without a profile nothing is kept, all is read."""
+        return self.policy is None or field in self.policy.fields
+
     def allows(self, header: str) -> bool:
         """Whether an extension column is read."""
         return self.policy is None or bool({"extras", header.lower()} & {name.lower() for name in self.policy.fields})

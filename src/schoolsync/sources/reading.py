@@ -53,7 +53,7 @@ def validate(db: duckdb.DuckDBPyConnection, extracted: Extract, options: CheckOp
         complete=not options.partial and not extracted.fatal,
     )
     if form.shape is Shape.USERS:
-        user_lists.fill(merger, form, lists)
+        user_lists.fill(merger, form, lists, guardians=needs.names("contacts"))
         columns, absent = user_lists.said(tables), user_lists.absent(tables)
     else:
         two_lists.fill(merger)

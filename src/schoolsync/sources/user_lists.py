@@ -88,12 +88,19 @@ class _Records:
         filling.fill(self.db, kind, [select], view=view)
 
 
-def fill(merger: Merger, form: Format, lists: Mapping[str, CodeList]) -> None:
-    """Make the canonical tables of the good rows; the raw tables are given up."""
+# Somebody without a role, or with that of a guardian alone, is nobody in the directory.
+_NOT_ONLY_GUARDIAN = "coalesce(m.role <> 'none' OR m.role_name NOT IN ('parent', 'guardian', 'relative'), false)"
+
+
+def fill(merger: Merger, form: Format, lists: Mapping[str, CodeList], *, guardians: bool) -> None:
+    """Make the canonical tables of the good rows; the raw tables are given up.
+
+    Without `guardians` nothing but the id is kept of people who are nobody else.
+    """
     records = _Records(merger, form, lists)
     _organizations(records)
     _roles(records)
-    _people(records)
+    _people(records, guardians=guardians)
     _terms_and_courses(records)
     _classes(records)
     whole = _enrollments(records)
@@ -155,7 +162,7 @@ def _roles(records: _Records) -> None:
     )
 
 
-def _people(records: _Records) -> None:
+def _people(records: _Records, *, guardians: bool) -> None:
     users = records.rows("users")
     file = records.form.file("users")
     assert file is not None
@@ -169,13 +176,18 @@ def _people(records: _Records) -> None:
         joined = f"LEFT JOIN {records.rows('demographics')} AS d ON d.user_id = u.source_id"
     else:
         facts = ("NULL::VARCHAR", "NULL::VARCHAR")
-    phone = values.phone(f"coalesce({own('sms')}, {own('phone')})")
+
+    def told(expression: str) -> str:
+        return expression if guardians else f"CASE WHEN {_NOT_ONLY_GUARDIAN} THEN {expression} END"
+
+    phone = told(values.phone(f"coalesce({own('sms')}, {own('phone')})"))
     records.fill(
         "people",
-        f"""SELECT coalesce(m.role, 'none'), u.source_id, m.role_name, m.school_id, u.username, u.given_name,
-            {own("middle_name")}, u.surname, {own("enabled", "BOOLEAN")}, lower({own("email")}), {phone},
-            {own("match_id")}, {facts[1]}, NULL::VARCHAR, NULL::VARCHAR, {own("number")},
-            coalesce(m.grade, {own("grade")}), NULL::VARCHAR, {facts[0]}, {_nulls(3)}, u.file, u.line
+        f"""SELECT coalesce(m.role, 'none'), u.source_id, m.role_name, m.school_id, {told("u.username")},
+            {told("u.given_name")}, {told(own("middle_name"))}, {told("u.surname")}, {own("enabled", "BOOLEAN")},
+            {told(f"lower({own('email')})")}, {phone}, {told(own("match_id"))}, {told(facts[1])}, NULL::VARCHAR,
+            NULL::VARCHAR, {told(own("number"))}, coalesce(m.grade, {own("grade")}), NULL::VARCHAR, {told(facts[0])},
+            {_nulls(3)}, u.file, u.line
         FROM {users} AS u LEFT JOIN raw.main AS m ON m.user_id = u.source_id {joined}""",
     )
     records.fill(
