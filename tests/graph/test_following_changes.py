@@ -185,6 +185,16 @@ class TestClasses:
             assert town.send("POST", f"{path}/{part}/$ref", body).status_code == 204
         assert town.send("DELETE", f"{path}/members/{ids('person', 5)}/$ref").status_code == 204
         assert town.send("DELETE", f"{path}/members/{ids('person', 1)}/$ref").status_code == 204
+        (told,) = town.get(reader.link).json()["value"]
+        parts = {
+            part: {(one["id"], "@removed" in one) for one in told.get(f"{part}@delta", [])}
+            for part in ("members", "teachers")
+        }
+        assert parts == {  # what was had is lost, and nothing else
+            "members": {(ids("person", 4), False), (ids("person", 3), False), (ids("person", 5), True)}
+            | {(ids("person", 1), True)},
+            "teachers": {(ids("person", 3), False), (ids("person", 5), False)},
+        }
         assert reader.follow() == 1
         same(town, reader, "classes")
         assert town.send("DELETE", f"/education/users/{ids('person', 2)}").status_code == 204

@@ -137,6 +137,21 @@ def test_swapped_user_names_move_no_account(directory: Directory) -> None:
 # --- hand edits ---------------------------------------------------------------------------------------------------
 
 
+def test_what_a_person_loses_in_a_class_is_remembered(directory: Directory) -> None:
+    """Whoever follows the changes is told of the part that is gone, of a link changed and of one taken back, alike."""
+    directory.sync(DISTRICT)
+    someone = "SELECT key FROM people WHERE source_id = '1' AND primary_role = 'student'"
+    directory.by_hand(f"UPDATE class_people SET teacher = true WHERE person = ({someone})")
+    assert directory.sync(DISTRICT).steps == {"links": {"update": 1}}
+    lost = "SELECT p.source_id, m.member, m.teacher FROM removed_members AS m JOIN people AS p ON p.id = m.id"
+    assert [(who, bool(member), bool(teacher)) for who, member, teacher in directory.query(lost)] == [
+        ("1", False, True)
+    ]
+    directory.sync(DISTRICT.without("enrollments", class_id="M1", role="student", source_id="2"))
+    told = {(who, bool(member), bool(teacher)) for who, member, teacher in directory.query(lost)}
+    assert told == {("1", False, True), ("2", True, False)}
+
+
 def test_a_hand_edit_is_seen_as_drift(directory: Directory) -> None:
     """The roster's value counts again, and the step says that somebody had changed it, not the roster."""
     directory.sync(DISTRICT)

@@ -133,8 +133,11 @@ def remove(connection: Connection, *, tenant: int, table: Table, row: Found, now
         theirs = (link.c.tenant == tenant, link.c[side] == row.key)
         connection.execute(
             insert(removed_members).from_select(
-                ["tenant", "class", "position", "id", "removed"],
-                select(link.c.tenant, link.c["class"], literal(position), people.c.id, literal(now))
+                ["tenant", "class", "position", "id", "member", "teacher", "removed"],
+                select(
+                    *(link.c.tenant, link.c["class"], literal(position), people.c.id),
+                    *(link.c.member, link.c.teacher, literal(now)),
+                )
                 .join(people, (people.c.tenant == link.c.tenant) & (people.c.key == link.c.person))
                 .where(*theirs),
             )

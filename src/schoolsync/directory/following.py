@@ -36,13 +36,14 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """One person's part in a class, as it is now; neither member nor teacher: no longer part of it."""
+    """One person's part in a class, as it is now or, when it is `lost`, as it is no longer."""
 
     group: int
-    key: int  # of the person; -1 for one who is no longer part of the class
+    key: int  # of the person; -1 when something is lost
     id: str
     member: bool
     teacher: bool
+    lost: bool = False
 
 
 def position(connection: Connection, tenant: int) -> tuple[int, int]:
@@ -121,20 +122,26 @@ def memberships(
 
 
 def left(connection: Connection, tenant: int, groups: Iterable[int], *, since: int) -> list[Membership]:
-    """Who has left these classes after `since` and has not come back."""
+    """What people have lost in these classes after `since`, and have not got back."""
     gone, link = removed_members.c, class_people.c
-    back = (
-        select(link.person)
-        .join(people, and_(people.c.tenant == link.tenant, people.c.key == link.person))
-        .where(link.tenant == gone.tenant, link["class"] == gone["class"], people.c.id == gone.id)
-        .exists()
-    )
     statement = (
-        select(gone["class"], gone.id)
-        .where(gone.tenant == tenant, gone["class"].in_(list(groups)), gone.position > since, ~back)
-        .distinct()
+        select(gone["class"], gone.id, gone.member, gone.teacher, link.member, link.teacher)
+        .select_from(
+            removed_members.outerjoin(people, and_(people.c.tenant == gone.tenant, people.c.id == gone.id)).outerjoin(
+                class_people,
+                and_(link.tenant == gone.tenant, link["class"] == gone["class"], link.person == people.c.key),
+            )
+        )
+        .where(gone.tenant == tenant, gone["class"].in_(list(groups)), gone.position > since)
     )
-    return [Membership(int(group), -1, who, False, False) for group, who in connection.execute(statement)]
+    found: dict[tuple[int, str], list[bool]] = {}
+    for group, who, member, teacher, still_member, still_teacher in connection.execute(statement):
+        lost = found.setdefault((int(group), who), [False, False])
+        lost[0] |= bool(member) and not still_member
+        lost[1] |= bool(teacher) and not still_teacher
+    return [
+        Membership(group, -1, who, lost[0], lost[1], lost=True) for (group, who), lost in found.items() if any(lost)
+    ]
 
 
 def sight_changed(connection: Connection, tenant: int, person: int, person_id: str, since: int) -> bool:

@@ -60,14 +60,13 @@ def remove(connection: Connection, kind: Kind, *, tenant: int, left: Found, righ
             f"Resource '{right.id}' does not exist or one of its queried reference-property objects are not present."
         )
     position, _ = advance(connection, tenant)
+    if kind.part is not None:
+        gone = {"tenant": tenant, "class": left.key, "position": position, "id": right.id, "removed": now}
+        connection.execute(insert(removed_members).values(gone | {"member": False, "teacher": False, kind.part: True}))
     if kind.part is not None and row["member"] and row["teacher"]:
         _set(connection, kind, tenant, left, right, False, position)
     else:
-        table = kind.table
-        if kind.part is not None:
-            gone = {"tenant": tenant, "class": left.key, "position": position, "id": right.id, "removed": now}
-            connection.execute(insert(removed_members).values(gone))
-        connection.execute(delete(table).where(*_these(kind, tenant, left, right)))
+        connection.execute(delete(kind.table).where(*_these(kind, tenant, left, right)))
     _touch(connection, kind, tenant, left, position)
 
 

@@ -411,11 +411,13 @@ removed_objects = _table(
 
 removed_members = _table(
     directory,
-    "removed_members",  # people who are no longer part of a class
+    "removed_members",  # people who are no longer part of a class, or no longer all that they were in it
     Column("tenant", Integer),
     Column("class", BigInteger),  # the class's key
     Column("position", BigInteger),
     Column("id", Text),  # the person's id: the person may be gone as well
+    Column("member", Boolean, nullable=False),  # what was lost
+    Column("teacher", Boolean, nullable=False),
     Column("removed", BigInteger, nullable=False),
     key=("tenant", "class", "position", "id"),
 )

@@ -219,8 +219,8 @@ class LocalDirectory:
                     self._bulk.stage("batch", data)
                     written = self._bulk.change(self._careful_insert(batch, data.column_names))
             else:
-                if batch.op == "unlink" and batch.table == "class_people":
-                    self._execute(self._remembered(writer, position + 1))
+                if batch.op in ("unlink", "relink") and batch.table == "class_people":
+                    self._execute(self._remembered(writer, batch, rows.column_names, position + 1))
                 written = self._bulk.change(self._statement(writer, batch, rows.column_names, position + 1))
             if batch.table == "class_people":
                 self._touch_classes(rows, position + 1)
@@ -252,15 +252,20 @@ class LocalDirectory:
             f"AND key IN (SELECT key FROM {touched})"
         )
 
-    def _remembered(self, writer: Writer, position: int) -> str:
-        """What is written down of links that the batch takes out of classes, before they go."""
-        batch, driving = f"{self._bulk.temporary}batch", self._bulk.driving
+    def _remembered(self, writer: Writer, batch: Batch, columns: Sequence[str], position: int) -> str:
+        """What is written down of what people are no longer in classes, before the batch takes it."""
+        staged, driving = f"{self._bulk.temporary}batch", self._bulk.driving
+        lost = ["o.member", "o.teacher"]
+        if batch.op == "relink":
+            lost = [f"o.{part} AND NOT b.{part}" if part in columns else "false" for part in ("member", "teacher")]
+        whose = "o.profile IS NOT NULL AND " if batch.op == "unlink" else ""
         return (
-            'INSERT INTO removed_members (tenant, "class", position, id, removed) '
-            f'SELECT o.tenant, o."class", {position}, p.id, {writer.now} FROM {batch} AS b {driving} class_people AS o '
+            'INSERT INTO removed_members (tenant, "class", position, id, member, teacher, removed) '
+            f'SELECT o.tenant, o."class", {position}, p.id, {", ".join(lost)}, {writer.now} '
+            f"FROM {staged} AS b {driving} class_people AS o "
             f'ON o.tenant = {self._tenant} AND o."class" = b."class" AND o.person = b.person '
             f"{driving} people AS p ON p.tenant = o.tenant AND p.key = o.person "
-            f"WHERE o.profile IS NOT NULL AND {writer.may_take('o.profile')} ON CONFLICT DO NOTHING"
+            f"WHERE ({' OR '.join(lost)}) AND {whose}{writer.may_take('o.profile')} ON CONFLICT DO NOTHING"
         )
 
     def _check_fence(self, writer: Writer) -> None:

@@ -211,7 +211,7 @@ class _Reader:
         of: dict[int, list[Membership]] = {}
         for link in links:
             of.setdefault(link.group, []).append(link)
-        items = [{**write(values(row), None), **_members(of.get(int(row.key), []), parts, since=since)} for row in rows]
+        items = [{**write(values(row), None), **_members(of.get(int(row.key), []), parts)} for row in rows]
         return items, told, rest
 
     def _parts(self, token: _Token) -> tuple[str, ...]:
@@ -275,16 +275,14 @@ class _Reader:
         return SyncStateNotFound(f"{self._address()}{'?' if again else ''}{again}")
 
 
-def _members(links: Sequence[Membership], parts: Sequence[str], *, since: int | None) -> Json:
-    """`members@delta` and `teachers@delta` of a class; whoever has no part is told as removed, but not at first."""
+def _members(links: Sequence[Membership], parts: Sequence[str]) -> Json:
+    """`members@delta` and `teachers@delta` of a class."""
     result: Json = {}
     for part in parts:
         told: list[Json] = []
         for link in links:
             if link.member if part == "members" else link.teacher:
-                told.append({"@odata.type": "#microsoft.graph.educationUser", "id": link.id})
-            elif since is not None:
-                gone = {"@removed": {"reason": "deleted"}}
+                gone = {"@removed": {"reason": "deleted"}} if link.lost else {}
                 told.append({"@odata.type": "#microsoft.graph.educationUser", "id": link.id, **gone})
         if told:
             result[f"{part}@delta"] = told
