@@ -98,6 +98,14 @@ def test_every_state_of_a_run_is_documented() -> None:
     assert not missing
 
 
+def test_every_cause_of_a_run_is_documented() -> None:
+    """docs/operations.md says what each cause means, and names none that there is not."""
+    from schoolsync.runs.states import Cause
+
+    table = page("operations.md").partition("| cause | who or what began it |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(Cause)
+
+
 @pytest.mark.parametrize("value", [*STATES, *STATUSES])
 def test_every_state_and_status_of_a_profile_is_documented(value: str) -> None:
     """docs/profiles.md, with the page of its own for the status, explains each value a client can be shown."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from schoolsync import ticks
 from schoolsync.errors import Conflict
@@ -13,7 +13,7 @@ from schoolsync.runs import looking
 from schoolsync.runs.records import Key
 from schoolsync.runs.restarting import Scope
 from schoolsync.runs.states import Cause
-from schoolsync.store.tables import profiles
+from schoolsync.store.tables import previews, profiles, runs
 
 from .conftest import House
 
@@ -137,3 +137,24 @@ def test_what_cannot_be_restarted(house: House) -> None:
     house.ask("pause", profile)
     refused(profile, "resume it first")
     refused(profile, "expired", expiration_date="2020-01-01")
+
+
+def test_a_preview_that_fails_is_nobodys_failure(house: House) -> None:
+    """A dry run that the world has failed ends for good; the profile it was for is as before."""
+    profile = house.profile()
+    preview = "00000000-0000-4000-8000-00000000dddd"
+    now = house.clock()
+    with house.control.write() as connection:
+        connection.execute(
+            insert(previews).values(
+                tenant=1, id=preview, profile=profile, created=now, created_by="delegated:a", expires=now + 60 * MINUTE
+            )
+        )
+        run = {"tenant": 1, "profile": preview, "id": preview, "number": 0, "state": "queued", "cause": "preview"}
+        connection.execute(insert(runs).values(**run, summary="{}", asked=now))
+    before = house.status(profile)
+    key = Key(1, preview, preview, 1)
+    assert house.journal.take(key)
+    house.journal.failed(key, FULL, retry=True)
+    assert (house.run(preview).state, house.run(preview).message) == ("failed", FULL)
+    assert (house.status(profile), due(house, profile)) == (before, None)

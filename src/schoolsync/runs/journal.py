@@ -442,8 +442,10 @@ class Journal(Records):
                 self._set(connection, key, state=RunState.DISCARDED, ended=now, wish=None, message=reason)
                 self._runs.begin(connection, key.tenant, key.profile, cause=Cause.REPLAN, upload=row.upload, now=now)
                 return
-            past = self._past(connection, key)
-            ending = endings.broken(self._limits(connection, key), retry=retry, past=past, now=now)
+            ending = endings.Ending("error")
+            if row.cause != Cause.PREVIEW:
+                past = self._past(connection, key)
+                ending = endings.broken(self._limits(connection, key), retry=retry, past=past, now=now)
             summary = json.loads(row.summary or "{}") | {"status": ending.status, "quarantine": rung(ending)}
             reason += told(ending)
             if ending.retry is not None:

@@ -303,7 +303,8 @@ class Records:
         return last == RunState.FAILED or statuses.own(connection, tenant=tenant, profile=profile) == "quarantined"
 
     def _limits(self, connection: Connection, key: Key) -> Quarantine:
-        stored = select(profiles.c.policy).where(profiles.c.tenant == key.tenant, profiles.c.id == key.profile)
+        home = previews.profile_of(connection, key.tenant, key.profile)
+        stored = select(profiles.c.policy).where(profiles.c.tenant == key.tenant, profiles.c.id == home)
         return own_settings(connection.execute(stored).scalar_one()).quarantine
 
 

@@ -120,8 +120,7 @@ def discard(call: Call) -> Answer:
 def cancel(call: Call) -> Answer:
     """POST cancel."""
     given: shapes.Cancel = call.body
-    run = find(call).id
-    call.services.plans.cancel(call.principal, call.profile, run, why=given.why, now=call.now)
+    call.services.plans.cancel(call.principal, *place(call), why=given.why, now=call.now)
     return replace(get_plan(call), status=202)
 
 
