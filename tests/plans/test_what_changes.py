@@ -9,11 +9,13 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
-from schoolsync.plan.policy import Customization, Kind, Policy
+from schoolsync import ticks
+from schoolsync.plan.policy import Customization, Guards, Kind, Policy, Window
 
 from .districts import (
     CREATES,
     DISTRICT,
+    NOW,
     Directory,
     Roster,
     attends,
@@ -73,6 +75,76 @@ def test_accounts_of_people_who_leave_are_disabled_where_the_profile_says_so(dir
     assert directory.undo(run, policy=policy).finished is not None
     assert enabled(*everybody) == [True, False, True]
     assert directory.sync(DISTRICT, policy=policy).steps == {}
+
+
+def test_who_left_long_ago_goes_for_good(directory: Directory) -> None:
+    """Back on day 29 is who it was, with its class; on day 31 it is gone, without any upload, and anew afterwards."""
+    policy = msgspec.structs.replace(CREATES, purge_days={"student": 30})
+    days = 24 * 3600 * ticks.PER_SECOND
+    without = DISTRICT.left_without_person("student", "2")
+    directory.sync(DISTRICT, policy=policy)
+    before = directory.content()
+    left = directory.sync(without, policy=policy)
+    assert left.finished is not None
+    assert left.finished.wakes == NOW + 2 + 30 * days
+    directory.sync(DISTRICT, policy=policy, now=NOW + 29 * days)
+    assert directory.content() == before
+    again = NOW + 100 * days
+    directory.sync(without, policy=policy, now=again)
+    ((key, one),) = directory.query("SELECT key, id FROM people WHERE source_id = '2' AND primary_role = 'student'")
+    ((club,),) = directory.query("SELECT key FROM classes WHERE source_id = 'M2'")
+    directory.by_hand(
+        f"INSERT INTO class_people (tenant, class, person, member, teacher) VALUES (1, {club}, {key}, true, false)"
+    )
+    early = directory.sync(without, policy=policy, now=again + 30 * days - 1)
+    assert early.steps == {}
+    assert early.finished is not None
+    assert early.finished.wakes == again + 30 * days
+    assert directory.sync(without, policy=policy, now=again + 30 * days - 1).unchanged
+    late = directory.sync(without, policy=policy, now=again + 31 * days, run="late")
+    assert late.steps == {"people": {"purge": 1}}
+    assert directory.query(f"SELECT 1 FROM people WHERE key = {key}") == []
+    assert directory.query(f"SELECT 1 FROM class_people WHERE person = {key}") == []
+    assert (one,) in directory.query("SELECT id FROM removed_objects WHERE kind = 'people'")
+    assert (one,) in directory.query("SELECT id FROM removed_members")
+    assert directory.broken() == []
+    assert directory.sync(without, policy=policy, now=again + 31 * days + 1).unchanged
+    undone = directory.undo("late", policy=policy, now=again + 31 * days + 2)
+    assert undone.planned is not None
+    assert undone.planned.notes == ("1 objects that the run purged are gone for good.",)
+    assert directory.sync(DISTRICT, policy=policy, now=again + 32 * days).steps["people"] == {"create": 1}
+
+
+def test_a_purge_spares_who_is_back_and_is_guarded(directory: Directory) -> None:
+    """A window puts it off; many at once are held like many who leave; other kinds stay."""
+    days = 24 * 3600 * ticks.PER_SECOND
+    roster = DISTRICT
+    for number in range(20, 27):
+        roster = roster.plus("people", person("student", f"{number}", "A"))
+        roster = roster.plus("person_organizations", attends("student", f"{number}", "A"))
+    free = msgspec.structs.replace(
+        CREATES, guards=Guards(removal_percent=100, removal_least=9), purge_days={"student": 1}
+    )
+    directory.sync(roster, policy=free)
+    left = directory.sync(DISTRICT.left_without_person("teacher", "9"), policy=free)
+    assert left.steps["people"] == {"remove": 8}
+    careful = Window(begins=NOW, ends=NOW + 9 * days, kind="additionsOnly")
+    waiting = directory.sync(
+        DISTRICT, policy=msgspec.structs.replace(free, windows=(careful,)), now=NOW + 2 * days, ignore_findings=True
+    )
+    assert waiting.steps["people"] == {"restore": 1}
+    assert waiting.finished is not None
+    assert waiting.finished.wakes == NOW + 9 * days
+    strict = msgspec.structs.replace(free, guards=Guards())
+    held = directory.sync(DISTRICT, policy=strict, now=NOW + 3 * days)
+    assert held.planned is not None
+    assert [(one.guard, one.kind, one.endangered, one.limit) for one in held.planned.verdicts] == [
+        ("purges", "student", 7, 5)
+    ]
+    done = directory.sync(DISTRICT, policy=free, now=NOW + 4 * days)
+    assert done.finished is not None
+    assert done.steps == {"people": {"purge": 7}}
+    assert set(directory.objects("people", "id")) == {f"student {n}" for n in "123"} | {"teacher 1", "teacher 9"}
 
 
 def test_a_class_that_is_gone_keeps_its_object(directory: Directory) -> None:

@@ -67,7 +67,7 @@ STEP_KINDS = (
     *("school", "section", "student", "teacher", "studentEnrollment", "teacherRoster"),
     *("schoolSections", "studentSchools", "teacherSchools"),
 )
-STEP_OPS = ("create", "restore", "adopt", "rekey", "update", "link", "relink", "unlink", "remove")
+STEP_OPS = ("create", "restore", "adopt", "rekey", "update", "link", "relink", "unlink", "remove", "purge")
 STEP_PARTS = ("apply", "deferred")
 
 _PROFILE = "profiles/{profile}"

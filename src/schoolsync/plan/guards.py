@@ -43,6 +43,7 @@ def prepare(db: duckdb.DuckDBPyConnection) -> None:
         )
     """)
     db.execute("CREATE TABLE planned.adopting (kind VARCHAR, source_id VARCHAR)")
+    db.execute("CREATE TABLE planned.purging (kind VARCHAR, many BIGINT)")
     db.execute("CREATE TABLE planned.lately (kind VARCHAR, school VARCHAR, held BIGINT, gone BIGINT)")
 
 
@@ -62,6 +63,7 @@ def count_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
             said=f"SELECT count(*) FROM {kind.relation} AS r WHERE {kind.where}",
             left=f"r.kind = '{kind.records}' AND {kind.where}",
         )
+    db.execute("INSERT INTO planned.purging SELECT kind, count(*) FROM planned.purged GROUP BY kind")
     if not terms.deferred("student") and "contacts" not in terms.absent:
         there = f"{terms.is_ours('h.owner')} AND h.active AND coalesce(h.related_contacts, '[]') <> '[]'"
         _insert(
@@ -166,6 +168,7 @@ def settled(db: duckdb.DuckDBPyConnection, terms: Terms) -> Settled:
         _halved,
         _leavers,
         _window,
+        _purges,
         _updates,
         _adoptions,
         _others,
@@ -235,6 +238,21 @@ def _window(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
         WHERE e.going > 0 AND l.gone > 0 AND (e.kind <> 'school' OR e.school IS NULL)""",
         f"{{endangered}} of {{held}} {{name}}{{place}} would have gone within {guards.window_days} days{{rejected}}; "
         "at most {allowed} may without a person's yes.",
+    )
+
+
+def _purges(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
+    """More would go for good than may leave in one run, measured by what is in use."""
+    guards = terms.policy.guards
+    limit = _limit(guards.removal_percent, "coalesce(e.held, 0)", guards.removal_least)
+    return _places(
+        db,
+        "purges",
+        "removals",
+        f"""SELECT p.kind, NULL::VARCHAR AS school, p.many AS endangered, coalesce(e.held, 0)::BIGINT AS held,
+            {limit} AS allowed, 0 AS rejected
+        FROM planned.purging AS p LEFT JOIN planned.endangered AS e ON e.kind = p.kind AND e.school IS NULL""",
+        "{endangered} {name} that have left would go for good, beside {held} in use; at most {allowed} may in one run.",
     )
 
 

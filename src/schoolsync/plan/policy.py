@@ -18,6 +18,8 @@ FormatName = Literal["auto", "sds-v1", "sds-v1-uk", "clever", "sds-v2", "sds-v2.
 Kind = Literal["school", "section", "student", "teacher", "studentEnrollment", "teacherRoster"]
 Leaving = Literal["inactive", "disabled"]
 """What becomes of a person who leaves: the object is inactive, or the account is disabled too."""
+Purgeable = Literal["school", "section", "student", "teacher"]
+PurgeDays = Annotated[int, msgspec.Meta(ge=1, le=3650)]
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 KINDS: tuple[Kind, ...] = ("school", "section", "student", "teacher", "studentEnrollment", "teacherRoster")
@@ -167,6 +169,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     guards: Guards = Guards()
     windows: tuple[Window, ...] = ()
     scope: Scope = Scope()
+    purge_days: dict[Purgeable, PurgeDays] = {}  # so long after leaving objects go for good; none: never
     leaving: dict[Role, Leaving] = {}  # what happens to accounts of people who leave; none: they stay as they are
     protected: tuple[str, ...] = ()  # sign-in names and object ids of accounts that are never taken over
     kept_by_hand: tuple[str, ...] = ()  # columns in which a value written by hand stays (kinds.compared)

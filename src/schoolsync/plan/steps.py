@@ -19,7 +19,7 @@ from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.plan.identity import text
 from schoolsync.plan.kinds import LINK_SIDES, LinkTable, ObjectKind, ObjectTable, Writing
 
-Op = Literal["create", "restore", "adopt", "rekey", "update", "link", "relink", "unlink", "remove"]
+Op = Literal["create", "restore", "adopt", "rekey", "update", "link", "relink", "unlink", "remove", "purge"]
 
 FRESH = 1 << 60
 """The key of a plan's first new object, before the directory has given out real ones."""
@@ -37,6 +37,7 @@ RULES = {
     "role": "The role in the class has changed.",
     "left-scope": "The roster has it, and the profile's scope leaves it out by now.",
     "undone": "A person takes an earlier run back.",
+    "kept-long-enough": "It left so long ago that the profile does not keep it any more.",
     "gone": "The roster does not have it any more.",
     "erased": "The person was erased on request; what the step said of it is gone.",
 }
@@ -108,7 +109,15 @@ def _taking(terms: Terms, suffix: str) -> list[Step]:
         gone = f"""SELECT key, id, source_id{disabled}, rule, of_school, {nowhere}
             FROM planned.gone{suffix} WHERE kind = '{kind.name}' ORDER BY key"""
         made.append(Step("remove", kind.table, gone, kind.name))
+    if not suffix:
+        made += [_purge(kind, nowhere) for kind in reversed(terms.objects) if kind.name in terms.policy.purge_days]
     return made
+
+
+def _purge(kind: ObjectKind, nowhere: str) -> Step:
+    query = f"""SELECT key, id, source_id, 'kept-long-enough' AS rule, of_school, {nowhere}
+        FROM planned.purged WHERE kind = '{kind.name}' ORDER BY key"""
+    return Step("purge", kind.table, query, kind.name)
 
 
 def _create(terms: Terms, kind: ObjectKind) -> Step:

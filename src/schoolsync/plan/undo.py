@@ -167,6 +167,9 @@ def notes(db: duckdb.DuckDBPyConnection, made: Sequence[tuple[Step, int]]) -> tu
             left = _count(db, f"{op}_{table}") - planned.get((back, table), 0)
             if left > 0 and (table in OBJECT_TABLES) == (op == "remove"):
                 found.append(f"{left:,} rows of {table} that the run took away {name} since, or miss an end.")
+    purged = sum(_count(db, f"purge_{table}") for table in OBJECT_TABLES)
+    if purged:
+        found.append(f"{purged:,} objects that the run purged are gone for good.")
     changed = sum(_count(db, f"{op}_{table}") for op in CHANGES for table in OBJECT_TABLES if op != "adopt")
     reverted = sum(rows for step, rows in made if step.op == "update")
     if changed > reverted:

@@ -18,6 +18,7 @@ Guard = Literal[
     "class-halved",
     "leavers",
     "window",
+    "purges",
     "updates",
     "adoptions",
     "other-person",

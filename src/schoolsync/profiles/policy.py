@@ -15,7 +15,20 @@ import msgspec
 from schoolsync import ticks
 from schoolsync.errors import Invalid, UsageError
 from schoolsync.plan import kinds
-from schoolsync.plan.policy import Errors, FormatName, Guards, Leaving, Matching, Policy, Recipe, Role, Scope, Window
+from schoolsync.plan.policy import (
+    Errors,
+    FormatName,
+    Guards,
+    Leaving,
+    Matching,
+    Policy,
+    Purgeable,
+    PurgeDays,
+    Recipe,
+    Role,
+    Scope,
+    Window,
+)
 from schoolsync.profiles import configuration, customizations
 from schoolsync.profiles.quarantine import Quarantine
 from schoolsync.profiles.schedules import Schedule
@@ -42,6 +55,7 @@ class OwnSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
     windows: tuple[OwnWindow, ...] = ()
     scope: Scope = Scope()
     recipes: dict[Role, Recipe] = {}  # how new accounts are called; none: by the roster's Username
+    purge_days: dict[Purgeable, PurgeDays] = {}  # so long after leaving objects go for good; none: never
     leaving: dict[Role, Leaving] = {}  # what happens to accounts of people who leave; none: they stay as they are
     protected: tuple[str, ...] = ()  # sign-in names and object ids of accounts that are never taken over
     kept_by_hand: tuple[str, ...] = ()  # properties in which a value written by hand in the directory stays
@@ -115,6 +129,7 @@ def policy_of(row: Any, *, sensitive_fields: tuple[str, ...] = ()) -> Policy:
         time_zone=own.time_zone,
         scope=msgspec.structs.replace(own.scope, grades=tuple(grade.lower() for grade in own.scope.grades)),
         recipes=own.recipes,
+        purge_days=own.purge_days,
         leaving=own.leaving,
         protected=own.protected,
         kept_by_hand=own.kept_by_hand,

@@ -16,7 +16,7 @@ import msgspec
 import pyarrow as pa
 
 from schoolsync import __version__, sources
-from schoolsync.plan import changes, desired, guards, matching, recipes, report, scope, steps, undo
+from schoolsync.plan import changes, desired, guards, matching, purging, recipes, report, scope, steps, undo
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.plan.policy import Guards
 from schoolsync.runs import arrivals, run_report, undoing
@@ -271,6 +271,7 @@ class Stages(Checking):
         changes.compare_objects(db, terms)
         guards.prepare(db)
         self._load_tallies(db)
+        next_purge = purging.find(db, terms)
         changes.find_renumbered(db, terms)
         changes.find_others(db, terms)
         changes.find_adopted(db, terms)
@@ -296,7 +297,7 @@ class Stages(Checking):
         self._progress(7, _PLAN_STEPS)
         for step in steps.deferred_steps(terms):
             draft.defer(step, db.sql(step.query).to_arrow_reader(16_384))
-        wakes = [terms.waits_until, desired.next_day(db, terms)]
+        wakes = [terms.waits_until, desired.next_day(db, terms), next_purge]
         if terms.defers is not None and draft.deferred:
             wakes.append(terms.defers.ends)
         wake = min((time for time in wakes if time is not None), default=None)
@@ -396,6 +397,7 @@ class Stages(Checking):
             self._load_by_hand(db)
             if base is None or base.position != position:
                 self._find_drift(db, terms, directory)
+            self._load_away(db, terms, directory)
             matching.seek(db, terms)
             for lookup in matching.lookups(terms):
                 if not directory.is_empty(lookup.table):
@@ -454,6 +456,17 @@ class Stages(Checking):
         before = self._job.before
         if before is not None and (path := Path(before.snapshot) / "by_hand.parquet").is_file():
             db.execute("INSERT INTO planned.by_hand FROM read_parquet($1)", [str(path)])
+
+    def _load_away(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:
+        """When the objects left that the profile keeps for a time only."""
+        types: dict[str, type] = {"key": int, "left_at": int}
+        for kind in purging.kept(terms):
+            role = f"AND primary_role = '{kind.role}'" if kind.role else ""
+            left = f"{terms.is_ours('profile')} AND NOT active AND left_at IS NOT NULL {role}"
+            with directory.owned(kind.table, types, left) as rows:
+                arrivals.keep(db, rows, "away", types)
+            db.execute("INSERT INTO planned.away SELECT $1, key, left_at FROM away", [kind.name])
+            db.execute("DROP TABLE away")
 
     def _find_drift(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:
         """Compare what others have touched since the last run with what that run left."""

@@ -30,7 +30,7 @@ _WIDE = 4
 """Rows of objects are this much wider than links: a batch of them has so many times fewer rows."""
 
 
-TAKING = frozenset({"unlink", "remove"})
+TAKING = frozenset({"unlink", "remove", "purge"})
 """Steps that take something away."""
 
 CHANGING = frozenset({"update", "restore", "rekey"})

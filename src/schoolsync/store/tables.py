@@ -457,6 +457,7 @@ def _object(name: str, *columns: Column[Any]) -> Table:
         # JSON: extension attributes written by hand that have no column of their own, by what follows the prefix; a
         # null hides the one that would be shown.
         Column("extensions", Text),
+        Column("left_at", BigInteger),  # when a synchronization set it inactive
         *columns,
         UniqueConstraint("tenant", "id"),
         key=("tenant", "key"),

@@ -219,6 +219,8 @@ class LocalDirectory:
                     self._bulk.stage("batch", data)
                     written = self._bulk.change(self._careful_insert(batch, data.column_names))
             else:
+                if batch.op == "purge":
+                    self._forget_links(writer, batch, position + 1)
                 if batch.op in ("unlink", "relink") and batch.table == "class_people":
                     self._execute(self._remembered(writer, batch, rows.column_names, position + 1))
                 written = self._bulk.change(self._statement(writer, batch, rows.column_names, position + 1))
@@ -243,6 +245,40 @@ class LocalDirectory:
                 f"AND forgotten < (SELECT max(position) {old})"
             )
             self._execute(f"DELETE {old}")
+
+    def _purged(self, writer: Writer, batch: Batch) -> str:
+        """The query for the keys of what a batch purges: who is in use again by now, or another's, stays."""
+        return (
+            f"SELECT o.key FROM {self._bulk.temporary}batch AS b JOIN {batch.table} AS o "
+            f"ON o.tenant = {self._tenant} AND o.key = b.key WHERE NOT o.active AND o.profile = {writer.profile}"
+        )
+
+    def _forget_links(self, writer: Writer, batch: Batch, position: int) -> None:
+        """Take away the links that others made of what is purged; whoever follows the changes is told of all that."""
+        keys = self._purged(writer, batch)
+        for table, sides in _SIDES.items():
+            for side, objects in sides:
+                if objects != batch.table:
+                    continue
+                theirs = f'tenant = {self._tenant} AND "{side}" IN ({keys})'
+                if table == "class_people":
+                    self._execute(
+                        'INSERT INTO removed_members (tenant, "class", position, id, member, teacher, removed) '
+                        f'SELECT l.tenant, l."class", {position}, p.id, l.member, l.teacher, {writer.now} '
+                        "FROM class_people AS l "
+                        f"JOIN people AS p ON p.tenant = l.tenant AND p.key = l.person "
+                        f'WHERE l.tenant = {self._tenant} AND l."{side}" IN ({keys}) ON CONFLICT DO NOTHING'
+                    )
+                    self._execute(
+                        f"UPDATE classes SET position = {position} WHERE tenant = {self._tenant} "
+                        f'AND key IN (SELECT "class" FROM class_people WHERE {theirs})'
+                    )
+                self._execute(f"DELETE FROM {table} WHERE {theirs}")
+        self._execute(
+            "INSERT INTO removed_objects (tenant, kind, position, id, removed) "
+            f"SELECT {self._tenant}, '{batch.table}', {position}, id, {writer.now} FROM {batch.table} "
+            f"WHERE tenant = {self._tenant} AND key IN ({keys}) ON CONFLICT DO NOTHING"
+        )
 
     def _touch_classes(self, rows: pa.Table, position: int) -> None:
         """Classes change with their members: whoever follows the changes of classes finds them by their position."""
@@ -321,6 +357,7 @@ class LocalDirectory:
         key = f"{table}.tenant = {self._tenant} AND {table}.key = b.key"
         if batch.op in _CHANGES:
             values = ", ".join(f"{name} = b.{name}" for name in columns if name != "key")
+            values = ", ".join((*([values] if values else []), "left_at = NULL"))
             if table == "people":  # whoever is here again can sign in again, unless somebody else had disabled that
                 values += (
                     ", account_enabled = CASE WHEN people.left_disabled THEN true ELSE people.account_enabled END"
@@ -338,9 +375,12 @@ class LocalDirectory:
                     ", account_enabled = false"
                 )
             return (
-                f"UPDATE {table} SET active = false{disabled}, {stamp} FROM {self._bulk.temporary}batch AS b "
+                f"UPDATE {table} SET active = false, left_at = {writer.now}{disabled}, {stamp} "
+                f"FROM {self._bulk.temporary}batch AS b "
                 f"WHERE {key} AND {table}.profile = {writer.profile}"
             )
+        if batch.op == "purge":
+            return f"DELETE FROM {table} WHERE tenant = {self._tenant} AND key IN ({self._purged(writer, batch)})"
         (left, _), (right, _) = _SIDES[table]
         if batch.op == "relink":
             flags = "".join(f", {name} = b.{name}" for name in columns if name in ("member", "teacher"))
