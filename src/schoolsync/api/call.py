@@ -18,6 +18,7 @@ from schoolsync.graph import etags
 
 if TYPE_CHECKING:
     from schoolsync.profiles.service import Profiles
+    from schoolsync.runs.explaining import Explaining
     from schoolsync.runs.plans import Plans
     from schoolsync.runs.previews import Previews
     from schoolsync.runs.readers import Readers
@@ -39,6 +40,7 @@ class Services:
     runs: Runs
     plans: Plans
     previews: Previews
+    explaining: Explaining
     uploads: Uploads
     readers: Readers
     clock: Callable[[], int]  # now, in ticks

@@ -31,6 +31,8 @@ _TITLES = {
     "runs": "Runs",
     "findings": "Findings",
     "plans": "Plans, approvals, undo",
+    "rekeys": "Changed SIS IDs",
+    "explain": "Explanations",
     "previews": "Previews",
 }
 

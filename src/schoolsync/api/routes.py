@@ -15,6 +15,7 @@ from schoolsync.access.roles import Act
 from schoolsync.api import shapes
 from schoolsync.api.call import Answer, Call
 from schoolsync.runs import metrics
+from schoolsync.runs.explained import Explanation
 from schoolsync.runs.plan_question import BySchool, PlannedStep
 from schoolsync.runs.states import RunState
 
@@ -343,6 +344,37 @@ ROUTES: tuple[Route, ...] = (
         takes=shapes.Undo,
         status=202,
         refusals=(409,),
+    ),
+    Route(
+        method="GET",
+        template=f"{_RUN}/renumbered",
+        handler="rekeys.get_proposal",
+        summary="Old and new SIS IDs that the run's plan takes for the same objects, as `rekeys` takes them.",
+        answers=shapes.Pairs,
+        act=Act.READ_PEOPLE,
+    ),
+    Route(
+        method="POST",
+        template=f"{_PROFILE}/rekeys",
+        handler="rekeys.rekey",
+        summary="Say which SIS IDs have changed: from the next run on, the new ones mean the objects of the old ones.",
+        answers=shapes.Rekeyed,
+        act=Act.APPROVE,
+        takes=shapes.Rekey,
+        status=201,
+        refusals=(409,),
+    ),
+    Route(
+        method="GET",
+        template=f"{_PROFILE}/explain",
+        handler="explain.explain",
+        summary="Why a person, class or school is here or not, or is in another or not: state, lines, rules, runs.",
+        answers=Explanation,
+        act=Act.READ_PEOPLE,
+        parameters=(
+            Parameter(name="object", meaning="object id, SIS ID, principal name or display name"),
+            Parameter(name="in", meaning="a class or school, likewise: why is the one (not) in the other"),
+        ),
     ),
     Route(
         method="POST",

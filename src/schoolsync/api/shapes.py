@@ -323,6 +323,25 @@ class Preview(Shape, frozen=True, kw_only=True):
     expires: Moment  # when it goes, with its files
 
 
+class Rekey(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """SIS IDs that have changed: CSV text with the header `kind,old,new`."""
+
+    pairs: str
+    why: str | None = None
+
+
+class Pairs(Shape, frozen=True, kw_only=True):
+    """Old and new SIS IDs, as CSV text with the header `kind,old,new`."""
+
+    pairs: str
+
+
+class Rekeyed(Shape, frozen=True, kw_only=True):
+    """How many changed SIS IDs were taken."""
+
+    pairs: Number
+
+
 class Started(Shape, frozen=True, kw_only=True):
     """What starting a profile said."""
 

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from schoolsync import __version__
+from schoolsync.cli import plan_commands
 from schoolsync.errors import SchoolsyncError, UsageError, WorldError
 
 app = typer.Typer(
@@ -281,6 +282,9 @@ def freshness(
     from schoolsync.settings import load
 
     raise typer.Exit(command.freshness(load({"data_dir": data_dir}), tenant=tenant, as_json=json))
+
+
+plan_commands.register(app)
 
 
 @client.command("add")

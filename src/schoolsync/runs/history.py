@@ -17,6 +17,7 @@ import duckdb
 import msgspec
 
 from schoolsync.roster.rules import RULES
+from schoolsync.runs.object_reader import lines_of, named, steps_of
 from schoolsync.runs.places import FINDINGS
 from schoolsync.runs.plan_question import BySchool, Page, PlannedStep, Renumbered
 from schoolsync.runs.plan_question import Question as Asked
@@ -149,4 +150,7 @@ QUESTIONS: Mapping[str, Callable[..., Any]] = {
     "plan_step": plan_step,
     "plan_schools": plan_schools,
     "plan_renumbered": plan_renumbered,
+    "named": named,
+    "steps_of": steps_of,
+    "lines_of": lines_of,
 }

@@ -32,6 +32,7 @@ from schoolsync.graph.app import create_app
 from schoolsync.graph.call import Services
 from schoolsync.profiles.service import Profiles
 from schoolsync.runs import lifeline
+from schoolsync.runs.explaining import Explaining
 from schoolsync.runs.plans import Plans
 from schoolsync.runs.previews import Previews
 from schoolsync.runs.processes import (
@@ -89,6 +90,9 @@ def build(settings: Settings, *, worker_ready: threading.Event) -> Any:  # an AS
             control=control,
             profiles=profiles,
             runs=runs,
+            explaining=Explaining(
+                control=control, settings=settings, directories=directories, readers=readers, uploads=uploads
+            ),
             previews=Previews(control=control, uploads=uploads, runs=runs, new_id=new_id),
             plans=Plans(
                 control=control, settings=settings, runs=runs, readers=readers, directories=directories, new_id=new_id

@@ -1,0 +1,280 @@
+"""The commands about plans, as they are typed: they ask a running server through its own API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from schoolsync.cli.remote import Whereto
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="Folder whose keys make the token, when none is given.")
+]
+Profile = Annotated[str, typer.Option("--profile", metavar="ID", help="Profile, by id or display name.")]
+Tenant = Annotated[
+    str | None, typer.Option("--tenant", metavar="UUID", help="Tenant of the profile; not needed with a token.")
+]
+Server = Annotated[
+    str | None, typer.Option("--server", metavar="URL", help="The server; SCHOOLSYNC_SERVER, else this machine's.")
+]
+User = Annotated[str | None, typer.Option("--user", metavar="UPN", help="Who you are; the login name if absent.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Why = Annotated[str | None, typer.Option("--why", metavar="TEXT", help="Reason, kept with the run.")]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Watch the run until it ends or waits for a person.")]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="Number or id of a run, or id of a preview.")]
+Kind = Annotated[str | None, typer.Option(help="Only this kind of step.")]
+School = Annotated[str | None, typer.Option(metavar="ID", help="Only the school with this SIS ID.")]
+Op = Annotated[str | None, typer.Option(help="Only this operation: create, update, remove, link, unlink, …")]
+Limit = Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="List at most so many steps.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for name, command in (
+        ("plan", plan),
+        ("show", show),
+        ("apply", apply),
+        ("approve", approve),
+        ("discard", discard),
+        ("undo", undo),
+        ("sync", sync),
+        ("explain", explain),
+        ("rekey", rekey),
+    ):
+        app.command(name)(command)
+
+
+def plan(
+    path: Annotated[Path, typer.Argument(help="Folder, zip or CSV file of a roster.")],
+    profile: Profile,
+    tenant: Tenant = None,
+    details: Annotated[bool, typer.Option("--details", help="List the steps too.")] = False,
+    kind: Kind = None,
+    school: School = None,
+    op: Op = None,
+    limit: Limit = 100,
+    json: AsJson = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Show what a roster would change; nothing is touched.
+
+    Exit status: 0 nothing holds the plan, 1 the roster has errors, 2 wrong usage or refused, 3 a guard would hold it.
+    """
+    from schoolsync.cli import plans as command
+
+    whereto = _whereto(tenant, profile, server, user, data_dir)
+    raise typer.Exit(
+        command.plan(
+            whereto,
+            path,
+            details=details or any((kind, school, op)),
+            kind=kind,
+            school=school,
+            op=op,
+            limit=limit,
+            as_json=json,
+        )
+    )
+
+
+def show(
+    run: Run,
+    profile: Profile,
+    tenant: Tenant = None,
+    search: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only whoever has this in a name, address or SIS ID.")
+    ] = None,
+    kind: Kind = None,
+    school: School = None,
+    op: Op = None,
+    limit: Limit = 100,
+    json: AsJson = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Show the plan of a run or a preview, step by step."""
+    from schoolsync.cli import plans as command
+
+    whereto = _whereto(tenant, profile, server, user, data_dir)
+    raise typer.Exit(
+        command.show(whereto, run, kind=kind, school=school, op=op, wanted=search, limit=limit, as_json=json)
+    )
+
+
+def apply(
+    run: Run,
+    profile: Profile,
+    tenant: Tenant = None,
+    wait: Wait = True,
+    json: AsJson = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Apply exactly the plan of a preview, or the approved parts of a held run's.
+
+    Exit status: 0 applied, 1 it failed or the plan had moved, 2 wrong usage or refused, 3 it waits for a person.
+    """
+    from schoolsync.cli import plans as command
+
+    raise typer.Exit(command.apply(_whereto(tenant, profile, server, user, data_dir), run, follow=wait, as_json=json))
+
+
+def approve(
+    run: Run,
+    profile: Profile,
+    plan: Annotated[
+        str, typer.Option("--plan", metavar="HASH", help="Hash of the plan you have seen, or its first 12 characters.")
+    ],
+    tenant: Tenant = None,
+    kind: Annotated[str | None, typer.Option(help="Only this kind of step is approved.")] = None,
+    school: Annotated[str | None, typer.Option(metavar="ID", help="Only this school, by SIS ID, is approved.")] = None,
+    object_: Annotated[
+        list[str] | None,
+        typer.Option("--object", metavar="ID", help="Only this object, by object id, is approved; may be repeated."),
+    ] = None,
+    why: Why = None,
+    wait: Wait = True,
+    json: AsJson = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Say yes to a held plan, a kind, a school or single objects of it.
+
+    Exit status: 0 applied, 1 it failed, 2 wrong usage or refused, 3 parts or one more person are still to come.
+    """
+    from schoolsync.cli import plans as command
+
+    whereto = _whereto(tenant, profile, server, user, data_dir)
+    raise typer.Exit(
+        command.approve(
+            whereto,
+            run,
+            plan=plan,
+            kind=kind,
+            school=school,
+            objects=tuple(object_ or ()),
+            why=why,
+            follow=wait,
+            as_json=json,
+        )
+    )
+
+
+def discard(
+    run: Run,
+    profile: Profile,
+    plan: Annotated[
+        str | None, typer.Option("--plan", metavar="HASH", help="Only if it is still this plan, by hash.")
+    ] = None,
+    tenant: Tenant = None,
+    why: Why = None,
+    json: AsJson = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Throw a held or paused run away; nothing (more) of it is applied."""
+    from schoolsync.cli import plans as command
+
+    raise typer.Exit(
+        command.discard(_whereto(tenant, profile, server, user, data_dir), run, plan=plan, why=why, as_json=json)
+    )
+
+
+def undo(
+    run: Run,
+    profile: Profile,
+    tenant: Tenant = None,
+    why: Why = None,
+    wait: Wait = True,
+    json: AsJson = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Take a run back by a run of its own, with a plan and guards like any other.
+
+    Exit status: 0 taken back, 1 it failed, 2 wrong usage or refused, 3 a guard holds it.
+    """
+    from schoolsync.cli import plans as command
+
+    raise typer.Exit(
+        command.undo(_whereto(tenant, profile, server, user, data_dir), run, why=why, follow=wait, as_json=json)
+    )
+
+
+def sync(
+    path: Annotated[Path, typer.Argument(help="Folder, zip or CSV file of a roster.")],
+    profile: Profile,
+    tenant: Tenant = None,
+    json: AsJson = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Validate, plan and apply a roster in one go, with progress; a guard that holds the plan stops it.
+
+    Exit status: 0 applied, 1 the roster has errors or it failed, 2 wrong usage or refused, 3 the plan waits for a yes.
+    """
+    from schoolsync.cli import plans as command
+
+    raise typer.Exit(command.sync(_whereto(tenant, profile, server, user, data_dir), path, as_json=json))
+
+
+def explain(
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="Object id, SIS ID, principal name or display name.")],
+    profile: Profile,
+    tenant: Tenant = None,
+    inside: Annotated[
+        str | None, typer.Option("--in", metavar="WHAT", help="A class or school: why is the one (not) in it.")
+    ] = None,
+    json: AsJson = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Say why a person, class or school is here or not: which line, which rule, which run.
+
+    Exit status: 0 it is known, 1 nothing is known by that, 2 wrong usage or refused.
+    """
+    from schoolsync.cli import explain as command
+
+    whereto = _whereto(tenant, profile, server, user, data_dir)
+    raise typer.Exit(command.run(whereto, what, inside=inside, as_json=json))
+
+
+def rekey(
+    profile: Profile,
+    pairs: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="CSV file with the header kind,old,new.", show_default=False)
+    ] = None,
+    proposed: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Print the map that the plan of this run proposes instead.")
+    ] = None,
+    tenant: Tenant = None,
+    why: Why = None,
+    json: AsJson = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Say which SIS IDs have changed: objects keep their ids and memberships from the next run on."""
+    from schoolsync.cli import plans as command
+
+    whereto = _whereto(tenant, profile, server, user, data_dir)
+    raise typer.Exit(command.rekey(whereto, pairs, proposed=proposed, why=why, as_json=json))
+
+
+def _whereto(tenant: str | None, profile: str, server: str | None, user: str | None, data_dir: Path | None) -> Whereto:
+    from schoolsync.cli.remote import Whereto
+    from schoolsync.settings import load
+
+    return Whereto(settings=load({"data_dir": data_dir}), tenant=tenant, profile=profile, server=server, user=user)

@@ -1,0 +1,348 @@
+"""`schoolsync plan`, `apply`, `approve`, `discard`, `undo`, `sync`, `rekey`: what would change, and a yes or no to it.
+
+Everything is asked of the server's own API (`cli.remote`); nothing is decided here. What is printed about single people
+goes to whoever typed the command and nowhere else.
+
+Exit status: 0 done, 1 the roster has errors or the run failed, 2 wrong usage or refused, 3 a plan waits for a person.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from schoolsync.cli.opening import NoRosterError, files, refuse
+from schoolsync.cli.remote import Json, Remote, Whereto, wait
+from schoolsync.cli.runs import duration
+from schoolsync.errors import UsageError
+
+WAITS = 3
+SCHOOLS_SHOWN = 40
+HASH_LEAST = 12
+PAIRS_MAX = 64 * 1024 * 1024
+
+
+def plan(
+    whereto: Whereto,
+    path: Path,
+    *,
+    details: bool,
+    kind: str | None,
+    school: str | None,
+    op: str | None,
+    limit: int,
+    as_json: bool,
+) -> int:
+    """Plan a roster against a profile and show it; nothing is touched."""
+    remote = Remote(whereto)
+    made = _preview(remote, path)
+    if isinstance(made, int):
+        return made
+    seen, status = made
+    if as_json:
+        picked = itertools.islice(_steps(remote, seen, kind=kind, school=school, op=op), limit) if details else None
+        print(json.dumps(_shown(remote, seen) | ({} if picked is None else {"listed": list(picked)})))
+        return status
+    _show(remote, seen)
+    if details:
+        _list(_steps(remote, seen, kind=kind, school=school, op=op), limit)
+    if seen["plan"] is not None:
+        print(f"\nThis is plan {seen['plan'][:HASH_LEAST]} of preview {seen['id']}.")
+        print(f"Apply exactly this with: schoolsync apply {seen['id']} --profile {remote.profile}")
+    return status
+
+
+def show(
+    whereto: Whereto,
+    run: str,
+    *,
+    kind: str | None,
+    school: str | None,
+    op: str | None,
+    wanted: str | None,
+    limit: int,
+    as_json: bool,
+) -> int:
+    """Show the plan of a run or a preview, step by step."""
+    remote = Remote(whereto)
+    seen = remote.get(f"/runs/{_word(run)}")
+    listed = _steps(remote, seen, kind=kind, school=school, op=op, search=wanted) if seen["plan"] else iter(())
+    if as_json:
+        print(json.dumps(_shown(remote, seen) | {"listed": list(itertools.islice(listed, limit))}))
+        return 0
+    _show(remote, seen)
+    _list(listed, limit)
+    return 0
+
+
+def sync(whereto: Whereto, path: Path, *, as_json: bool) -> int:
+    """Validate, plan and apply a roster in one go; stops where a guard holds the plan."""
+    remote = Remote(whereto)
+    made = _preview(remote, path)
+    if isinstance(made, int):
+        return made
+    seen, _ = made
+    if seen["plan"] is None:
+        _tell_end(remote, seen, as_json)
+        return 1
+    begun = remote.post(f"/previews/{seen['id']}/apply", {"plan": seen["plan"]})["run"]
+    return _follow(remote, begun, as_json)
+
+
+def apply(whereto: Whereto, run: str, *, follow: bool, as_json: bool) -> int:
+    """Apply a preview's plan, or the approved parts of a held run's."""
+    remote = Remote(whereto)
+    seen = remote.get(f"/runs/{_word(run)}")
+    if seen["plan"] is None:
+        raise UsageError(f"{_name(seen)} has no plan to apply: {seen['message'] or 'it is ' + seen['state'] + '.'}")
+    body = {"plan": seen["plan"]}
+    if seen["preview"]:
+        begun = remote.post(f"/previews/{seen['id']}/apply", body)["run"]
+    else:
+        begun = remote.post(f"/runs/{seen['id']}/apply", body)["id"]
+    return _follow(remote, begun, as_json) if follow else _begun(remote, begun, as_json)
+
+
+def approve(
+    whereto: Whereto,
+    run: str,
+    *,
+    plan: str,
+    kind: str | None,
+    school: str | None,
+    objects: tuple[str, ...],
+    why: str | None,
+    follow: bool,
+    as_json: bool,
+) -> int:
+    """Say yes to a held plan or a part of it; `plan` is the hash of what was seen, or its beginning."""
+    remote = Remote(whereto)
+    seen = remote.get(f"/runs/{_word(run)}")
+    body = {"plan": _same(seen, plan), "kind": kind, "school": school, "objects": list(objects), "why": why}
+    done = remote.post(f"/runs/{seen['id']}/approvals", body)
+    if not done["released"]:
+        if as_json:
+            print(json.dumps(done))
+        elif done["personsMissing"]:
+            print(f"Approved; {done['personsMissing']} more person(s) must approve the same.")
+        else:
+            print(f"Approved. Let the approved parts go on with: schoolsync apply {seen['id']}")
+        return WAITS
+    return _follow(remote, seen["id"], as_json) if follow else _begun(remote, seen["id"], as_json)
+
+
+def discard(whereto: Whereto, run: str, *, plan: str | None, why: str | None, as_json: bool) -> int:
+    """Throw a held or paused run away."""
+    remote = Remote(whereto)
+    seen = remote.get(f"/runs/{_word(run)}")
+    body = {"plan": None if plan is None else _same(seen, plan), "why": why}
+    _tell_end(remote, remote.post(f"/runs/{seen['id']}/discard", body), as_json)
+    return 0
+
+
+def undo(whereto: Whereto, run: str, *, why: str | None, follow: bool, as_json: bool) -> int:
+    """Take a run back by a run of its own, which has a plan and guards like any other."""
+    remote = Remote(whereto)
+    seen = remote.get(f"/runs/{_word(run)}")
+    begun = remote.post(f"/runs/{seen['id']}/undo", {"why": why})["run"]
+    return _follow(remote, begun, as_json) if follow else _begun(remote, begun, as_json)
+
+
+def rekey(whereto: Whereto, pairs: Path | None, *, proposed: str | None, why: str | None, as_json: bool) -> int:
+    """Say which SIS IDs have changed, from a map file; or print the map that a run proposes."""
+    if (pairs is None) == (proposed is None):
+        raise UsageError("Name a map file (CSV: kind,old,new), or with --proposed RUN the run whose map is printed.")
+    remote = Remote(whereto)
+    if proposed is not None:
+        text = remote.get(f"/runs/{_word(proposed)}/renumbered")["pairs"]
+        print(json.dumps({"pairs": text}) if as_json else text, end="\n" if as_json else "")
+        return 0
+    assert pairs is not None
+    try:
+        if pairs.stat().st_size > PAIRS_MAX:
+            raise UsageError(f"{pairs} is larger than a map may be: 64 MiB.")
+        text = pairs.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError(f"{pairs} is not UTF-8 text: save it as “CSV UTF-8”.") from None
+    except OSError as problem:
+        raise UsageError(f"{pairs} cannot be read: {problem.strerror}.") from problem
+    taken = remote.post("/rekeys", {"pairs": text, "why": why})
+    if as_json:
+        print(json.dumps(taken))
+    else:
+        print(f"{taken['pairs']:,} pairs taken. Nothing is changed before the next run; `schoolsync plan` shows it.")
+    return 0
+
+
+# --- a preview -----------------------------------------------------------------------------------------------------
+
+
+def _preview(remote: Remote, path: Path) -> tuple[Json, int] | int:
+    """The finished preview of a roster and the exit status it means; a number alone: there is no roster."""
+    try:
+        roster = files(path)
+    except NoRosterError as problem:
+        return refuse(str(problem))
+    made = remote.post("/previews")
+    for number, file in enumerate(roster, 1):
+        _say(f"sending {number} of {len(roster)} files")
+        remote.put(made["uploadUrl"], file.name, file.path)
+    remote.post(f"/previews/{made['id']}/start")
+    seen = wait(remote, made["id"], _progress)
+    _say("")
+    if seen["plan"] is None:
+        return seen, 1
+    return seen, WAITS if remote.get(f"/runs/{seen['id']}/plan")["verdictCount"] else 0
+
+
+# --- showing -------------------------------------------------------------------------------------------------------
+
+
+def _steps(remote: Remote, seen: Json, **narrowed: str | None) -> Any:
+    return remote.every(f"/runs/{seen['id']}/plan/steps", limit=200, **narrowed)
+
+
+def _shown(remote: Remote, seen: Json) -> Json:
+    """A run or preview with its plan, for --json."""
+    if seen["plan"] is None:
+        return {"run": seen, "plan": None, "schools": []}
+    plan = remote.get(f"/runs/{seen['id']}/plan")
+    return {"run": seen, "plan": plan, "schools": remote.get(f"/runs/{seen['id']}/plan/schools")["schools"]}
+
+
+def _show(remote: Remote, seen: Json) -> None:
+    """A summary by school and kind, then what the guards say."""
+    if seen["message"]:
+        print(seen["message"])
+    for one in seen["verification"]:
+        print(f"{one['type']}: {one['fileName']}: {one['description']}")
+    if seen["plan"] is None:
+        return
+    listed = remote.get(f"/runs/{seen['id']}/plan/schools")
+    if not listed["schools"]:
+        print("Nothing would change." if seen["preview"] else "Nothing changes.")
+        return
+    rows: dict[tuple[str, str, str], dict[str, int]] = {}
+    for one in listed["schools"]:
+        place = "(no single school)" if one["school"] is None else f"{one['name'] or ''} ({one['school']})".strip()
+        counts = rows.setdefault((place, one["kind"], one["part"]), {})
+        counts[one["op"]] = counts.get(one["op"], 0) + one["count"]
+    last, shown = None, 0
+    for (place, kind, part), counts in rows.items():
+        if place != last:
+            shown += 1
+            if shown > SCHOOLS_SHOWN:
+                break
+            print(place)
+            last = place
+        what = ", ".join(f"{count:,} {op}" for op, count in counts.items())
+        print(f"  {kind:<20}{what}{'  (put off by a window)' if part == 'deferred' else ''}")
+    places = len({place for place, _, _ in rows})
+    if places > SCHOOLS_SHOWN or not listed["complete"]:
+        print(f"… and {places - SCHOOLS_SHOWN:,} more schools: --json lists them.")
+    for verdict in remote.get(f"/runs/{seen['id']}/plan")["verdicts"]:
+        print(f"HELD: {verdict['sentence']}")
+
+
+def _list(steps: Any, limit: int) -> None:
+    print()
+    shown = 0
+    for step in itertools.islice(steps, limit):
+        shown += 1
+        print(step_line(step))
+    if next(steps, None) is not None:
+        print(f"… only {shown:,} steps are listed: --limit, --kind, --school and --op choose others.")
+
+
+def step_line(step: Json) -> str:
+    """One step: what, why, and where the roster says so."""
+    who = f"{step['name'] or '-'} ({step['sourceId'] or '-'})"
+    if step["memberId"] or step["memberSourceId"]:
+        who = f"{step['memberName'] or '-'} ({step['memberSourceId'] or '-'}) in {who}"
+    changes = "".join(
+        f"\n      {one['field']}: {_value(one['before'])} -> {_value(one['after'])}" for one in step["changes"]
+    )
+    place = f" [{step['file']} line {step['line']}]" if step["file"] and step["line"] else ""
+    return f"{step['op']} {step['kind']} {who}: {step['reason']}{place}{changes}"
+
+
+def _value(text: str | None) -> str:
+    return "nothing" if text is None else f"“{text}”"
+
+
+def _follow(remote: Remote, run: str, as_json: bool) -> int:
+    """Watch a run to its end, or to where it waits for a person."""
+    seen = wait(remote, run, _progress)
+    _say("")
+    _tell_end(remote, seen, as_json)
+    if seen["state"] in {"held", "paused"}:
+        return WAITS
+    return 0 if seen["state"] == "done" else 1
+
+
+def _begun(remote: Remote, run: str, as_json: bool) -> int:
+    seen = remote.get(f"/runs/{run}")
+    _tell_end(remote, seen, as_json)
+    return 0
+
+
+def _tell_end(remote: Remote, seen: Json, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(_shown(remote, seen)))
+        return
+    print(f"{_name(seen)}: {seen['state']}{'' if seen['message'] is None else '. ' + seen['message']}")
+    for one in seen["verification"]:
+        print(f"{one['type']}: {one['fileName']}: {one['description']}")
+    if seen["state"] == "held" and seen["plan"] and seen["heldFor"] == "guard":
+        for verdict in remote.get(f"/runs/{seen['id']}/plan")["verdicts"]:
+            print(f"HELD: {verdict['sentence']}")
+        print(
+            f"Look at it: schoolsync show {seen['number']}. Then approve it: schoolsync approve {seen['number']} "
+            f"--plan {seen['plan'][:HASH_LEAST]}, or throw it away: schoolsync discard {seen['number']}."
+        )
+
+
+def _progress(seen: Json) -> None:
+    done = seen["progress"]
+    parts = [seen["stage"] or seen["state"]]
+    if done["rowsTotal"]:
+        parts.append(f"{done['rowsDone']:,} of {done['rowsTotal']:,} rows")
+    if done["rate"] is not None:
+        parts.append(f"{done['rate']:,.0f} rows/s")
+    if done["secondsLeft"] is not None:
+        parts.append(f"{duration(done['secondsLeft'])} left")
+    _say("  ".join(parts))
+
+
+def _say(text: str) -> None:
+    """Progress, on a terminal alone: what a script reads stays clean."""
+    if sys.stderr.isatty():
+        print(f"\r{text:<78}", end="\r" if not text else "", file=sys.stderr, flush=True)
+
+
+# --- words ---------------------------------------------------------------------------------------------------------
+
+
+def _same(seen: Json, plan: str) -> str:
+    """The whole hash of a run's plan, when it begins with what was typed."""
+    typed = plan.strip().lower()
+    if len(typed) < HASH_LEAST:
+        raise UsageError(f"--plan needs at least the first {HASH_LEAST} characters of the plan's hash.")
+    if not seen["plan"] or not seen["plan"].startswith(typed):
+        raise UsageError(f"{_name(seen)} has another plan by now: look at it again with `schoolsync show`.")
+    return str(seen["plan"])
+
+
+def _name(seen: Json) -> str:
+    return f"Preview {seen['id']}" if seen["preview"] else f"Run {seen['number']}"
+
+
+def _word(run: str) -> str:
+    """A run's id or number as a part of a path."""
+    word = run.strip().lower()
+    if not word or not all(letter in "0123456789abcdef-" for letter in word):
+        raise UsageError("RUN is the number or id of a run, or the id of a preview; `schoolsync runs` lists them.")
+    return word

@@ -1,0 +1,250 @@
+"""How commands reach a server's own API: which address, as whom, and what is said when it does not work.
+
+With a token in SCHOOLSYNC_TOKEN any server can be worked with, from anywhere. Without one a token is made with the
+keys of the data directory, for the person who types: whoever can read those keys may have one anyway.
+"""
+
+from __future__ import annotations
+
+import getpass
+import http.client
+import json
+import os
+import ssl
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from schoolsync.access import issuer, roles
+from schoolsync.cli.token import person
+from schoolsync.errors import SchoolsyncError, UsageError, WorldError
+from schoolsync.settings import Settings
+
+Json = dict[str, Any]  # a JSON object has values of any kind
+
+ROOT = "/schoolsync/v1"
+TOKEN = "SCHOOLSYNC_TOKEN"  # noqa: S105  the name of a variable
+SERVER = "SCHOOLSYNC_SERVER"
+PATIENCE = 120.0
+"""Seconds that one request may take."""
+LIFETIME = 12 * 3600
+"""Seconds that a token is good that a command makes for itself."""
+
+
+class Refused(SchoolsyncError):
+    """The server refused a request; the message is what it said."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whereto:
+    """What every command that asks a server is told."""
+
+    settings: Settings
+    tenant: str | None
+    profile: str  # id or display name
+    server: str | None
+    user: str | None
+
+
+class Remote:
+    """One server, one token, one profile."""
+
+    def __init__(self, whereto: Whereto) -> None:
+        """Raises UsageError, WorldError, Refused."""
+        self._settings = whereto.settings
+        self.base = (whereto.server or os.environ.get(SERVER) or _local(whereto.settings)).rstrip("/")
+        parts = urlsplit(self.base)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+            raise UsageError("--server must be a URL such as https://sds.example.org.")
+        self._token = os.environ.get(TOKEN, "").strip() or _own_token(whereto)
+        if not (self._token.isascii() and self._token.isprintable()) or " " in self._token:
+            raise UsageError(f"{TOKEN} does not hold a token: it is one word, as `schoolsync token` prints it.")
+        self.profile = self._named(whereto.profile)
+
+    # --- asking ----------------------------------------------------------------------------------------------------
+
+    def get(self, path: str, **query: object) -> Json:
+        """GET below the profile."""
+        given = {name: value for name, value in query.items() if value is not None}
+        tail = f"?{urlencode(given)}" if given else ""
+        return self._ask("GET", f"{self._below(path)}{tail}")
+
+    def post(self, path: str, body: Json | None = None) -> Json:
+        """POST below the profile."""
+        return self._ask("POST", self._below(path), body)
+
+    def every(self, path: str, **query: object) -> Iterator[Json]:
+        """The items of a list below the profile, over all its pages."""
+        page = self.get(path, **query)
+        while True:
+            yield from page["value"]
+            if not page["nextLink"]:
+                return
+            parts = urlsplit(page["nextLink"])
+            page = self._ask("GET", f"{parts.path}?{parts.query}")
+
+    def put(self, url: str, name: str, path: Path) -> None:
+        """Upload one file into a container."""
+        parts = urlsplit(url)
+        target = f"{parts.path}/{quote(name)}?{parts.query}"
+        try:
+            size = path.stat().st_size
+            with path.open("rb") as content:
+                self._send(
+                    "PUT", target, content, {"x-ms-blob-type": "BlockBlob", "Content-Length": str(size)}, patience=3600
+                )
+        except OSError as problem:
+            if isinstance(problem, ConnectionError | TimeoutError):
+                raise
+            raise UsageError(f"{path} cannot be read: {problem.strerror or 'the disk does not answer'}.") from problem
+
+    # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _below(self, path: str) -> str:
+        return f"{ROOT}/profiles/{self.profile}{path}"
+
+    def _ask(self, method: str, path: str, body: Json | None = None) -> Json:
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        content = None
+        if body is not None:
+            content = json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        elif method == "POST":
+            headers["Content-Length"] = "0"
+        answer: Json = self._send(method, path, content, headers)
+        return answer
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        content: bytes | IO[bytes] | None,
+        headers: Mapping[str, str],
+        *,
+        patience: float = PATIENCE,
+    ) -> Any:
+        connection = self._connection(patience)
+        try:
+            connection.request(method, path, content, dict(headers))
+            answer = connection.getresponse()
+            text = answer.read()
+        except (OSError, http.client.HTTPException) as problem:
+            raise WorldError(
+                f"No answer from {self.base} ({type(problem).__name__}): is `schoolsync serve` running there? "
+                f"--server or {SERVER} names another address."
+            ) from problem
+        finally:
+            connection.close()
+        if answer.status >= 500:
+            raise WorldError(f"The server at {self.base} cannot answer now: {_said(text, answer.status)}")
+        if answer.status >= 300:
+            raise Refused(answer.status, _said(text, answer.status))
+        if not text:
+            return {}
+        try:
+            return json.loads(text)
+        except ValueError as problem:
+            raise WorldError(f"What answers at {self.base} is not schoolsync.") from problem
+
+    def _connection(self, patience: float) -> http.client.HTTPConnection:
+        parts = urlsplit(self.base)
+        assert parts.hostname is not None
+        if parts.scheme == "http":
+            return http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=patience)
+        context = ssl.create_default_context()
+        ours = self._settings.tls_cert or self._settings.data_dir / "tls" / "cert.pem"
+        if ours.is_file():
+            context.load_verify_locations(cafile=ours)
+        return http.client.HTTPSConnection(parts.hostname, parts.port or 443, timeout=patience, context=context)
+
+    def _named(self, wanted: str) -> str:
+        """The id of the profile with that id or, when only one has it, that display name."""
+        found = []
+        page = self._ask("GET", f"{ROOT}/profiles")
+        while True:
+            for one in page["value"]:
+                if one["id"] == wanted.strip().lower():
+                    return str(one["id"])
+                if one["displayName"] == wanted:
+                    found.append(one["id"])
+            if not page["nextLink"]:
+                break
+            parts = urlsplit(page["nextLink"])
+            page = self._ask("GET", f"{parts.path}?{parts.query}")
+        if len(found) != 1:
+            what = "no profile" if not found else f"{len(found)} profiles"
+            raise UsageError(f"--profile: the tenant has {what} of that id or name; `schoolsync freshness` lists them.")
+        return str(found[0])
+
+
+def wait(remote: Remote, run: str, tell: Any) -> Json:  # tell: a function of a run
+    """Watch a run until it has ended or waits for a person; `tell` is called with what is seen."""
+    while True:
+        seen = remote.get(f"/runs/{run}")
+        tell(seen)
+        if seen["ended"] or seen["state"] in {"held", "paused"}:
+            return seen
+        time.sleep(0.3)
+
+
+def _local(settings: Settings) -> str:
+    if settings.public_url:
+        return settings.base_url
+    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104
+    host = f"[{host}]" if ":" in host else host
+    return f"{'https' if settings.secure else 'http'}://{host}:{settings.port}"
+
+
+def _own_token(whereto: Whereto) -> str:
+    """A token for the person who types, made with the keys of the data directory."""
+    settings = whereto.settings
+    if not settings.built_in_issuer:
+        raise UsageError(f"The setting built_in_issuer is off: put a token of your own issuer into {TOKEN}.")
+    if whereto.tenant is None:
+        raise UsageError(f"Name the tenant with --tenant UUID, or put a token into {TOKEN}.")
+    if not issuer.GUID.fullmatch(whereto.tenant.strip().lower()):
+        raise UsageError("--tenant must be a GUID such as 11111111-2222-3333-4444-555555555555.")
+    if not settings.keys.is_dir():
+        raise UsageError(
+            f"{settings.data_dir} holds no keys of an installation: name its folder with --data-dir, or put a token "
+            f"into {TOKEN}."
+        )
+    user_id, user_name = person(whereto.tenant, whereto.user or f"{_login()}@localhost")
+    grant = issuer.Grant(
+        tenant_id=whereto.tenant.strip().lower(),
+        client=issuer.CLI_CLIENT,
+        scopes=(roles.ACCESS,),
+        roles=tuple(sorted({roles.Role.OPERATOR.value, roles.Role.APPROVER.value})),
+        user_id=user_id,
+        user_name=user_name,
+    )
+    try:
+        key = issuer.signing_key(settings.keys).get()
+    except OSError as problem:
+        raise UsageError(f"The keys in {settings.data_dir} cannot be read: {problem.strerror}.") from problem
+    return issuer.mint(
+        key, grant, base_url=settings.base_url, now=int(time.time()), lifetime=LIFETIME, token_id=str(uuid.uuid4())
+    )
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
+
+
+def _said(text: bytes, status: int) -> str:
+    """The sentence of an error that a server has answered with."""
+    try:
+        return str(json.loads(text)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"it answered {status}."

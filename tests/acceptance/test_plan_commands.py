@@ -1,0 +1,198 @@
+"""`plan`, `apply`, `approve`, `discard`, `undo`, `sync`, `explain` and `rekey`, typed against a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .house import Json, Profile, Server, Tenant, command
+from .own import own
+from .rosters import DISTRICT, Roster
+
+pytestmark = pytest.mark.xdist_group("own-api")
+
+FEWER = DISTRICT.without("students", SIS_ID="3003").without("enrollments", SIS_ID="3003")
+
+
+@pytest.fixture
+def profile(server: Server) -> Profile:
+    """A profile that was synchronized once."""
+    made = Tenant(server).profile()
+    assert made.sync(DISTRICT.files())["status"] == "success"
+    return made
+
+
+def written(folder: Path, roster: Roster) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in roster.files().items():
+        (folder / name).write_text(content, "utf-8", newline="")
+    return folder
+
+
+class Typed:
+    """Commands about one profile."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        server = profile.tenant.server
+        self._where = ["--profile", profile.id, "--server", server.base, "--data-dir", str(server.data)]
+
+    def __call__(
+        self, name: str, *arguments: str | Path, expect: int = 0, user: str = "ada@skole.example"
+    ) -> subprocess.CompletedProcess[str]:
+        tenant = ["--tenant", self.profile.tenant.id, "--user", user]
+        done = command(name, *arguments, *self._where, *tenant)
+        assert done.returncode == expect, f"{name} -> {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        if expect == 2:
+            assert done.stderr.strip(), done
+        return done
+
+    def json(self, name: str, *arguments: str | Path, expect: int = 0) -> Json:
+        answer: Json = json.loads(self(name, *arguments, "--json", expect=expect).stdout)
+        return answer
+
+
+def test_plan_apply_undo(profile: Profile, tmp_path: Path) -> None:
+    """A dry run shows one change and touches nothing; apply does exactly that; undo takes it back."""
+    typed = Typed(profile)
+    roster = written(tmp_path / "more", DISTRICT.changed("students", "3001", Grade="8"))
+    before = profile.tenant.objects()
+    told = typed("plan", roster, "--details")
+    assert "update" in told.stdout
+    assert "“8”" in told.stdout
+    assert "Student.csv line 2" in told.stdout
+    shown = typed.json("plan", roster, "--details")
+    assert [step["sourceId"] for step in shown["listed"]] == ["3001"]
+    assert profile.tenant.objects() == before
+    done = typed.json("apply", shown["run"]["id"])
+    assert (done["run"]["state"], done["plan"]["plan"]) == ("done", shown["plan"]["plan"])
+    assert profile.tenant.objects() != before
+    listed = typed.json("show", str(done["run"]["number"]), "--search", "3001")["listed"]
+    assert [step["op"] for step in listed] == ["update"]
+    assert typed.json("undo", str(done["run"]["number"]), "--why", "a mistake")["run"]["state"] == "done"
+    (pupil,) = profile.tenant.reader.get("/users?$filter=student/externalId eq '3001'")["value"]
+    assert pupil["student"]["grade"] != "8"
+    assert "Nothing would change" in typed("plan", written(tmp_path / "same", DISTRICT)).stdout
+
+
+def test_a_held_plan_is_approved_or_discarded(profile: Profile, tmp_path: Path) -> None:
+    """sync stops with status 3 where a guard holds; a yes counts for the plan that was seen, and only a person's."""
+    typed = Typed(profile)
+    own(profile.tenant, "admin")(
+        "PATCH", f"/profiles/{profile.id}/settings", {"guards": {"removalLeast": 0}}, expect=200
+    )
+    roster = written(tmp_path / "fewer", FEWER)
+    assert "HELD" in typed("plan", roster, expect=3).stdout
+    told = typed("sync", roster, expect=3).stdout
+    assert "schoolsync approve" in told
+    run = own(profile.tenant, "viewer").get(f"/profiles/{profile.id}/runs?limit=1")["value"][0]
+    number = str(run["number"])
+    assert "another plan" in typed("approve", number, "--plan", "0" * 12, expect=2).stderr
+    assert "at least" in typed("approve", number, "--plan", "a", expect=2).stderr
+    assert typed.json("discard", number, "--plan", run["plan"])["run"]["state"] == "discarded"
+    typed("approve", number, "--plan", run["plan"][:12], expect=2)
+    typed("sync", roster, expect=3)
+    run = own(profile.tenant, "viewer").get(f"/profiles/{profile.id}/runs?limit=1")["value"][0]
+    program = profile.tenant.server.token(profile.tenant.id, roles=("schoolsync.approver",))
+    refused = subprocess_with_token(program, profile, "approve", str(run["number"]), "--plan", run["plan"])
+    assert refused.returncode == 2
+    assert "person" in refused.stderr
+    done = typed.json("approve", str(run["number"]), "--plan", run["plan"][:12], "--why", "moved away")
+    assert done["run"]["state"] == "done"
+    (given,) = done["plan"]["approvals"]
+    assert given["person"].startswith("delegated:")
+    assert given["why"] == "moved away"
+    told = typed("explain", "3003").stdout
+    assert "Run " in told
+    assert "No line of the newest upload" in told
+
+
+def subprocess_with_token(token: str, profile: Profile, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    server = profile.tenant.server
+    return command(
+        name,
+        *arguments,
+        "--profile",
+        profile.id,
+        env={**os.environ, "SCHOOLSYNC_TOKEN": token, "SCHOOLSYNC_SERVER": server.base},
+    )
+
+
+def test_explain_answers_why_somebody_is_not_in_a_class(profile: Profile, tmp_path: Path) -> None:
+    """In the class by a line; not in it because the line went; not known because the line is wrong."""
+    typed = Typed(profile)
+    row = next(row for row in DISTRICT.enrollments if row["SIS ID"] == "3004")
+    section = row["Section SIS ID"]
+    there = typed.json("explain", "3004", "--in", section)
+    assert there["linked"] is True
+    assert [line["file"] for line in there["lines"]] == ["StudentEnrollment.csv"]
+    line = DISTRICT.files()["StudentEnrollment.csv"].splitlines()[there["lines"][0]["line"] - 1]
+    assert "3004" in line
+    assert section in line
+    step = there["history"][-1]["step"]
+    assert (step["op"], step["file"], step["line"]) == ("link", "StudentEnrollment.csv", there["lines"][0]["line"])
+    gone = DISTRICT.without("enrollments", SIS_ID="3004", Section_SIS_ID=section)
+    typed("sync", written(tmp_path / "gone", gone))
+    told = typed("explain", "3004", "--in", section).stdout
+    assert "is not in" in told.splitlines()[0]
+    assert "The roster does not have it any more." in told
+    name = there["objects"][0]["name"]
+    assert typed.json("explain", name)["objects"][0]["sourceId"] == "3004"
+    typed("explain", "nobody-like-this", expect=1)
+    typed("explain", section, "--in", "3004", expect=2)
+    typed("explain", " ", expect=2)
+    wrong = DISTRICT.changed("students", "3001", School_SIS_ID="NOWHERE")
+    typed("sync", written(tmp_path / "wrong", wrong), expect=1)
+    path = f"/profiles/{profile.id}/explain"
+    assert own(profile.tenant, "viewer").get(f"{path}?object=3004&in={section}")["linked"] is False
+    own(profile.tenant, "auditor").refusal("GET", f"{path}?object=3004", 403)
+    own(profile.tenant, "viewer").refusal("GET", path, 400)
+    other = Tenant(profile.tenant.server).profile()
+    Typed(other)("explain", "3004", expect=1)
+
+
+def test_changed_ids_are_told_by_a_map(profile: Profile, tmp_path: Path) -> None:
+    """rekey takes a map; the next plan shows re-keys instead of removals; a wrong line is named."""
+    typed = Typed(profile)
+    text = DISTRICT.files()
+    new = {name: content.replace("3001", "93001") for name, content in text.items()}
+    folder = tmp_path / "new"
+    folder.mkdir()
+    for name, content in new.items():
+        (folder / name).write_text(content, "utf-8", newline="")
+    pairs = tmp_path / "map.csv"
+    pairs.write_text("kind,old,new\nstudent,3001\n", "utf-8")
+    assert "Line 2" in typed("rekey", pairs, expect=2).stderr
+    typed("rekey", tmp_path / "none.csv", expect=2)
+    typed("rekey", expect=2)
+    pairs.write_text("kind,old,new\nstudent,3001,93001\n", "utf-8")
+    assert typed.json("rekey", pairs, "--why", "new SIS")["pairs"] == 1
+    steps = typed.json("plan", folder, "--details")["listed"]
+    assert {step["op"] for step in steps} == {"rekey"}
+
+
+def test_what_goes_wrong_is_one_sentence(profile: Profile, tmp_path: Path) -> None:
+    """No roster, no server, no profile, no run, no token: status 1 or 2, one line, what to do next."""
+    typed = Typed(profile)
+    server = profile.tenant.server
+    typed("plan", tmp_path / "nothing", expect=2)
+    typed("apply", "../../secrets", expect=2)
+    typed("apply", "999", expect=2)
+    typed("discard", "1", expect=2)
+    where = ("--tenant", profile.tenant.id, "--data-dir", server.data)
+    for arguments, status in (
+        (("undo", "1", "--profile", "no such", "--server", server.base, *where), 2),
+        (("undo", "1", "--profile", profile.id, "--server", "http://127.0.0.1:9", *where), 1),
+        (("undo", "1", "--profile", profile.id, "--server", "ftp://x", *where), 2),
+        (("undo", "1", "--profile", profile.id, "--server", server.base, "--data-dir", server.data), 2),
+        (("undo", "1", "--profile", profile.id, "--server", server.base, "--tenant", "x"), 2),
+    ):
+        done = command(*arguments)
+        assert done.returncode == status, (arguments, done.stderr)
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+        assert "Traceback" not in done.stderr
