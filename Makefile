@@ -61,10 +61,11 @@ format: $(VENV)/dev.stamp ## settle the layout of the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(VENV)/dev.stamp ## measure against the floors; writes benchmarks/RESULTS.md, CHECKING.md, PLANS.md
+bench: $(VENV)/dev.stamp ## measure against the floors; writes benchmarks/RESULTS.md, CHECKING.md, PLANS.md, MILLION.md
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.checking
 	@$(BIN)/python -m benchmarks.plans
+	@$(BIN)/python -m benchmarks.million
 
 lock: $(VENV)/dev.stamp ## renew the locks in requirements/ from pyproject.toml
 	@./requirements/lock $(BIN)/uv

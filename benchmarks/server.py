@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -48,9 +50,10 @@ class MemoryWatch(threading.Thread):
 class Server:
     """A server in a folder of its own. Use as a context manager."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.port = port
+        self.environment = {**os.environ, **{f"SCHOOLSYNC_{k.upper()}": v for k, v in (settings or {}).items()}}
         self.tenant = str(uuid.uuid4())
 
     def __enter__(self) -> Self:
@@ -59,6 +62,7 @@ class Server:
             [sys.executable, "-m", "schoolsync", "serve", "--data-dir", self._data, "--port", str(self.port)],
             stdout=self.log,
             stderr=subprocess.STDOUT,
+            env=self.environment,
         )
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=300)
         deadline = time.monotonic() + 30

@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,19 +61,20 @@ def _version(folder: Path) -> int:
 class Cluster:
     """A running PostgreSQL. Its superuser needs no password."""
 
-    def __init__(self, folder: Path, port: int, programs: Path) -> None:
+    def __init__(self, folder: Path, port: int, programs: Path, options: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.port = port
         self._programs = programs
+        self._options = _OPTIONS | dict(options or {})
 
     @classmethod
-    def start(cls, programs: Path) -> Cluster:
-        """Make a cluster and start it."""
+    def start(cls, programs: Path, options: Mapping[str, str] | None = None) -> Cluster:
+        """Make a cluster and start it; `options` go before those of the tests."""
         folder = Path(tempfile.mkdtemp(prefix="schoolsync-postgresql-"))
         owner = _owner()
         if owner is not None:
             os.chown(folder, owner.pw_uid, owner.pw_gid)
-        cluster = cls(folder, _free_port(), programs)
+        cluster = cls(folder, _free_port(), programs, options)
         cluster.run("initdb", "-D", str(cluster.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
         cluster.resume()
         with cluster.connect("postgres") as connection:
@@ -89,7 +90,7 @@ class Cluster:
 
     def resume(self) -> None:
         """Start it (again)."""
-        options = " ".join(f"-c {name}='{value}'" for name, value in (_OPTIONS | {"port": str(self.port)}).items())
+        options = " ".join(f"-c {name}='{value}'" for name, value in (self._options | {"port": str(self.port)}).items())
         log = str(self.folder / "log")
         self.run("pg_ctl", "-D", str(self.data), "-l", log, "-w", "-t", "60", "-o", options, "start")
 
