@@ -114,7 +114,7 @@ def test_every_state_and_status_of_a_profile_is_documented(value: str) -> None:
 
 def test_every_link_between_pages_leads_somewhere() -> None:
     """Relative links of README and docs name files that are there."""
-    pages = [DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md", *DOCS.glob("*.md")]
+    pages = [DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md", *DOCS.rglob("*.md")]
     broken = []
     for path in pages:
         for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", path.read_text("utf-8")):

@@ -39,7 +39,7 @@ def run(arguments: list[str], folder: Path, **environment: str) -> str:
         env={**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}", **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert answer.returncode == 0, answer.stdout + answer.stderr
