@@ -189,6 +189,9 @@ def test_what_goes_wrong_is_one_sentence(profile: Profile, tmp_path: Path) -> No
         (("undo", "1", "--profile", "no such", "--server", server.base, *where), 2),
         (("undo", "1", "--profile", profile.id, "--server", "http://127.0.0.1:9", *where), 1),
         (("undo", "1", "--profile", profile.id, "--server", "ftp://x", *where), 2),
+        (("undo", "1", "--profile", profile.id, "--server", "http://[::1", *where), 2),
+        (("undo", "1", "--profile", profile.id, "--server", "http://127.0.0.1:99999", *where), 2),
+        (("explain", os.fsdecode(b"\xff"), "--profile", profile.id, "--server", server.base, *where), 2),
         (("undo", "1", "--profile", profile.id, "--server", server.base, "--data-dir", server.data), 2),
         (("undo", "1", "--profile", profile.id, "--server", server.base, "--tenant", "x"), 2),
     ):

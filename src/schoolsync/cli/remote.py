@@ -61,9 +61,10 @@ class Remote:
         """Raises UsageError, WorldError, Refused."""
         self._settings = whereto.settings
         self.base = (whereto.server or os.environ.get(SERVER) or _local(whereto.settings)).rstrip("/")
-        parts = urlsplit(self.base)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-            raise UsageError("--server must be a URL such as https://sds.example.org.")
+        if not _is_address(self.base):
+            raise UsageError("--server must be scheme, host and port alone, such as https://sds.example.org.")
+        if not all(map(_is_text, (whereto.user or "", whereto.profile))):
+            raise UsageError("--user and --profile must be text: what was typed is not UTF-8.")
         self._token = os.environ.get(TOKEN, "").strip() or _own_token(whereto)
         if not (self._token.isascii() and self._token.isprintable()) or " " in self._token:
             raise UsageError(f"{TOKEN} does not hold a token: it is one word, as `schoolsync token` prints it.")
@@ -74,6 +75,8 @@ class Remote:
     def get(self, path: str, **query: object) -> Json:
         """GET below the profile."""
         given = {name: value for name, value in query.items() if value is not None}
+        if not all(_is_text(str(value)) for value in given.values()):
+            raise UsageError("What was typed is not UTF-8 text.")
         tail = f"?{urlencode(given)}" if given else ""
         return self._ask("GET", f"{self._below(path)}{tail}")
 
@@ -131,8 +134,9 @@ class Remote:
         *,
         patience: float = PATIENCE,
     ) -> Any:
-        connection = self._connection(patience)
+        connection: http.client.HTTPConnection | None = None
         try:
+            connection = self._connection(patience)
             connection.request(method, path, content, dict(headers))
             answer = connection.getresponse()
             text = answer.read()
@@ -142,7 +146,8 @@ class Remote:
                 f"--server or {SERVER} names another address."
             ) from problem
         finally:
-            connection.close()
+            if connection is not None:
+                connection.close()
         if answer.status >= 500:
             raise WorldError(f"The server at {self.base} cannot answer now: {_said(text, answer.status)}")
         if answer.status >= 300:
@@ -193,6 +198,23 @@ def wait(remote: Remote, run: str, tell: Any) -> Json:  # tell: a function of a 
         if seen["ended"] or seen["state"] in {"held", "paused"}:
             return seen
         time.sleep(0.3)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        given = parts.hostname, parts.port  # reading a port that cannot be one raises
+    except ValueError:
+        return False
+    return bool(given[0]) and parts.scheme in {"http", "https"} and not (parts.path or parts.query or parts.fragment)
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _local(settings: Settings) -> str:
