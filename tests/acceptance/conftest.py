@@ -7,7 +7,7 @@ import inspect
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def database(request: pytest.FixtureRequest) -> Iterator[dict[str, object]]:
-    """The settings that choose the database of the servers that tests share."""
+    """The settings that choose the database of `server`. Every other server has a database of its own: processes over
+    one database share one data directory, too.
+    """
     with _database(request, request.param) as settings:
         yield settings
 
@@ -53,8 +55,15 @@ def database(request: pytest.FixtureRequest) -> Iterator[dict[str, object]]:
 @pytest.fixture
 def fresh_database(request: pytest.FixtureRequest, database: dict[str, object]) -> Iterator[dict[str, object]]:
     """The settings of a server of a test's own: the same kind of database, with nothing in it."""
-    with _database(request, "postgresql" if database else "sqlite") as settings:
+    with another_database(request, database) as settings:
         yield settings
+
+
+def another_database(
+    request: pytest.FixtureRequest, database: dict[str, object]
+) -> AbstractContextManager[dict[str, object]]:
+    """The settings of one more server: the same kind of database as `database` is, with nothing in it."""
+    return _database(request, "postgresql" if database else "sqlite")
 
 
 @contextmanager
@@ -75,9 +84,14 @@ def server(tmp_path_factory: pytest.TempPathFactory, database: dict[str, object]
 
 
 @pytest.fixture(scope="session")
-def secure(tmp_path_factory: pytest.TempPathFactory, database: dict[str, object]) -> Iterator[Server]:
+def secure(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, database: dict[str, object]
+) -> Iterator[Server]:
     """A server with `--tls`, for the clients that insist on it."""
-    with serving(tmp_path_factory.mktemp("secure"), tls=True, settings={**WITH_GUARDIANS, **database}) as running:
+    with (
+        another_database(request, database) as own,
+        serving(tmp_path_factory.mktemp("secure"), tls=True, settings={**WITH_GUARDIANS, **own}) as running,
+    ):
         yield running
 
 

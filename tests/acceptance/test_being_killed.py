@@ -14,6 +14,7 @@ import pytest
 
 from schoolsync.testing import rosters
 
+from .conftest import another_database
 from .house import Profile, Server, Tenant, serving, until
 from .own import own
 
@@ -49,13 +50,17 @@ def later(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def undisturbed(
+    request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     roster: dict[str, bytes],
     later: dict[str, bytes],
     database: dict[str, object],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the directory holds after the first and after the second sync when nobody disturbs them."""
-    with serving(tmp_path_factory.mktemp("undisturbed"), settings=database) as server:
+    with (
+        another_database(request, database) as own,
+        serving(tmp_path_factory.mktemp("undisturbed"), settings=own) as server,
+    ):
         profile = unguarded(server)
         assert profile.sync(roster)["status"] == "success"
         first = contents(server)
