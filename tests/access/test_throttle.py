@@ -72,7 +72,15 @@ def test_off_and_bounded():
     assert len(throttle._allowances) <= KEPT
 
 
-def test_a_throttled_request_has_not_acted(tmp_path, monkeypatch):
+@pytest.fixture
+def fresh_handlers():
+    """Faces of one process share their handlers: none that a test has put in place is there before or after."""
+    graph_app._operations.cache_clear()
+    yield
+    graph_app._operations.cache_clear()
+
+
+def test_a_throttled_request_has_not_acted(tmp_path, monkeypatch, fresh_handlers):
     """429 with Retry-After comes before the handler, as a Graph error; the next caller is served."""
     acted = []
     monkeypatch.setattr(Route, "resolve", lambda _route: lambda call: acted.append(call.path) or Reply(status=204))
