@@ -163,9 +163,12 @@ def test_a_database_that_is_cut_off_again_and_again_loses_nothing(
     for _ in range(3):
         wait_for_batches(server, written)
         written = len(ledger(server))
-        assert server.control(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        until(
+            "sessions are there and are ended",
+            lambda: server.control(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            ),
         )
     until("the run is done", lambda: server.control("SELECT state FROM runs") == [("done",)], seconds=120, pause=0.2)
     check_ledger(server, runs=1)
