@@ -7,6 +7,7 @@ cannot be written (the log is on a full disk) is lost and disturbs nobody.
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import sys
 import traceback
@@ -35,6 +36,14 @@ class _Lossy:
             self._stream.flush()
 
 
+def _standard_error() -> TextIO:
+    """Standard error without a buffer: what a full disk refuses would wait in one and fail again at the exit."""
+    if sys.stderr is not sys.__stderr__ or sys.stderr is None:
+        return sys.stderr
+    raw = io.FileIO(sys.stderr.fileno(), "w", closefd=False)
+    return io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True)
+
+
 def places(error: BaseException) -> list[str]:
     """Where an error came through, innermost last; without any value."""
     found = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
@@ -56,7 +65,7 @@ def _located(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mut
 def configure(level: str, process: str) -> None:
     """Log from `level` on, every line marked with the process it comes from."""
     number = logging.getLevelNamesMapping()[level.upper()]
-    stream = _Lossy(sys.stderr)
+    stream = _Lossy(_standard_error())
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
