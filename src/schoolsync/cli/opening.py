@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from schoolsync import sources
+from schoolsync import roster_engine, sources
 from schoolsync.profiles import code_lists
 from schoolsync.settings import load
 from schoolsync.sources import CheckOptions, Limits, SourceFile
@@ -22,15 +22,7 @@ class NoRosterError(Exception):
 def engine(folder: str) -> duckdb.DuckDBPyConnection:
     """A roster engine within the memory of the settings: it spills into a folder that goes away, fetches nothing."""
     settings = load()
-    return duckdb.connect(
-        config={
-            "memory_limit": settings.memory_limit,
-            "threads": settings.threads,
-            "temp_directory": folder,
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-        }
-    )
+    return roster_engine.opened(memory_limit=settings.memory_limit, threads=settings.threads, scratch=folder)
 
 
 def options(path: Path, format: str | None, scratch: Path) -> CheckOptions:  # noqa: A002  what it is called everywhere

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from schoolsync import sources
+from schoolsync import roster_engine, sources
 from schoolsync.errors import UsageError, WorldError
 from schoolsync.plan import matching
 from schoolsync.roster import losses
@@ -80,15 +80,7 @@ class Checking:
         if self._db is None:
             job = self._job
             Path(job.scratch).mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._db = duckdb.connect(
-                config={
-                    "memory_limit": job.memory_limit,
-                    "threads": job.threads,
-                    "temp_directory": job.scratch,
-                    "autoinstall_known_extensions": "false",
-                    "autoload_known_extensions": "false",
-                }
-            )
+            self._db = roster_engine.opened(memory_limit=job.memory_limit, threads=job.threads, scratch=job.scratch)
         return self._db
 
     def _forget_roster(self) -> None:

@@ -32,21 +32,12 @@ def main() -> int:
     asked: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     lifeline.watch(lifeline.lines(), asked.put)
     opening = msgspec.json.decode(asked.get(), type=Opening)
-    import duckdb
-
+    from schoolsync import roster_engine
     from schoolsync.runs import history
 
     scratch = Path(opening.scratch)
     scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-    db = duckdb.connect(
-        config={
-            "memory_limit": opening.memory_limit,
-            "threads": opening.threads,
-            "temp_directory": opening.scratch,
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-        }
-    )
+    db = roster_engine.opened(memory_limit=opening.memory_limit, threads=opening.threads, scratch=opening.scratch)
     db.execute("LOAD parquet")
     db.execute("SET GLOBAL parquet_metadata_cache = true")
     say = threading.Lock()

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
+from schoolsync import roster_engine
 from schoolsync.testing.rosters import dirt as spoiling
 from schoolsync.testing.rosters import layouts, model
 from schoolsync.testing.rosters.layouts import Wanted
@@ -110,11 +111,11 @@ def _layout(format: str) -> layouts.Layout:  # noqa: A002
 
 @contextmanager
 def _engine(memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    with TemporaryDirectory(prefix="schoolsync-") as scratch:
-        config: dict[str, str | bool | int | float | list[str]]
-        config = {"memory_limit": memory, "temp_directory": scratch, "autoinstall_known_extensions": "false"}
-        with duckdb.connect(config=config) as db:
-            yield db
+    with (
+        TemporaryDirectory(prefix="schoolsync-") as scratch,
+        roster_engine.opened(memory_limit=memory, scratch=scratch) as db,
+    ):
+        yield db
 
 
 def _copy(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:

@@ -1,0 +1,26 @@
+"""Opening the engine that rosters are worked on in: DuckDB, within a memory, silent, and fetching nothing.
+
+Every process of the house that needs it opens it here, so that no setting is forgotten in one of them.
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+
+def opened(*, memory_limit: str, scratch: str, threads: int | None = None) -> duckdb.DuckDBPyConnection:
+    """An engine that spills what does not fit into its memory to the folder `scratch`. None threads: one per core.
+
+    It never draws its own progress bar, which would end up among the output of a command.
+    """
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": memory_limit,
+        "temp_directory": scratch,
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
+    if threads is not None:
+        config["threads"] = threads
+    db = duckdb.connect(config=config)
+    db.execute("SET enable_progress_bar = false")
+    return db
