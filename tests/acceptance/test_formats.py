@@ -81,3 +81,46 @@ def test_a_vendors_sample_with_a_list_of_users_arrives(tenant: Tenant, samples: 
     assert [len(seen[kind]) for kind in ("schools", "classes", "users")] == [schools, classes, people]
     profile.sync(files(samples / sample))
     assert tenant.objects() == seen
+
+
+def _in(seen: dict[str, Any], person: str) -> bool:
+    """Whether somebody is in any school or class."""
+    return any(person in members for kind in ("schools/users", "classes/members") for members in seen[kind].values())
+
+
+def test_a_package_of_changes_changes_what_it_names(tenant: Tenant, samples: Path) -> None:
+    """A OneRoster delta after the whole roster: who left is gone, who came is there, everything else is untouched. It
+    needs a whole roster before it; without one, it is refused and nobody is gone for that."""
+    whole, delta = (files(samples / f"oneroster-1.2-{kind}-generated") for kind in ("bulk", "delta"))
+    profile = tenant.profile()
+    profile.upload(delta)
+    said = [
+        (one["fileName"], one["description"]) for one in profile.start(expect=400)["value"] if one["type"] == "Error"
+    ]
+    assert [file for file, _ in said] == ["manifest.csv"]
+    assert said[0][1].startswith("The package holds changes alone, and there is no roster")
+    profile.sync(whole)
+    before = tenant.objects()
+    profile.sync(delta)
+    after = tenant.objects()
+
+    def names(kind: str, seen: dict[str, Any]) -> dict[str, str]:
+        called = {"users": "surname", "classes": "externalName", "schools": "displayName"}[kind]
+        return {key: one[called] for key, one in seen[kind].items()}
+
+    came = set(names("users", after).items()) - set(names("users", before).items())
+    gone = set(names("users", before).items()) - set(names("users", after).items())
+    assert sorted(name for _, name in came) == ["D'Angelo", "van der Berg-Hart"]
+    assert [name for _, name in gone] == ["van der Berg"], "who leaves is an object still, and in no school and class"
+    left = {one for seen in (before, after) for one in seen["users"] if not _in(seen, one)} - {
+        one for one in before["users"] if not _in(before, one)
+    }
+    assert [before["users"][one]["surname"] for one in left] == ["O'Neill"]
+    assert {name for _, name in set(names("classes", after).items()) - set(names("classes", before).items())} == {
+        "Mathematics KG (moved)"
+    }
+    assert names("schools", after) == names("schools", before)
+    untouched = before["users"].keys() & after["users"].keys() - {key for key, _ in came} - left
+    assert {key: before["users"][key] for key in untouched} == {key: after["users"][key] for key in untouched}
+    profile.sync(delta)
+    assert tenant.objects() == after, "a second time changes nothing"

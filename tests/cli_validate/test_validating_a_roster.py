@@ -8,13 +8,14 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from schoolsync.cli import validate
-from schoolsync.testing import demo
+from schoolsync.cli import convert, validate
+from schoolsync.testing import demo, rosters
 
 KEYS = {"format", "why", "verdict", "files", "counts", "causes", "statistics", "against", "findings"}
 
@@ -204,3 +205,25 @@ def test_the_report_may_be_cut_off_by_its_reader(folder: Path) -> None:
     command = f'"{sys.executable}" -m schoolsync validate "{folder}" --json | head -c 1'
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
     assert "Traceback" not in done.stderr
+
+
+def test_a_package_of_changes_is_checked_with_the_roster_it_belongs_to(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Alone it is refused with what to do; onto its roster it is that roster a day later, and can be converted."""
+    size = {"people": 40, "classes": 5, "enrollments": 90}
+    rosters.write(tmp_path / "whole", **size, format="oneroster-1.2")
+    rosters.write_delta(tmp_path / "delta", **size, before=rosters.Moment(), after=rosters.Moment(churn=0.2))
+    said = answer(capfd, tmp_path / "delta", status=1)
+    assert [one["rule"] for one in said["causes"] if one["fatal"]] == ["delta-without-base"]
+    assert "--onto" in next(one["message"] for one in said["causes"] if one["fatal"])
+    assert validate.run(tmp_path / "delta", format=None, json=True, onto=tmp_path / "whole") == 0
+    total = json.loads(capfd.readouterr().out)["statistics"]["total"]
+    assert total["students"] + total["teachers"] == 40
+    for other in (demo.BUNDLED, tmp_path / "delta", tmp_path / "nowhere"):
+        assert validate.run(tmp_path / "delta", format=None, json=False, onto=other) == 2
+        out, err = capfd.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+    made = {"to": "sds-v1", "format": None, "day": date(2026, 11, 26), "passwords": False, "json": True}
+    assert convert.run(tmp_path / "delta", tmp_path / "made", **made, onto=tmp_path / "whole") == 0
+    assert convert.run(tmp_path / "delta", tmp_path / "none", **made) == 1

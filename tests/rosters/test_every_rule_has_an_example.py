@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -15,6 +16,7 @@ from schoolsync.roster.rules import RULES
 from schoolsync.sources import CheckOptions, Limits, SourceFile
 from schoolsync.testing import rosters
 from schoolsync.testing.rosters import DIRT
+from schoolsync.testing.rosters.dirt import Upload
 
 SIZE = {"people": 120, "classes": 12, "enrollments": 300}
 
@@ -28,7 +30,9 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def broken(folder: Path, scratch: Path, *, kind: str, options: dict[str, object]) -> dict[str, int]:
+def broken(
+    folder: Path, scratch: Path, *, kind: str, options: dict[str, object], onto: Path | None = None
+) -> dict[str, int]:
     """The rules that a roster breaks, with how often."""
     scratch.mkdir()
     policy = None
@@ -43,6 +47,8 @@ def broken(folder: Path, scratch: Path, *, kind: str, options: dict[str, object]
     assert isinstance(limit, int)
     limits = Limits(**{name: value for name, value in options.items() if name not in {"property", "max_rows"}})
     given = CheckOptions(format=kind, policy=policy, max_rows=limit, limits=limits, scratch=scratch)
+    if onto is not None:
+        given = replace(given, earlier=records_of(onto, scratch / "records"))
     files = [SourceFile(path.name, path) for path in sorted(folder.iterdir())]
     with duckdb.connect(config={"threads": 1}) as db:
         sources.validate(db, sources.extract(db, files, given), given)
@@ -51,6 +57,15 @@ def broken(folder: Path, scratch: Path, *, kind: str, options: dict[str, object]
             found[one.rule] = found.get(one.rule, 0) + 1
             assert one.message
         return found
+
+
+def records_of(folder: Path, into: Path) -> Path:
+    """What is kept of a roster, for packages of changes to it."""
+    given = CheckOptions(keep=into)
+    with duckdb.connect(config={"threads": 1}) as db:
+        files = [SourceFile(path.name, path) for path in sorted(folder.iterdir())]
+        assert not sources.validate(db, sources.extract(db, files, given), given).fatal
+    return into
 
 
 def test_every_rule_has_an_example() -> None:
@@ -71,6 +86,10 @@ def test_the_example_breaks_its_rule_alone(clean: Path, tmp_path: Path, rule: st
     for times in (1, 3) if dirt.repeated else (1,):
         folder = Path(shutil.copytree(clean / dirt.format, tmp_path / f"roster{times}"))
         rosters.spoil(folder, rule, format=dirt.format, times=times)
-        found = broken(folder, tmp_path / f"scratch{times}", kind=dirt.format, options=dict(dirt.options))
+        before = None
+        if dirt.onto is not None:
+            before = Path(shutil.copytree(clean / dirt.format, tmp_path / "before"))
+            dirt.onto(Upload(before))
+        found = broken(folder, tmp_path / f"scratch{times}", kind=dirt.format, options=dict(dirt.options), onto=before)
         assert set(found) - dirt.also == {rule}
         assert found[rule] >= times

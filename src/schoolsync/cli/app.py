@@ -130,6 +130,9 @@ def validate(
     against: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Compare with this earlier roster of the same format.")
     ] = None,
+    onto: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="The whole roster that a package of changes belongs to.")
+    ] = None,
 ) -> None:
     """Check a roster without sending it anywhere.
 
@@ -137,7 +140,9 @@ def validate(
     """
     from schoolsync.cli import validate as command
 
-    raise typer.Exit(command.run(path, format=format, json=json, reports_to=tuple(report or ()), against=against))
+    raise typer.Exit(
+        command.run(path, format=format, json=json, reports_to=tuple(report or ()), against=against, onto=onto)
+    )
 
 
 @app.command()
@@ -152,6 +157,9 @@ def convert(
     ] = None,
     passwords: Annotated[bool, typer.Option("--passwords", help="Carry passwords over.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    onto: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="The whole roster that a package of changes belongs to.")
+    ] = None,
 ) -> None:
     """Write a roster in another format, and say what that format cannot hold.
 
@@ -165,7 +173,7 @@ def convert(
         day = date.fromisoformat(on) if on else datetime.now(UTC).date()
     except ValueError:
         raise UsageError(f"{on} is no date: write it as YYYY-MM-DD.") from None
-    raise typer.Exit(command.run(path, out, to=to, format=format, day=day, passwords=passwords, json=json))
+    raise typer.Exit(command.run(path, out, to=to, format=format, day=day, passwords=passwords, json=json, onto=onto))
 
 
 @app.command()

@@ -10,6 +10,7 @@ import shutil
 import sys
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,8 +35,12 @@ def run(
     day: date,
     passwords: bool,
     json: bool,
+    onto: Path | None = None,
 ) -> int:
-    """Convert the roster at `path` to the format `to`, written to `out`, a new folder or a zip."""
+    """Convert the roster at `path` to the format `to`, written to `out`, a new folder or a zip.
+
+    `onto` is the whole roster that changes alone belong to.
+    """
     if to not in convert.TARGETS:
         return refuse(f"A roster cannot be written as {to}. Known targets: {', '.join(convert.TARGETS)}.")
     target = convert.TARGETS[to](passwords=passwords)
@@ -43,7 +48,8 @@ def run(
         if out.exists() and (out.is_file() or any(out.iterdir())):
             return refuse(f"{out} is there already: a roster is written to a place of its own.")
         with TemporaryDirectory(prefix="schoolsync-") as folder, engine(folder) as db:
-            options = opening.options(path, format, Path(folder))
+            kept = None if onto is None else opening.earlier(db, onto, format, Path(folder))
+            options = replace(opening.options(path, format, Path(folder)), earlier=kept)
             extracted = sources.extract(db, files(path), options)
             if passwords:
                 convert.keep_passwords(db, extracted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -36,6 +37,17 @@ def options(path: Path, format: str | None, scratch: Path) -> CheckOptions:  # n
         scratch=scratch,
         codes=code_lists.load(settings.code_lists),
     )
+
+
+def earlier(db: duckdb.DuckDBPyConnection, path: Path, format: str | None, scratch: Path) -> Path:  # noqa: A002
+    """What a package of changes goes on from: the records of the whole roster at `path`. Raises NoRosterError."""
+    given = replace(options(path, format, scratch), keep=scratch / "records")
+    if sources.validate(db, sources.extract(db, files(path), given), given).fatal:
+        raise NoRosterError(f"{path} cannot be built on, because it cannot be used itself: validate it first.")
+    assert given.keep is not None
+    if not given.keep.is_dir():
+        raise NoRosterError(f"{path} is no OneRoster package: no other format has packages of changes.")
+    return given.keep
 
 
 def files(path: Path) -> list[SourceFile]:

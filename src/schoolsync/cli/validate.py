@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
 
 from schoolsync import reports, sources
-from schoolsync.cli.opening import NoRosterError, engine, files, options, refuse
+from schoolsync.cli.opening import NoRosterError, earlier, engine, files, options, refuse
 from schoolsync.errors import UsageError, WorldError
 from schoolsync.roster import comparison, statistics
 from schoolsync.sources import Checked
@@ -30,8 +31,12 @@ def run(
     json: bool,
     reports_to: Sequence[Path] = (),
     against: Path | None = None,
+    onto: Path | None = None,
 ) -> int:
-    """Check the roster at `path`, a folder, a zip or one CSV file, and print the report."""
+    """Check the roster at `path`, a folder, a zip or one CSV file, and print the report.
+
+    `onto` is the whole roster that changes alone belong to.
+    """
     known = ", ".join((sources.AUTO, *sources.FORMATS))
     if format is not None and format not in (sources.AUTO, *sources.FORMATS):
         return refuse(f"There is no format {format}. Known formats: {known}.")
@@ -42,12 +47,13 @@ def run(
         with TemporaryDirectory(prefix="schoolsync-") as folder, engine(folder) as db:
             before = None
             if against is not None:
-                earlier = _check(db, against, format, Path(folder))
-                if not any(earlier.rows.values()):
+                compared = _check(db, against, format, Path(folder))
+                if not any(compared.rows.values()):
                     return refuse(f"{against} cannot be compared with: none of its files can be read.")
                 before = str(against), statistics.of(db)
                 comparison.keep(db)
-            checked = _check(db, path, format, Path(folder))
+            kept = None if onto is None else earlier(db, onto, format, Path(folder))
+            checked = _check(db, path, format, Path(folder), onto=kept)
             report = reports.gather(
                 db, title=str(path), format=checked.format, why=checked.why, files=checked.rows, before=before
             )
@@ -73,7 +79,14 @@ def run(
     return 1 if checked.errors else 0
 
 
-def _check(db: duckdb.DuckDBPyConnection, path: Path, format: str | None, scratch: Path) -> Checked:  # noqa: A002
+def _check(
+    db: duckdb.DuckDBPyConnection,
+    path: Path,
+    format: str | None,  # noqa: A002
+    scratch: Path,
+    *,
+    onto: Path | None = None,
+) -> Checked:
     """Read and check the roster at `path` into the canonical tables."""
-    given = options(path, format, scratch)
+    given = replace(options(path, format, scratch), earlier=onto)
     return sources.validate(db, sources.extract(db, files(path), given), given)

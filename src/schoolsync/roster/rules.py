@@ -134,6 +134,22 @@ _ALL = (
         "{column} names records of {detail}, which is not there; the values are left out.",
         "Upload that file as well.",
     ),
+    _fatal(
+        "delta-without-base",
+        "The package holds changes alone, and there is no roster that they could be applied to: {detail}.",
+        "Send a whole (bulk) package once; to check changes here, name the roster before them with --onto.",
+    ),
+    _note("delta-file", "The file holds changes alone: {detail}.", "Nothing is to be done."),
+    _warning(
+        "manifest-differs",
+        "The manifest says that {detail}; the files themselves count.",
+        "Have the manifest written anew with every export.",
+    ),
+    _warning(
+        "kept-orphan",
+        "{detail} rows of earlier uploads hang on a record that was deleted; they do not count while it is gone.",
+        "Have the export delete them too, or send a whole (bulk) package.",
+    ),
     _warning("file-spelling", "The file name is spelled unusually; {detail} is meant.", "Spell it that way."),
     # A file as a whole
     _fatal("unreadable-file", "The file cannot be read: {detail}.", "Export it again as CSV and upload it anew."),
@@ -246,6 +262,28 @@ _ALL = (
         "The value of {column} begins or ends with blanks, which are left out.",
         "Remove them.",
         summary="{count} row(s) have blanks around the value.",
+    ),
+    _error(
+        "status-missing",
+        "{column} is empty, and other rows of the file have one or the file holds changes alone.",
+        "Fill it in every row of a delta, and in none of a whole (bulk) file.",
+        summary="{count} row(s) have no status where the file needs one.",
+    ),
+    _note(
+        "status-in-bulk",
+        "{column} is filled in a file that is whole, where it says nothing.",
+        "Leave it empty in whole (bulk) files.",
+    ),
+    _warning(
+        "deleted-in-bulk",
+        "The row is marked as deleted in a file that is whole; it counts as gone.",
+        "Leave such rows out of whole (bulk) files.",
+        summary="{count} row(s) are marked as deleted in a file that is whole.",
+    ),
+    _note(
+        "stale-row",
+        "{column} is earlier than that of what is known of the record; the row changes nothing.",
+        "Nothing is to be done when an old package was sent again.",
     ),
     # Values
     _error("required-value", "{column} is empty.", "Give it a value.", family=Family.MISSING),

@@ -14,6 +14,7 @@ from schoolsync.errors import UsageError, WorldError
 from schoolsync.plan import matching
 from schoolsync.roster import losses
 from schoolsync.runs.job import Failed, Job
+from schoolsync.runs.places import RECORDS
 from schoolsync.targets.local import SupersededError, UnknownBatchError
 
 
@@ -73,6 +74,8 @@ class Checking:
             max_rows=job.max_rows,
             limits=sources.Limits(**job.limits),
             scratch=Path(job.scratch),
+            earlier=None if job.earlier is None else Path(job.earlier),
+            keep=None if job.preview else Path(job.folder) / RECORDS,
         )
 
     def _roster(self) -> duckdb.DuckDBPyConnection:

@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schoolsync.plan.steps import FRESH
-from schoolsync.runs.places import FINDINGS, REPORT
+from schoolsync.runs.places import FINDINGS, RECORDS, REPORT
 from schoolsync.runs.stored_plan import Description
 
 ERASED = "erased"
@@ -127,6 +128,7 @@ def erase(folder: Path, traces: Traces) -> None:
             _erase_entries(path, traces)
         _edit_json(made.with_suffix(".json"), traces)
     _erase_snapshot(folder / "snapshot", traces)
+    _erase_records(folder / RECORDS, traces)
     _edit_json(folder / REPORT, traces)
     _erase_findings(folder / FINDINGS, traces)
 
@@ -185,6 +187,32 @@ def _erase_snapshot(folder: Path, traces: Traces) -> None:
             )
         ),
     )
+
+
+def _erase_records(folder: Path, traces: Traces) -> None:
+    """Rows about the person go from what is kept of the roster, and so do the places in which others name them."""
+
+    def change(path: Path, table: pa.Table) -> pa.Table:
+        about = {"user_id", "contact_id", *_NAMES, "username", "email"} & {*table.column_names}
+        if "username" not in table.column_names and "given_name" not in table.column_names:
+            about -= {"source_id"}  # the id of an organization, a class, an enrollment
+        if path.stem == "gone":
+            about = {"id"}
+        mask = pa.array([False] * table.num_rows)
+        known = {name.lower() for name in traces.names}
+        for name in about:
+            mask = pc.or_(mask, _any(pc.utf8_lower(table.column(name).cast(pa.string())), known, pa.string()))
+        table = table.filter(pc.invert(mask))
+        if "agent_ids" in table.column_names:
+            place, column = table.column_names.index("agent_ids"), table.column("agent_ids")
+            for name in traces.names:
+                listed = rf"(?i)(^|[,\s]){re.escape(name)}([,\s]|$)"
+                column = pc.replace_substring_regex(column, listed, r"\1")
+            table = table.set_column(place, table.schema.field("agent_ids"), column)
+        return table
+
+    for path in sorted(folder.glob("*.parquet")) if folder.is_dir() else ():
+        _rewrite(path, partial(change, path))
 
 
 def _erase_findings(path: Path, traces: Traces) -> None:

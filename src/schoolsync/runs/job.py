@@ -64,6 +64,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     undoes: Undone | None = None  # the run that this one takes back, instead of reading a roster
     rekeys: tuple[str, ...] = ()  # CSV files (kind, old, new) of SIS IDs that have changed, the oldest first
     before: Base | None = None  # the last run that was applied whole, even where it is not compared with any more
+    earlier: str | None = None  # folder of what was kept of the last roster, for packages of changes alone
     tallies: tuple[str, ...] = ()  # Parquet files: what earlier runs took away within the window of the guards
     again: bool = False  # look at every record, also when nothing has changed
     ignore_findings: bool

@@ -141,6 +141,7 @@ class Journal(Records):
                 base=None if row.cause == Cause.RESET else self._base(connection, applied_by, tenant_id),
                 rekeys=self._rekeys(connection, applied_by),
                 before=self._before(connection, applied_by),
+                earlier=self._earlier(connection, applied_by, tenant_id),
                 tallies=self._tallies(connection, applied_by, tenant_id, policy.guards.window_days),
                 ignore_findings=row.ignore_findings,
                 now=row.asked,

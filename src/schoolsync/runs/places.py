@@ -12,6 +12,9 @@ FINDINGS = "findings.parquet"
 REPORT = "report.json"
 """Causes, numbers per school and what changed in them (`runs.run_report`)."""
 
+RECORDS = "records"
+"""Folder of what was kept of a run's roster, for packages that hold changes alone (`sources.changes`)."""
+
 
 def run_folder(settings: Settings, tenant_id: str, profile: str, run: str) -> Path:
     """Where a run keeps its plan, snapshot and reports."""

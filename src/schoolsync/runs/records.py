@@ -22,14 +22,16 @@ from schoolsync.profiles.policy import own_settings, policy_of
 from schoolsync.profiles.quarantine import Quarantine
 from schoolsync.runs import endings, previews
 from schoolsync.runs.job import Base, Undone, Validated
-from schoolsync.runs.places import run_folder
+from schoolsync.runs.places import RECORDS, run_folder
 from schoolsync.runs.selections import Release
-from schoolsync.runs.states import ACTIVE, RunState
+from schoolsync.runs.states import ACTIVE, Cause, RunState
 from schoolsync.settings import Settings
 from schoolsync.store import errors as error_rows
 from schoolsync.store.control import Control
 from schoolsync.store.tables import profiles, rekeys, runs
 
+_LOOKED_BACK = 50
+"""So many runs are looked through for the last one that has read a roster."""
 ENTRY_TYPES = {
     "school": "School",
     "section": "Section",
@@ -234,6 +236,29 @@ class Records:
         if row is None or not Path(row.snapshot).is_dir():
             return None
         return Base(run=row.id, snapshot=row.snapshot, input_hash=row.input_hash, position=row.position)
+
+    def _earlier(self, connection: Connection, key: Key, tenant_id: str) -> str | None:
+        """Where the records of the last roster are, for packages of changes; None when there are none to go on from.
+
+        What a source has said counts, whatever became of the plan: its next changes go on from there. A roster that was
+        refused is sent again corrected when somebody waited for the answer; when nobody did, a part is missing since.
+        """
+        rows = connection.execute(
+            select(runs.c.id, runs.c.stage, runs.c.state, runs.c.cause)
+            .where(
+                *(runs.c.tenant == key.tenant, runs.c.profile == key.profile, runs.c.id != key.run),
+                *(runs.c.undoes.is_(None), runs.c.upload.is_not(None)),
+            )
+            .order_by(runs.c.number.desc())
+            .limit(_LOOKED_BACK)
+        ).all()
+        for row in rows:
+            if row.stage in {RunState.PLANNING, RunState.APPLYING}:
+                folder = self.folder(tenant_id, key.profile, row.id) / RECORDS
+                return str(folder) if folder.is_dir() else None
+            if row.stage == RunState.VALIDATING and row.cause != Cause.START:
+                return None
+        return None
 
     def _undone(self, connection: Connection, key: Key, tenant_id: str, run: str | None) -> Undone | None:
         if run is None:

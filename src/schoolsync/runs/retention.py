@@ -1,7 +1,7 @@
 """How long files of runs and uploads are kept: `retention_days` after use, and never the ones still needed.
 
-Needed are the snapshot that the next run is compared with, the upload that a reset reads again, and whatever an open
-run works with. Rows that tell what happened stay.
+Needed are the snapshot that the next run is compared with, the records that packages of changes go on from, the upload
+that a reset reads again, and whatever an open run works with. Rows that tell what happened stay.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from schoolsync import ticks
 from schoolsync.runs import previews
+from schoolsync.runs.states import RunState
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
 from schoolsync.store.tables import runs, tenants, upload_blocks, upload_files, uploads
@@ -57,7 +58,13 @@ def _run_is_past(control: Control, tenant_id: str, profile: str, run: str, befor
         last = connection.execute(
             select(runs.c.snapshot).where(*mine, runs.c.snapshot.is_not(None)).order_by(runs.c.number.desc()).limit(1)
         ).scalar_one_or_none()
-    if last is not None and run in Path(last).parts:
+        told = connection.execute(
+            select(runs.c.id)
+            .where(*mine, runs.c.stage.in_((RunState.PLANNING, RunState.APPLYING)), runs.c.undoes.is_(None))
+            .order_by(runs.c.number.desc())
+            .limit(1)
+        ).scalar_one_or_none()
+    if (last is not None and run in Path(last).parts) or run == told:
         return False
     return row is not None and row.ended is not None and row.ended < before
 

@@ -9,6 +9,9 @@ from enum import Enum
 from schoolsync.roster.values import DateFormat
 
 _LINED = "(SELECT *, {line} AS line FROM {table})"
+LINE_BITS = 31
+EARLIER = " (earlier upload)"
+"""What stands behind the name of a file when its row is kept from an upload before this one."""
 
 
 class Kind(Enum):
@@ -118,6 +121,7 @@ class Table:
     blanks: bool  # there may be blanks in its rows
     extras: Mapping[str, str] = field(default_factory=dict)  # columns of anybody's own: our name -> header
     dates: DateFormat  # how its dates are written
+    earlier: bool = False  # some of its rows are kept from earlier uploads (`changes`)
 
     @property
     def raw(self) -> str:
@@ -130,3 +134,8 @@ class Table:
         if self.line == "line":
             return self.raw
         return _LINED.format(line=self.line, table=self.raw)
+
+
+def real_line(expression: str) -> str:
+    """The physical line, of rows that are kept from earlier uploads too (`changes`)."""
+    return f"({expression} & {(1 << LINE_BITS) - 1})"

@@ -14,8 +14,9 @@ from tempfile import TemporaryDirectory
 import duckdb
 
 from schoolsync.roster import findings, tables
-from schoolsync.sources import csv_files, detection, encodings
+from schoolsync.sources import changes, csv_files, detection, encodings
 from schoolsync.sources import needs as needs_
+from schoolsync.sources.changes import Package
 from schoolsync.sources.columns import File, Need, Table
 from schoolsync.sources.csv_files import Header, Text, UnreadableError
 from schoolsync.sources.detection import Detected
@@ -31,6 +32,7 @@ class CsvSet:
 
     detected: Detected
     needs: Needs
+    package: Package
     tables: Mapping[str, Table]
     rows: Mapping[str, int]
 
@@ -65,9 +67,11 @@ def read_set(
     with TemporaryDirectory(prefix="schoolsync-", dir=options.scratch) as name:
         scratch = Path(name)
         there = _readable(db, opened(db, files, scratch, options.limits), scratch, options.limits.file_bytes)
-        detected = _detected(there, known, options)
+        said, manifest = _manifest(there)
+        detected = _detected(there, known, options, said)
         form = detected.format
-        found = _found(db, there, form, partial=options.partial)
+        named = changes.package(db, form, said, {one.base.strip().lower() for one in there}, manifest)
+        found = _found(db, there, form, named, partial=options.partial)
         heads = [
             head
             for file in form.files
@@ -85,22 +89,30 @@ def read_set(
             if table is not None:
                 read[one.file.table] = table
                 rows[one.source.base] = table.rows
-        return CsvSet(detected, needs, read, rows)
+        return CsvSet(detected, needs, named, read, rows)
 
 
-def _detected(there: Sequence[SourceFile], known: Sequence[Format], options: CheckOptions) -> Detected:
+def _manifest(there: Sequence[SourceFile]) -> tuple[Mapping[str, str], str]:
+    """What a manifest says, if there is one, and the name it came under."""
+    found = next((source for source in there if source.base.strip().lower() == detection.MANIFEST), None)
+    if found is None:
+        return {}, detection.MANIFEST
+    return detection.manifest_of(lambda: csv_files.first_rows(found.path)), found.base
+
+
+def _detected(
+    there: Sequence[SourceFile], known: Sequence[Format], options: CheckOptions, said: Mapping[str, str]
+) -> Detected:
     """The format that was asked for, or the one that the files have."""
     forced = next((one for one in known if one.id == options.format), None)
     if forced is not None:
         return Detected(forced, "it was asked for")
     headers = {source.base.strip().lower(): csv_files.words(source.path) for source in there}
-    manifest = next((source.path for source in there if source.base.strip().lower() == "manifest.csv"), None)
-    said = detection.manifest_of(lambda: csv_files.first_rows(manifest)) if manifest is not None else {}
     return detection.detect(headers, said, known)
 
 
 def _found(
-    db: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], form: Format, *, partial: bool
+    db: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], form: Format, named: Package, *, partial: bool
 ) -> dict[str, SourceFile]:
     """Which upload is which file of the format.
 
@@ -126,7 +138,8 @@ def _found(
             if source.base not in {file.name, file.name.lower()}:
                 findings.add_file(db, "file-spelling", file=source.base, detail=file.name)
     for file in form.files:
-        missed = file.required if file.paired is None else file.paired in found
+        missed = (file.required and not named.changes) if file.paired is None else file.paired in found
+        missed = missed or named.promises(file)
         if file.table not in found and missed and not partial:
             findings.add_file(db, "missing-file", file=file.name, detail=file.name)
     return found

@@ -15,6 +15,7 @@ from schoolsync.sources.formats import Format
 Headers = Mapping[str, frozenset[str]]
 """Name of a file without folders, in lower case -> its headers, in lower case."""
 
+MANIFEST = "manifest.csv"
 _VERSION = re.compile(r"1\.2(\.\d+)?|1\.20")
 
 

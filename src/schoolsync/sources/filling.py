@@ -7,11 +7,15 @@ from collections.abc import Collection, Mapping, Sequence
 import duckdb
 
 from schoolsync.roster.tables import TABLES
-from schoolsync.sources.columns import LeftOut, Table
+from schoolsync.sources.columns import EARLIER, LeftOut, Table, real_line
 
 # Making a table of a query is faster than filling an empty one.
 _FILL = "CREATE OR REPLACE TABLE roster.{kind} ({columns}) AS {select}"
 _VIEW = "DROP TABLE roster.{kind}; CREATE VIEW roster.{kind} ({columns}) AS {select}"
+_PLACED = """
+SELECT * REPLACE (CASE WHEN line < 0 THEN file || '{earlier}' ELSE file END AS file, {line} AS line)
+FROM ({select}) AS one({columns})
+"""
 _LEFT_OUT = """
 INSERT INTO roster.left_out
     SELECT DISTINCT '{kind}', {role}, {source}, {other}, bad.rule, bad.file, bad.line
@@ -20,15 +24,19 @@ INSERT INTO roster.left_out
 _RAW_TABLES = "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'raw'"
 
 
-def fill(db: duckdb.DuckDBPyConnection, kind: str, selects: Sequence[str], *, view: bool = False) -> None:
+def fill(
+    db: duckdb.DuckDBPyConnection, kind: str, selects: Sequence[str], *, view: bool = False, earlier: bool = False
+) -> None:
     """Make the canonical table `kind` of the rows of all `selects`, whose columns come in its order.
 
-    As a view it takes no memory, and is worked out whenever it is read: for long tables with cheap columns.
+    As a view it takes no memory, and is worked out whenever it is read: for long tables with cheap columns. With
+    `earlier` rows say where they really stand, in this upload or in one before.
     """
-    statement = (_VIEW if view else _FILL).format(
-        kind=kind, columns=", ".join(TABLES[kind]), select=" UNION ALL ".join(selects)
-    )
-    db.execute(statement)
+    columns = ", ".join(TABLES[kind])
+    select = " UNION ALL ".join(selects)
+    if earlier:
+        select = _PLACED.format(columns=columns, select=select, earlier=EARLIER, line=real_line("line"))
+    db.execute((_VIEW if view else _FILL).format(kind=kind, columns=columns, select=select))
 
 
 def leave_out(db: duckdb.DuckDBPyConnection, table: Table, records: Mapping[LeftOut, str], *, joins: str = "") -> None:

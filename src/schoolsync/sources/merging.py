@@ -13,7 +13,7 @@ import duckdb
 
 from schoolsync.plan.policy import Policy
 from schoolsync.roster import codes, findings, values
-from schoolsync.sources.columns import Column, File, Key, Kind, Need, Table
+from schoolsync.sources.columns import Column, File, Key, Kind, Need, Table, real_line
 
 _NAMED = {"organizations", "classes", "people"}  # whose ids are looked at for twins
 
@@ -89,7 +89,7 @@ WITH named AS ({named}), shared AS (
     SELECT name, min(number) AS number, arg_min(line, (number, line)) AS line
     FROM named GROUP BY name HAVING count(*) > 1
 )
-SELECT named.line, 'line ' || shared.line || ' of {file}' AS value FROM named JOIN shared USING (name)
+SELECT named.line, 'line ' || {shared_line} || ' of {file}' AS value FROM named JOIN shared USING (name)
 WHERE named.number = {mine} AND shared.number = {theirs} AND NOT ({mine} = {theirs} AND named.line = shared.line)
 """
 _DIFFERING = """
@@ -114,14 +114,16 @@ def merged(
     *,
     told_apart_by: Callable[[File], str],
     complete: bool = True,
+    references: bool = True,
 ) -> Merger:
     """Check the rows of all tables against each other; the answer knows the good ones.
 
     `told_apart_by` names the column that no two people of a file may share. Without `complete` files that are named
-    and not there are not missed.
+    and not there are not missed; without `references` nothing is looked up in other files.
     """
     merger = Merger(db, tables)
-    merger.references(complete=complete)
+    if references:
+        merger.references(complete=complete)
     merger.trees()
     merger.ids_alike()
     merger.people_once()
@@ -210,7 +212,13 @@ class Merger:
         """Ids of anything that look alike deserve a second look."""
         for table in self.tables.values():
             if "source_id" in table.columns and table.file.records in _NAMED:
-                self._add("look-alike-id", table, "source_id", _ALIKE.format(rows=table.lined), detail="found.value")
+                self._add(
+                    "look-alike-id",
+                    table,
+                    "source_id",
+                    _ALIKE.format(rows=table.lined),
+                    detail=real_line("found.value"),
+                )
 
     def people_once(self) -> None:
         """A person of several schools has several rows, which should not contradict each other."""
@@ -220,9 +228,11 @@ class Merger:
                 continue
             others = _LINES.format(name=again)
             if same := self._again(table, ("source_id", "school_id"), name="same"):
-                self._add("repeated-person", table, "source_id", _LINES.format(name=same), detail="found.first")
+                self._add(
+                    "repeated-person", table, "source_id", _LINES.format(name=same), detail=real_line("found.first")
+                )
                 others = _OTHER_LINES.format(name=again, same=same)
-            self._add("several-schools", table, "source_id", others, detail="found.first")
+            self._add("several-schools", table, "source_id", others, detail=real_line("found.first"))
             compared = [column for column in table.columns if column not in {"source_id", "school_id", "password"}]
             differs = " OR ".join(f"one.{column} IS DISTINCT FROM other.{column}" for column in compared)
             rows = _DIFFERING.format(name=again, rows=table.lined, differs=differs or "false")
@@ -236,7 +246,7 @@ class Merger:
                 if names and (again := self._again(table, names, name=f"again{number or ''}", hashed=is_link(table))):
                     bare = [name.removeprefix("lower(").removesuffix(")") for name in key.columns]
                     shown = next((name for name in reversed(bare) if name in table.columns), None)
-                    self._add(key.rule, table, shown, _LINES.format(name=again), detail="found.first")
+                    self._add(key.rule, table, shown, _LINES.format(name=again), detail=real_line("found.first"))
 
     def usernames(self, policy: Policy | None, matches: Callable[[File], str]) -> None:
         """No two people may end up with one account."""
@@ -255,7 +265,9 @@ class Merger:
             return
         for mine, table in enumerate(people):
             for theirs, other in enumerate(people):
-                rows = _SHARERS.format(named=named, mine=mine, theirs=theirs, file=other.file.name)
+                rows = _SHARERS.format(
+                    named=named, mine=mine, theirs=theirs, file=other.file.name, shared_line=real_line("shared.line")
+                )
                 self._add("duplicate-username", table, matches(table.file), rows, detail="found.value")
 
     def settle(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import duckdb
 
 from schoolsync.roster import codes, findings
-from schoolsync.sources import cells, csv_sets, merging, two_lists, user_lists
+from schoolsync.sources import cells, changes, csv_sets, merging, two_lists, user_lists
 from schoolsync.sources.files import SourceFile
 from schoolsync.sources.formats import Format, Shape
 from schoolsync.sources.source import Checked, CheckOptions, Extract
@@ -26,6 +26,7 @@ def extract(
         tables=read.tables,
         creates=read.needs.creates,
         needs=read.needs,
+        package=read.package,
         fatal=findings.totals(db).fatal,
     )
 
@@ -35,6 +36,9 @@ def validate(db: duckdb.DuckDBPyConnection, extracted: Extract, options: CheckOp
     needs = extracted.needs
     lists = codes.lists(options.codes, options.policy.codes if options.policy else {})
     tables = {name: cells.clean(db, table, most=options.limits.cell) for name, table in extracted.tables.items()}
+    tables, whole = changes.completed(
+        db, tables, form, extracted.package, needs, earlier=options.earlier, keep=options.keep
+    )
     for table in tables.values():
         cells.check(
             db,
@@ -51,6 +55,7 @@ def validate(db: duckdb.DuckDBPyConnection, extracted: Extract, options: CheckOp
         options.policy,
         told_apart_by=needs.told_apart_by,
         complete=not options.partial and not extracted.fatal,
+        references=whole,
     )
     if form.shape is Shape.USERS:
         user_lists.fill(merger, form, lists, guardians=needs.names("contacts"))
@@ -58,6 +63,8 @@ def validate(db: duckdb.DuckDBPyConnection, extracted: Extract, options: CheckOp
     else:
         two_lists.fill(merger)
         columns, absent = two_lists.said(tables), two_lists.absent(tables)
+    if any(table.earlier for table in tables.values()):
+        changes.tell_apart(db)
     total = findings.totals(db)
     return Checked(
         format=form.id,

@@ -14,6 +14,7 @@ from schoolsync.roster.codes import Extra
 from schoolsync.roster.findings import Finding
 from schoolsync.roster.rules import RULES
 from schoolsync.runs.job import Message
+from schoolsync.sources.changes import Package
 from schoolsync.sources.columns import Table
 from schoolsync.sources.files import DEFAULT_LIMITS, Limits
 from schoolsync.sources.needs import Needs
@@ -29,6 +30,8 @@ class CheckOptions:
     limits: Limits = DEFAULT_LIMITS
     scratch: Path | None = None  # where archives and damaged files are copied to meanwhile
     codes: Extra = field(default_factory=dict)  # what the installation adds to the code lists
+    earlier: Path | None = None  # what was kept of the last roster: a package of changes alone goes on from it
+    keep: Path | None = None  # where to keep what such a package needs, for formats that have them
     partial: bool = False  # check the given files alone: others are not missed, nor is what they would hold
 
 
@@ -42,6 +45,7 @@ class Extract:
     tables: Mapping[str, Table]  # what could be read, by table
     creates: bool  # whether accounts are created (True) or only matched (False)
     needs: Needs
+    package: Package
     fatal: bool  # nobody may go on with this upload
 
 

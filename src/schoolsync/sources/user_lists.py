@@ -85,7 +85,8 @@ class _Records:
         self.db.execute(f"CREATE OR REPLACE TABLE raw.{name} AS {query}")
 
     def fill(self, kind: str, select: str, *, view: bool = False) -> None:
-        filling.fill(self.db, kind, [select], view=view)
+        earlier = any(table.earlier for table in self.merger.tables.values())
+        filling.fill(self.db, kind, [select], view=view, earlier=earlier)
 
 
 # Somebody without a role, or with that of a guardian alone, is nobody in the directory.

@@ -121,6 +121,8 @@ class Dirt:
     # How the roster has to be checked to break the rule: `max_rows`, a limit by its name in `sources.files.Limits`,
     # or an optional `property` that a profile names.
     options: Mapping[str, object] = field(default_factory=dict)
+    # For packages of changes: what is done first to a copy of the roster, which they then belong to.
+    onto: Callable[[Upload], None] | None = None
 
 
 def _zipped(members: Mapping[str, bytes]) -> Callable[[Upload], None]:
@@ -225,6 +227,54 @@ def _on_oneroster(make: Callable[[Upload], None], *, repeated: bool = True, **op
     return Dirt(make=make, format="oneroster-1.2", repeated=repeated, options=options)
 
 
+def _without_courses(upload: Upload) -> None:
+    (upload.folder / "courses.csv").unlink()
+    path = upload.folder / "manifest.csv"
+    path.write_bytes(path.read_bytes().replace(b"file.courses,bulk", b"file.courses,absent"))
+
+
+def _delta(upload: Upload, name: str, *, day: str = "2026-11-25T06:00:00.000Z", status: str = "active") -> None:
+    """Make a package of changes of a whole one, with the last row of one file."""
+    row = upload.last(name) | {"status": status, "dateLastModified": day}
+    header = upload.header(name)
+    for path in upload.folder.iterdir():
+        path.unlink()
+    sink = io.StringIO()
+    csv.writer(sink, lineterminator="\n").writerows([header, row.values()])
+    upload.write(name, sink.getvalue().encode())
+    stem = name.removesuffix(".csv")
+    told = f"propertyName,value\nmanifest.version,1.0\noneroster.version,1.2\nfile.{stem},delta\n"
+    upload.write("manifest.csv", told.encode())
+
+
+def _dated(upload: Upload) -> None:
+    """Every row of the file of users has a day on which it was changed."""
+    path = upload.folder / "users.csv"
+    head, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text(
+        head + "".join(row.replace(",,,", ",,2026-11-26,", 1) for row in rows), encoding="utf-8", newline=""
+    )
+
+
+def _marked(upload: Upload, name: str = "courses.csv") -> None:
+    """Every row says that it is active."""
+    path = upload.folder / name
+    head, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text(head + "".join(row.replace(",,,", ",active,,", 1) for row in rows), encoding="utf-8", newline="")
+
+
+def _deleted(upload: Upload) -> None:
+    if upload.number == 1:
+        _marked(upload)
+    upload.add("courses.csv", {"sourcedId": f"x{upload.number}", "status": "tobedeleted"})
+
+
+def _changes(
+    make: Callable[[Upload], None], *, onto: Callable[[Upload], None], also: tuple[str, ...] = ("delta-file",)
+) -> Dirt:
+    return Dirt(make=make, format="oneroster-1.2", repeated=False, also=frozenset(also), onto=onto)
+
+
 DIRT: Mapping[str, Dirt] = {
     # The set of files
     "missing-file": _file(lambda upload: (upload.folder / "TeacherRoster.csv").unlink()),
@@ -241,7 +291,20 @@ DIRT: Mapping[str, Dirt] = {
     "optional-file-empty": _on_v21(
         lambda upload: upload.write("userFlags.csv", b"userSourcedId,flag\n"), repeated=False
     ),
-    "missing-referenced-file": _on_oneroster(lambda upload: (upload.folder / "courses.csv").unlink(), repeated=False),
+    "missing-referenced-file": _on_oneroster(_without_courses, repeated=False),
+    "delta-without-base": Dirt(
+        make=lambda upload: _delta(upload, "users.csv"),
+        format="oneroster-1.2",
+        repeated=False,
+        also=frozenset({"delta-file"}),
+    ),
+    "delta-file": _changes(lambda upload: _delta(upload, "orgs.csv"), onto=lambda upload: None, also=()),
+    "kept-orphan": _changes(
+        lambda upload: _delta(upload, "classes.csv", status="tobedeleted"), onto=lambda upload: None
+    ),
+    "manifest-differs": _on_oneroster(
+        lambda upload: upload.add_bytes("manifest.csv", b"file.users,absent\n"), repeated=False
+    ),
     "file-spelling": _file(lambda upload: upload.move("School.csv", "SCHOOL.csv")),
     # A file as a whole
     "unreadable-file": _file(lambda upload: upload.write("School.csv", b"%PDF-1.7 a document")),
@@ -284,6 +347,12 @@ DIRT: Mapping[str, Dirt] = {
     "damaged-text": _row(lambda upload: upload.student(First_Name="Ka\ufffd")),
     "cell-too-long": _on_oneroster(lambda upload: _class(upload, grades="01," * 200), cell=500),
     "outer-blanks": _row(lambda upload: upload.student(First_Name=" Kai")),
+    "status-missing": _on_oneroster(
+        lambda upload: upload.add("courses.csv", {"sourcedId": "x1", "status": "active"}), repeated=False
+    ),
+    "status-in-bulk": _on_oneroster(_marked, repeated=False),
+    "deleted-in-bulk": _on_oneroster(_deleted),
+    "stale-row": _changes(lambda upload: _delta(upload, "users.csv", day="2026-11-24"), onto=_dated),
     # Values
     "required-value": _row(lambda upload: upload.section(Section_Name="")),
     "expected-value": _on_oneroster(lambda upload: _class(upload, classType="")),
