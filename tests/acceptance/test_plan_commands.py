@@ -112,6 +112,64 @@ def test_a_held_plan_is_approved_or_discarded(profile: Profile, tmp_path: Path) 
     assert "No line of the newest upload" in told
 
 
+def test_parts_are_approved_and_every_guarded_step_names_who_did(profile: Profile, tmp_path: Path) -> None:
+    """A kind and an object are approved, then a school by two people; the rest stays; plan and explain say by whom."""
+    typed = Typed(profile)
+    admin = own(profile.tenant, "admin")
+    admin("PATCH", f"/profiles/{profile.id}/settings", {"guards": {"removalLeast": 0}}, expect=200)
+    fewer = FEWER.without("students", SIS_ID="3006").without("enrollments", SIS_ID="3006")
+    roster = written(tmp_path / "fewer", fewer.without("sections", SIS_ID="E1"))
+    run = typed.json("sync", roster, expect=3)["run"]
+    number, plan = str(run["number"]), run["plan"][:12]
+    gone = {step["sourceId"]: step["objectId"] for step in typed.json("show", number, "--op", "remove")["listed"]}
+    assert gone.keys() == {"3003", "3006", "E1"}
+    assert "schoolsync apply" in typed("approve", number, "--plan", plan, "--kind", "section", expect=3).stdout
+    typed("approve", number, "--plan", plan, "--object", gone["3006"], "--why", "moved to Oslo", expect=3)
+    done = typed.json("apply", number)["run"]
+    assert done["state"] == "done"
+    assert left(profile) == ["3006"]
+
+    viewer = own(profile.tenant, "viewer")
+    steps = viewer.all(f"/profiles/{profile.id}/runs/{number}/plan/steps")
+    (kind, one) = (given["id"] for given in viewer.get(f"/profiles/{profile.id}/runs/{number}/approvals")["value"])
+    by = {
+        (step["op"], step["memberSourceId"] or step["sourceId"]): [yes["approval"] for yes in step["approvedBy"]]
+        for step in steps
+        if step["held"]
+    }
+    assert by[("remove", "E1")] == [kind]
+    assert by[("remove", "3006")] == by[("unlink", "3006")] == [one]
+    assert by[("remove", "3003")] == by[("unlink", "3003")] == []
+    for applied in (True, False):
+        picked = viewer.all(f"/profiles/{profile.id}/runs/{number}/plan/steps?applied={applied}&count=true&limit=1")
+        assert picked == [step for step in steps if bool(step["approvedBy"]) is applied]
+    person = {yes["person"] for step in steps for yes in step["approvedBy"]}
+    assert len(person) == 1
+    told = typed("show", number).stdout
+    assert f"APPROVED: kind section by {min(person)}" in told
+    assert "moved to Oslo" in told
+    assert f"(approved by {min(person)} on " in told
+    assert f"approved by {min(person)} on " in typed("explain", "3006").stdout
+
+    admin("PATCH", f"/profiles/{profile.id}/settings", {"guards": {"secondPerson": True}}, expect=200)
+    run = typed.json("sync", roster, expect=3)["run"]
+    number, words = str(run["number"]), ("--plan", run["plan"][:12], "--school", "100")
+    for _ in range(2):
+        assert "1 more person" in typed("approve", number, *words, expect=3).stdout
+    assert "approve it first" in typed("apply", number, expect=2).stderr
+    assert "schoolsync apply" in typed("approve", number, *words, expect=3, user="bert@skole.example").stdout
+    assert typed.json("apply", number)["run"]["state"] == "done"
+    assert left(profile) == ["3003", "3006"]
+    step = viewer.get(f"/profiles/{profile.id}/runs/{number}/plan/steps?op=remove&object=3003")["value"][0]
+    assert len({yes["person"] for yes in step["approvedBy"]}) == 2
+
+
+def left(profile: Profile) -> list[str]:
+    """The pupils who are inactive, by SIS ID."""
+    query = "SELECT source_id FROM people WHERE NOT active ORDER BY source_id"
+    return [row[0] for row in profile.tenant.server.select(profile.tenant.id, query)]
+
+
 def subprocess_with_token(token: str, profile: Profile, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     server = profile.tenant.server
     return command(

@@ -331,7 +331,7 @@ class Directory:
 
     def undo(self, run: str, *, policy: Policy = CREATES, profile: int = 1, **values: Any) -> Outcome:
         """A run that takes an earlier one back."""
-        undone = Undone(run=run, folder=str(self.folder / "runs" / run), released=values.pop("released", None))
+        undone = Undone(run=run, folder=str(self.folder / "runs" / run))
         job = self.job(self.source.roster, policy=policy, profile=profile, undoes=undone, **values)
         with engine(job) as work:
             planned = work.plan()
@@ -348,7 +348,7 @@ class Directory:
         self.source.roster = roster
         with engine(msgspec.structs.replace(job, fence=job.fence + 1)) as work:
             planned = work.plan()
-        given = Release(plan=planned.plan, selections=selections, approvals=(), expires=job.now + 1)
+        given = Release(plan=planned.plan, selections=selections, given=(), expires=job.now + 1)
         with engine(msgspec.structs.replace(job, fence=job.fence + 2, released=given)) as work:
             assert work.plan() == planned
             for batch in range(planned.batches):

@@ -20,7 +20,8 @@ import msgspec
 
 from schoolsync import convert, sources
 from schoolsync.cli import opening
-from schoolsync.cli.opening import NoRosterError, engine, files, refuse
+from schoolsync.cli.opening import engine, files
+from schoolsync.cli.roster_files import NoRosterError, refuse
 from schoolsync.convert import Target, Unheld
 from schoolsync.errors import UsageError, WorldError
 from schoolsync.roster import losses

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 
 from schoolsync import roster_engine, sources
+from schoolsync.cli import roster_files
+from schoolsync.cli.roster_files import NoRosterError
 from schoolsync.profiles import code_lists
 from schoolsync.settings import load
 from schoolsync.sources import CheckOptions, Limits, SourceFile
-
-_ENDINGS = {".csv", ".zip"}
-
-
-class NoRosterError(Exception):
-    """There is no roster at the path; the message says so."""
 
 
 def engine(folder: str) -> duckdb.DuckDBPyConnection:
@@ -51,26 +46,5 @@ def earlier(db: duckdb.DuckDBPyConnection, path: Path, format: str | None, scrat
 
 
 def files(path: Path) -> list[SourceFile]:
-    """The files of the roster; what else lies in its folder is none of it. Raises NoRosterError."""
-    try:
-        found = _files(path)
-    except OSError as problem:
-        raise NoRosterError(f"{path} cannot be read: {problem.strerror or 'the disk does not answer'}.") from problem
-    if not found:
-        raise NoRosterError(f"{path} holds no CSV or zip file.")
-    return found
-
-
-def _files(path: Path) -> list[SourceFile]:
-    if not path.is_dir():
-        with path.open("rb"):
-            pass  # whether it is there and may be read
-        return [SourceFile(path.name, path)] if path.suffix.lower() in _ENDINGS else []
-    found = sorted(one for one in path.iterdir() if one.suffix.lower() in _ENDINGS and not one.name.startswith("."))
-    return [SourceFile(one.name, one) for one in found if one.is_file()]
-
-
-def refuse(sentence: str) -> int:
-    """Say on standard error why the command was not done; returns the exit status for that."""
-    print(f"schoolsync: {sentence}", file=sys.stderr)
-    return 2
+    """The files of the roster at `path`. Raises NoRosterError."""
+    return [SourceFile(name, place) for name, place in roster_files.files(path)]

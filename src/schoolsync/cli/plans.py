@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from schoolsync.cli.opening import NoRosterError, files, refuse
 from schoolsync.cli.remote import Json, Remote, Whereto, wait
-from schoolsync.cli.runs import duration
+from schoolsync.cli.roster_files import NoRosterError, files, refuse
+from schoolsync.cli.words import duration
 from schoolsync.errors import UsageError
 
 WAITS = 3
@@ -187,9 +187,9 @@ def _preview(remote: Remote, path: Path) -> tuple[Json, int] | int:
     except NoRosterError as problem:
         return refuse(str(problem))
     made = remote.post("/previews")
-    for number, file in enumerate(roster, 1):
+    for number, (name, place) in enumerate(roster, 1):
         _say(f"sending {number} of {len(roster)} files")
-        remote.put(made["uploadUrl"], file.name, file.path)
+        remote.put(made["uploadUrl"], name, place)
     remote.post(f"/previews/{made['id']}/start")
     seen = wait(remote, made["id"], _progress)
     _say("")
@@ -224,7 +224,12 @@ def _show(remote: Remote, seen: Json) -> None:
     listed = remote.get(f"/runs/{seen['id']}/plan/schools")
     if not listed["schools"]:
         print("Nothing would change." if seen["preview"] else "Nothing changes.")
-        return
+    _show_schools(listed)
+    _show_words(remote.get(f"/runs/{seen['id']}/plan"))
+
+
+def _show_schools(listed: Json) -> None:
+    """The plan in numbers, by school and kind."""
     rows: dict[tuple[str, str, str], dict[str, int]] = {}
     for one in listed["schools"]:
         place = "(no single school)" if one["school"] is None else f"{one['name'] or ''} ({one['school']})".strip()
@@ -243,8 +248,26 @@ def _show(remote: Remote, seen: Json) -> None:
     places = len({place for place, _, _ in rows})
     if places > SCHOOLS_SHOWN or not listed["complete"]:
         print(f"… and {places - SCHOOLS_SHOWN:,} more schools: --json lists them.")
-    for verdict in remote.get(f"/runs/{seen['id']}/plan")["verdicts"]:
+
+
+def _show_words(plan: Json) -> None:
+    """What guards say of a plan, what it cannot do, and who has approved what of it."""
+    for verdict in plan["verdicts"]:
         print(f"HELD: {verdict['sentence']}")
+    if plan["verdictCount"] > len(plan["verdicts"]):
+        print(f"… and {plan['verdictCount'] - len(plan['verdicts']):,} more limits that it is over.")
+    for note in plan["notes"]:
+        print(f"CANNOT: {note}")
+    for one in plan["approvals"]:
+        parts = [f"kind {one['kind']}"] if one["kind"] else []
+        parts += [f"school {one['school']}"] if one["school"] else []
+        parts += [f"{len(one['objects']):,} objects"] if one["objects"] else []
+        earlier = "" if one["plan"] == plan["plan"] else " of an earlier plan"
+        why = f": {one['why']}" if one["why"] else ""
+        print(
+            f"APPROVED: {', '.join(parts) or 'everything'}{earlier} by {one['person']} on {one['given']}, "
+            f"good until {one['expires']}{why}"
+        )
 
 
 def _list(steps: Any, limit: int) -> None:
@@ -266,7 +289,15 @@ def step_line(step: Json) -> str:
         f"\n      {one['field']}: {_value(one['before'])} -> {_value(one['after'])}" for one in step["changes"]
     )
     place = f" [{step['file']} line {step['line']}]" if step["file"] and step["line"] else ""
-    return f"{step['op']} {step['kind']} {who}: {step['reason']}{place}{changes}"
+    return f"{step['op']} {step['kind']} {who}: {step['reason']}{place}{_let_go(step)}{changes}"
+
+
+def _let_go(step: Json) -> str:
+    """Who has let a step go that a guard held."""
+    if not step["held"]:
+        return ""
+    given = ", ".join(f"{one['person']} on {one['given'][:10]}" for one in step["approvedBy"])
+    return f" (approved by {given})" if given else " (held by a guard)"
 
 
 def _value(text: str | None) -> str:
@@ -297,8 +328,7 @@ def _tell_end(remote: Remote, seen: Json, as_json: bool) -> None:
     for one in seen["verification"]:
         print(f"{one['type']}: {one['fileName']}: {one['description']}")
     if seen["state"] == "held" and seen["plan"] and seen["heldFor"] == "guard":
-        for verdict in remote.get(f"/runs/{seen['id']}/plan")["verdicts"]:
-            print(f"HELD: {verdict['sentence']}")
+        _show_words(remote.get(f"/runs/{seen['id']}/plan"))
         print(
             f"Look at it: schoolsync show {seen['number']}. Then approve it: schoolsync approve {seen['number']} "
             f"--plan {seen['plan'][:HASH_LEAST]}, or throw it away: schoolsync discard {seen['number']}."

@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from schoolsync.access import issuer, roles
-from schoolsync.cli.token import person
 from schoolsync.errors import SchoolsyncError, UsageError, WorldError
 from schoolsync.settings import Settings
 
@@ -227,6 +225,10 @@ def _local(settings: Settings) -> str:
 
 def _own_token(whereto: Whereto) -> str:
     """A token for the person who types, made with the keys of the data directory."""
+    # Loaded here: who has a token needs none of it.
+    from schoolsync.access import issuer, roles
+    from schoolsync.cli.token import person
+
     settings = whereto.settings
     if not settings.built_in_issuer:
         raise UsageError(f"The setting built_in_issuer is off: put a token of your own issuer into {TOKEN}.")

@@ -16,6 +16,7 @@ from sqlalchemy import Row, select
 from schoolsync import ticks
 from schoolsync.access.principal import Principal
 from schoolsync.cli.client import acting, guid, opened
+from schoolsync.cli.words import duration
 from schoolsync.errors import NotFound, UsageError
 from schoolsync.profiles import listing
 from schoolsync.runs import cancelling, looking
@@ -133,14 +134,6 @@ def line(run: looking.Run) -> str:
     if run.message:
         parts.append(run.message)
     return "  ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words."""
-    for size, word in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {word}"
-    return f"{seconds:.0f} s"
 
 
 def _plain(run: looking.Run) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from tempfile import TemporaryDirectory
 import duckdb
 
 from schoolsync import reports, sources
-from schoolsync.cli.opening import NoRosterError, earlier, engine, files, options, refuse
+from schoolsync.cli.opening import earlier, engine, files, options
+from schoolsync.cli.roster_files import NoRosterError, refuse
 from schoolsync.errors import UsageError, WorldError
 from schoolsync.roster import comparison, statistics
 from schoolsync.sources import Checked

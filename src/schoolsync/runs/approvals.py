@@ -16,7 +16,7 @@ from sqlalchemy import Connection, insert, select
 
 from schoolsync import ticks
 from schoolsync.access.principal import Principal
-from schoolsync.runs.selections import WHOLE, Release, Selection
+from schoolsync.runs.selections import WHOLE, Release, Selection, Yes
 from schoolsync.store.tables import approvals
 
 HOUR = 3600 * ticks.PER_SECOND
@@ -127,7 +127,7 @@ def release(given: Sequence[Approval], *, plan: str, persons: int, now: int) -> 
     return Release(
         plan=plan,
         selections=tuple(enough),
-        approvals=tuple(used),
+        given=tuple(Yes(id=one.id, what=one.what, person=one.person, given=one.given) for one in used.values()),
         expires=min(one.expires for one in used.values()),
     )
 

@@ -256,8 +256,16 @@ def _what_happened(history: Sequence[Happened]) -> list[str]:
         what = f"{step.op} {step.kind}"
         if step.member_name or step.member_source_id:
             what += f" of {step.member_name or step.member_source_id} in {step.name or step.source_id}"
-        said.append(f"Run {one.number} {verb}: {what}. {step.reason}{place}{put_off}")
+        said.append(f"Run {one.number} {verb}: {what}. {step.reason}{place}{put_off}{_let_go(step)}")
     return said
+
+
+def _let_go(step: PlannedStep) -> str:
+    """Who has let a step go that a guard held."""
+    if not step.held:
+        return ""
+    given = ", ".join(f"{yes.person} on {yes.given[:10]}" for yes in step.approved_by)
+    return f" A guard held it; approved by {given}." if given else " A guard held it, and nobody has approved it."
 
 
 def _in_the_upload(made: Explanation, inside: str | None) -> list[str]:

@@ -39,7 +39,6 @@ class Undone(msgspec.Struct, frozen=True, kw_only=True):
 
     run: str
     folder: str
-    released: Release | None  # what of its plan was let go on
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

@@ -132,7 +132,7 @@ class Journal(Records):
                 ),
                 policy=_under_limits(policy, row.limits),
                 released=release_of(row),
-                undoes=self._undone(connection, key, tenant_id, row.undoes),
+                undoes=self._undone(key, tenant_id, row.undoes),
                 directory=self._settings.database_url or str(self._settings.directory_db(tenant_id)),
                 folder=str(self.folder(tenant_id, key.profile, key.run)),
                 scratch=str(self._scratch / f"{key.run}-{row.fence + 1}"),

@@ -14,8 +14,9 @@ from schoolsync.roster.rules import RULES
 from schoolsync.runs import lines
 from schoolsync.runs.explained import Line, LineFinding, Named
 from schoolsync.runs.places import FINDINGS
+from schoolsync.runs.plan_files import OBJECTS
 from schoolsync.runs.plan_question import PlannedStep, Question
-from schoolsync.runs.plan_reader import OBJECTS, Reading
+from schoolsync.runs.plan_reader import Reading
 
 NAMED_MAX = 10
 """So many objects of one name are told apart."""

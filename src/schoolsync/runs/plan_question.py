@@ -34,6 +34,14 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     after: str | None
 
 
+class Yes(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A person's yes by which a step that a guard held was let go."""
+
+    approval: str  # id, in the approvals of the run
+    person: str
+    given: str  # when
+
+
 class PlannedStep(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One step of a plan: one object or one membership."""
 
@@ -53,6 +61,8 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     file: str | None  # of the upload
     line: int | None
     part: str  # apply | deferred
+    held: bool = False  # whether a guard held it back
+    approved_by: tuple[Yes, ...] = ()  # of a step that was held: who has let it go; of any other nobody has to
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

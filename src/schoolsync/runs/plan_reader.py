@@ -11,20 +11,21 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 import pyarrow.parquet as pq
 
 from schoolsync.plan.kinds import LINK_SIDES
 from schoolsync.plan.steps import FRESH, RULES
+from schoolsync.runs.plan_files import OBJECTS, File, Row, files_of, rows_of, table_of
 from schoolsync.runs.plan_question import BySchool, Change, Page, PlannedStep, Question, Renumbered, SchoolSteps
+from schoolsync.runs.plan_releases import Releases
 from schoolsync.runs.stored_plan import KEYS, Description, Plans, is_applied
 
-OBJECTS = {"school": "schools", "class": "classes", "person": "people"}
 FOUND_MAX = 1_000
 """A search looks at the steps of so many objects at most."""
 SCHOOLS_MAX = 5_000
@@ -33,29 +34,6 @@ _SEARCHED = ("source_id", "display_name", "given_name", "surname", "user_princip
 
 _LEFT_OUT = frozenset({"source_id", "account_name", "licenses", "user_type", "primary_role"})
 """Columns that a preview does not show as changes: they follow from others."""
-
-Row = dict[str, Any]  # a row of a file: values of any type
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """All rows of one step."""
-
-    part: str
-    op: str
-    table: str
-    record: str
-    path: Path
-    first: int  # number of its first row in the plan
-    groups: tuple[int, ...]  # rows of its row groups
-
-    @property
-    def rows(self) -> int:
-        return sum(self.groups)
-
-    @property
-    def of_objects(self) -> bool:
-        return self.table in OBJECTS.values()
 
 
 class Reading:
@@ -71,8 +49,9 @@ class Reading:
         self._folder = folder
         made = folder / plan.folder / "snapshot"
         self._snapshot = made if made.is_dir() else folder / "snapshot"
-        self.files = tuple(_files(folder, plan))
+        self.files = tuple(files_of(folder, plan))
         self._columns: dict[Path, frozenset[str]] = {}
+        self._releases = Releases(db, folder, plan, self.files)
 
     # --- a page ----------------------------------------------------------------------------------------------------
 
@@ -176,6 +155,12 @@ class Reading:
             if not lists:
                 return None
             terms.append(f"({' OR '.join(lists)})")
+        let_go = None if question.applied is None else self._releases.condition(file)
+        if let_go is not None:
+            condition, more = let_go
+            applied = f"({_within(range(self._border(question, file)))} AND {condition})"
+            terms.append(applied if question.applied else f"NOT {applied}")
+            values |= more
         return " AND ".join(terms), values
 
     def _kind_term(self, file: File, kind: str) -> str | None:
@@ -203,9 +188,15 @@ class Reading:
         """The places inside the file that come into question: batches are applied in their order."""
         if question.applied is None:
             return range(file.rows)
-        border = sum(batch.rows for batch in self.plan.batches[: question.batches]) - file.first
-        border = min(max(border, 0), file.rows)
+        border = self._border(question, file)
+        if self._releases.condition(file) is not None:
+            return range(border) if question.applied else range(file.rows)
         return range(border) if question.applied else range(border, file.rows)
+
+    def _border(self, question: Question, file: File) -> int:
+        """How many rows of a file are in batches that were applied."""
+        border = sum(batch.rows for batch in self.plan.batches[: question.batches]) - file.first
+        return min(max(border, 0), file.rows)
 
     def _numbers(self, file: File, condition: tuple[str, dict[str, Any]], places: range, most: int) -> Sequence[int]:
         """The first `most` of the places inside the file whose rows meet the condition."""
@@ -232,10 +223,16 @@ class Reading:
     def _steps(self, file: File, numbers: Sequence[int]) -> list[PlannedStep]:
         if not numbers:
             return []
-        rows = _rows(file, numbers)
+        rows = rows_of(file, numbers)
         known = {} if file.of_objects else self._named(file, rows)
         made = _of_object if file.of_objects else _of_link
-        return [made(file, file.first + number, row, known) for number, row in zip(numbers, rows, strict=True)]
+        steps = [made(file, file.first + number, row, known) for number, row in zip(numbers, rows, strict=True)]
+        if not self._releases.holds(file):
+            return steps
+        given = self._releases.given(file, numbers, rows)
+        return [
+            msgspec.structs.replace(step, held=True, approved_by=yes) for step, yes in zip(steps, given, strict=True)
+        ]
 
     def _named(self, file: File, rows: Sequence[Row]) -> dict[tuple[str, int], Row]:
         """Who is meant by the keys of rows of links."""
@@ -273,13 +270,13 @@ class Reading:
                     names = f"SELECT {self._step_key('key')} AS key, {place} AS place FROM {self._known(OBJECTS[side])}"
                     parts.append(
                         f"SELECT k.place AS school, {kind} AS kind, '{file.op}' AS op, '{file.part}' AS part, "
-                        f'count(*) AS n FROM {_table(file)} AS s LEFT JOIN ({names}) AS k ON k.key = s."{side}" '
+                        f'count(*) AS n FROM {table_of(file)} AS s LEFT JOIN ({names}) AS k ON k.key = s."{side}" '
                         "GROUP BY ALL"
                     )
                     continue
             parts.append(
                 f"SELECT {school} AS school, {kind} AS kind, '{file.op}' AS op, '{file.part}' AS part, count(*) AS n "
-                f"FROM {_table(file)} AS s GROUP BY ALL"
+                f"FROM {table_of(file)} AS s GROUP BY ALL"
             )
         if not parts:
             return BySchool(plan=self.plan.planned.plan, schools=(), complete=True)
@@ -331,43 +328,6 @@ class Reading:
 
 def _within(places: range) -> str:
     return f"file_row_number >= {places.start} AND file_row_number < {places.stop}"
-
-
-def _files(folder: Path, plan: Description) -> Iterator[File]:
-    """The files of the steps in their order; what a window puts off comes last."""
-    groups: dict[str, list[int]] = {}
-    entries = [("apply", batch) for batch in plan.batches] + [("deferred", batch) for batch in plan.deferred]
-    for _, batch in entries:
-        groups.setdefault(batch.file, []).append(batch.rows)
-    first = 0
-    for part, batch in entries:
-        if batch.group == 0:
-            sizes = tuple(groups[batch.file])
-            path = folder / plan.folder / batch.file
-            yield File(part, batch.op, batch.table, batch.record, path, first, sizes)
-            first += sum(sizes)
-
-
-def _table(file: File) -> str:
-    quoted = str(file.path).replace("'", "''")
-    return f"read_parquet('{quoted}')"
-
-
-def _rows(file: File, numbers: Sequence[int]) -> list[Row]:
-    """Whole rows by their places, which rise; of the row groups they lie in alone."""
-    found: list[Row] = []
-    with pq.ParquetFile(file.path) as parquet:
-        sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.metadata.num_row_groups)]
-        first, left = 0, list(numbers)
-        for group, size in enumerate(sizes):
-            inside = [number - first for number in left if number < first + size]
-            if inside:
-                found += parquet.read_row_group(group, use_threads=False).take(inside).to_pylist()
-                left = left[len(inside) :]
-            if not left:
-                break
-            first += size
-    return found
 
 
 def _of_object(file: File, number: int, row: Row, _: dict[tuple[str, int], Row]) -> PlannedStep:

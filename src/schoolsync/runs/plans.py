@@ -123,12 +123,6 @@ class Plans:
         if question.applied is not None:
             with self._control.read() as connection:
                 row = self._run(connection, principal.tenant, profile, run)
-            if row.released is not None and not msgspec.json.decode(row.released, type=Release).whole:
-                raise Conflict(
-                    f"Of the plan of run {row.number} only parts were approved: its steps cannot be told apart by "
-                    "`applied`. Its approvals name the parts.",
-                    target="applied",
-                )
             question = msgspec.structs.replace(question, batches=self._applied(principal, row).batches)
         return self._readers.ask("plan_page", Page, folder=folder, question=msgspec.to_builtins(question))
 

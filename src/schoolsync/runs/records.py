@@ -260,15 +260,10 @@ class Records:
                 return None
         return None
 
-    def _undone(self, connection: Connection, key: Key, tenant_id: str, run: str | None) -> Undone | None:
+    def _undone(self, key: Key, tenant_id: str, run: str | None) -> Undone | None:
         if run is None:
             return None
-        row = self._find(connection, Key(key.tenant, key.profile, run, 0))
-        return Undone(
-            run=run,
-            folder=str(self.folder(tenant_id, key.profile, run)),
-            released=None if row is None else release_of(row),
-        )
+        return Undone(run=run, folder=str(self.folder(tenant_id, key.profile, run)))
 
     def _rekeys(self, connection: Connection, key: Key) -> tuple[str, ...]:
         rows = connection.execute(

@@ -21,12 +21,21 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbi
 WHOLE = Selection()
 
 
+class Yes(msgspec.Struct, frozen=True, kw_only=True):
+    """An approval that a release rests on; its reason stays with the approval."""
+
+    id: str
+    what: Selection
+    person: str
+    given: int  # ticks
+
+
 class Release(msgspec.Struct, frozen=True, kw_only=True):
     """What may be applied of a held plan (column `runs.released`)."""
 
     plan: str  # hash
     selections: tuple[Selection, ...]  # what meets one of them
-    approvals: tuple[str, ...]  # ids
+    given: tuple[Yes, ...]  # who has said yes to it
     expires: int  # ticks; must have been begun before
 
     @property

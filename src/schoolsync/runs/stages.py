@@ -22,7 +22,17 @@ from schoolsync.plan.policy import Guards
 from schoolsync.runs import arrivals, run_report, undoing
 from schoolsync.runs.checking import Checking, StageFailed, told
 from schoolsync.runs.job import Applied, Extracted, Failed, Finished, Job, Message, Planned, Undone, Validated
-from schoolsync.runs.stored_plan import TAKING, Description, Draft, Plans, SnapshotNote, held_ops, snapshot_note
+from schoolsync.runs.selections import Release
+from schoolsync.runs.stored_plan import (
+    TAKING,
+    Description,
+    Draft,
+    Plans,
+    SnapshotNote,
+    held_ops,
+    release_of_batch,
+    snapshot_note,
+)
 from schoolsync.targets.local import (
     Batch,
     Claim,
@@ -53,6 +63,7 @@ class Stages(Checking):
         self._writer = Writer(profile=job.profile, living=job.living, run=job.run, fence=job.fence, now=job.now)
         self._directory: LocalDirectory | None = None
         self._plan: Description | None = None
+        self._done: frozenset[int] | None = None  # the batches that earlier attempts have put into the directory
 
     # --- the stages ------------------------------------------------------------------------------------------------
 
@@ -105,6 +116,7 @@ class Stages(Checking):
         with told():
             plan = self._stored()
             entry = plan.batches[batch]
+            self._note_release(plan, batch)
             self._open_directory().apply(
                 self._writer,
                 Batch(
@@ -232,15 +244,32 @@ class Stages(Checking):
 
     def _picked(self, plan: Description, batch: int) -> bool:
         """Whether only some rows of a batch are to be applied, because a person has approved only some."""
-        released = self._job.released
-        if plan.planned.held is None or released is None or released.plan != plan.planned.plan or released.whole:
-            return False
-        return held_ops(plan.planned.holds, plan.batches[batch].op)
+        released = self._release(plan, batch)
+        return released is not None and not released.whole
+
+    def _is_held(self, plan: Description, batch: int) -> bool:
+        return plan.planned.held is not None and held_ops(plan.planned.holds, plan.batches[batch].op)
+
+    def _note_release(self, plan: Description, batch: int) -> None:
+        """Write down whose yes lets a held batch go, before it goes; of one that has gone that stays as it is."""
+        if self._job.released is None or not self._is_held(plan, batch):
+            return
+        if self._done is None:
+            self._done = frozenset(self._open_directory().applied(self._job.run))
+        if batch not in self._done:
+            self._plans.keep_release(plan, batch, self._job.released, run=self._job.run)
+
+    def _release(self, plan: Description, batch: int) -> Release | None:
+        """The yes by which a held batch is or was let go; a batch that was applied keeps the one it was applied by."""
+        if not self._is_held(plan, batch):
+            return None
+        released = release_of_batch(self._plans.let(plan), batch) or self._job.released
+        return released if released is not None and released.plan == plan.planned.plan else None
 
     def _released_rows(self, plan: Description, batch: int) -> pa.Table:
         """The rows of a batch that are to be applied: of what is held, those that were approved."""
-        released = self._job.released
-        if not self._picked(plan, batch) or released is None:
+        released = self._release(plan, batch)
+        if released is None or released.whole:
             return self._plans.rows(plan, batch)
         return self._plans.rows(plan, batch, picked=released.selections)
 
@@ -342,7 +371,7 @@ class Stages(Checking):
         earlier = Plans(Path(undone.folder))
         if earlier.latest() is None:
             raise StageFailed(Failed(reason="The plan of that run is not kept any more.", retry=False))
-        undoing.read(db, earlier, directory.rows_applied(undone.run), undone.released)
+        undoing.read(db, earlier, directory.rows_applied(undone.run))
         position = undoing.look(db, directory, lambda table: arrivals.columns(table))  # type: ignore[arg-type]
         claim = directory.claim(self._writer)
         if claim.position != position:

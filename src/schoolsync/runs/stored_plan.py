@@ -23,9 +23,11 @@ import pyarrow.parquet as pq
 from schoolsync.plan.kinds import LINK_SIDES
 from schoolsync.plan.steps import FRESH, WHY, Step
 from schoolsync.runs.job import Planned
-from schoolsync.runs.selections import Selection
+from schoolsync.runs.selections import Release, Selection
 
 _NAME = re.compile(r"plan-(\d+)\.json")
+_LET = "let.json"
+"""Who has let what of a held plan go; beside its files, because a yes comes after the plan and is not in its hash."""
 _WIDE = 4
 """Rows of objects are this much wider than links: a batch of them has so many times fewer rows."""
 
@@ -107,6 +109,14 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     wakes: int | None
 
 
+class Let(msgspec.Struct, frozen=True, kw_only=True):
+    """From which batch on a person's yes let which parts of a held plan go."""
+
+    run: str
+    batch: int
+    release: Release
+
+
 class SnapshotNote(msgspec.Struct, frozen=True, kw_only=True):
     """What is remembered beside a snapshot."""
 
@@ -160,6 +170,22 @@ class Plans:
         if picked:
             table = table.filter(self._mask(plan, batch, table, picked))
         return _with_real_keys(plan, table)
+
+    def let(self, plan: Description) -> tuple[Let, ...]:
+        """What people have let go of a held plan, and from which batch on; empty when that was not needed."""
+        return let(self._folder, plan)
+
+    def keep_release(self, plan: Description, number: int, release: Release, *, run: str) -> None:
+        """Write down beside the plan whose yes lets its batches go, from this one on; may be called again."""
+        known = self.let(plan)
+        if known and known[-1].release == release:
+            return
+        kept = (*(one for one in known if one.batch < number), Let(run=run, batch=number, release=release))
+        path = self._folder / plan.folder / _LET
+        temporary = path.with_suffix(".tmp")
+        _write_text(temporary, msgspec.json.encode(kept))
+        temporary.replace(path)
+        _sync_folder(path.parent)
 
     def _open(self, path: Path) -> Any:  # pyarrow has no types
         if self._reading is None or self._reading[0] != path:
@@ -322,6 +348,17 @@ class Draft:
         temporary.replace(final)
         _sync_folder(self._run)
         return made
+
+
+def let(folder: Path, plan: Description) -> tuple[Let, ...]:
+    """As `Plans.let`, of the plan in a run's folder."""
+    path = folder / plan.folder / _LET
+    return msgspec.json.decode(path.read_bytes(), type=tuple[Let, ...]) if path.is_file() else ()
+
+
+def release_of_batch(known: Sequence[Let], number: int) -> Release | None:
+    """The yes by which a batch of a held plan was let go, if any."""
+    return next((one.release for one in reversed(known) if one.batch <= number), None)
 
 
 def snapshot_note(folder: Path, version: int) -> SnapshotNote | None:

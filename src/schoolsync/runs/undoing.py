@@ -16,26 +16,24 @@ from schoolsync.plan import desired, guards, undo
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.plan.kinds import LINK_SIDES
 from schoolsync.plan.verdicts import Settled
-from schoolsync.runs.selections import Release
-from schoolsync.runs.stored_plan import Draft, Plans, held_ops
+from schoolsync.runs.stored_plan import Draft, Plans, held_ops, release_of_batch
 from schoolsync.targets.local import LocalDirectory
 
 _OF = {"school": "schools", "class": "classes", "person": "people"}
 
 
-def read(db: duckdb.DuckDBPyConnection, plans: Plans, applied: dict[int, int], released: Release | None) -> None:
-    """`undone.<op>_<table>`: the rows that a run has applied, with their real keys.
-
-    `applied` is its ledger, `released` what of its plan was let go on.
-    """
+def read(db: duckdb.DuckDBPyConnection, plans: Plans, applied: dict[int, int]) -> None:
+    """`undone.<op>_<table>`: the rows that a run has applied (its ledger), with their real keys."""
     db.execute("CREATE SCHEMA undone")
     plan = plans.latest()
     assert plan is not None, "a run that applied batches has a plan"
+    let = plans.let(plan)
     for number, batch in enumerate(plan.batches):
         if not applied.get(number):
             continue
-        some = released is not None and not released.whole and held_ops(plan.planned.holds, batch.op)
-        rows = plans.explained(plan, number, picked=released.selections if released is not None and some else None)
+        released = release_of_batch(let, number) if held_ops(plan.planned.holds, batch.op) else None
+        some = None if released is None or released.whole else released.selections
+        rows = plans.explained(plan, number, picked=some)
         name = f"{batch.op}_{batch.table}"
         db.register("arrived", rows)
         there = db.execute("SELECT 1 FROM duckdb_tables() WHERE schema_name = 'undone' AND table_name = $1", [name])
