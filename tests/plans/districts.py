@@ -30,6 +30,7 @@ from schoolsync.runs.job import Base, Failed, Finished, Job, JobFile, Planned, U
 from schoolsync.runs.selections import Release, Selection
 from schoolsync.runs.stages import Stages
 from schoolsync.sources import Checked, Extract
+from schoolsync.sources.changes import NO_PACKAGE
 from schoolsync.sources.needs import Needs
 from schoolsync.store import locks
 from schoolsync.store.tables import directory as directory_tables
@@ -220,7 +221,16 @@ class GivenSource:
         fill(db, self.roster)
         needs = Needs(policy=None, creates=True)
         rows = {"People.csv": 1}
-        return Extract(format="given", why="as given", rows=rows, tables={}, creates=True, needs=needs, fatal=False)
+        return Extract(
+            format="given",
+            why="as given",
+            rows=rows,
+            tables={},
+            creates=True,
+            needs=needs,
+            package=NO_PACKAGE,
+            fatal=False,
+        )
 
     def validate(self, db: duckdb.DuckDBPyConnection, extracted: Extract, options: Any) -> Checked:
         return Checked(
