@@ -68,7 +68,7 @@ def main() -> int:
             floor.values.append(_bare_parse(base))
             folder = Path(name, f"round{number}")
             folder.mkdir()
-            with Server(folder, _free_port()) as server:
+            with Server(folder, free_port()) as server:
                 watch = MemoryWatch(server.process.pid)
                 watch.start()
                 profile = server.create_profile()
@@ -137,7 +137,7 @@ def _bare_parse(roster: Path) -> float:
     return time.perf_counter() - began
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from tests.databases import Cluster, binaries
 
-from benchmarks.__main__ import MIB, _free_port, machine
+from benchmarks.__main__ import MIB, free_port, machine
 from benchmarks.server import MemoryWatch, Server
 from schoolsync.testing import rosters
 
@@ -124,7 +124,7 @@ def _round(folder: Path, cluster: Cluster | None, base: Path, changed: Path, tim
     times.sha256.append(time.perf_counter() - began)
     with ExitStack() as stack:
         settings = {} if cluster is None else {"database_url": stack.enter_context(cluster.database())}
-        server = stack.enter_context(Server(folder, _free_port(), settings))
+        server = stack.enter_context(Server(folder, free_port(), settings))
         watch = MemoryWatch(server.process.pid)
         watch.start()
         profile = server.create_profile()

@@ -21,7 +21,8 @@ READY = b"ready\n"
 """What a child says once it works, and what the API hears when the worker does."""
 WORKER_READY = b"worker ready\n"
 WORKER_GONE = b"worker gone\n"
-WORKER_WANTED = b"worker wanted\n"
+GO = b"go\n"
+"""What a process hears that made itself ready and waits for another one."""
 
 
 def clock() -> int:

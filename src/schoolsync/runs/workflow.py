@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import msgspec
 import structlog
-from dbos import DBOS
 
 from schoolsync import fault_points
 from schoolsync.runs.dial import Dial
+from schoolsync.runs.durable import step, workflow
 from schoolsync.runs.engines import EngineFailed, EngineLost, Engines
 from schoolsync.runs.job import Applied, Extracted, Failed, Finished, Job, Planned, Validated
 from schoolsync.runs.journal import Journal
@@ -50,7 +50,7 @@ class Worker:
 worker = Worker()
 
 
-@DBOS.workflow(name="synchronize")
+@workflow
 def synchronize(tenant: int, profile: str, run: str, attempt: int) -> str:
     """Make attempt `attempt` at a run; returns how it went, for the log alone."""
     key = Key(tenant, profile, run, attempt)
@@ -111,27 +111,27 @@ def _synchronize(key: Key) -> str:
     return "done"
 
 
-# --- steps: arguments and answers are plain values, because DBOS keeps them ----------------------------------------
+# --- steps: arguments and answers are plain values, because DBOS may keep them ----------------------------------------
 
 
-@DBOS.step()
+@step
 def _provider(tenant: int, profile: str, run: str, attempt: int) -> str:
     fault_points.reach("worker-taken")
     return worker.journal.provider(Key(tenant, profile, run, attempt))
 
 
-@DBOS.step()
+@step
 def _is_planned(tenant: int, profile: str, run: str, attempt: int) -> bool:
     """Whether an earlier attempt stopped while it applied: the stored plan is gone on with."""
     return worker.journal.is_planned(Key(tenant, profile, run, attempt))
 
 
-@DBOS.step()
+@step
 def _begins(tenant: int, profile: str, run: str, attempt: int, stage: str) -> bool:
     return worker.journal.begins(Key(tenant, profile, run, attempt), RunState(stage))
 
 
-@DBOS.step()
+@step
 def _extract(tenant: int, profile: str, run: str, attempt: int) -> Kept:
     key = Key(tenant, profile, run, attempt)
     kept = _ask(key, "extract", Extracted)
@@ -139,12 +139,12 @@ def _extract(tenant: int, profile: str, run: str, attempt: int) -> Kept:
     return kept
 
 
-@DBOS.step()
+@step
 def _unchanged(tenant: int, profile: str, run: str, attempt: int) -> bool:
     return worker.journal.unchanged(Key(tenant, profile, run, attempt))
 
 
-@DBOS.step()
+@step
 def _validate(tenant: int, profile: str, run: str, attempt: int) -> bool:
     key = Key(tenant, profile, run, attempt)
     _wait_on_dial(key, "validating")
@@ -153,24 +153,24 @@ def _validate(tenant: int, profile: str, run: str, attempt: int) -> bool:
     return goes_on
 
 
-@DBOS.step()
+@step
 def _plan(tenant: int, profile: str, run: str, attempt: int) -> Kept:
     return _ask(Key(tenant, profile, run, attempt), "plan", Planned)
 
 
-@DBOS.step()
+@step
 def _note_plan(tenant: int, profile: str, run: str, attempt: int, planned: Kept) -> int:
     wanted = worker.journal.planned(Key(tenant, profile, run, attempt), _answer(planned, Planned))
     fault_points.reach("worker-planned")
     return wanted
 
 
-@DBOS.step()
+@step
 def _hold(tenant: int, profile: str, run: str, attempt: int, planned: Kept) -> None:
     worker.journal.held(Key(tenant, profile, run, attempt), _answer(planned, Planned))
 
 
-@DBOS.step()
+@step
 def _apply(tenant: int, profile: str, run: str, attempt: int, batch: int, done: int, total: int) -> int:
     """Apply one batch; its rows, or -1 when the run is to stop here."""
     key = Key(tenant, profile, run, attempt)
@@ -180,7 +180,7 @@ def _apply(tenant: int, profile: str, run: str, attempt: int, batch: int, done: 
     return applied.rows if goes_on else -1
 
 
-@DBOS.step()
+@step
 def _finish(tenant: int, profile: str, run: str, attempt: int, planned: Kept) -> None:
     key = Key(tenant, profile, run, attempt)
     finished = _answer(_ask(key, "finish", Finished), Finished)
@@ -188,7 +188,7 @@ def _finish(tenant: int, profile: str, run: str, attempt: int, planned: Kept) ->
     fault_points.reach("worker-finished")
 
 
-@DBOS.step()
+@step
 def _fail(
     tenant: int, profile: str, run: str, attempt: int, reason: str, replan: bool = False, retry: bool = False
 ) -> None:

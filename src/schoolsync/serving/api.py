@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -32,6 +33,7 @@ from schoolsync.graph.app import create_app
 from schoolsync.graph.call import Services
 from schoolsync.profiles.service import Profiles
 from schoolsync.runs import lifeline
+from schoolsync.runs.engines import Engines
 from schoolsync.runs.explaining import Explaining
 from schoolsync.runs.plans import Plans
 from schoolsync.runs.previews import Previews
@@ -39,7 +41,6 @@ from schoolsync.runs.processes import (
     READY,
     WORKER_GONE,
     WORKER_READY,
-    WORKER_WANTED,
     clock,
     follow,
     from_line,
@@ -65,8 +66,10 @@ GRACE = 5.0
 log = structlog.get_logger()
 
 
-def build(settings: Settings, *, worker_ready: threading.Event) -> Any:  # an ASGI application
-    """Everything one API process serves, as one ASGI application."""
+def build(
+    settings: Settings, *, worker_ready: threading.Event, engines: Engines | None = None
+) -> Any:  # an ASGI application
+    """Everything one API process serves, as one ASGI application; with `engines`, the worker is inside."""
     dial = follow(settings)
     control = open_control(settings)
     directories = Directories(settings)
@@ -113,15 +116,34 @@ def build(settings: Settings, *, worker_ready: threading.Event) -> Any:  # an AS
         ready=worker_ready.is_set,
         own=own,
     )
-    if dial is None:
-        return front
-    return Faults(front, front, verify=verifier.verify, dial=dial, clock=clock, real_clock=real_clock)
+    app: Any = front
+    if dial is not None:
+        app = Faults(front, front, verify=verifier.verify, dial=dial, clock=clock, real_clock=real_clock)
+    if engines is None:
+        return app
+    from schoolsync.runs import inside  # loaded by a server in memory alone
+
+    inside.start(
+        settings=settings,
+        control=control,
+        uploads=uploads,
+        runs=runs,
+        engines=engines,
+        dial=dial,
+        clock=clock,
+        new_id=new_id,
+    )
+    return Warming(app, engines)
 
 
 def main() -> int:
     """Serve until the supervisor goes or asks for the end."""
     said = lifeline.lines()
-    settings = from_line(next(said))
+    return serve(from_line(next(said)), said)
+
+
+def serve(settings: Settings, said: Iterator[bytes], engines: Engines | None = None) -> int:
+    """Serve until `said` ends, or the supervisor asks for the end."""
     worker_ready = threading.Event()
 
     def heard(line: bytes) -> None:
@@ -134,31 +156,26 @@ def main() -> int:
     logs.configure(settings.log_level, "api")
     make_folders(settings)
     try:
-        app = build(settings, worker_ready=worker_ready)
+        app = build(settings, worker_ready=worker_ready, engines=engines)
     except SchoolsyncError as problem:
         print(f"schoolsync: {problem}", file=sys.stderr)  # noqa: T201
         return 1
-    if settings.memory:
-        app = Waking(app)
     cert, key = _certificate(settings)
     asyncio.run(_serve(settings, app, cert, key))
     return 0
 
 
-class Waking:
-    """Has the worker started when a request comes that needs one; in memory it is there only while it is needed."""
+class Warming:
+    """Has an engine started when somebody is about to need it; a server in memory keeps none at other times."""
 
-    EVERY = 1.0
-
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, engines: Engines) -> None:
         self._app = app
-        self._said = float("-inf")
+        self._engines = engines
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         path = scope.get("path", "").lower()
-        if ("synchronizationprofiles" in path or "/schoolsync/" in path) and time.monotonic() - self._said > self.EVERY:
-            self._said = time.monotonic()
-            _say(WORKER_WANTED)
+        if ("synchronizationprofiles" in path or "/schoolsync/" in path) and scope["method"] not in {"GET", "HEAD"}:
+            await asyncio.to_thread(self._engines.warm_up)
         await self._app(scope, receive, send)
 
 

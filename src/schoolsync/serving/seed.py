@@ -12,6 +12,7 @@ import http.client
 import json
 import ssl
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from schoolsync.settings import Settings
 NAME = "Seed"
 DOMAIN = "seed.example"
 PATIENCE = 600.0
-LOOK = 0.05
+LOOK = 0.02
 PROFILES = "/v1.0/education/synchronizationProfiles"
 ENDINGS = {"success", "error", "validationError", "quarantined", "paused"}
 
@@ -97,10 +98,9 @@ def files(roster: Path) -> dict[str, Path]:
     return found
 
 
-def seed(settings: Settings, roster: Path) -> None:
+def seed(api: Api, roster: Path) -> None:
     """Synchronize `roster` into the seed's tenant and wait until it is there."""
     found = files(roster)
-    api = Api(settings)
     if api.ask("GET", f"{PROFILES}?$filter=displayName%20eq%20'{NAME}'")["value"]:
         return
     deadline = time.monotonic() + PATIENCE
@@ -142,10 +142,13 @@ def main() -> int:
     """Seed and end; 0 when the roster is there. Goes with the supervisor."""
     said = lifeline.lines()
     settings = from_line(next(said))
-    lifeline.watch(said)
+    going = threading.Semaphore(0)
+    lifeline.watch(said, lambda _line: going.release())
     try:
         assert settings.seed_roster is not None
-        seed(settings, settings.seed_roster)
+        api = Api(settings)
+        going.acquire()
+        seed(api, settings.seed_roster)
     except (SchoolsyncError, OSError) as problem:
         print(f"schoolsync: {problem}", file=sys.stderr)  # noqa: T201
         return 1

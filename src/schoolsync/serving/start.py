@@ -9,21 +9,28 @@ from __future__ import annotations
 import gc
 import sys
 from importlib import import_module
+from typing import Any
 
 _UNUSED = "rich"  # structlog loads it when it is there
 
 
 def main() -> int:
     """Load the module that the command line names and run its `main`."""
-    gc.disable()
-    sys.modules[_UNUSED] = None  # type: ignore[assignment]  # the documented way to say: not to be had
-    module = import_module(sys.argv[1])
+    module = load(sys.argv[1])
     from schoolsync.runs.processes import run
 
+    return run(module.main)
+
+
+def load(name: str) -> Any:  # the module: what is in it is the caller's to know
+    """Load a module as the first that a process does."""
+    gc.disable()
+    sys.modules[_UNUSED] = None  # type: ignore[assignment]  # the documented way to say: not to be had
+    module = import_module(name)
     del sys.modules[_UNUSED]
     gc.freeze()
     gc.enable()
-    return run(module.main)
+    return module
 
 
 if __name__ == "__main__":

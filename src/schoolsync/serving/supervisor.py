@@ -24,7 +24,7 @@ from types import FrameType
 
 from schoolsync.errors import UsageError, WorldError
 from schoolsync.runs import scratches
-from schoolsync.runs.processes import READY, WORKER_GONE, WORKER_READY, WORKER_WANTED, make_folders, to_line
+from schoolsync.runs.processes import GO, READY, WORKER_GONE, WORKER_READY, make_folders, to_line
 from schoolsync.serving import safety
 from schoolsync.settings import Settings
 
@@ -54,7 +54,6 @@ class Child:
         self.ready = False
         self.was_ready = False
         self.wanted = True
-        self.wants_worker = False
         self.deaths = 0
         self.not_before = 0.0
 
@@ -125,29 +124,32 @@ class Child:
             for line in process.stdout:
                 if line == READY and process is self._process:
                     self.ready = self.was_ready = True
-                elif line == WORKER_WANTED:
-                    self.wants_worker = True
         except (OSError, ValueError):
             return  # it ended
 
 
 class Seeding:
-    """The process that fills a fresh server with a roster, once."""
+    """The process that fills a fresh server with a roster, once. It gets itself ready while the API does."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process = subprocess.Popen([sys.executable, "-m", "schoolsync.serving.seed"], stdin=subprocess.PIPE)
+        self._going = False
         self.done = False
+        self._say(to_line(settings))
+
+    def _say(self, line: bytes) -> None:
+        assert self._process.stdin is not None
+        with suppress(OSError):  # it has ended: its status says how
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
 
     def look(self, api: Child) -> bool:
-        """Start when the API is there; True when the roster is. Raises WorldError when it cannot be."""
-        if self.done or not api.ready:
-            return self.done
-        if self._process is None:
-            self._process = subprocess.Popen([sys.executable, "-m", "schoolsync.serving.seed"], stdin=subprocess.PIPE)
-            assert self._process.stdin is not None
-            self._process.stdin.write(to_line(self._settings))
-            self._process.stdin.flush()
+        """Begin when the API is there; True when the roster is. Raises WorldError when it cannot be."""
+        if not self._going and api.ready:
+            self._going = True
+            self._say(GO)
+        if self.done:
+            return True
         status = self._process.poll()
         if status:
             raise WorldError("The roster could not be synchronized; the messages above say why.")
@@ -156,13 +158,12 @@ class Seeding:
 
     def end(self) -> None:
         """End it if it is at work."""
-        if self._process is not None:
-            if self._process.poll() is None:
-                self._process.kill()
-                self._process.wait()
-            if self._process.stdin is not None:
-                with suppress(OSError):
-                    self._process.stdin.close()
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdin is not None:
+            with suppress(OSError):
+                self._process.stdin.close()
 
 
 def serve(settings: Settings, *, with_worker: bool = True) -> int:
@@ -226,35 +227,29 @@ def _supervise(settings: Settings, *, with_api: bool = True, with_worker: bool =
 
     signal.signal(signal.SIGTERM, asked)
     signal.signal(signal.SIGINT, asked)
-    api = Child("api", "schoolsync.serving.api", settings)
+    # In memory the API has a worker inside, and there is a process less.
+    api = Child("api", "schoolsync.serving.memory" if settings.memory else "schoolsync.serving.api", settings)
     worker = Child("worker", "schoolsync.runs.worker", settings)
     told = False
-    # In memory the worker is started when it is needed: a server that only answers stays small.
     worker.wanted = with_worker and not settings.memory
     api.wanted = with_api
-    seeding = Seeding(settings) if settings.seed_roster is not None else None
+    seeding: Seeding | None = None
     try:
-        for child in (worker, api):
+        for child in (api, worker):
             if child.wanted:
                 child.start()
+        if settings.seed_roster is not None:
+            seeding = Seeding(settings)
         does = f"serves {settings.base_url}" if with_api else "works"
         _tell(f"schoolsync {does} (data in {settings.data_dir})")
         while not stopping:
             time.sleep(LOOK)
             now = time.monotonic()
-            if api.wants_worker and not worker.wanted:
-                worker.wanted = True
-                worker.start()
             for child in (worker, api):
                 if child.wanted:
                     _keep_alive(child, now)
-            if seeding is not None and seeding.look(api) and settings.memory and worker.wanted:
-                worker.wanted = api.wants_worker = False  # what it took is given back until it is needed again
-                _end((worker,))
-                worker.forget()
-                seeding = None
             # Whoever serves alone is ready when the API is.
-            ready = (worker.ready or settings.memory or not with_worker) and (seeding is None or seeding.done)
+            ready = (worker.ready or settings.memory or not with_worker) and (seeding is None or seeding.look(api))
             if api.ready and ready != told:
                 told = ready
                 api.say(WORKER_READY if told else WORKER_GONE)

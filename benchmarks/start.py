@@ -1,0 +1,131 @@
+"""From the command to the first answer out of the seeded roster, in memory, beside a bare server of the same framework.
+
+python -m benchmarks.start                 # five rounds, prints only
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psutil
+
+from benchmarks.__main__ import MIB, free_port, machine
+from schoolsync.access import issuer, keys
+from schoolsync.settings import Settings
+from schoolsync.testing import demo
+
+BARE = """
+import asyncio, sys
+import sqlalchemy
+from granian.constants import Interfaces
+from granian.server.embed import Server
+from litestar import Litestar, get
+
+@get("/v1.0/education/schools")
+async def schools() -> dict[str, list[str]]:
+    return {"value": ["a school"]}
+
+asyncio.run(Server(Litestar([schools]), port=int(sys.argv[1]), interface=Interfaces.ASGI, log_enabled=False).serve())
+"""
+TENANT = Settings().seed_tenant
+LONGEST = 120.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="benchmarks.start", description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    bare, ours, held = [], [], []
+    for number in range(-1, rounds):  # the first is not counted: it compiles, and warms the disk
+        floor = _bare()
+        seconds, memory = _ours()
+        if number >= 0:
+            bare.append(floor)
+            ours.append(seconds)
+            held.append(memory)
+    floor, median = statistics.median(bare), statistics.median(ours)
+    print(machine())
+    print(f"bare Litestar and SQLAlchemy behind Granian: {floor:.2f} s until it answers")
+    print(
+        f"serve --memory --seed-roster: {median:.2f} s until the roster is read ({median / floor:.2f} x), to reach 1 s"
+    )
+    print(f"memory of all its processes then: {statistics.median(held) / MIB:.0f} MiB, to reach 120 MiB")
+    return 0
+
+
+def _bare() -> float:
+    port = free_port()
+    began = time.perf_counter()
+    process = subprocess.Popen([sys.executable, "-c", BARE, str(port)], start_new_session=True)
+    try:
+        return _answered(port, began, dict)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _ours() -> tuple[float, int]:
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "serve.log")
+        command = ["serve", "--memory", "--port", str(port), "--seed-roster", str(demo.BUNDLED)]
+        began = time.perf_counter()
+        with log.open("wb") as said:
+            process = subprocess.Popen([sys.executable, "-m", "schoolsync", *command], stderr=said)
+        try:
+            seconds = _answered(port, began, lambda: _bearer(log.read_text(encoding="utf-8")))
+            time.sleep(1)  # the engine is ending
+            top = psutil.Process(process.pid)
+            memory = sum(each.memory_full_info().pss for each in [top, *top.children(recursive=True)])
+        finally:
+            process.terminate()
+            process.wait()
+    return seconds, memory
+
+
+def _bearer(said: str) -> dict[str, str]:
+    """A token for what is in the folder that the server names."""
+    found = re.search(r"\(data in ([^)]+)\)", said)
+    key = Path(found[1], "keys", keys.ISSUER) if found else None
+    if found is None or key is None or not key.exists():
+        return {}
+    grant = issuer.Grant(tenant_id=TENANT, client=issuer.CLI_CLIENT, roles=("EduRoster.Read.All",))
+    made = issuer.mint(
+        issuer.signing_key(key.parent).get(),
+        grant,
+        base_url="http://127.0.0.1",
+        now=int(time.time()),
+        lifetime=3600,
+        token_id=os.urandom(8).hex(),
+    )
+    return {"Authorization": f"Bearer {made}"}
+
+
+def _answered(port: int, began: float, headers: Callable[[], dict[str, str]]) -> float:
+    """Seconds until a school is in the answer."""
+    given: dict[str, str] = {}
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=LONGEST) as http:
+        while time.perf_counter() - began < LONGEST:
+            given = given or headers()
+            try:
+                answer = http.get("/v1.0/education/schools", headers=given)
+                if answer.status_code == 200 and answer.json()["value"]:
+                    return time.perf_counter() - began
+            except httpx.TransportError:
+                pass
+            time.sleep(0.01)
+    raise RuntimeError("no school was answered")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

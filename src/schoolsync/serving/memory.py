@@ -1,0 +1,28 @@
+"""The API process of a server in memory: what `serving.api` is, with the worker inside.
+
+When a roster is to be there at once, its engine is started before anything else, so that both get ready side by side.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from schoolsync.runs import lifeline
+from schoolsync.runs.engines import Engines
+from schoolsync.runs.processes import from_line, run
+from schoolsync.serving.start import load
+
+
+def main() -> int:
+    """Serve until the supervisor goes or asks for the end."""
+    said = lifeline.lines()
+    settings = from_line(next(said))
+    engines = Engines()
+    if settings.seed_roster is not None:
+        engines.warm_up()
+    answer: int = load("schoolsync.serving.api").serve(settings, said, engines)
+    return answer
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
