@@ -214,6 +214,45 @@ def test_explain_answers_why_somebody_is_not_in_a_class(profile: Profile, tmp_pa
     Typed(other)("explain", "3004", expect=1)
 
 
+def test_one_person_alone(profile: Profile, tmp_path: Path) -> None:
+    """Of a discarded plan the one pupil who is named comes; status, errors and everybody else stay; undo works."""
+    typed = Typed(profile)
+    admin, path = own(profile.tenant, "admin"), f"/profiles/{profile.id}"
+    admin("PATCH", f"{path}/settings", {"guards": {"removalLeast": 0}}, expect=200)
+    changed = FEWER.changed("students", "3001", Grade="8").changed("students", "3002", Grade="8")
+    typed("sync", written(tmp_path / "fewer", changed), expect=3)
+    held = admin.get(f"{path}/runs?limit=1")["value"][0]
+    body = {"kind": "person", "object": "3001"}
+    assert "is held" in admin.refusal("POST", f"{path}/sync-one", 409, body)["message"]
+    typed("discard", str(held["number"]))
+    before = profile.status()
+    done = typed.json("sync-one", "person", "3001", "--why", "is waiting")
+    assert (done["run"]["cause"], done["run"]["steps"]) == ("one", {"people": {"update": 1}})
+    after = profile.status()
+    assert after["status"] == before["status"]
+    assert after["lastSynchronizationDateTime"] == before["lastSynchronizationDateTime"]
+    assert "one student alone" in after["statusMessage"]
+    grades = {one["student"]["externalId"]: one["student"]["grade"] for one in pupils(profile)}
+    assert grades["3001"] == "8"
+    assert grades["3002"] != "8"
+    assert "3003" in grades
+    assert "Nothing changes" in typed("show", typed.json("sync-one", "student", "3001")["run"]["id"]).stdout
+    assert typed.json("undo", str(done["run"]["number"]))["run"]["state"] == "done"
+    assert {one["student"]["grade"] for one in pupils(profile)} == {one["Grade"] for one in DISTRICT.students}
+    typed("sync-one", "class", "no-such-class", expect=2)
+    typed("sync-one", "planet", "3001", expect=2)
+    admin.refusal("POST", f"{path}/sync-one", 400, {"kind": "person", "object": " "})
+    own(profile.tenant, "viewer").refusal("POST", f"{path}/sync-one", 403, body)
+    other = Tenant(profile.tenant.server)
+    own(other, "admin").refusal("POST", f"{path}/sync-one", 404, body)
+    own(other, "admin").refusal("POST", f"/profiles/{other.profile().id}/sync-one", 409, body)
+
+
+def pupils(profile: Profile) -> list[Json]:
+    found = profile.tenant.reader.all("/users")
+    return [one for one in found if one["primaryRole"] == "student"]
+
+
 def test_changed_ids_are_told_by_a_map(profile: Profile, tmp_path: Path) -> None:
     """rekey takes a map; the next plan shows re-keys instead of removals; a wrong line is named."""
     typed = Typed(profile)

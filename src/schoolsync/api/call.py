@@ -19,6 +19,7 @@ from schoolsync.graph import etags
 if TYPE_CHECKING:
     from schoolsync.profiles.service import Profiles
     from schoolsync.runs.explaining import Explaining
+    from schoolsync.runs.one import Ones
     from schoolsync.runs.plans import Plans
     from schoolsync.runs.previews import Previews
     from schoolsync.runs.readers import Readers
@@ -39,6 +40,7 @@ class Services:
     profiles: Profiles
     runs: Runs
     plans: Plans
+    ones: Ones
     previews: Previews
     explaining: Explaining
     uploads: Uploads

@@ -188,6 +188,17 @@ ROUTES: tuple[Route, ...] = (
         refusals=(409,),
     ),
     Route(
+        method="POST",
+        template=f"{_PROFILE}/sync-one",
+        handler="runs.sync_one",
+        summary="Begin a run of one person, class or school alone, from the last upload; it has a plan and guards too.",
+        answers=shapes.Begun,
+        act=Act.SYNC,
+        takes=shapes.SyncOne,
+        status=202,
+        refusals=(409,),
+    ),
+    Route(
         method="GET",
         template=_RUN,
         handler="runs.get_run",

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from schoolsync.plan.verdicts import Verdict
+from schoolsync.runs.one import Kind as One
 from schoolsync.runs.plan_question import PlannedStep
 
 T = TypeVar("T")
@@ -306,6 +307,14 @@ class Override(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Undo(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Why a run is taken back."""
 
+    why: str | None = None
+
+
+class SyncOne(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The one person, class or school that is synchronized: an object id, a SIS ID or a principal name."""
+
+    kind: One
+    object: str
     why: str | None = None
 
 

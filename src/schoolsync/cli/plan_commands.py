@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +32,16 @@ Op = Annotated[str | None, typer.Option(help="Only this operation: create, updat
 Limit = Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="List at most so many steps.")]
 
 
+class One(StrEnum):
+    """What can be synchronized alone."""
+
+    PERSON = "person"
+    STUDENT = "student"
+    TEACHER = "teacher"
+    CLASS = "class"
+    SCHOOL = "school"
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     for name, command in (
@@ -41,6 +52,7 @@ def register(app: typer.Typer) -> None:
         ("discard", discard),
         ("undo", undo),
         ("sync", sync),
+        ("sync-one", sync_one),
         ("explain", explain),
         ("rekey", rekey),
     ):
@@ -227,6 +239,28 @@ def sync(
     from schoolsync.cli import plans as command
 
     raise typer.Exit(command.sync(_whereto(tenant, profile, server, user, data_dir), path, as_json=json))
+
+
+def sync_one(
+    kind: Annotated[One, typer.Argument(metavar="KIND", help="person, student, teacher, class or school.")],
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="Object id, SIS ID or principal name.")],
+    profile: Profile,
+    tenant: Tenant = None,
+    why: Why = None,
+    wait: Wait = True,
+    json: AsJson = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Synchronize one person, class or school now, from the last upload; all others stay as they are.
+
+    Exit status: 0 done, 1 it failed, 2 wrong usage or refused, 3 a guard holds it.
+    """
+    from schoolsync.cli import plans as command
+
+    whereto = _whereto(tenant, profile, server, user, data_dir)
+    raise typer.Exit(command.sync_one(whereto, kind.value, what, why=why, follow=wait, as_json=json))
 
 
 def explain(

@@ -151,6 +151,13 @@ def undo(whereto: Whereto, run: str, *, why: str | None, follow: bool, as_json: 
     return _follow(remote, begun, as_json) if follow else _begun(remote, begun, as_json)
 
 
+def sync_one(whereto: Whereto, kind: str, what: str, *, why: str | None, follow: bool, as_json: bool) -> int:
+    """Synchronize one person, class or school from the last upload."""
+    remote = Remote(whereto)
+    begun = remote.post("/sync-one", {"kind": kind, "object": what, "why": why})["run"]
+    return _follow(remote, begun, as_json) if follow else _begun(remote, begun, as_json)
+
+
 def rekey(whereto: Whereto, pairs: Path | None, *, proposed: str | None, why: str | None, as_json: bool) -> int:
     """Say which SIS IDs have changed, from a map file; or print the map that a run proposes."""
     if (pairs is None) == (proposed is None):

@@ -31,7 +31,7 @@ def compare_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         CREATE TABLE planned.gone AS
         SELECT * FROM ({parts or nothing}) AS h
         ANTI JOIN planned.records USING (kind, source_id) ANTI JOIN planned.spared USING (kind, source_id)
-        ANTI JOIN planned.targets AS t ON t.key = h.key
+        ANTI JOIN planned.around USING (kind, source_id) ANTI JOIN planned.targets AS t ON t.key = h.key
     """)
     db.execute("ALTER TABLE planned.gone ADD COLUMN rule VARCHAR DEFAULT 'gone'")
     db.execute("""
@@ -241,6 +241,7 @@ def want_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         UNION ALL
         SELECT kind, source_id, key, false FROM planned.own
         WHERE kind IN ({deferred}) OR (kind, source_id) IN (SELECT (kind, source_id) FROM planned.spared)
+            OR (active AND (kind, source_id) IN (SELECT (kind, source_id) FROM planned.around))
     """)
     # Links are many: each names its file by a number.
     named = " UNION ALL ".join(f"SELECT DISTINCT file FROM roster.{kind.records}" for kind in LINKS)

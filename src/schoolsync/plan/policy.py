@@ -144,6 +144,13 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_un
         return bool(self.schools or self.grades or self.roles or self.dates)
 
 
+class Only(msgspec.Struct, frozen=True, kw_only=True):
+    """The one person, class or school that a plan is about."""
+
+    kind: Purgeable
+    source_id: str  # SIS ID
+
+
 class Window(msgspec.Struct, frozen=True, kw_only=True):
     """A time in which a profile is careful."""
 

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schoolsync.plan.steps import FRESH
-from schoolsync.runs.places import FINDINGS, RECORDS, REPORT
+from schoolsync.runs.places import FINDINGS, RECORDS, REPORT, ROSTER
 from schoolsync.runs.stored_plan import Description
 
 ERASED = "erased"
@@ -116,6 +116,7 @@ def erase(folder: Path, traces: Traces) -> None:
     traces.lines.clear()
     for path in folder.rglob(f"*{ASIDE}"):
         path.unlink()
+    shutil.rmtree(folder / ROSTER, ignore_errors=True)  # like the upload that it was read from
     for made in sorted(entry for entry in folder.iterdir() if entry.is_dir() and _PLAN.fullmatch(entry.name)):
         plan = _description(made)
         if plan is None:  # an attempt that never became the run's plan

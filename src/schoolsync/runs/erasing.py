@@ -22,7 +22,7 @@ from sqlalchemy import Connection, delete, func, or_, select, update
 from schoolsync.access.issuer import GUID
 from schoolsync.directory import changes, reading
 from schoolsync.errors import UsageError
-from schoolsync.runs import erased_files
+from schoolsync.runs import erased_files, one
 from schoolsync.runs.erased_files import Traces
 from schoolsync.runs.retention import drop_upload
 from schoolsync.settings import Settings
@@ -215,13 +215,15 @@ class Erasing:
 
     def _scrub_runs(self, connection: Connection, profile: str, traces: Traces) -> None:
         mine = (runs.c.tenant == self._tenant, runs.c.profile == profile)
-        told = (runs.c.message, runs.c.verification, runs.c.summary)
+        told = (runs.c.message, runs.c.verification, runs.c.summary, runs.c.only)
         for row in connection.execute(select(runs.c.id, *told).where(*mine)).all():
             after: dict[str, Any] = {
                 "message": traces.scrubbed(row.message),
                 "verification": _scrubbed_json(row.verification, traces),
                 "summary": _scrubbed_json(row.summary, traces),
             }
+            if row.only is not None and traces.are(one.wanted(row.only).only.source_id):
+                after["only"] = one.forgotten(row.only)
             if any(getattr(row, name) != value for name, value in after.items()):
                 connection.execute(update(runs).where(*mine, runs.c.id == row.id).values(**after))
 

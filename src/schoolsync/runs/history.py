@@ -17,7 +17,7 @@ import duckdb
 import msgspec
 
 from schoolsync.roster.rules import RULES
-from schoolsync.runs.object_reader import lines_of, named, steps_of
+from schoolsync.runs.object_reader import in_roster, lines_of, named, steps_of
 from schoolsync.runs.places import FINDINGS
 from schoolsync.runs.plan_question import BySchool, Page, PlannedStep, Renumbered
 from schoolsync.runs.plan_question import Question as Asked
@@ -152,5 +152,6 @@ QUESTIONS: Mapping[str, Callable[..., Any]] = {
     "plan_renumbered": plan_renumbered,
     "named": named,
     "steps_of": steps_of,
+    "in_roster": in_roster,
     "lines_of": lines_of,
 }

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from schoolsync.plan.policy import Policy
+from schoolsync.plan.policy import Only, Policy
 from schoolsync.plan.verdicts import Holds, Verdict
 from schoolsync.runs.selections import Release
 
@@ -60,10 +60,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     scratch: str  # spill space; emptied afterwards
     base: Base | None
     preview: bool = False  # plan alone: nothing is claimed in the directory, nothing will be applied
+    only: Only | None = None  # the one person, class or school that is synchronized, from the kept roster
+    kept: str = ""  # folder of the run that has kept the roster
     undoes: Undone | None = None  # the run that this one takes back, instead of reading a roster
     rekeys: tuple[str, ...] = ()  # CSV files (kind, old, new) of SIS IDs that have changed, the oldest first
     before: Base | None = None  # the last run that was applied whole, even where it is not compared with any more
     earlier: str | None = None  # folder of what was kept of the last roster, for packages of changes alone
+    by_hand: tuple[str, ...] = ()  # Parquet files: what runs of one alone have found written by hand since then
     tallies: tuple[str, ...] = ()  # Parquet files: what earlier runs took away within the window of the guards
     again: bool = False  # look at every record, also when nothing has changed
     ignore_findings: bool

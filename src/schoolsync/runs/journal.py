@@ -21,8 +21,9 @@ from schoolsync.profiles import code_lists
 from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import policy_of
 from schoolsync.runs import cancelling, endings, previews
+from schoolsync.runs.alone_records import AloneRecords
 from schoolsync.runs.job import Finished, Job, JobFile, Planned, Validated
-from schoolsync.runs.records import Key, Records, release_of
+from schoolsync.runs.records import Key, release_of
 from schoolsync.runs.sentences import MOVED, STAGES, counts, done_message, held_message, rung, told
 from schoolsync.runs.service import Runs
 from schoolsync.runs.states import ACTIVE, Cause, HeldFor, RunState, Wish
@@ -33,11 +34,14 @@ from schoolsync.store.control import Control
 from schoolsync.store.tables import profiles, runs, tenants
 from schoolsync.uploads.service import Uploads
 
+SOON = 60 * ticks.PER_SECOND
+"""What is due while one person, class or school is synchronized alone is due again so much later."""
+
 TELL = ticks.PER_SECOND // 5
 """Progress of a run is written down this often, in ticks."""
 
 
-class Journal(Records):
+class Journal(AloneRecords):
     """The worker's pen."""
 
     def __init__(
@@ -51,10 +55,9 @@ class Journal(Records):
         worker: str = "local",
         scratch: Path | None = None,
     ) -> None:
-        super().__init__(control=control, settings=settings, clock=clock)
+        super().__init__(control=control, settings=settings, clock=clock, runs=runs)
         self._codes = code_lists.load(settings.code_lists)
         self._uploads = uploads
-        self._runs = runs
         self._worker = worker
         self._scratch = settings.scratch if scratch is None else scratch
         self._told = 0  # when progress was last written down
@@ -117,6 +120,7 @@ class Journal(Records):
             policy = policy_of(profile, sensitive_fields=self._settings.sensitive_fields)
             living = connection.execute(select(profiles.c.number).where(profiles.c.tenant == key.tenant)).scalars()
             files = self._uploads.files(connection, key.tenant, key.profile, row.upload) if row.upload else []
+            only, kept = self._only(row, tenant_id, key.profile)
             return Job(
                 tenant=key.tenant,
                 tenant_id=tenant_id,
@@ -132,6 +136,8 @@ class Journal(Records):
                 ),
                 policy=_under_limits(policy, row.limits),
                 released=release_of(row),
+                only=only,
+                kept=kept,
                 undoes=self._undone(key, tenant_id, row.undoes),
                 directory=self._settings.database_url or str(self._settings.directory_db(tenant_id)),
                 folder=str(self.folder(tenant_id, key.profile, key.run)),
@@ -142,6 +148,7 @@ class Journal(Records):
                 rekeys=self._rekeys(connection, applied_by),
                 before=self._before(connection, applied_by),
                 earlier=self._earlier(connection, applied_by, tenant_id),
+                by_hand=self._by_hand(connection, applied_by, tenant_id),
                 tallies=self._tallies(connection, applied_by, tenant_id, policy.guards.window_days),
                 ignore_findings=row.ignore_findings,
                 now=row.asked,
@@ -271,8 +278,9 @@ class Journal(Records):
             row = self._heed(connection, key)
             if row is None:
                 return -1
-            error_rows.forget(connection, tenant=key.tenant, profile=key.profile)
-        for path in planned.error_files:
+            if row.only is None:
+                error_rows.forget(connection, tenant=key.tenant, profile=key.profile)
+        for path in planned.error_files if row.only is None else ():
             with self._control.write(key.tenant) as connection:
                 error_rows.insert_chunk(
                     connection,
@@ -286,6 +294,7 @@ class Journal(Records):
             row = self._heed(connection, key)
             if row is None:
                 return -1
+            listed = planned.errors if row.only is None else None
             summary = json.loads(row.summary or "{}")
             before = summary.get("plan")
             summary |= {"plan": planned.plan, "steps": planned.steps, "failed": planned.failed, "seen": planned.seen}
@@ -313,17 +322,17 @@ class Journal(Records):
             policy = self._policy(connection, key)
             blackout = policy.window("blackout", now)
             if blackout is not None and planned.batches:
-                self._wait(connection, key, blackout, planned.errors)
+                self._wait(connection, key, blackout, listed)
                 return -1
             release = release_of(row)
             if planned.held is None or (release is not None and release.plan == planned.plan):
                 if planned.held is not None and release is not None and release.expires <= now:
                     self._hold(connection, key, planned, "The approval of this plan has expired. ")
                     return -1
-                self._show(connection, key, "inProgress", "Applying the changes.", error_count=planned.errors)
+                self._show(connection, key, "inProgress", "Applying the changes.", error_count=listed)
                 return planned.batches
             if policy.guards.additions_flow and planned.flowing:
-                self._show(connection, key, "inProgress", "Applying what the plan adds.", error_count=planned.errors)
+                self._show(connection, key, "inProgress", "Applying what the plan adds.", error_count=listed)
                 return planned.flowing
             moved = "What it was made from has changed, so this is a new plan. " if release is not None else ""
             if before is not None and before != planned.plan and not moved and row.limits is None:
@@ -341,9 +350,11 @@ class Journal(Records):
         message = f"{before}{planned.held}"
         held = self._put_aside(connection, key)
         self._set(connection, key, **held, held_for=HeldFor.GUARD, released=None, message=message)
-        self._show(connection, key, "validationError", message, error_count=planned.errors)
+        row = self._find(connection, key)
+        listed = planned.errors if row is not None and row.only is None else None
+        self._show(connection, key, "validationError", message, error_count=listed)
 
-    def _wait(self, connection: Connection, key: Key, window: Window, errors: int) -> None:
+    def _wait(self, connection: Connection, key: Key, window: Window, errors: int | None) -> None:
         """Put a run aside until a blackout window closes; it goes on by itself then."""
         message = f"Waiting for {ticks.text(window.ends)}: the profile has a blackout window until then."
         self._set(connection, key, **self._put_aside(connection, key), held_for=HeldFor.WINDOW, message=message)
@@ -380,6 +391,10 @@ class Journal(Records):
         with self._control.write(key.tenant) as connection:
             row = self._current(connection, key)
             if row is None:
+                return
+            if row.only is not None:
+                self._finished_alone(connection, key, row, planned, finished)
+                self._after(connection, key, row)
                 return
             ending = endings.applied(
                 self._limits(connection, key),
@@ -439,6 +454,10 @@ class Journal(Records):
             row = self._heed(connection, key) if replan else self._current(connection, key)
             if row is None:
                 return
+            if row.only is not None:
+                self._end_alone(connection, key, row, RunState.FAILED, reason)
+                self._after(connection, key, row)
+                return
             if replan:
                 self._set(connection, key, state=RunState.DISCARDED, ended=now, wish=None, message=reason)
                 self._runs.begin(connection, key.tenant, key.profile, cause=Cause.REPLAN, upload=row.upload, now=now)
@@ -492,6 +511,8 @@ class Journal(Records):
                 if open_run is None and upload is not None and not paused:
                     cause = Cause.RETRY if self._has_failed(connection, profile.tenant, profile.id) else Cause.DUE
                     self._runs.begin(connection, profile.tenant, profile.id, cause=cause, upload=upload, now=now)
+                elif open_run is not None and open_run.alone:
+                    self._due(connection, Key(profile.tenant, profile.id, "", 0), now + SOON)
                 else:
                     key = Key(profile.tenant, profile.id, "", 0)
                     # While paused the date waits for the resume; an open run does what was due.

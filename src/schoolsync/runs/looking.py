@@ -123,7 +123,7 @@ def freshness(connection: Connection, tenant: int, profile: str) -> Freshness:
         select(profiles.c.scheduled).where(profiles.c.tenant == tenant, profiles.c.id == profile)
     ).scalar_one()
     mine = (runs.c.tenant == tenant, runs.c.profile == profile)
-    done = select(runs.c.id, runs.c.ended).where(*mine, runs.c.state == RunState.DONE)
+    done = select(runs.c.id, runs.c.ended).where(*mine, runs.c.state == RunState.DONE, runs.c.only.is_(None))
     good = connection.execute(done.order_by(runs.c.number.desc()).limit(1)).one_or_none()
     last = connection.execute(
         select(runs.c.id, runs.c.state, runs.c.ended).where(*mine).order_by(runs.c.number.desc()).limit(1)
@@ -205,7 +205,7 @@ def freshness_of_all(connection: Connection, *, tenant: int | None) -> list[Age]
         select(
             runs.c.tenant,
             runs.c.profile,
-            func.max(case((runs.c.state == RunState.DONE, runs.c.ended))).label("good"),
+            func.max(case((and_(runs.c.state == RunState.DONE, runs.c.only.is_(None)), runs.c.ended))).label("good"),
             func.max(runs.c.number).label("last"),
         )
         .group_by(runs.c.tenant, runs.c.profile)
@@ -269,7 +269,7 @@ def _before(connection: Connection, tenant: int, profile: str) -> dict[str, floa
     rows = connection.execute(
         select(runs.c.stages, runs.c.ended)
         .where(runs.c.tenant == tenant, runs.c.profile == profile)
-        .where(runs.c.state == RunState.DONE, runs.c.stage == RunState.APPLYING)
+        .where(runs.c.state == RunState.DONE, runs.c.stage == RunState.APPLYING, runs.c.only.is_(None))
         .order_by(runs.c.number.desc())
         .limit(1)
     ).all()

@@ -11,7 +11,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from schoolsync.roster.rules import RULES
-from schoolsync.runs import lines
+from schoolsync.runs import kept_roster, lines
 from schoolsync.runs.explained import Line, LineFinding, Named
 from schoolsync.runs.places import FINDINGS
 from schoolsync.runs.plan_files import OBJECTS
@@ -49,6 +49,26 @@ def _named(db: duckdb.DuckDBPyConnection, folder: Path, kind: str, wanted: str, 
         {"path": str(path), "wanted": wanted},
     ).fetchall()
     return [Named(kind=kind, id=row[0], source_id=row[1], name=row[2], school=row[3]) for row in rows]
+
+
+def in_roster(db: duckdb.DuckDBPyConnection, *, folder: str, kinds: list[str], wanted: str) -> list[dict[str, str]]:
+    """The records of a kept roster that have this SIS ID, or (people) this user name; kind and SIS ID of each."""
+    run = Path(folder)
+    if not kept_roster.is_kept(run):
+        raise FileNotFoundError(folder)
+    schools, classes, people = (kept_roster.relation(run, table) for table in ("organizations", "classes", "people"))
+    parts = {
+        "school": f"SELECT 'school' AS kind, source_id FROM {schools} WHERE is_school AND source_id = $wanted",
+        "section": f"SELECT 'section', source_id FROM {classes} WHERE source_id = $wanted",
+    }
+    for role in ("student", "teacher"):
+        parts[role] = (
+            f"SELECT '{role}', source_id FROM {people} WHERE role = '{role}' AND (source_id = $wanted "
+            "OR lower(username) = lower($wanted) OR lower(username) = lower(split_part($wanted, '@', 1)))"
+        )
+    query = " UNION ".join(parts[kind] for kind in kinds)
+    rows = db.execute(f"{query} LIMIT {NAMED_MAX}", {"wanted": wanted}).fetchall()
+    return [{"kind": kind, "source_id": source_id} for kind, source_id in rows]
 
 
 def steps_of(

@@ -15,6 +15,9 @@ REPORT = "report.json"
 RECORDS = "records"
 """Folder of what was kept of a run's roster, for packages that hold changes alone (`sources.changes`)."""
 
+ROSTER = "roster"
+"""The roster as it was checked (`runs.kept_roster`): a folder inside the run's."""
+
 
 def run_folder(settings: Settings, tenant_id: str, profile: str, run: str) -> Path:
     """Where a run keeps its plan, snapshot and reports."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, func, or_, select, update
 
 from schoolsync import ticks
 from schoolsync.plan.policy import Policy
@@ -102,7 +102,7 @@ class Records:
         with self._control.read() as connection:
             row = self._find(connection, key)
         return row is not None and (
-            row.stage == RunState.APPLYING or row.released is not None or row.undoes is not None
+            row.stage == RunState.APPLYING or row.released is not None or row.undoes is not None or row.only is not None
         )
 
     def provider(self, key: Key) -> str:
@@ -135,7 +135,7 @@ class Records:
         self,
         connection: Connection,
         key: Key,
-        status: str,
+        status: str | None,
         message: str,
         *,
         error_count: int | None = None,
@@ -215,6 +215,7 @@ class Records:
                 runs.c.number > row.number,
                 runs.c.id != key.run,
                 runs.c.stage == RunState.APPLYING,
+                or_(runs.c.rows_total.is_(None), runs.c.rows_total > 0),  # one that had nothing to write left no trace
             )
         ).scalar_one()
         return None if later else row
@@ -298,6 +299,7 @@ class Records:
                 runs.c.profile == key.profile,
                 runs.c.id != key.run,
                 runs.c.ended > forgiven,
+                runs.c.only.is_(None),
                 runs.c.state.in_([RunState.DONE, RunState.FAILED]),
             )
             .order_by(runs.c.number.desc())

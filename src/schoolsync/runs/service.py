@@ -82,7 +82,7 @@ class Runs:
     def open_run(self, connection: Connection, tenant: int, profile: str) -> OpenRun | None:
         """The run of the profile that has not ended, or None."""
         row = connection.execute(
-            select(runs.c.id, runs.c.number, runs.c.state, runs.c.held_for, runs.c.wish).where(
+            select(runs.c.id, runs.c.number, runs.c.state, runs.c.held_for, runs.c.wish, runs.c.only).where(
                 runs.c.tenant == tenant, runs.c.profile == profile, runs.c.ended.is_(None)
             )
         ).one_or_none()
@@ -94,6 +94,7 @@ class Runs:
             RunState(row.state),
             HeldFor(row.held_for) if row.held_for else None,
             Wish(row.wish) if row.wish else None,
+            row.only is not None,
         )
 
     def active(self, connection: Connection, tenant: int, profile: str) -> bool:
@@ -149,9 +150,10 @@ class Runs:
                 asked_by=by.audit_name if by else None,
             )
         )
-        connection.execute(
-            update(profiles).where(profiles.c.tenant == tenant, profiles.c.id == profile).values(due=None)
-        )
+        if cause != Cause.ONE:  # which does nothing of what is due for the others
+            connection.execute(
+                update(profiles).where(profiles.c.tenant == tenant, profiles.c.id == profile).values(due=None)
+            )
         first = "inProgress" if cause == Cause.RESET else "extracting"
         self._record(connection, tenant, profile, first, "Waiting for a worker.", now)
         return run
@@ -475,6 +477,7 @@ class Runs:
             .where(
                 runs.c.tenant == tenant,
                 runs.c.profile == profile,
+                runs.c.only.is_(None),
                 or_(
                     runs.c.state.in_([RunState.DONE, RunState.FAILED]),
                     and_(runs.c.state == RunState.CANCELLED, runs.c.stage == RunState.APPLYING),

@@ -16,11 +16,13 @@ import msgspec
 import pyarrow as pa
 
 from schoolsync import __version__, sources
-from schoolsync.plan import changes, desired, guards, matching, purging, recipes, report, scope, steps, undo
+from schoolsync.plan import alone, changes, desired, guards, matching, purging, report, scope, steps, undo
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
-from schoolsync.plan.policy import Guards
-from schoolsync.runs import arrivals, run_report, undoing
-from schoolsync.runs.checking import Checking, StageFailed, told
+from schoolsync.plan.policy import Guards, Only, Scope
+from schoolsync.runs import alone as alone_reader
+from schoolsync.runs import arrivals, kept_roster, run_report, undoing
+from schoolsync.runs.checking import StageFailed, told
+from schoolsync.runs.holding import ENGINE_VERSION, Holding
 from schoolsync.runs.job import Applied, Extracted, Failed, Finished, Job, Message, Planned, Undone, Validated
 from schoolsync.runs.selections import Release
 from schoolsync.runs.stored_plan import (
@@ -36,16 +38,10 @@ from schoolsync.runs.stored_plan import (
 from schoolsync.targets.local import (
     Batch,
     Claim,
-    LocalDirectory,
     Writer,
-    open_directory,
 )
 
-ENGINE_VERSION = 1
-"""Raised when the same files under the same settings shall be looked at again, or snapshots change their shape."""
-
 _PLAN_STEPS = 8
-_ACCOUNT: dict[str, type] = dict.fromkeys(matching.ACCOUNT_COLUMNS, str)
 
 PREVIEW_KEY = 1 << 59
 """The key of a preview's first new object: beyond any key that a directory gives out."""
@@ -53,7 +49,7 @@ PREVIEW_KEY = 1 << 59
 pa.set_memory_pool(pa.system_memory_pool())  # gives memory back as soon as it is free; the default keeps it
 
 
-class Stages(Checking):
+class Stages(Holding):
     """One attempt at one run. Used by one thread."""
 
     def __init__(self, job: Job, progress: Callable[[int, int | None], None]) -> None:
@@ -61,7 +57,6 @@ class Stages(Checking):
         self._progress = progress
         self._plans = Plans(Path(job.folder))
         self._writer = Writer(profile=job.profile, living=job.living, run=job.run, fence=job.fence, now=job.now)
-        self._directory: LocalDirectory | None = None
         self._plan: Description | None = None
         self._done: frozenset[int] | None = None  # the batches that earlier attempts have put into the directory
 
@@ -152,10 +147,13 @@ class Stages(Checking):
             left_out = sum(plan.batches[number].rows - rows for number, rows in kept.items())
             if self._job.released is None:
                 self._plans.keep_tally(plan)
+            whole = not left_out and self._job.undoes is None and self._job.only is None
+            if self._job.only is not None:
+                self._plans.keep_by_hand(plan)
             return Finished(
                 missed=missed,
                 left_out=left_out,
-                snapshot=None if left_out or self._job.undoes is not None else str(self._plans.keep_snapshot(plan)),
+                snapshot=str(self._plans.keep_snapshot(plan)) if whole else None,
                 input_hash=plan.input_hash,
                 # If anybody else has written meanwhile the directory is further than this, which the next run sees.
                 position=plan.position + len(plan.batches),
@@ -199,9 +197,30 @@ class Stages(Checking):
             "ignore_findings": job.ignore_findings,
             "max_rows": job.max_rows,
             "rekeys": [Path(path).name for path in job.rekeys],
+            "only": [job.only, job.kept],
             "limits": job.limits,
             "waits": self._terms(None).waits_until is not None,
         }
+        return hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
+
+    def _reading_hash(self) -> str:
+        """What a roster is read under: settings that only a plan looks at make no difference."""
+        job = self._job
+        policy = msgspec.structs.replace(
+            job.policy,
+            profile_name="",
+            key_space="",
+            licenses={},
+            recipes={},
+            guards=Guards(),
+            windows=(),
+            scope=Scope(),
+            purge_days={},
+            leaving={},
+            protected=(),
+            kept_by_hand=(),
+        )
+        facts = [__version__, ENGINE_VERSION, job.format, job.codes, policy]
         return hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
 
     def _terms_hash(self) -> str:
@@ -211,7 +230,7 @@ class Stages(Checking):
 
     # --- planning --------------------------------------------------------------------------------------------------
 
-    def _terms(self, checked: sources.Checked | None) -> Terms:
+    def _terms(self, checked: sources.Checked | kept_roster.Note | None) -> Terms:
         job = self._job
         return Terms(
             tenant_id=job.tenant_id,
@@ -273,19 +292,52 @@ class Stages(Checking):
             return self._plans.rows(plan, batch)
         return self._plans.rows(plan, batch, picked=released.selections)
 
-    def _make_plan(self) -> Description:
+    def _read_whole(self) -> Terms:
+        """The roster of the upload, checked and kept for later; on what terms it is planned."""
         checked = self._check()
         lost, too_much = self._leave_out(checked)
         if checked.errors and (lost is None or too_much is not None):
             raise StageFailed(Failed(reason="The roster has errors; nothing was changed.", retry=False))
+        if not self._job.preview:
+            columns = None if checked.columns is None else {table: sorted(c) for table, c in checked.columns.items()}
+            note = kept_roster.Note(reading=self._reading_hash(), columns=columns, absent=sorted(checked.absent))
+            kept_roster.keep(self._roster(), Path(self._job.folder), note)
+        return self._terms(checked)
+
+    def _read_alone(self, only: Only) -> tuple[Terms, int]:
+        """The part of the kept roster that one person, class or school needs; the directory's position."""
         db = self._roster()
-        terms = self._terms(checked)
-        directory = self._open_directory()
+        note = kept_roster.open_up(db, Path(self._job.kept))
+        if note is None:
+            reason = "The roster of the last upload is not kept any more: start a whole synchronization first."
+            raise StageFailed(Failed(reason=reason, retry=False))
+        if note.reading != self._reading_hash():
+            reason = (
+                "Settings of how files are read have changed since the last upload was read: start a whole "
+                "synchronization first."
+            )
+            raise StageFailed(Failed(reason=reason, retry=False))
+        alone.prepare(db)
+        self._load_rekeys(db, "alone.rekeyed")
+        terms = self._terms(note)
+        return terms, alone_reader.read(db, terms, self._open_directory(), only)
+
+    def _make_plan(self) -> Description:
+        db, directory = self._roster(), self._open_directory()
+        only, read_at = self._job.only, None
+        if only is None:
+            terms = self._read_whole()
+        else:
+            terms, read_at = self._read_alone(only)
         self._progress(1, _PLAN_STEPS)
         scope.narrow(db, terms)
         desired.prepare(db, terms)
-        self._load_rekeys(db)
+        if only is not None:
+            alone.separate(db)
+        self._load_rekeys(db, "planned.rekeyed")
         position = self._find_objects(db, terms, directory)
+        if read_at not in (None, position):
+            raise StageFailed(Failed(reason="The directory has just been changed.", retry=True))
         self._progress(2, _PLAN_STEPS)
         new = matching.resolve(db, terms)
         if self._job.preview:
@@ -318,6 +370,9 @@ class Stages(Checking):
         changes.compare_links(db, terms)
         guards.count_links(db, terms)
         guards.count_classes(db, terms)
+        if only is not None:
+            before = self._job.before
+            alone.widen(db, terms, {} if before is None else alone_reader.left_by(Path(before.snapshot)))
         said = guards.settled(db, terms)
         self._progress(6, _PLAN_STEPS)
         self._store_steps(db, draft, steps.link_steps(terms), counted)
@@ -330,8 +385,8 @@ class Stages(Checking):
         if terms.defers is not None and draft.deferred:
             wakes.append(terms.defers.ends)
         wake = min((time for time in wakes if time is not None), default=None)
-        assert self._extract is not None
-        draft.note_snapshot(SnapshotNote(version=ENGINE_VERSION, rows=dict(self._extract.rows), wakes=wake))
+        rows = {} if self._extract is None else dict(self._extract.rows)
+        draft.note_snapshot(SnapshotNote(version=ENGINE_VERSION, rows=rows, wakes=wake))
         draft.add_snapshot("by_hand", db.sql("FROM planned.by_hand ORDER BY ALL").to_arrow_reader(16_384))
         draft.add_table("tally", db.sql(guards.TALLY).to_arrow_reader(16_384))
         draft.add_table("renumbered", db.sql("FROM planned.renumbered ORDER BY ALL").to_arrow_reader(16_384))
@@ -415,156 +470,6 @@ class Stages(Checking):
             if Path(path).is_file():
                 db.execute("INSERT INTO planned.lately BY NAME FROM read_parquet($1)", [path])
 
-    def _find_objects(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> int:
-        """Fill `held` with this profile's objects and links, and with what new records may mean."""
-        base = self._job.base
-        with directory.reading() as position:
-            if base is not None and base.position == position and snapshot_note(Path(base.snapshot), ENGINE_VERSION):
-                self._from_snapshot(db, terms, Path(base.snapshot))
-            else:
-                self._from_directory(db, terms, directory)
-            self._load_by_hand(db)
-            if base is None or base.position != position:
-                self._find_drift(db, terms, directory)
-            self._load_away(db, terms, directory)
-            matching.seek(db, terms)
-            for lookup in matching.lookups(terms):
-                if not directory.is_empty(lookup.table):
-                    self._look_up(db, terms, directory, lookup)
-            if recipes.wanted(db, terms):
-                types: dict[str, type] = {"key": int, "account_name": str}
-                with directory.owned("people", types, "true") as rows:
-                    arrivals.keep(db, rows, "accounts", types)
-                recipes.give(db, terms, "accounts")
-                db.execute("DROP TABLE accounts")
-            options = matching.options(terms)
-            if options and not directory.is_empty("people"):
-                self._match(db, terms, directory, sorted({option.column for option in options}))
-        return position
-
-    def _from_snapshot(self, db: duckdb.DuckDBPyConnection, terms: Terms, folder: Path) -> None:
-        for table in (*OBJECT_TABLES, *LINK_TABLES):
-            db.execute(
-                f"INSERT INTO held.{table} BY NAME SELECT *, $1 AS owner FROM read_parquet($2)",  # noqa: S608  # ours
-                [terms.profile, str(folder / f"{table}.parquet")],
-            )
-
-    def _from_directory(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:
-        """What the profile has, read back row by row: the directory was changed by others, or a run was cut off."""
-        for table in OBJECT_TABLES:
-            with directory.owned(table, arrivals.columns(table), terms.is_ours("profile")) as rows:
-                arrivals.take(db, rows, table)
-        # Links of profiles that are gone come along: they go with the objects that are taken over.
-        owners = f"({terms.is_ours('profile')} OR {terms.is_orphaned('profile')})"
-        for link in LINK_TABLES:
-            with directory.owned(link, arrivals.columns(link), owners) as rows:
-                arrivals.take(db, rows, link)
-
-    def _load_rekeys(self, db: duckdb.DuckDBPyConnection) -> None:
-        """The SIS IDs that have changed; what is said later about an id counts, and chains are followed."""
-        for path in self._job.rekeys:
-            db.execute(
-                "CREATE OR REPLACE TEMP TABLE said AS SELECT * FROM read_csv($1, header = true, all_varchar = true, "
-                "delim = ',', quote = '\"', escape = '\"', columns = {'kind': 'VARCHAR', 'old': 'VARCHAR', "
-                "'new': 'VARCHAR'})",
-                [path],
-            )
-            db.execute("""
-                UPDATE planned.rekeyed AS k SET new_id = s.new FROM said AS s
-                WHERE s.kind = k.kind AND s.old = k.new_id
-            """)
-            db.execute("""
-                DELETE FROM planned.rekeyed AS k WHERE (kind, old_id) IN (SELECT (kind, old) FROM said)
-                    OR old_id = new_id
-            """)
-            db.execute("INSERT INTO planned.rekeyed SELECT kind, old, new FROM said")
-            db.execute("DROP TABLE said")
-
-    def _load_by_hand(self, db: duckdb.DuckDBPyConnection) -> None:
-        """What somebody has written by hand and the profile keeps, as the last run found it."""
-        before = self._job.before
-        if before is not None and (path := Path(before.snapshot) / "by_hand.parquet").is_file():
-            db.execute("INSERT INTO planned.by_hand FROM read_parquet($1)", [str(path)])
-
-    def _load_away(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:
-        """When the objects left that the profile keeps for a time only."""
-        types: dict[str, type] = {"key": int, "left_at": int}
-        for kind in purging.kept(terms):
-            role = f"AND primary_role = '{kind.role}'" if kind.role else ""
-            left = f"{terms.is_ours('profile')} AND NOT active AND left_at IS NOT NULL {role}"
-            with directory.owned(kind.table, types, left) as rows:
-                arrivals.keep(db, rows, "away", types)
-            db.execute("INSERT INTO planned.away SELECT $1, key, left_at FROM away", [kind.name])
-            db.execute("DROP TABLE away")
-
-    def _find_drift(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:
-        """Compare what others have touched since the last run with what that run left."""
-        before = self._job.before
-        if before is None or snapshot_note(Path(before.snapshot), ENGINE_VERSION) is None:
-            return
-        db.execute("CREATE SCHEMA IF NOT EXISTS base")
-        ours = terms.is_ours("profile")
-        mine = f"SELECT position FROM batches WHERE tenant = {self._job.tenant} AND {ours}"  # noqa: S608  # numbers
-        touched = f"{ours} AND position > {before.position} AND position NOT IN ({mine})"
-        for table in OBJECT_TABLES:
-            with directory.owned(table, {"key": int}, touched) as rows:
-                arrivals.keep(db, rows, "touched", {"key": int})
-            db.execute(
-                f"CREATE OR REPLACE TABLE base.{table} AS SELECT * FROM read_parquet($1) "  # noqa: S608  # ours
-                "WHERE key IN (SELECT key FROM touched)",
-                [str(Path(before.snapshot) / f"{table}.parquet")],
-            )
-            db.execute("DROP TABLE touched")
-        changes.find_drift(db, terms)
-        db.execute("DROP SCHEMA base CASCADE")
-
-    def _look_up(
-        self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory, lookup: matching.Lookup
-    ) -> None:
-        values = db.sql(f"SELECT v AS value FROM ({lookup.values}) AS q(v)").to_arrow_table()  # noqa: S608  # ours
-        if not values.num_rows:
-            return
-        columns = arrivals.columns(lookup.table) | (_ACCOUNT if lookup.table == "people" else {})
-        with directory.known(lookup.table, columns, by=lookup.column, values=values) as rows:
-            arrivals.keep(db, rows, "answer", {**columns, "value": str})
-        matching.found(db, terms, lookup, "answer")
-        db.execute("DROP TABLE answer")
-
-    def _match(
-        self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory, columns: Sequence[str]
-    ) -> None:
-        if not db.execute("SELECT 1 FROM planned.new WHERE kind IN ('student', 'teacher') LIMIT 1").fetchall():
-            return
-        types = {"key": int, **dict.fromkeys(columns, str)}
-        with directory.owned("people", types, "true") as rows:
-            arrivals.keep(db, rows, "accounts", types)
-        wanted = db.sql(f"SELECT key AS value FROM ({matching.match(db, terms, 'accounts')})").to_arrow_table()  # noqa: S608  # ours
-        if wanted.num_rows:
-            columns_of = arrivals.columns("people") | _ACCOUNT
-            with directory.known("people", columns_of, by="key", values=wanted) as rows:
-                arrivals.keep(db, rows, "answer", {**columns_of, "value": int})
-            matching.protect(db, terms, "answer")
-            extra = ", ".join(("value", *matching.ACCOUNT_COLUMNS))
-            db.execute(f"INSERT INTO held.people BY NAME SELECT * EXCLUDE ({extra}) FROM answer")  # noqa: S608  # ours
-            db.execute("DROP TABLE answer")
-        db.execute("DROP TABLE accounts")
-
-    def _find_links(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:
-        """Add to `held` the links of others that new links would meet, and those of profiles that are gone."""
-        adopted = db.execute("SELECT 1 FROM planned.targets WHERE how = 'adopted' LIMIT 1").fetchall()
-        with directory.reading():
-            for table in LINK_TABLES:
-                if directory.is_empty(table):
-                    continue
-                columns = arrivals.columns(table)
-                if adopted:
-                    with directory.owned(table, columns, terms.is_orphaned("profile")) as rows:
-                        arrivals.add(db, rows, table)
-                asked = db.sql(f"FROM planned.{table}_asked").to_arrow_table()
-                if asked.num_rows:
-                    with directory.pairs(table, columns, asked) as rows:
-                        arrivals.add(db, rows, table)
-
     def _store_steps(
         self,
         db: duckdb.DuckDBPyConnection,
@@ -585,13 +490,6 @@ class Stages(Checking):
         return rows
 
     # --- applying --------------------------------------------------------------------------------------------------
-
-    def _open_directory(self) -> LocalDirectory:
-        if self._directory is None:
-            self._directory = open_directory(
-                self._job.directory, tenant=self._job.tenant, tenant_id=self._job.tenant_id
-            )
-        return self._directory
 
     def _stored(self) -> Description:
         if self._plan is None:

@@ -64,6 +64,7 @@ class Cause(StrEnum):
     WATCH = "watch"  # a complete set of files lay in the watched folder
     PREVIEW = "preview"  # a dry run: planned and never applied
     UNDO = "undo"  # a person takes an earlier run back
+    ONE = "one"  # one person, class or school alone, from the last upload
     REPLAN = "replan"  # a held plan no longer fitted what had changed meanwhile: the same files are planned again
     PROVISIONED = "provisioned"  # a profile with an API provider syncs by itself once provisioned
 
@@ -77,6 +78,7 @@ class OpenRun:
     state: RunState
     held_for: HeldFor | None
     wish: Wish | None
+    alone: bool = False  # it is about one person, class or school
 
     @property
     def active(self) -> bool:

@@ -224,6 +224,12 @@ class Plans:
         if made.is_file():
             shutil.copyfile(made, self._folder / "tally.parquet")
 
+    def keep_by_hand(self, plan: Description) -> None:
+        """Put what was found written by hand where the next whole run finds it; may be called again."""
+        made = self._folder / plan.folder / "snapshot" / "by_hand.parquet"
+        if made.is_file():
+            shutil.copyfile(made, self._folder / "by_hand.parquet")
+
     def close(self) -> None:
         """Give back what is open."""
         if self._reading is not None:

@@ -35,6 +35,7 @@ from schoolsync.profiles.service import Profiles
 from schoolsync.runs import lifeline
 from schoolsync.runs.engines import Engines
 from schoolsync.runs.explaining import Explaining
+from schoolsync.runs.one import Ones
 from schoolsync.runs.plans import Plans
 from schoolsync.runs.previews import Previews
 from schoolsync.runs.processes import (
@@ -99,6 +100,14 @@ def build(
             previews=Previews(control=control, uploads=uploads, runs=runs, new_id=new_id),
             plans=Plans(
                 control=control, settings=settings, runs=runs, readers=readers, directories=directories, new_id=new_id
+            ),
+            ones=Ones(
+                control=control,
+                settings=settings,
+                runs=runs,
+                readers=readers,
+                directories=directories,
+                uploads=uploads,
             ),
             uploads=uploads,
             readers=readers,

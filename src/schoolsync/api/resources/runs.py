@@ -51,6 +51,15 @@ async def start(call: Call) -> Answer:
     )
 
 
+def sync_one(call: Call) -> Answer:
+    """POST sync-one."""
+    given: shapes.SyncOne = call.body
+    run = call.services.ones.begin(
+        call.principal, call.profile, kind=given.kind, one=given.object, why=given.why, now=call.now
+    )
+    return Answer(status=202, body=shapes.Begun(run=run))
+
+
 def find(call: Call) -> looking.Run:
     """The run that the path names. Raises NotFound."""
     with call.services.control.read() as connection:

@@ -1,0 +1,76 @@
+# ruff: noqa: S608  # what is put into these statements are names of ours; values are bound
+"""The roster that a run has read and checked, kept in the run's folder for what comes after it.
+
+Who is synchronized alone is taken from it, and a removal finds in it the line that named the record last. It has the
+tables that plans are made from, without what no plan reads, and goes with the run's folder.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import duckdb
+import msgspec
+
+from schoolsync.runs.places import ROSTER
+
+TABLES: Mapping[str, Sequence[str]] = {
+    "organizations": (),
+    "classes": ("type", "location", "grades", "subjects", "subject_codes"),
+    "people": (),
+    "person_organizations": ("role_name", "grade", "is_primary"),
+    "enrollments": ("role_name", "is_primary"),
+    "contacts": ("guardian_id", "given_name", "surname"),
+    "left_out": (),
+}
+"""The canonical tables that are kept, and the columns of each that are not."""
+
+_NOTE = f"{ROSTER}.json"
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """What has to be known of a kept roster."""
+
+    reading: str  # hash of the settings that it was read under
+    columns: Mapping[str, Collection[str]] | None  # of its canonical tables; None: all
+    absent: Collection[str]  # canonical tables that it has no file for
+
+
+def keep(db: duckdb.DuckDBPyConnection, run: Path, note: Note) -> None:
+    """Keep the tables in the schema `roster` in a run's folder, whole or not at all; may be called again."""
+    aside = run / f"{ROSTER}.aside"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True, mode=0o700)
+    for table, without in TABLES.items():
+        left = f" EXCLUDE ({', '.join(without)})" if without else ""
+        # The long table is written in the way that takes the least time; it is read seldom, and never whole.
+        how = "COMPRESSION uncompressed, PARQUET_VERSION v2" if table == "enrollments" else "COMPRESSION lz4"
+        path = str(aside / f"{table}.parquet").replace("'", "''")
+        db.execute(f"COPY (SELECT *{left} FROM roster.{table}) TO '{path}' (FORMAT parquet, {how})")
+    (aside / _NOTE).write_bytes(msgspec.json.encode(note, order="deterministic"))
+    shutil.rmtree(run / ROSTER, ignore_errors=True)
+    aside.replace(run / ROSTER)
+
+
+def is_kept(run: Path) -> bool:
+    """Whether a run's folder has a roster."""
+    return (run / ROSTER / _NOTE).is_file()
+
+
+def relation(run: Path, table: str) -> str:
+    """A table of a run's roster, as SQL."""
+    return "read_parquet('{}')".format(str(run / ROSTER / f"{table}.parquet").replace("'", "''"))
+
+
+def open_up(db: duckdb.DuckDBPyConnection, run: Path) -> Note | None:
+    """Views `kept.<table>` of a run's roster; None when it has none (any more)."""
+    try:
+        note = msgspec.json.decode((run / ROSTER / _NOTE).read_bytes(), type=Note)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    db.execute("CREATE SCHEMA IF NOT EXISTS kept")
+    for table in TABLES:
+        db.execute(f"CREATE OR REPLACE VIEW kept.{table} AS SELECT * FROM {relation(run, table)}")
+    return note

@@ -1,0 +1,195 @@
+"""One person, class or school synchronized alone, now, from the last upload: whom a caller means, and the run for it.
+
+The roster is the one that a run of the last upload has checked and kept; nothing is read or checked again. The run has
+a plan, guards and a history like any other, and is the profile's only open one like any other.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+from sqlalchemy import Connection, Select, Table, or_, select, update
+
+from schoolsync.access import roles
+from schoolsync.access.principal import Principal
+from schoolsync.access.roles import Act
+from schoolsync.errors import Conflict, Invalid, NotFound
+from schoolsync.plan.policy import Only
+from schoolsync.profiles import states
+from schoolsync.profiles import status as statuses
+from schoolsync.runs.places import ROSTER, run_folder
+from schoolsync.runs.states import Cause
+from schoolsync.store.tables import classes, people, profiles, runs, schools
+
+if TYPE_CHECKING:
+    from schoolsync.runs.readers import Readers
+    from schoolsync.runs.service import Runs
+    from schoolsync.settings import Settings
+    from schoolsync.store.control import Control
+    from schoolsync.store.directories import Directories
+    from schoolsync.uploads.service import Uploads
+
+Kind = Literal["school", "class", "person", "student", "teacher"]
+WANTED_MAX = 256
+WHY_MAX = 1000
+_MEANT = {"school": ("school",), "class": ("section",), "person": ("student", "teacher")}
+_TABLES: dict[str, Table] = {"school": schools, "section": classes, "student": people, "teacher": people}
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a run is about (column `runs.only`)."""
+
+    only: Only
+    roster: str  # id of the run that has kept the roster
+
+
+def wanted(stored: str) -> Wanted:
+    """What the column `runs.only` says."""
+    return msgspec.json.decode(stored, type=Wanted)
+
+
+def forgotten(stored: str) -> str:
+    """The same without the SIS ID."""
+    before = wanted(stored)
+    only = msgspec.structs.replace(before.only, source_id="erased")
+    return msgspec.json.encode(msgspec.structs.replace(before, only=only)).decode()
+
+
+def called(kind: str) -> str:
+    """What people call a kind of object."""
+    return {"section": "class"}.get(kind, kind)
+
+
+class Ones:
+    """Runs of one alone, of all profiles. Safe to share between threads."""
+
+    def __init__(
+        self,
+        *,
+        control: Control,
+        settings: Settings,
+        runs: Runs,
+        readers: Readers,
+        directories: Directories,
+        uploads: Uploads,
+    ) -> None:
+        self._control = control
+        self._settings = settings
+        self._runs = runs
+        self._readers = readers
+        self._directories = directories
+        self._uploads = uploads
+
+    def begin(self, principal: Principal, profile: str, *, kind: Kind, one: str, why: str | None, now: int) -> str:
+        """Begin a run of one alone; `one` is its object id, SIS ID or principal name. Returns the run's id.
+
+        Raises NotFound when neither the last upload nor the directory knows it, Conflict when it means several, a run
+        of the profile is open, or no roster of the last upload is kept; Invalid, Forbidden.
+        """
+        roles.check(principal, Act.SYNC)
+        one = one.strip()
+        if not one or len(one) > WANTED_MAX:
+            raise Invalid("Say who is meant: an object id, a SIS ID or a principal name.", target="object")
+        if why is not None and len(why) > WHY_MAX:
+            raise Invalid(f"A reason has at most {WHY_MAX:,} characters.", target="why")
+        tenant = principal.tenant
+        with self._control.read() as connection:
+            self._require(connection, tenant, profile, now)
+            roster = self._roster(connection, principal, profile)
+            number = connection.execute(
+                select(profiles.c.number).where(profiles.c.tenant == tenant, profiles.c.id == profile)
+            ).scalar_one()
+        only = self._meant(principal, profile, number, roster, _MEANT.get(kind, (kind,)), one)
+        with self._control.write(tenant) as connection:
+            self._require(connection, tenant, profile, now)
+            run = self._runs.begin(connection, tenant, profile, cause=Cause.ONE, upload=None, now=now, by=principal)
+            kept = msgspec.json.encode(Wanted(only=only, roster=roster)).decode()
+            connection.execute(
+                update(runs)
+                .where(runs.c.tenant == tenant, runs.c.profile == profile, runs.c.id == run)
+                .values(only=kept, message=why)
+            )
+        return run
+
+    def _require(self, connection: Connection, tenant: int, profile: str, now: int) -> None:
+        """Raise unless a run of the profile may begin."""
+        row = connection.execute(
+            select(profiles.c.state).where(profiles.c.tenant == tenant, profiles.c.id == profile)
+        ).one_or_none()
+        if row is None:
+            raise NotFound(f"There is no synchronization profile {profile[:40]}.")
+        states.must_be_provisioned(row.state)
+        date = self._runs.expired(connection, tenant, profile, now)
+        if date is not None:
+            raise Conflict(f"The profile expired on {date}: set a later expirationDate first.")
+        opened = self._runs.open_run(connection, tenant, profile)
+        if opened is not None and opened.state == "held":
+            raise Conflict(
+                f"Run {opened.number} of the profile is held: approve just this object of its plan, or discard it "
+                "first."
+            )
+        if opened is not None:
+            raise Conflict(f"Run {opened.number} of the profile is {opened.state}: wait for its end.")
+        if statuses.own(connection, tenant=tenant, profile=profile) == statuses.Status.PAUSED:
+            raise Conflict("The profile is paused: resume it first.")
+
+    def _roster(self, connection: Connection, principal: Principal, profile: str) -> str:
+        """The run that has kept the roster of the last upload."""
+        upload = self._uploads.latest_sealed(connection, principal.tenant, profile)
+        if upload is None:
+            raise Conflict("Nothing has been uploaded yet: upload the files and start the profile.")
+        found = connection.execute(
+            select(runs.c.id, runs.c.snapshot)
+            .where(runs.c.tenant == principal.tenant, runs.c.profile == profile, runs.c.upload == upload)
+            .order_by(runs.c.number.desc())
+        ).all()
+        for run in found:
+            # A run that found nothing changed has the roster of the run that it equals.
+            for one in (run.id, Path(run.snapshot).parent.name if run.snapshot else None):
+                if one is not None:
+                    folder = run_folder(self._settings, principal.tenant_id, profile, one)
+                    if (folder / ROSTER / f"{ROSTER}.json").is_file():
+                        return str(one)
+        raise Conflict(
+            "The last upload has not got as far as a plan, or is not kept any more: start a whole synchronization "
+            "first."
+        )
+
+    def _meant(
+        self, principal: Principal, profile: str, number: int, roster: str, kinds: tuple[str, ...], one: str
+    ) -> Only:
+        folder = str(run_folder(self._settings, principal.tenant_id, profile, roster))
+        known: set[tuple[str, str]] = {
+            (only.kind, only.source_id)
+            for only in self._readers.ask("in_roster", tuple[Only, ...], folder=folder, kinds=kinds, wanted=one)
+        }
+        with self._directories.read(principal.tenant_id) as connection:
+            for table in dict.fromkeys(_TABLES[kind] for kind in kinds):
+                for row in connection.execute(_same(table, principal.tenant, number, one)):
+                    kind = row.primary_role if table is people else "school" if table is schools else "section"
+                    if kind in kinds:
+                        known.add((kind, row.source_id))
+        if not known:
+            raise NotFound("Neither the last upload nor the directory knows that by an id or a principal name.")
+        if len(known) > 1:
+            raise Conflict(
+                f"That may mean {len(known)} records: a student and a teacher may have the same SIS ID. Say the kind "
+                "(student or teacher), or ask with an object id."
+            )
+        ((kind, source_id),) = known
+        return msgspec.convert({"kind": kind, "source_id": source_id}, Only)
+
+
+def _same(table: Table, tenant: int, number: int, one: str) -> Select[tuple[object, ...]]:
+    same = [table.c.id == one.lower(), table.c.source_id == one]
+    columns = [table.c.source_id]
+    if table is people:
+        same.append(table.c.account_name == one.lower())
+        columns.append(table.c.primary_role)
+    return (
+        select(*columns)
+        .where(table.c.tenant == tenant, table.c.profile == number, table.c.source_id.is_not(None), or_(*same))
+        .limit(10)
+    )
