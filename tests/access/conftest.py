@@ -17,6 +17,7 @@ from schoolsync.access import certificates, clients, issuer
 from schoolsync.access.tokens import UNIX_EPOCH, Verifier
 from schoolsync.settings import Settings
 from schoolsync.store.control import open_control
+from schoolsync.store.directories import Directories
 
 SERVER = Path(__file__).parents[1] / "uploads" / "serve_faces.py"
 TENANT = "11111111-2222-3333-4444-555555555555"
@@ -33,6 +34,7 @@ class House:
     def __init__(self, settings):
         self.settings = settings
         self.control = open_control(settings)
+        self.directories = Directories(settings)
         self.verifier = Verifier(self.control, settings, now)
 
     @property

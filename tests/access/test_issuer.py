@@ -15,7 +15,7 @@ from azure.identity import ClientSecretCredential
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from schoolsync.access import issuer, issuer_http
+from schoolsync.access import issuer, issuer_http, oauth
 
 TENANT = "11111111-2222-3333-4444-555555555555"
 OTHER = "99999999-8888-7777-6666-555555555555"
@@ -211,7 +211,7 @@ def test_scopes_that_mean_this_api(served, http, app_client, scope):
         ("oauth2/v2.0/token", {"client_secret": None}, 401, "invalid_client"),
         ("oauth2/v2.0/token", {"client_secret": None, "client_assertion": "x"}, 401, "invalid_client"),
         ("oauth2/v2.0/token", {"padding": "x" * 20_000}, 413, "invalid_request"),
-        ("oauth2/v2.0/authorize", {}, 400, "unsupported_response_type"),
+        ("oauth2/v2.0/token", {"grant_type": "authorization_code", "code": "x"}, 400, "invalid_grant"),
         ("nonsense", {}, 404, "invalid_request"),
     ],
 )
@@ -294,10 +294,10 @@ def test_guessing_a_secret_is_slow(served, http):
 
 def test_too_many_guesses_at_once(house, monkeypatch):
     """A crowd of guesses for one client from one address is turned away, and the right secret still works."""
-    monkeypatch.setattr(issuer_http, "FIRST_WAIT", 0.01)
-    monkeypatch.setattr(issuer_http, "LONGEST_WAIT", 0.02)
+    monkeypatch.setattr(oauth, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(oauth, "LONGEST_WAIT", 0.02)
     client = house.client("EduRoster.Read.All")
-    app = issuer_http.app(house.control, house.settings, house.verifier._clock)
+    app = issuer_http.app(house.control, house.settings, house.verifier._clock, house.directories)
 
     async def crowd():
         transport = httpx.ASGITransport(app)
@@ -308,16 +308,16 @@ def test_too_many_guesses_at_once(house, monkeypatch):
 
     answers, right = asyncio.run(crowd())
     turned_away = [answer for answer in answers if answer.status_code == 429]
-    assert len(turned_away) == 12 - issuer_http.QUEUE
+    assert len(turned_away) == 12 - oauth.QUEUE
     assert turned_away[0].headers["retry-after"] == "10"
     assert right.status_code == 200
 
 
 def test_the_memory_of_guesses_is_bounded(house, monkeypatch):
     """Guessing at ever new clients does not fill the memory."""
-    monkeypatch.setattr(issuer_http, "FIRST_WAIT", 0.0)
-    monkeypatch.setattr(issuer_http, "FAILURES_KEPT", 16)
-    app = issuer_http.app(house.control, house.settings, house.verifier._clock)
+    monkeypatch.setattr(oauth, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(oauth, "FAILURES_KEPT", 16)
+    app = issuer_http.app(house.control, house.settings, house.verifier._clock, house.directories)
 
     async def crowd():
         transport = httpx.ASGITransport(app)

@@ -19,6 +19,7 @@ from schoolsync.access import issuer_http
 from schoolsync.settings import Settings
 from schoolsync.store import database
 from schoolsync.store.control import open_control
+from schoolsync.store.directories import Directories
 from schoolsync.uploads import blobs
 from schoolsync.uploads.service import Uploads
 
@@ -38,7 +39,7 @@ def main(arguments):
 
     control = open_control(settings)
     uploads = blobs.app(Uploads(control, settings, clock, lambda: str(uuid.uuid4())))
-    issuer = issuer_http.app(control, settings, clock)
+    issuer = issuer_http.app(control, settings, clock, Directories(settings))
 
     async def app(scope, receive, send):
         first = scope["path"].lstrip("/").partition("/")[0].lower()

@@ -102,7 +102,7 @@ def authenticate(control: Control, *, tenant_id: str, client_id: str, secret: st
             .join(tenants, tenants.c.number == clients.c.tenant)
             .where(tenants.c.id == tenant_id, clients.c.id == client_id)
         ).one_or_none()
-    good = matches(secret, row.secret_hash if row is not None else _NOBODY)
+    good = matches(secret, row.secret_hash if row is not None else NOBODY)
     if row is None or not good:
         return None
     return Client(tenant_id, client_id, row.name, tuple(row.roles.split()), row.created)
@@ -134,4 +134,4 @@ def _text(raw: bytes) -> str:
 
 
 # What the secret of a client that does not exist is compared with.
-_NOBODY = "$".join(("scrypt", str(_COST), str(_BLOCK), str(_PARALLEL), _text(bytes(_SALT)), _text(bytes(_HASH))))
+NOBODY = "$".join(("scrypt", str(_COST), str(_BLOCK), str(_PARALLEL), _text(bytes(_SALT)), _text(bytes(_HASH))))

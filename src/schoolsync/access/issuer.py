@@ -1,8 +1,8 @@
 """The built-in token issuer: RS256 tokens for one machine, or for a district without an identity provider.
 
 It speaks in the claim forms of Microsoft's v1.0 and v2.0 tokens, so whatever reads a Graph token can read these. It
-trusts whoever may read the data directory (`schoolsync token`) or knows a registered client's secret
-(`access.issuer_http`); it knows no people and no passwords. Design: docs/access.md.
+trusts whoever may read the data directory (`schoolsync token`), knows a registered client's secret
+(`access.issuer_http`) or the password of an account (`access.accounts`). Design: docs/access.md.
 """
 
 from __future__ import annotations
@@ -149,6 +149,28 @@ def mint(
     else:
         service = str(uuid.uuid5(_NAMES, f"{grant.tenant_id}/{grant.client}/service"))
         claims |= {"oid": service, "sub": service, "idtyp": "app"}
+    if grant.roles:
+        claims["roles"] = list(grant.roles)
+    return jwt.encode({"alg": ALGORITHM, "kid": key.kid}, claims, key, algorithms=[ALGORITHM])
+
+
+def mint_id(key: RSAKey, grant: Grant, *, base_url: str, now: int, lifetime: int, nonce: str | None) -> str:
+    """An id token: tells a program who signed in, and opens nothing, because the program itself is its audience."""
+    claims: dict[str, Any] = {
+        "aud": grant.client,
+        "iss": issuer(base_url, grant.tenant_id, "2.0"),
+        "iat": now,
+        "nbf": now,
+        "exp": now + lifetime,
+        "tid": grant.tenant_id,
+        "oid": grant.user_id,
+        "sub": grant.user_id,
+        "preferred_username": grant.user_name,
+        "name": grant.user_name,
+        "ver": "2.0",
+    }
+    if nonce is not None:
+        claims["nonce"] = nonce
     if grant.roles:
         claims["roles"] = list(grant.roles)
     return jwt.encode({"alg": ALGORITHM, "kid": key.kid}, claims, key, algorithms=[ALGORITHM])

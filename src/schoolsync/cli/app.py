@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from schoolsync import __version__
-from schoolsync.cli import plan_commands
+from schoolsync.cli import plan_commands, user_commands
 from schoolsync.errors import SchoolsyncError, UsageError, WorldError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 client = typer.Typer(help="Clients that may fetch tokens of the built-in issuer.", no_args_is_help=True)
 app.add_typer(client, name="client")
+app.add_typer(user_commands.user, name="user")
 db = typer.Typer(help="The PostgreSQL that `database_url` names.", no_args_is_help=True)
 app.add_typer(db, name="db")
 keys = typer.Typer(help="The keys of this installation.", no_args_is_help=True)

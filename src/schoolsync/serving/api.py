@@ -121,7 +121,7 @@ def build(
         services,
         verify=verifier.verify if dial is None else lambda token, _now: verifier.verify(token),
         blobs=blobs.app(uploads),
-        issuer=issuer_http.app(control=control, settings=settings, clock=real_clock),
+        issuer=issuer_http.app(control=control, settings=settings, clock=real_clock, directories=directories),
         ready=worker_ready.is_set,
         own=own,
     )

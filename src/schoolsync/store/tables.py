@@ -303,6 +303,36 @@ clients = _table(
     key=("tenant", "id"),
 )
 
+accounts = _table(
+    control,
+    "accounts",  # of people who sign in to the built-in issuer
+    Column("tenant", Integer),
+    Column("id", Text),  # the person's object id in tokens
+    Column("name", Text, nullable=False),  # lower case
+    Column("secret_hash", Text, nullable=False),
+    Column("scopes", Text, nullable=False),  # blank-separated
+    Column("roles", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    key=("tenant", "id"),
+)
+
+sign_ins = _table(
+    control,
+    "sign_ins",  # codes that programs have not yet fetched a token for
+    Column("tenant", Integer),
+    Column("code_hash", Text),
+    Column("client", Text, nullable=False),
+    Column("redirect_uri", Text, nullable=False),
+    Column("challenge", Text, nullable=False),
+    Column("nonce", Text),
+    Column("user_id", Text, nullable=False),
+    Column("user_name", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("roles", Text, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    key=("tenant", "code_hash"),
+)
+
 device_codes = _table(
     control,
     "device_codes",  # programs that wait until somebody vouches for a person
