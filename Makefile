@@ -61,8 +61,9 @@ format: $(VENV)/dev.stamp ## settle the layout of the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(VENV)/dev.stamp ## measure against the floors; writes benchmarks/RESULTS.md, CHECKING.md, PLANS.md, MILLION.md
+bench: $(VENV)/dev.stamp ## measure against the floors; writes benchmarks/RESULTS.md, API.md, CHECKING.md, PLANS.md, MILLION.md
 	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.api
 	@$(BIN)/python -m benchmarks.checking
 	@$(BIN)/python -m benchmarks.plans
 	@$(BIN)/python -m benchmarks.million

@@ -17,13 +17,14 @@ import hmac
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import msgspec
 import structlog
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from schoolsync import ticks
 from schoolsync.access import keys
@@ -59,6 +60,12 @@ FIELDS = (
     "outcome",
 )
 """What an entry says, in the order that its hash covers."""
+
+# Every act passes here, so the statements are put together once.
+_ITS_HEAD = audit_heads.c.tenant == bindparam("its_tenant")
+_HEAD = select(audit_heads.c.number, audit_heads.c.hash).where(_ITS_HEAD).with_for_update()
+_MOVE = update(audit_heads).where(_ITS_HEAD).values(number=bindparam("number"), hash=bindparam("hash"))
+_ADD = insert(audit)
 
 _MEMBER = re.compile(r"[@\w.]{1,64}", re.ASCII)
 
@@ -141,11 +148,17 @@ class Pending:
         self.left = False  # in a directory, to be taken over
 
     def into_control(self, connection: Connection) -> bool:
-        self._writing = None if self.act is not None else self._describe()
-        if self._writing is None:
-            return False
-        self._log.append(connection, self._writing)
-        return True
+        return bool(self.all_into_control(connection, [self]))
+
+    def all_into_control(self, connection: Connection, entries: Sequence[Self]) -> Sequence[Self]:
+        acts_due, due = list[Act](), list[Self]()
+        for entry in entries:
+            entry._writing = None if entry.act is not None else entry._describe()
+            if entry._writing is not None:
+                acts_due.append(entry._writing)
+                due.append(entry)
+        self._log.append(connection, *acts_due)
+        return due
 
     def into_directory(self, connection: Connection) -> bool:
         self._writing = None if self.act is not None else self._describe()
@@ -210,27 +223,31 @@ class Audit:
             yield
         pending.settle(200)
 
-    def append(self, connection: Connection, act: Act) -> None:
-        """Add an entry in the caller's transaction."""
-        head = self._head(connection, act.tenant)
+    def append(self, connection: Connection, *several: Act) -> None:
+        """Add entries of one tenant in the caller's transaction."""
+        if not several:
+            return
+        tenant = several[0].tenant
+        head = self._head(connection, tenant)
         if head is None:
-            connection.execute(insert_new(connection, audit_heads).values(tenant=act.tenant, number=0, hash=BEGINNING))
-            head = self._head(connection, act.tenant)
+            connection.execute(insert_new(connection, audit_heads).values(tenant=tenant, number=0, hash=BEGINNING))
+            head = self._head(connection, tenant)
             assert head is not None
-        number, previous = head[0] + 1, head[1]
-        entry = {name: getattr(act, name) for name in FIELDS if name != "number"} | {"number": number}
-        digest = chained(previous, entry)
-        connection.execute(
-            insert(audit).values(tenant=act.tenant, previous=previous, hash=digest, seal=self._seal(digest), **entry)
-        )
-        connection.execute(
-            update(audit_heads).where(audit_heads.c.tenant == act.tenant).values(number=number, hash=digest)
-        )
+        number, previous = head
+        rows: list[dict[str, object]] = []
+        for act in several:
+            assert act.tenant == tenant
+            number += 1
+            entry = {name: getattr(act, name) for name in FIELDS if name != "number"} | {"number": number}
+            digest = chained(previous, entry)
+            rows.append(entry | {"tenant": tenant, "previous": previous, "hash": digest, "seal": self._seal(digest)})
+            previous = digest
+        connection.execute(_ADD, rows)
+        connection.execute(_MOVE, {"its_tenant": tenant, "number": number, "hash": previous})
 
     def _head(self, connection: Connection, tenant: int) -> tuple[int, str] | None:
         """The end of the chain, which nobody else can move until the transaction is over."""
-        query = select(audit_heads.c.number, audit_heads.c.hash).where(audit_heads.c.tenant == tenant)
-        row = connection.execute(query.with_for_update()).one_or_none()
+        row = connection.execute(_HEAD, {"its_tenant": tenant}).one_or_none()
         return None if row is None else (int(row.number), str(row.hash))
 
     def record(self, act: Act) -> None:

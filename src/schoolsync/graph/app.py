@@ -14,7 +14,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from email.utils import format_datetime
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, cast
 from urllib.parse import quote, unquote
 
@@ -23,7 +23,8 @@ from litestar import Litestar, Request, Response
 from litestar.connection import ASGIConnection
 from litestar.enums import HttpMethod
 from litestar.exceptions import HTTPException, InternalServerException
-from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
 
 from schoolsync import ticks
 from schoolsync.access import audit, permissions
@@ -60,10 +61,11 @@ METHODS = "GET,POST,PATCH,PUT,DELETE,HEAD,OPTIONS"
 THREADS = 16
 GZIP_MIN = 1400  # bytes: less fits into a packet anyway
 GZIP_LEVEL = 4
+FOUND_MAX = 1024  # paths whose operation is remembered
 MAX_AGE = "86400"  # seconds that a browser may remember a preflight
 
 _SERVER_INFO = (
-    '{"ServerInfo":{"DataCenter":"Local","Slice":"E","Ring":"1","ScaleUnit":"000","RoleInstance":"schoolsync"}}'
+    b'{"ServerInfo":{"DataCenter":"Local","Slice":"E","Ring":"1","ScaleUnit":"000","RoleInstance":"schoolsync"}}'
 )
 _EXPOSED = (
     "ETag, Location, Preference-Applied, Content-Range, request-id, client-request-id, ReadWriteConsistencyToken, "
@@ -170,7 +172,7 @@ class Front:
         self._issuer = issuer
         self._ready = ready
         self._own = own
-        self._tree = Tree(routes)
+        self._find = lru_cache(FOUND_MAX)(partial(_find, Tree(routes)))
         self._origin = Origin(services.settings)
         self._audit = audit.Audit(services.control, services.directories, services.settings)
         self._throttle = Throttle(services.settings.throttle_requests, services.settings.throttle_seconds)
@@ -241,7 +243,7 @@ class Front:
     async def _enter(self, scope: Scope, arrival: Arrival) -> None:
         """Find caller and operation; point the scope at the operation's own path. Raises what Graph would refuse."""
         try:
-            version, match = self._find(scope)
+            version, match = self._find(scope.get("raw_path") or quote(scope["path"]).encode())
         except Invalid:
             await arrival.identify()  # a stranger learns nothing about paths
             raise
@@ -256,6 +258,8 @@ class Front:
         if route is None:
             methods = [*match.routes, "HEAD"] if "GET" in match.routes else [*match.routes]
             raise MethodNotAllowed((*methods, "OPTIONS"))
+        if not route.public:
+            check(cast(Principal, arrival.principal), route)  # before the body is read
         arrival.version, arrival.match = version, match
         if route.audited:
             arrival.operation = f"{route.method} {match.template}"
@@ -304,12 +308,6 @@ class Front:
 
         await self._answer(scope, receive, send)
         return status, headers, bytes(content)
-
-    def _find(self, scope: Scope) -> tuple[str, Match[Route] | None]:
-        raw = scope.get("raw_path") or quote(scope["path"]).encode()
-        version, *below = split(raw) or [""]
-        known = VERSIONS.get(version.lower())
-        return (known, self._tree.find(below)) if known else ("", None)
 
     async def _preflight(self, arrival: Arrival, send: Send) -> None:
         asked = _HEADER_UNSAFE.sub("", arrival.headers.get("access-control-request-headers", ""))
@@ -361,8 +359,8 @@ class _Sender:
             headers[b"content-length"] = b"0"
         headers[b"request-id"] = arrival.request_id.encode()
         headers[b"client-request-id"] = arrival.client_request_id.encode()
-        headers[b"x-ms-ags-diagnostic"] = _SERVER_INFO.encode()
-        headers[b"date"] = format_datetime(ticks.moment(arrival.now), usegmt=True).encode()
+        headers[b"x-ms-ags-diagnostic"] = _SERVER_INFO
+        headers[b"date"] = _date(arrival.now // ticks.PER_SECOND)
         headers[b"strict-transport-security"] = b"max-age=31536000"
         headers[b"cache-control"] = b"no-cache"
         headers[b"x-content-type-options"] = b"nosniff"
@@ -373,6 +371,19 @@ class _Sender:
             headers[b"access-control-allow-origin"] = b"*"
             headers[b"access-control-expose-headers"] = _EXPOSED.encode()
         return list(headers.items())
+
+
+def _find(tree: Tree[Route], raw_path: bytes) -> tuple[str, Match[Route] | None]:
+    """The version that a path names, and the resource below it. Raises UnknownSegment."""
+    version, *below = split(raw_path) or [""]
+    known = VERSIONS.get(version.lower())
+    return (known, tree.find(below)) if known else ("", None)
+
+
+@lru_cache(4)
+def _date(second: int) -> bytes:
+    """What the header `Date` says; `second` counts as ticks do."""
+    return format_datetime(ticks.moment(second * ticks.PER_SECOND), usegmt=True).encode()
 
 
 async def _send(send: Send, status: int, headers: dict[str, str], body: bytes) -> None:
@@ -387,6 +398,7 @@ async def _send_failure(send: Send, failure: errors.Failure) -> None:
     await _send(send, failure.status, headers, msgspec.json.encode(failure.body))
 
 
+@cache
 def _fixed_path(template: str) -> str:
     """Where Litestar keeps the operations of a template: keys are no part of the look-up."""
     return "/" + re.sub(r"\{(\w+)\}", r":\1", template)
@@ -403,7 +415,6 @@ def _operations(routes: tuple[Route, ...], body_max_bytes: int) -> Litestar:
         [_endpoint(route, threads) for route in routes],
         openapi_config=None,
         logging_config=None,
-        guards=[_authorize],
         exception_handlers={Exception: _refused},
         request_max_body_size=body_max_bytes,
     )
@@ -414,7 +425,7 @@ def _endpoint(route: Route, threads: acts.Threads) -> HTTPRouteHandler:
     handler = route.resolve()
     waits = inspect.iscoroutinefunction(handler)
 
-    async def answer(request: Request[Any, Any, Any]) -> Response[bytes]:
+    async def answer(request: Request[Any, Any, Any]) -> ASGIApp:
         arrival = _arrival(request)
         content = await _content(request, route)
         query = requests.options(request.scope["query_string"])
@@ -426,12 +437,12 @@ def _endpoint(route: Route, threads: acts.Threads) -> HTTPRouteHandler:
             reply = cast(Reply, handler(call))
         else:
             reply = await asyncio.get_running_loop().run_in_executor(threads, partial(cast(Any, handler), call))
-        response = _response(call, route, reply)
-        if len(response.content) >= GZIP_MIN and requests.accepts_gzip(arrival.headers.get("accept-encoding")):
-            packed = partial(gzip.compress, response.content, GZIP_LEVEL, mtime=0)
-            response.content = await asyncio.get_running_loop().run_in_executor(threads, packed)
-            response.headers["Content-Encoding"] = "gzip"
-        return response
+        answered = _answered(call, route, reply)
+        if len(answered.content) >= GZIP_MIN and requests.accepts_gzip(arrival.headers.get("accept-encoding")):
+            packed = partial(gzip.compress, answered.content, GZIP_LEVEL, mtime=0)
+            answered.content = await asyncio.get_running_loop().run_in_executor(threads, packed)
+            answered.headers["Content-Encoding"] = "gzip"
+        return cast(ASGIApp, answered)
 
     decorate = HTTPRouteHandler(
         _fixed_path(route.template), http_method=HttpMethod(route.method), status_code=200, route=route
@@ -441,16 +452,6 @@ def _endpoint(route: Route, threads: acts.Threads) -> HTTPRouteHandler:
 
 def _arrival(connection: ASGIConnection[Any, Any, Any, Any]) -> Arrival:
     return cast(Arrival, cast(Any, connection.scope)[_ARRIVAL])
-
-
-async def _authorize(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """A guard: the caller's permission, before the body is read. A coroutine, or Litestar would pay a thread for it."""
-    route = handler.opt.get("route")
-    if route is None or route.public:
-        return
-    arrival = _arrival(connection)
-    assert arrival.principal is not None
-    check(arrival.principal, route)
 
 
 def check(principal: Principal, route: Route) -> None:
@@ -500,7 +501,19 @@ def _call(arrival: Arrival, route: Route, query: dict[str, str], content: bytes 
     )
 
 
-def _response(call: Call, route: Route, reply: Reply) -> Response[bytes]:
+@dataclass(slots=True)
+class _Answer:
+    """An answer that is ready to be sent; Litestar's own responses cost as much as what is in them."""
+
+    status: int
+    headers: dict[str, str]
+    content: bytes = b""
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await _send(send, self.status, self.headers, self.content)
+
+
+def _answered(call: Call, route: Route, reply: Reply) -> _Answer:
     """The reply with what every reply of its kind carries."""
     headers = dict(reply.headers)
     applied = [headers.pop("Preference-Applied", "")]
@@ -513,14 +526,14 @@ def _response(call: Call, route: Route, reply: Reply) -> Response[bytes]:
     if any(applied):
         headers["Preference-Applied"] = ", ".join(filter(None, applied))
     if body is None:
-        return Response(b"", status_code=status, headers=headers)
+        return _Answer(status, headers)
     if isinstance(body, str):
-        return Response(body.encode(), status_code=status, headers={"Content-Type": "text/plain", **headers})
+        return _Answer(status, {"Content-Type": "text/plain", **headers}, body.encode())
     if status == 201 and "id" in body:
         headers.setdefault("Location", f"{call.root}/{call.path}/{body['id']}")
     headers["Content-Type"] = JSON if status < 400 else JSON_ERROR
     headers["OData-Version"] = "4.0"
-    return Response(msgspec.json.encode(body), status_code=status, headers=headers)
+    return _Answer(status, headers, msgspec.json.encode(body))
 
 
 def _refused(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

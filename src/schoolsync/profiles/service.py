@@ -7,19 +7,24 @@ A `Condition` sees the version before anything is decided and may raise Precondi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, Table, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, delete, func, insert, select, update
 
 from schoolsync.access import vault
 from schoolsync.access.principal import Principal
-from schoolsync.errors import Conflict, Invalid, NotFound
+from schoolsync.errors import Conflict, Invalid, NotFound, SchoolsyncError, WorldError
 from schoolsync.profiles import configuration, own_settings, schedules, states, status
 from schoolsync.profiles.configuration import Configuration, Json
 from schoolsync.profiles.policy import own_settings as own_policy
 from schoolsync.profiles.states import State
 from schoolsync.profiles.status import Act, ProfileStatus
+from schoolsync.store import acts
+from schoolsync.store.gathering import Gathering
 from schoolsync.store.tables import errors, profiles, secrets
 
 if TYPE_CHECKING:
@@ -28,8 +33,29 @@ if TYPE_CHECKING:
     from schoolsync.settings import Settings
     from schoolsync.store.control import Control
 
+_PROFILE = select(profiles).where(profiles.c.tenant == bindparam("its_tenant"), profiles.c.id == bindparam("its_id"))
+
 Condition = Callable[[int], None]
 Columns = Mapping[str, Any]  # column -> value of any type
+
+
+GLANCERS = 2
+"""Tenants whose statuses are being read at the same time, where that takes more than a look."""
+
+REPORTERS = 4
+"""Tenants whose reports are being written at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """What a caller reports of a profile's status."""
+
+    principal: Principal
+    profile: str
+    given: Columns
+    condition: Condition
+    now: int
+    entry: acts.Entry | None
 
 
 class Profiles:
@@ -50,14 +76,14 @@ class Profiles:
         self._clock = clock
         self._new_id = new_id
         self._vault = vault.Vault(settings)
+        self._glances = Gathering(self._statuses, threads=GLANCERS, name="statuses")
+        self._reports = Gathering(self._reported, threads=REPORTERS, name="reports")
 
     # --- profiles --------------------------------------------------------------------------------------------------
 
     def find(self, connection: Connection, tenant: int, profile: str) -> Row[Any]:
         """The row of a profile. Raises NotFound."""
-        row = connection.execute(
-            select(profiles).where(profiles.c.tenant == tenant, profiles.c.id == profile)
-        ).one_or_none()
+        row = connection.execute(_PROFILE, {"its_tenant": tenant, "its_id": profile}).one_or_none()
         if row is None:
             raise NotFound(f"There is no synchronization profile {profile}.")
         return row
@@ -204,8 +230,78 @@ class Profiles:
 
     def status(self, tenant: int, profile: str) -> ProfileStatus:
         """What GET profileStatus shows. Raises NotFound."""
-        with self._control.read() as connection:
-            return status.load(connection, tenant=tenant, profile=profile)
+        return status.look_up(self._control, tenant=tenant, profile=profile)
+
+    async def status_now(self, tenant: int, profile: str) -> ProfileStatus:
+        """The same for those who are many: whoever asks a server at the same time asks it once, together."""
+        if self._control.inline:
+            return self.status(tenant, profile)
+        return await self._glances.ask(tenant, profile)
+
+    def _statuses(self, tenant: int, asked: Sequence[str]) -> Sequence[ProfileStatus | Exception]:
+        with self._control.glance() as connection:
+            found = status.load_all(connection, tenant=tenant, asked=set(asked))
+        return [found[profile][0] if profile in found else status.missing(profile) for profile in asked]
+
+    async def report_status(
+        self, principal: Principal, profile: str, given: Columns, *, condition: Condition, now: int
+    ) -> ProfileStatus:
+        """`change_status` for those who are many: reports of a tenant that come at the same time are one commit."""
+        report = _Report(principal, profile, given, condition, now, acts.current())
+        changed = await self._reports.ask(principal.tenant, report)
+        if changed is None:  # it asks for more than words
+            change = partial(self.change_status, condition=condition, now=now)
+            return await asyncio.to_thread(change, principal, profile, given)
+        return changed
+
+    def _reported(self, tenant: int, reports: Sequence[_Report]) -> Sequence[ProfileStatus | Exception | None]:
+        try:
+            return self._reported_at_once(tenant, reports)
+        except WorldError:
+            raise
+        except Exception as problem:  # a value that the database refuses spoils nobody else's report
+            if len(reports) == 1:
+                return [problem]
+            return [self._reported(tenant, [report])[0] for report in reports]
+
+    def _reported_at_once(self, tenant: int, reports: Sequence[_Report]) -> Sequence[ProfileStatus | Exception | None]:
+        answers: list[ProfileStatus | Exception | None] = []
+        written: dict[str, ProfileStatus] = {}
+        entries: list[acts.Entry] = []
+        with self._control.write(tenant) as connection:
+            found = status.load_all(connection, tenant=tenant, asked={report.profile for report in reports})
+            for report in reports:
+                try:
+                    if report.profile not in found:
+                        raise status.missing(report.profile)
+                    before, state = found[report.profile]
+                    report.condition(before.version)
+                    states.must_stay(state)
+                    act = self._decide(connection, tenant, report.profile, report.given, before)
+                except SchoolsyncError as refusal:
+                    answers.append(refusal)
+                    continue
+                if act in {Act.PAUSE, Act.RESUME}:
+                    answers.append(None)
+                    continue
+                changes = status.settle(report.given, before=before, act=act, now=report.now)
+                if changes:
+                    before = replace(before, **changes, version=before.version + 1)
+                    found[report.profile] = before, state
+                    written[report.profile] = before
+                answers.append(before)
+                if report.entry is not None:
+                    entries.append(report.entry)
+            status.change_all(connection, tenant=tenant, changed=written)
+            due = entries[0].all_into_control(connection, entries) if entries else ()
+        for entry in due:
+            entry.committed()
+        return answers
+
+    def _decide(self, connection: Connection, tenant: int, profile: str, given: Columns, before: ProfileStatus) -> Act:
+        if "status" not in given:
+            return Act.NOTHING
+        return status.decide(given["status"], now=before, run=self._runs.open_run(connection, tenant, profile))
 
     def change_status(
         self, principal: Principal, profile: str, given: Columns, *, condition: Condition, now: int
@@ -217,18 +313,17 @@ class Profiles:
             before = status.load(connection, tenant=tenant, profile=profile)
             condition(before.version)
             states.must_stay(row.state)
-            act = Act.NOTHING
-            if "status" in given:
-                act = status.decide(given["status"], now=before, run=self._runs.open_run(connection, tenant, profile))
+            act = self._decide(connection, tenant, profile, given, before)
             if act in {Act.PAUSE, Act.RESUME}:
                 states.must_be_provisioned(row.state)
                 ask = self._runs.pause if act is Act.PAUSE else self._runs.resume
                 ask(connection, tenant, profile, now=now, by=principal)
                 before = status.load(connection, tenant=tenant, profile=profile)
             changes = status.settle(given, before=before, act=act, now=now)
-            if changes:
-                status.change(connection, tenant=tenant, profile=profile, **changes)
-            return status.load(connection, tenant=tenant, profile=profile)
+            if not changes:
+                return before
+            status.change(connection, tenant=tenant, profile=profile, **changes)
+            return replace(before, **changes, version=before.version + 1)
 
     def clear_status(self, principal: Principal, profile: str, *, condition: Condition) -> None:
         """Back to the status of a profile that has not synchronized; refused while a run is open."""

@@ -7,18 +7,36 @@ and refuse what would hide running work. See docs/profile-status.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, fields
 from enum import Enum, StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    Update,
+    and_,
+    any_,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from schoolsync.errors import Conflict, NotFound
-from schoolsync.store.tables import profile_status
+from schoolsync.store.database import LookUp, is_postgresql
+from schoolsync.store.tables import profile_status, profiles
 
 if TYPE_CHECKING:
     from schoolsync.runs.states import OpenRun
+    from schoolsync.store.control import Control
 
 WAITS_FOR_FILES = "Nothing has been synchronized yet: upload the files and start the profile."
 STARTS_ITSELF = "Nothing has been synchronized yet: the first synchronization starts by itself."
@@ -141,14 +159,68 @@ def create(connection: Connection, *, tenant: int, profile: str, message: str) -
     connection.execute(insert(profile_status).values(tenant=tenant, profile=profile, **initial(message)))
 
 
+# Monitors ask for it all day, so the statements are put together once.
+_ITS = (profile_status.c.tenant == bindparam("its_tenant"), profile_status.c.profile == bindparam("its_profile"))
+_ROW = select(*(profile_status.c[field.name] for field in fields(ProfileStatus))).where(*_ITS)
+_LOOK_UP = LookUp(_ROW)
+
+
+def look_up(control: Control, *, tenant: int, profile: str) -> ProfileStatus:
+    """The status of a profile as it is now. Raises NotFound when there is no such profile."""
+    return _status(control.look_up(_LOOK_UP, its_tenant=tenant, its_profile=profile), profile)
+
+
 def load(connection: Connection, *, tenant: int, profile: str) -> ProfileStatus:
     """The status of a profile. Raises NotFound when there is no such profile."""
-    row = connection.execute(
-        select(*(profile_status.c[field.name] for field in fields(ProfileStatus))).where(*_is(tenant, profile))
-    ).one_or_none()
+    row = connection.execute(_ROW, {"its_tenant": tenant, "its_profile": profile}).one_or_none()
+    return _status(None if row is None else dict(row._mapping), profile)
+
+
+def load_all(connection: Connection, *, tenant: int, asked: Collection[str]) -> dict[str, tuple[ProfileStatus, str]]:
+    """The statuses and the states of several profiles; one that does not exist is not in the answer."""
+    statement, given = _ALL[is_postgresql(connection)], list(asked)
+    named = {"its_tenant": tenant, "asked": given if is_postgresql(connection) else json.dumps(given)}
+    found: dict[str, tuple[ProfileStatus, str]] = {}
+    for profile, state, *values in connection.execute(statement, named):
+        found[profile] = ProfileStatus(**dict(zip(_FIELDS, values, strict=True))), state
+    return found
+
+
+_FIELDS = tuple(field.name for field in fields(ProfileStatus))
+
+
+def _all(asked: ColumnElement[bool]) -> Select[Any]:
+    both = and_(profiles.c.tenant == profile_status.c.tenant, profiles.c.id == profile_status.c.profile)
+    columns = [profile_status.c[name] for name in _FIELDS]
+    found = select(profiles.c.id, profiles.c.state, *columns).select_from(profile_status.join(profiles, both))
+    return found.where(_ITS[0], asked)
+
+
+_ALL = {
+    False: _all(profile_status.c.profile.in_(select(func.json_each(bindparam("asked")).table_valued("value").c.value))),
+    True: _all(profile_status.c.profile == any_(bindparam("asked", type_=ARRAY(Text())))),
+}
+
+
+def change_all(connection: Connection, *, tenant: int, changed: Mapping[str, ProfileStatus]) -> None:
+    """Write the statuses of several profiles as they are given, the version too."""
+    if changed:
+        rows = [asdict(now) | {"its_tenant": tenant, "its_profile": profile} for profile, now in changed.items()]
+        connection.execute(_CHANGE_ALL, rows)
+
+
+_CHANGE_ALL = update(profile_status).where(*_ITS).values({name: bindparam(name) for name in _FIELDS})
+
+
+def missing(profile: str) -> NotFound:
+    """What is raised for a profile that does not exist."""
+    return NotFound(f"There is no synchronization profile {profile}.")
+
+
+def _status(row: Mapping[str, Any] | None, profile: str) -> ProfileStatus:
     if row is None:
-        raise NotFound(f"There is no synchronization profile {profile}.")
-    return ProfileStatus(**row._mapping)
+        raise missing(profile)
+    return ProfileStatus(**row)
 
 
 def own(connection: Connection, *, tenant: int, profile: str) -> str | None:
@@ -158,9 +230,13 @@ def own(connection: Connection, *, tenant: int, profile: str) -> str | None:
 
 def change(connection: Connection, *, tenant: int, profile: str, **columns: Any) -> None:
     """Write `columns` and raise the version; values are those of columns, of any type."""
-    connection.execute(
-        update(profile_status).where(*_is(tenant, profile)).values(**columns, version=profile_status.c.version + 1)
-    )
+    connection.execute(_change(tuple(columns)), {**columns, "its_tenant": tenant, "its_profile": profile})
+
+
+@cache
+def _change(columns: tuple[str, ...]) -> Update:
+    values: dict[str, Any] = {name: bindparam(name) for name in columns}
+    return update(profile_status).where(*_ITS).values(**values, version=profile_status.c.version + 1)
 
 
 def record(

@@ -7,11 +7,11 @@ in `access.audit`; transactions outside of any act (a run's own work) carry noth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
 from sqlalchemy import Connection
 
@@ -27,6 +27,9 @@ class Entry(Protocol):
 
     def into_directory(self, connection: Connection) -> bool:
         """Leave the entry in a directory's open transaction; False when it is not due."""
+
+    def all_into_control(self, connection: Connection, entries: Sequence[Self]) -> Sequence[Self]:
+        """Write the entries of several requests of one tenant; those that were due."""
 
     def committed(self) -> None:
         """The transaction that took the entry along was committed."""

@@ -8,16 +8,25 @@ failing half-way.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, inspect, select
 
 from schoolsync.errors import WorldError
 from schoolsync.settings import Settings
 from schoolsync.store import acts, locks, tables
-from schoolsync.store.database import postgresql_engine, reading, sqlite_engine, world, writing
+from schoolsync.store.database import (
+    LookUp,
+    glancing,
+    postgresql_engine,
+    reading,
+    sqlite_engine,
+    world,
+    writing,
+)
 
 WHAT = "control database"
 POLL = 0.1
@@ -35,6 +44,22 @@ class Control:
         """A connection for reading; sees one consistent state."""
         with world(WHAT), reading(self.engine) as connection:
             yield connection
+
+    @property
+    def inline(self) -> bool:
+        """Whether a look-up is so quick that it may be done where others wait: a file is, a server is not."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def glance(self) -> Iterator[Connection]:
+        """A connection for reading with a single statement."""
+        with world(WHAT), glancing(self.engine) as connection:
+            yield connection
+
+    def look_up(self, statement: LookUp, **parameters: object) -> Mapping[str, Any] | None:
+        """The one row that `statement` finds by its parameters, or None; values are those of columns, of any type."""
+        with world(WHAT):
+            return statement.one(self.engine, parameters)
 
     @contextmanager
     def write(self, tenant: int | None = None) -> Iterator[Connection]:

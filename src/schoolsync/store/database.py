@@ -6,15 +6,17 @@ writes wait for whose, and what a failure is called. Queries are written once, f
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, create_engine, event, exc
+from sqlalchemy import Connection, Engine, Select, create_engine, event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.dml import Insert
@@ -119,6 +121,15 @@ def reading(engine: Engine, *, seconds: float | None = None) -> Iterator[Connect
 
 
 @contextmanager
+def glancing(engine: Engine) -> Iterator[Connection]:
+    """A connection for a single statement, which is a moment of its own: no transaction is begun around it."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        yield connection
+
+
+@contextmanager
 def writing(engine: Engine, lock: str) -> Iterator[Connection]:
     """A connection in a write transaction: committed at the end, rolled back on any exception.
 
@@ -131,7 +142,7 @@ def writing(engine: Engine, lock: str) -> Iterator[Connection]:
             connection.exec_driver_sql(lock)
             yield connection
         return
-    with engine.connect() as connection:
+    with _turn(engine), engine.connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         try:
             yield connection
@@ -139,6 +150,55 @@ def writing(engine: Engine, lock: str) -> Iterator[Connection]:
             connection.exec_driver_sql("ROLLBACK")
             raise
         connection.exec_driver_sql("COMMIT")
+
+
+_turns: WeakKeyDictionary[Engine, threading.RLock] = WeakKeyDictionary()
+_turns_lock = threading.Lock()
+
+
+@contextmanager
+def _turn(engine: Engine) -> Iterator[None]:
+    """The writers of one process take turns: SQLite has those who wait sleep and look again, ever more seldom."""
+    turn = _turns.get(engine)
+    if turn is None:
+        with _turns_lock:
+            turn = _turns.setdefault(engine, threading.RLock())
+    if not turn.acquire(timeout=BUSY_MS / 1000):
+        raise exc.TimeoutError("another write of this process takes too long")
+    try:
+        yield
+    finally:
+        turn.release()
+
+
+class LookUp:
+    """A statement that finds one row by its parameters, made ready once.
+
+    For what is asked all the time: putting a query together costs more than asking it. The statement is a moment of
+    its own, without a transaction around it.
+    """
+
+    def __init__(self, statement: Select[Any]) -> None:
+        self._statement = statement
+        self._names = tuple(column.name for column in statement.selected_columns)
+        self._text = str(statement.compile(dialect=sqlite.dialect(paramstyle="named")))
+
+    def one(self, engine: Engine, parameters: Mapping[str, object]) -> Mapping[str, Any] | None:
+        """The row by its columns' names, or None."""
+        if engine.dialect.name == "postgresql":
+            with glancing(engine) as connection:
+                row = connection.execute(self._statement, parameters).one_or_none()
+            return None if row is None else dict(row._mapping)
+        pooled = engine.raw_connection()
+        try:
+            driver = pooled.driver_connection
+            assert driver is not None
+            found = driver.execute(self._text, parameters).fetchone()
+        except engine.dialect.loaded_dbapi.Error as problem:
+            raise exc.OperationalError(None, None, problem) from problem
+        finally:
+            pooled.close()
+        return None if found is None else dict(zip(self._names, found, strict=True))
 
 
 def scrub(engine: Engine) -> None:

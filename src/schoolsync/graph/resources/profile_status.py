@@ -24,9 +24,9 @@ COLUMNS = {
 }
 
 
-def get_status(call: Call) -> Reply:
+async def get_status(call: Call) -> Reply:
     """GET profileStatus."""
-    status = call.services.profiles.status(call.principal.tenant, call.keys["profile"])
+    status = await call.services.profiles.status_now(call.principal.tenant, call.keys["profile"])
     if etags.not_modified(call, etags.weak(status.version)):
         return unmodified(status.version)
     return _reply(call, status)
@@ -39,11 +39,11 @@ def expanded(call: Call, profile: str, select: str | None) -> Json:
     return write({"id": profile, **{name: getattr(status, column) for name, column in COLUMNS.items()}}, None)
 
 
-def patch_status(call: Call) -> Reply:
+async def patch_status(call: Call) -> Reply:
     """PATCH profileStatus."""
     given = bodies.read(TYPE, call.body, partial=True)
     same_id(given, call.keys["profile"])
-    status = call.services.profiles.change_status(
+    status = await call.services.profiles.report_status(
         call.principal, call.keys["profile"], _columns(given), condition=condition(call), now=call.now
     )
     return _reply(call, status)

@@ -1,0 +1,95 @@
+"""Requests that come at the same time, answered by one piece of work.
+
+While one batch is at work, whoever asks next waits and goes into the batch after it. Nobody waits when nothing is at
+work, and the more come, the less each costs: one commit, one round trip to the database for all of a batch. Batches of
+one key follow each other; keys take turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+K = TypeVar("K", bound=Hashable)
+
+MOST = 64
+"""Questions in one batch."""
+
+
+@dataclass(slots=True)
+class _Waiting(Generic[Q, A]):
+    question: Q
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[A]
+
+    def settle(self, answer: A | Exception) -> None:
+        if self.future.done():  # nobody waits any more
+            return
+        if isinstance(answer, Exception):
+            self.future.set_exception(answer)
+        else:
+            self.future.set_result(answer)
+
+
+class Gathering(Generic[K, Q, A]):
+    """Gathers questions for `work`, which gets those of one key and answers each, or says what to raise to it.
+
+    What `work` itself raises is raised to all of the batch. Safe to share between threads and event loops.
+    """
+
+    def __init__(self, work: Callable[[K, Sequence[Q]], Sequence[A | Exception]], *, threads: int, name: str) -> None:
+        self._work = work
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._lock = threading.Lock()
+        self._waiting: dict[K, list[_Waiting[Q, A]]] = {}  # a key is here while its work is under way or due
+
+    async def ask(self, key: K, question: Q) -> A:
+        """The answer to `question`, as if it had been asked alone after all that came before."""
+        loop = asyncio.get_running_loop()
+        mine: _Waiting[Q, A] = _Waiting(question, loop, loop.create_future())
+        with self._lock:
+            idle = key not in self._waiting
+            self._waiting.setdefault(key, []).append(mine)
+        if idle:
+            self._threads.submit(self._next, key)
+        return await mine.future
+
+    def _next(self, key: K) -> None:
+        with self._lock:
+            batch = self._waiting[key][:MOST]
+            del self._waiting[key][:MOST]
+        answers: Sequence[A | Exception]
+        try:
+            answers = self._work(key, [one.question for one in batch])
+        except Exception as problem:
+            answers = [problem] * len(batch)
+        with self._lock:
+            more = bool(self._waiting[key])
+            if not more:
+                del self._waiting[key]
+        if more:
+            self._threads.submit(self._next, key)
+        _hand_out(batch, answers)
+
+
+def _hand_out(batch: Sequence[_Waiting[Q, A]], answers: Sequence[A | Exception]) -> None:
+    """Each loop is woken once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Waiting[Q, A], A | Exception]]] = {}
+    for one, answer in zip(batch, answers, strict=True):
+        by_loop.setdefault(one.loop, []).append((one, answer))
+    for loop, mine in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_settle, mine)
+        except RuntimeError:  # that loop is closed, and with it whoever asked
+            continue
+
+
+def _settle(answered: Sequence[tuple[_Waiting[Q, A], A | Exception]]) -> None:
+    for one, answer in answered:
+        one.settle(answer)
