@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -110,6 +111,33 @@ def test_a_held_plan_is_approved_or_discarded(profile: Profile, tmp_path: Path) 
     told = typed("explain", "3003").stdout
     assert "Run " in told
     assert "No line of the newest upload" in told
+
+
+def test_a_preview_that_has_moved_is_planned_again(profile: Profile, tmp_path: Path) -> None:
+    """apply refuses what was not shown; --replan shows the new plan and what differs, and that one can be applied."""
+    typed = Typed(profile)
+    roster = DISTRICT.changed("students", "3001", Grade="8")
+    told = typed("plan", written(tmp_path / "more", roster))
+    assert "planning" in told.stderr
+    seen = re.search(r"of preview (\S+)\.", told.stdout)
+    assert seen is not None
+    assert profile.sync(DISTRICT.changed("students", "3002", Grade="9").files())["status"] == "success"
+    before = profile.tenant.objects()
+    assert "--replan" in typed("apply", seen[1], expect=1).stdout
+    shown = typed.json("apply", seen[1], "--replan", expect=3)
+    assert profile.tenant.objects() == before
+    assert shown["differences"]["counts"] == [{"how": "new", "kind": "student", "op": "update", "count": 1}]
+    (one,) = shown["differences"]["steps"]
+    assert (one["how"], one["step"]["sourceId"]) == ("new", "3002")
+    again = own(profile.tenant, "viewer").get(
+        f"/profiles/{profile.id}/runs/{shown['run']['id']}/plan/differences?earlier={shown['run']['id']}"
+    )
+    assert again["counts"] == []
+    done = typed("apply", shown["run"]["id"], "--replan")
+    assert "done" in done.stdout
+    pupils = profile.tenant.reader.get("/users?$filter=primaryRole eq 'student'")["value"]
+    grades = {pupil["student"]["externalId"]: pupil["student"]["grade"] for pupil in pupils}
+    assert (grades["3001"], grades["3002"]) == ("8", "7")
 
 
 def test_parts_are_approved_and_every_guarded_step_names_who_did(profile: Profile, tmp_path: Path) -> None:

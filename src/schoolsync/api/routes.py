@@ -16,7 +16,7 @@ from schoolsync.api import shapes
 from schoolsync.api.call import Answer, Call
 from schoolsync.runs import metrics
 from schoolsync.runs.explained import Explanation
-from schoolsync.runs.plan_question import BySchool, PlannedStep
+from schoolsync.runs.plan_question import BySchool, Differences, PlannedStep
 from schoolsync.runs.states import RunState
 
 Handler = Callable[[Call], Answer | Awaitable[Answer]]
@@ -285,6 +285,15 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="GET",
+        template=f"{_RUN}/plan/differences",
+        handler="plans.get_differences",
+        summary="What the plan has that an earlier one of the profile has not, and the other way round.",
+        answers=Differences,
+        act=Act.READ_PEOPLE,
+        parameters=(Parameter(name="earlier", meaning="id or number of the run or preview that is compared with"),),
+    ),
+    Route(
+        method="GET",
         template=f"{_RUN}/approvals",
         handler="plans.list_approvals",
         summary="Who has approved what of the run's plans, when and why.",
@@ -402,6 +411,16 @@ ROUTES: tuple[Route, ...] = (
         template=f"{_PROFILE}/previews/{{preview}}/start",
         handler="previews.start",
         summary="Plan with the files that were uploaded; then its id is that of a run in all operations that read one.",
+        answers=shapes.Run,
+        act=Act.PLAN,
+        status=202,
+        refusals=(409,),
+    ),
+    Route(
+        method="POST",
+        template=f"{_PROFILE}/previews/{{preview}}/again",
+        handler="previews.again",
+        summary="Make another preview of the same files, planned with the profile as it is now.",
         answers=shapes.Run,
         act=Act.PLAN,
         status=202,

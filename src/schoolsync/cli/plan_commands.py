@@ -123,6 +123,9 @@ def apply(
     run: Run,
     profile: Profile,
     tenant: Tenant = None,
+    replan: Annotated[
+        bool, typer.Option("--replan", help="When the preview's plan has moved: plan again, show what differs.")
+    ] = False,
     wait: Wait = True,
     json: AsJson = False,
     server: Server = None,
@@ -135,7 +138,8 @@ def apply(
     """
     from schoolsync.cli import plans as command
 
-    raise typer.Exit(command.apply(_whereto(tenant, profile, server, user, data_dir), run, follow=wait, as_json=json))
+    whereto = _whereto(tenant, profile, server, user, data_dir)
+    raise typer.Exit(command.apply(whereto, run, follow=wait, replan=replan, as_json=json))
 
 
 def approve(

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
+from schoolsync.cli.progress import Progress
 from schoolsync.cli.remote import Json, Remote, Whereto, wait
 from schoolsync.cli.roster_files import NoRosterError, files, refuse
-from schoolsync.cli.words import duration
 from schoolsync.errors import UsageError
 
 WAITS = 3
@@ -38,7 +37,7 @@ def plan(
 ) -> int:
     """Plan a roster against a profile and show it; nothing is touched."""
     remote = Remote(whereto)
-    made = _preview(remote, path)
+    made = _preview(remote, path, as_json=as_json)
     if isinstance(made, int):
         return made
     seen, status = made
@@ -50,8 +49,7 @@ def plan(
     if details:
         _list(_steps(remote, seen, kind=kind, school=school, op=op), limit)
     if seen["plan"] is not None:
-        print(f"\nThis is plan {seen['plan'][:HASH_LEAST]} of preview {seen['id']}.")
-        print(f"Apply exactly this with: schoolsync apply {seen['id']} --profile {remote.profile}")
+        _show_apply(remote, seen)
     return status
 
 
@@ -81,7 +79,7 @@ def show(
 def sync(whereto: Whereto, path: Path, *, as_json: bool) -> int:
     """Validate, plan and apply a roster in one go; stops where a guard holds the plan."""
     remote = Remote(whereto)
-    made = _preview(remote, path)
+    made = _preview(remote, path, as_json=as_json)
     if isinstance(made, int):
         return made
     seen, _ = made
@@ -92,8 +90,10 @@ def sync(whereto: Whereto, path: Path, *, as_json: bool) -> int:
     return _follow(remote, begun, as_json)
 
 
-def apply(whereto: Whereto, run: str, *, follow: bool, as_json: bool) -> int:
+def apply(whereto: Whereto, run: str, *, follow: bool, replan: bool, as_json: bool) -> int:
     """Apply a preview's plan, or the approved parts of a held run's."""
+    if replan and not follow:
+        raise UsageError("--replan has to see how the run ends: leave --no-wait out.")
     remote = Remote(whereto)
     seen = remote.get(f"/runs/{_word(run)}")
     if seen["plan"] is None:
@@ -101,9 +101,40 @@ def apply(whereto: Whereto, run: str, *, follow: bool, as_json: bool) -> int:
     body = {"plan": seen["plan"]}
     if seen["preview"]:
         begun = remote.post(f"/previews/{seen['id']}/apply", body)["run"]
+        if follow:
+            return _applied(remote, seen, begun, replan=replan, as_json=as_json)
+    elif replan:
+        raise UsageError("--replan goes with a preview; a held run is planned again by itself when something moves.")
     else:
         begun = remote.post(f"/runs/{seen['id']}/apply", body)["id"]
     return _follow(remote, begun, as_json) if follow else _begun(remote, begun, as_json)
+
+
+def _applied(remote: Remote, preview: Json, begun: str, *, replan: bool, as_json: bool) -> int:
+    """Watch a run that applies a preview's plan; when that has moved say what differs, or how to see it."""
+    ended = wait(remote, begun, Progress(quiet=as_json))
+    if ended["state"] != "discarded" or ended["plan"] in (None, preview["plan"]):
+        return _end(remote, ended, as_json)
+    if not replan:
+        _tell_end(remote, ended, as_json)
+        if not as_json:
+            print(
+                f"Plan again and see what differs: schoolsync apply {preview['id']} --replan --profile {remote.profile}"
+            )
+        return 1
+    again = wait(remote, remote.post(f"/previews/{preview['id']}/again")["id"], Progress(quiet=as_json))
+    if again["plan"] is None:
+        _tell_end(remote, again, as_json)
+        return 1
+    differing = remote.get(f"/runs/{again['id']}/plan/differences", earlier=preview["id"])
+    if as_json:
+        print(json.dumps(_shown(remote, again) | {"differences": differing}))
+        return WAITS
+    print("Nothing was changed: the plan that was shown does not hold any more. This is the new one.")
+    _show(remote, again)
+    _show_differences(differing)
+    _show_apply(remote, again)
+    return WAITS
 
 
 def approve(
@@ -187,19 +218,19 @@ def rekey(whereto: Whereto, pairs: Path | None, *, proposed: str | None, why: st
 # --- a preview -----------------------------------------------------------------------------------------------------
 
 
-def _preview(remote: Remote, path: Path) -> tuple[Json, int] | int:
+def _preview(remote: Remote, path: Path, *, as_json: bool) -> tuple[Json, int] | int:
     """The finished preview of a roster and the exit status it means; a number alone: there is no roster."""
     try:
         roster = files(path)
     except NoRosterError as problem:
         return refuse(str(problem))
     made = remote.post("/previews")
+    progress = Progress(quiet=as_json)
     for number, (name, place) in enumerate(roster, 1):
-        _say(f"sending {number} of {len(roster)} files")
+        progress.sending(number, len(roster), name)
         remote.put(made["uploadUrl"], name, place)
     remote.post(f"/previews/{made['id']}/start")
-    seen = wait(remote, made["id"], _progress)
-    _say("")
+    seen = wait(remote, made["id"], progress)
     if seen["plan"] is None:
         return seen, 1
     return seen, WAITS if remote.get(f"/runs/{seen['id']}/plan")["verdictCount"] else 0
@@ -255,6 +286,27 @@ def _show_schools(listed: Json) -> None:
     places = len({place for place, _, _ in rows})
     if places > SCHOOLS_SHOWN or not listed["complete"]:
         print(f"… and {places - SCHOOLS_SHOWN:,} more schools: --json lists them.")
+
+
+def _show_apply(remote: Remote, seen: Json) -> None:
+    """How exactly the plan of a preview is applied."""
+    print(f"\nThis is plan {seen['plan'][:HASH_LEAST]} of preview {seen['id']}.")
+    print(f"Apply exactly this with: schoolsync apply {seen['id']} --profile {remote.profile}")
+
+
+def _show_differences(differing: Json) -> None:
+    """What a plan has that the one before has not, and the other way round."""
+    words = {"new": "new", "gone": "no longer planned", "other": "with other values"}
+    print("\nAgainst the plan that was shown:")
+    if not differing["counts"]:
+        print("  no step differs: what it was made from has moved, and it comes to the same.")
+    for one in differing["counts"]:
+        print(f"  {one['count']:,} {one['op']} {one['kind']} {words[one['how']]}")
+    for one in differing["steps"]:
+        print(f"  {words[one['how']]}: {step_line(one['step'])}")
+    more = sum(one["count"] for one in differing["counts"]) - len(differing["steps"])
+    if more > 0:
+        print(f"  … and {more:,} more.")
 
 
 def _show_words(plan: Json) -> None:
@@ -313,8 +365,11 @@ def _value(text: str | None) -> str:
 
 def _follow(remote: Remote, run: str, as_json: bool) -> int:
     """Watch a run to its end, or to where it waits for a person."""
-    seen = wait(remote, run, _progress)
-    _say("")
+    return _end(remote, wait(remote, run, Progress(quiet=as_json)), as_json)
+
+
+def _end(remote: Remote, seen: Json, as_json: bool) -> int:
+    """Say how a run has ended, or where it waits; the exit status for that."""
     _tell_end(remote, seen, as_json)
     if seen["state"] in {"held", "paused"}:
         return WAITS
@@ -340,24 +395,6 @@ def _tell_end(remote: Remote, seen: Json, as_json: bool) -> None:
             f"Look at it: schoolsync show {seen['number']}. Then approve it: schoolsync approve {seen['number']} "
             f"--plan {seen['plan'][:HASH_LEAST]}, or throw it away: schoolsync discard {seen['number']}."
         )
-
-
-def _progress(seen: Json) -> None:
-    done = seen["progress"]
-    parts = [seen["stage"] or seen["state"]]
-    if done["rowsTotal"]:
-        parts.append(f"{done['rowsDone']:,} of {done['rowsTotal']:,} rows")
-    if done["rate"] is not None:
-        parts.append(f"{done['rate']:,.0f} rows/s")
-    if done["secondsLeft"] is not None:
-        parts.append(f"{duration(done['secondsLeft'])} left")
-    _say("  ".join(parts))
-
-
-def _say(text: str) -> None:
-    """Progress, on a terminal alone: what a script reads stays clean."""
-    if sys.stderr.isatty():
-        print(f"\r{text:<78}", end="\r" if not text else "", file=sys.stderr, flush=True)
 
 
 # --- words ---------------------------------------------------------------------------------------------------------

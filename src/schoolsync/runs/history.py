@@ -19,6 +19,7 @@ import msgspec
 from schoolsync.roster.rules import RULES
 from schoolsync.runs.object_reader import in_roster, lines_of, named, steps_of
 from schoolsync.runs.places import FINDINGS
+from schoolsync.runs.plan_differences import differences
 from schoolsync.runs.plan_question import BySchool, Page, PlannedStep, Renumbered
 from schoolsync.runs.plan_question import Question as Asked
 from schoolsync.runs.plan_reader import Reading
@@ -150,6 +151,7 @@ QUESTIONS: Mapping[str, Callable[..., Any]] = {
     "plan_step": plan_step,
     "plan_schools": plan_schools,
     "plan_renumbered": plan_renumbered,
+    "plan_differences": differences,
     "named": named,
     "steps_of": steps_of,
     "in_roster": in_roster,

@@ -93,6 +93,31 @@ class BySchool(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     complete: bool  # False: there are more schools than are listed; those with most steps come first
 
 
+class Difference(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How many steps of one kind and operation differ between two plans, and how."""
+
+    how: Literal["new", "gone", "other"]  # only in the newer plan, only in the earlier one, or with other values
+    kind: str
+    op: str
+    count: int
+
+
+class DifferentStep(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One step that differs; of `gone` as the earlier plan has it."""
+
+    how: Literal["new", "gone", "other"]
+    step: PlannedStep
+
+
+class Differences(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What differs between two plans: all of it in numbers, and the first steps."""
+
+    plan: str
+    earlier: str
+    counts: tuple[Difference, ...]
+    steps: tuple[DifferentStep, ...]
+
+
 class Renumbered(msgspec.Struct, frozen=True, kw_only=True):
     """Old and new SIS IDs that a plan takes for the same objects."""
 

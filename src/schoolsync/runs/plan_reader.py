@@ -117,8 +117,7 @@ class Reading:
                 terms.append(f"contains(lower(concat_ws(' ', {names})), $search)")
                 values["search"] = question.search.lower()
             rows = self._db.execute(
-                f"SELECT {self._step_key('key')} FROM read_parquet($path) WHERE {' AND '.join(terms)} "
-                f"LIMIT {FOUND_MAX}",
+                f"SELECT {self.step_key('key')} FROM read_parquet($path) WHERE {' AND '.join(terms)} LIMIT {FOUND_MAX}",
                 values,
             ).fetchall()
             found[objects] = [int(row[0]) for row in rows]
@@ -174,14 +173,14 @@ class Reading:
         role = kind.removesuffix("Schools")
         if role not in ("student", "teacher") or role == kind:
             return None
-        return f"person IN (SELECT {self._step_key('key')} FROM {self._known('people')} WHERE primary_role = '{role}')"
+        return f"person IN (SELECT {self.step_key('key')} FROM {self.known('people')} WHERE primary_role = '{role}')"
 
     def _school_term(self, file: File) -> str:
         if "of_school" in self._names(file):
             return "of_school = $school"
         side = LINK_SIDES[file.table][0]  # type: ignore[index]  # stored names are those of tables
         place = "source_id" if side == "school" else "school_source_id"
-        keys = f"SELECT {self._step_key('key')} FROM {self._known(OBJECTS[side])} WHERE {place} = $school"
+        keys = f"SELECT {self.step_key('key')} FROM {self.known(OBJECTS[side])} WHERE {place} = $school"
         return f'"{side}" IN ({keys})'
 
     def _range(self, question: Question, file: File) -> range:
@@ -246,7 +245,7 @@ class Reading:
             role = "primary_role" if objects == "people" else "NULL"
             listed = ", ".join(map(str, real))
             for key, *facts in self._db.execute(
-                f"SELECT key, id, source_id, display_name, {place}, {role} FROM {self._known(objects)} "
+                f"SELECT key, id, source_id, display_name, {place}, {role} FROM {self.known(objects)} "
                 f"WHERE key IN ({listed})"
             ).fetchall():
                 names = ("id", "source_id", "name", "school", "role")
@@ -263,11 +262,11 @@ class Reading:
                 kind, school = f"'{file.record}'", "of_school"
             else:
                 side = LINK_SIDES[file.table][0]  # type: ignore[index]  # stored names are those of tables
-                kind = self._link_kind(file)
+                kind = self.link_kind(file)
                 school = "of_school" if "of_school" in self._names(file) else "NULL"
                 if school == "NULL":
                     place = "source_id" if side == "school" else "school_source_id"
-                    names = f"SELECT {self._step_key('key')} AS key, {place} AS place FROM {self._known(OBJECTS[side])}"
+                    names = f"SELECT {self.step_key('key')} AS key, {place} AS place FROM {self.known(OBJECTS[side])}"
                     parts.append(
                         f"SELECT k.place AS school, {kind} AS kind, '{file.op}' AS op, '{file.part}' AS part, "
                         f'count(*) AS n FROM {table_of(file)} AS s LEFT JOIN ({names}) AS k ON k.key = s."{side}" '
@@ -280,7 +279,7 @@ class Reading:
             )
         if not parts:
             return BySchool(plan=self.plan.planned.plan, schools=(), complete=True)
-        schools = self._known("schools") if (self._snapshot / "schools.parquet").is_file() else None
+        schools = self.known("schools") if (self._snapshot / "schools.parquet").is_file() else None
         named = f"LEFT JOIN {schools} AS k ON k.source_id = c.school" if schools else ""
         rows = self._db.execute(
             f"WITH c AS ({' UNION ALL '.join(parts)}), "
@@ -299,7 +298,8 @@ class Reading:
             complete=len({one.school for one in listed}) <= SCHOOLS_MAX,
         )
 
-    def _link_kind(self, file: File) -> str:
+    def link_kind(self, file: File) -> str:
+        """The SQL for the kind of the links of a file."""
         if "kind" in self._names(file):
             return "kind"
         if file.table == "class_people":
@@ -308,11 +308,12 @@ class Reading:
 
     # --- keys ------------------------------------------------------------------------------------------------------
 
-    def _known(self, objects: str) -> str:
+    def known(self, objects: str) -> str:
+        """The relation of the objects that there are once the plan is applied."""
         quoted = str(self._snapshot / f"{objects}.parquet").replace("'", "''")
         return f"read_parquet('{quoted}')"
 
-    def _step_key(self, name: str) -> str:
+    def step_key(self, name: str) -> str:
         """A key of the snapshot as the steps have it: new objects count from FRESH there."""
         first = self.plan.first_key
         return f"CASE WHEN {name} >= {first} THEN {name} - {first} + {FRESH} ELSE {name} END"

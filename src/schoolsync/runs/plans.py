@@ -28,7 +28,7 @@ from schoolsync.runs import approvals, cancelling, previews
 from schoolsync.runs.approvals import OBJECTS_MAX, Approval
 from schoolsync.runs.cancelling import Applied
 from schoolsync.runs.places import run_folder
-from schoolsync.runs.plan_question import BySchool, Page, PlannedStep, Question, Renumbered
+from schoolsync.runs.plan_question import BySchool, Differences, Page, PlannedStep, Question, Renumbered
 from schoolsync.runs.selections import WHOLE, Release, Selection
 from schoolsync.runs.service import Approved
 from schoolsync.runs.states import Cause, HeldFor, RunState
@@ -136,6 +136,19 @@ class Plans:
         """A run's plan in numbers, by school and kind. Raises NotFound, Forbidden."""
         roles.check(principal, Act.READ)
         return self._readers.ask("plan_schools", BySchool, folder=self._folder(principal, profile, run))
+
+    def differences(self, principal: Principal, one: tuple[str, str], earlier: tuple[str, str]) -> Differences:
+        """What differs between the plans of two runs or previews, each by where it is kept and its id.
+
+        Raises NotFound when one of them has no plan that is still kept, and Forbidden.
+        """
+        roles.check(principal, Act.READ_PEOPLE)
+        return self._readers.ask(
+            "plan_differences",
+            Differences,
+            folder=self._folder(principal, *one),
+            earlier=self._folder(principal, *earlier),
+        )
 
     # --- deciding --------------------------------------------------------------------------------------------------
 

@@ -58,27 +58,7 @@ class Previews:
         roles.check(principal, Act.PLAN)
         made = self._new_id()
         with self._control.write(principal.tenant) as connection:
-            row = connection.execute(
-                select(profiles.c.state).where(profiles.c.tenant == principal.tenant, profiles.c.id == profile)
-            ).one_or_none()
-            if row is None:
-                raise NotFound(f"There is no synchronization profile {profile[:40]}.")
-            states.must_be_provisioned(row.state)
-            there = connection.execute(
-                select(previews.c.id).where(previews.c.tenant == principal.tenant, previews.c.profile == profile)
-            ).all()
-            if len(there) >= OPEN_MAX:
-                raise Conflict(f"The profile has {OPEN_MAX} previews already; they go after a day.")
-            connection.execute(
-                insert(previews).values(
-                    tenant=principal.tenant,
-                    id=made,
-                    profile=profile,
-                    created=now,
-                    created_by=principal.audit_name,
-                    expires=now + KEPT,
-                )
-            )
+            self._make(connection, principal, profile, made, now)
             connection.execute(
                 insert(uploads).values(tenant=principal.tenant, profile=made, id=made, state="open", opened=now)
             )
@@ -97,20 +77,26 @@ class Previews:
                 return
             if not self._uploads.files(connection, tenant, preview, preview):
                 raise Conflict("The preview has no files yet: upload them first.")
-            connection.execute(
-                insert(runs).values(
-                    tenant=tenant,
-                    profile=preview,
-                    id=preview,
-                    number=0,
-                    state=RunState.QUEUED,
-                    cause=Cause.PREVIEW,
-                    upload=preview,
-                    summary=json.dumps({}),
-                    asked=now,
-                    asked_by=principal.audit_name,
-                )
+            self._queue(connection, principal, preview, preview, now)
+
+    def again(self, principal: Principal, profile: str, preview: str, *, now: int) -> str:
+        """Plan with the same files once more, as a preview of its own; returns its id.
+
+        For whoever has looked at a plan that no longer holds. Raises NotFound, Conflict, Forbidden.
+        """
+        roles.check(principal, Act.PLAN)
+        tenant, made = principal.tenant, self._new_id()
+        with self._control.write(tenant) as connection:
+            require(connection, tenant, profile, preview)
+            source = self._upload(connection, tenant, preview)
+            if source is None:
+                raise Conflict("The preview has not been started yet: start it.")
+            self._make(connection, principal, profile, made, now)
+            upload = self._uploads.copy(
+                connection, tenant, principal.tenant_id, source=(preview, source), profile=made, now=now
             )
+            self._queue(connection, principal, made, upload, now)
+        return made
 
     def apply(self, principal: Principal, profile: str, preview: str, *, plan: str, now: int) -> str:
         """Begin a run with the preview's files that applies exactly the plan of this hash; returns the run's id.
@@ -122,16 +108,67 @@ class Previews:
         with self._control.write(tenant) as connection:
             require(connection, tenant, profile, preview)
             row = connection.execute(
-                select(runs.c.state, runs.c.summary).where(runs.c.tenant == tenant, runs.c.profile == preview)
+                select(runs.c.state, runs.c.summary, runs.c.upload).where(
+                    runs.c.tenant == tenant, runs.c.profile == preview
+                )
             ).one_or_none()
             if row is None or row.state != RunState.DONE:
                 raise Conflict("The preview has no plan: it is not finished, or its files cannot be used.")
             if json.loads(row.summary or "{}").get("plan") != plan:
                 raise Conflict("The preview has another plan: look at it again.")
             upload = self._uploads.copy(
-                connection, tenant, principal.tenant_id, source=(preview, preview), profile=profile, now=now
+                connection, tenant, principal.tenant_id, source=(preview, row.upload), profile=profile, now=now
             )
             return self._runs.start_with(connection, principal, profile, upload=upload, expects=plan, now=now)
+
+    # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _make(self, connection: Connection, principal: Principal, profile: str, made: str, now: int) -> None:
+        """The row of a new preview. Raises NotFound, Conflict."""
+        row = connection.execute(
+            select(profiles.c.state).where(profiles.c.tenant == principal.tenant, profiles.c.id == profile)
+        ).one_or_none()
+        if row is None:
+            raise NotFound(f"There is no synchronization profile {profile[:40]}.")
+        states.must_be_provisioned(row.state)
+        there = connection.execute(
+            select(previews.c.id).where(previews.c.tenant == principal.tenant, previews.c.profile == profile)
+        ).all()
+        if len(there) >= OPEN_MAX:
+            raise Conflict(f"The profile has {OPEN_MAX} previews already; they go after a day.")
+        connection.execute(
+            insert(previews).values(
+                tenant=principal.tenant,
+                id=made,
+                profile=profile,
+                created=now,
+                created_by=principal.audit_name,
+                expires=now + KEPT,
+            )
+        )
+
+    def _queue(self, connection: Connection, principal: Principal, preview: str, upload: str, now: int) -> None:
+        connection.execute(
+            insert(runs).values(
+                tenant=principal.tenant,
+                profile=preview,
+                id=preview,
+                number=0,
+                state=RunState.QUEUED,
+                cause=Cause.PREVIEW,
+                upload=upload,
+                summary=json.dumps({}),
+                asked=now,
+                asked_by=principal.audit_name,
+            )
+        )
+
+    def _upload(self, connection: Connection, tenant: int, preview: str) -> str | None:
+        """The upload whose files a preview was planned with; None when it was not started yet."""
+        found: str | None = connection.execute(
+            select(runs.c.upload).where(runs.c.tenant == tenant, runs.c.profile == preview)
+        ).scalar_one_or_none()
+        return found
 
 
 def require(connection: Connection, tenant: int, profile: str, preview: str) -> None:

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from schoolsync.api import shapes
 from schoolsync.api.call import Answer, Call, moment
-from schoolsync.api.resources.runs import find, shape
-from schoolsync.errors import NotFound
+from schoolsync.api.resources.runs import find, named, shape
+from schoolsync.errors import Invalid, NotFound
 from schoolsync.runs.approvals import Approval
 from schoolsync.runs.plan_question import Question
 from schoolsync.runs.selections import Selection
@@ -74,6 +74,15 @@ def get_step(call: Call) -> Answer:
     if not (number.isascii() and number.isdecimal() and len(number) < 12):
         raise NotFound(f"The plan has no step {number[:40]}: steps are numbered from 0.")
     return Answer(body=call.services.plans.step(call.principal, *place(call), int(number)))
+
+
+def get_differences(call: Call) -> Answer:
+    """GET plan/differences."""
+    mine, earlier = place(call), call.query.get("earlier")
+    if not earlier:
+        raise Invalid("earlier must name the run or preview that is compared with.", target="earlier")
+    other = named(call, earlier)
+    return Answer(body=call.services.plans.differences(call.principal, mine, (other.home, other.id)))
 
 
 def list_approvals(call: Call) -> Answer:

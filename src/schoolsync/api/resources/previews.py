@@ -26,6 +26,14 @@ def start(call: Call) -> Answer:
     return Answer(status=202, body=shape(run, call.now))
 
 
+def again(call: Call) -> Answer:
+    """POST previews/{preview}/again."""
+    made = call.services.previews.again(call.principal, call.profile, call.keys["preview"], now=call.now)
+    with call.services.control.read() as connection:
+        run = looking.find(connection, call.tenant, call.profile, made, now=call.now)
+    return Answer(status=202, body=shape(run, call.now))
+
+
 def apply(call: Call) -> Answer:
     """POST previews/{preview}/apply."""
     run = call.services.previews.apply(

@@ -62,8 +62,13 @@ def sync_one(call: Call) -> Answer:
 
 def find(call: Call) -> looking.Run:
     """The run that the path names. Raises NotFound."""
+    return named(call, call.keys["run"])
+
+
+def named(call: Call, run: str) -> looking.Run:
+    """A run of the profile by its id or number, or a preview by its id. Raises NotFound."""
     with call.services.control.read() as connection:
-        return looking.find(connection, call.tenant, call.profile, call.keys["run"], now=call.now)
+        return looking.find(connection, call.tenant, call.profile, run.lower(), now=call.now)
 
 
 def shape(run: looking.Run, now: int) -> shapes.Run:
