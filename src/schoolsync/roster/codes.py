@@ -161,14 +161,20 @@ def _with(one: CodeList, words: Mapping[str, str]) -> CodeList:
 
 def is_known(one: CodeList, column: str) -> str:
     """Whether the value is a word of the list, in any letter case."""
-    known = f"lower({column}) IN ({_texts(one.words)})"
+    known = f"({_plain_word(one, column)} OR lower({column}) IN ({_texts(one.words)}))"
     return f"({known} OR starts_with({column}, 'ext:'))" if one.extensible else known
 
 
 def normal(one: CodeList, column: str) -> str:
     """The value as the list spells it; what the list does not have stays as it is."""
     words = " ".join(f"WHEN {_text(word)} THEN {_text(code)}" for word, code in one.words.items())
-    return f"CASE lower({column}) {words} ELSE {column} END"
+    return f"CASE WHEN {_plain_word(one, column)} THEN {column} ELSE CASE lower({column}) {words} ELSE {column} END END"
+
+
+def _plain_word(one: CodeList, column: str) -> str:
+    """Whether the value is one of the first codes of the list as they are spelled, which most values are."""
+    first = [entry.code for entry in one.entries if one.words.get(entry.code.lower()) == entry.code][:3]
+    return f"{column} IN ({_texts(first)})" if first else "false"
 
 
 def group(one: CodeList, column: str, *, otherwise: str = "none") -> str:

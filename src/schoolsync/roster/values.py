@@ -31,9 +31,11 @@ _SLASHED: dict[DateFormat, tuple[str, ...]] = {
 }
 
 
-def has_outer_blanks(column: str) -> str:
-    """Whether the value begins or ends with a blank."""
-    return f"regexp_matches({column}, '^[{_BLANKS}]|[{_BLANKS}]$')"
+def has_outer_blanks(column: str, separator: str | None = None) -> str:
+    """Whether the value begins or ends with a blank, or any of several values with a separator between them."""
+    if separator is None:
+        return f"regexp_matches({column}, '^[{_BLANKS}]|[{_BLANKS}]$')"
+    return f"regexp_matches({column}, '(?:^|{separator})[{_BLANKS}]|[{_BLANKS}](?:{separator}|$)')"
 
 
 def without_outer_blanks(column: str) -> str:
@@ -65,7 +67,7 @@ def is_mail(column: str) -> str:
 
 def is_boolean(column: str) -> str:
     """Whether it is true or false, in any letter case."""
-    return f"lower({column}) IN ('true', 'false')"
+    return f"({column} IN ('true', 'false') OR lower({column}) IN ('true', 'false'))"
 
 
 def is_school_year(column: str) -> str:
@@ -105,12 +107,17 @@ def phone(column: str) -> str:
     return f"nullif(regexp_replace({column}, '[()\\-\\s.]', '', 'g'), '')"
 
 
+def is_plain_name(column: str) -> str:
+    """Whether it is a short name of nothing but ASCII letters, digits, dots, dashes and underscores."""
+    return f"regexp_full_match({column}, '[A-Za-z0-9._\\-]{{1,64}}')"
+
+
 def username_problem(column: str, *, domain: str) -> str:
     """What is wrong with a sign-in name, as a text, or NULL; `domain` is added to one without a domain."""
     local = f"split_part({column}, '@', 1)"
     whole = f"(length({column}) + CASE WHEN contains({column}, '@') THEN 0 ELSE {len(domain) + bool(domain)} END)"
     # Nearly all names pass the first test, which is the cheapest.
-    plain = f"regexp_full_match({column}, '[A-Za-z0-9._\\-]{{1,64}}') AND strlen({column}) <= {112 - len(domain)}"
+    plain = f"{is_plain_name(column)} AND strlen({column}) <= {112 - len(domain)}"
     return (
         f"CASE WHEN {plain} THEN NULL WHEN {has_blank(column)} THEN 'it has a blank inside' "
         f"WHEN NOT regexp_full_match({column}, '[^@]+(?:@[^@]+)?') THEN 'its @ is not in the right place' "
@@ -129,8 +136,9 @@ def is_password(column: str) -> str:
 
 def has_refused_characters(column: str, *, username: bool) -> str:
     """Whether directories refuse a character of it, in a sign-in name or in the alias of a class."""
-    allowed = "A-Za-z0-9''.\\-_!#^~@" if username else "A-Za-z0-9_\\-"
-    return f"regexp_matches({column}, '[^{allowed}]')"
+    if not username:
+        return f"regexp_matches({column}, '[^A-Za-z0-9_\\-]')"
+    return f"(NOT {is_plain_name(column)} AND regexp_matches({column}, '[^A-Za-z0-9''.\\-_!#^~@]'))"
 
 
 def shape(column: str) -> str:

@@ -41,10 +41,10 @@ def clean(db: duckdb.DuckDBPyConnection, table: Table, *, most: int) -> Table:
 
     `most` characters are the longest that a value may have.
     """
-    tests = list(_untidy(table, most))
     every = (*table.columns, *table.extras)
     blank = " AND ".join(f"{name} IS NULL" for name in every)
-    counts = _counted(db, table, [*(test.broken for test in tests), blank])
+    tests = list(_untidy(table, most, blanks=_has_outer_blanks(db, table)))
+    counts = (*_counted(db, table, [test.broken for test in tests]), _blank_rows(db, table, blank))
     if not any(counts):
         return table
     for test, count in zip(tests, counts, strict=False):
@@ -64,9 +64,26 @@ def clean(db: duckdb.DuckDBPyConnection, table: Table, *, most: int) -> Table:
     return replace(table, line="line")
 
 
-def _untidy(table: Table, most: int) -> Iterator[_Test]:
+def _blank_rows(db: duckdb.DuckDBPyConnection, table: Table, blank: str) -> int:
+    """How many rows have no value at all: all columns are read only if one that is always filled has gaps."""
+    always = next((name for name, column in table.columns.items() if column.need is Need.ALWAYS), None)
+    if always is not None and _counted(db, table, [f"{always} IS NULL"]) == (0,):
+        return 0
+    return _counted(db, table, [blank])[0]
+
+
+def _has_outer_blanks(db: duckdb.DuckDBPyConnection, table: Table) -> bool:
+    """Whether any value of any column begins or ends with a blank: one pattern over whole rows tells."""
+    names = [name for name, column in table.columns.items() if not _secret(column)]
+    if not table.blanks or not names:
+        return False
+    # No value holds the separator: control characters have been refused.
+    return _counted(db, table, [values.has_outer_blanks(f"concat_ws(chr(31), {', '.join(names)})", "\\x1f")])[0] > 0
+
+
+def _untidy(table: Table, most: int, *, blanks: bool) -> Iterator[_Test]:
     for name, column in table.columns.items():
-        if table.blanks and not _secret(column):
+        if blanks and not _secret(column):
             yield _Test("outer-blanks", column, values.has_outer_blanks(name))
         if column.kind in {Kind.IDS, Kind.CODES}:  # the others are shorter anyway, and are told so
             yield _too_long(column, name, most)

@@ -38,24 +38,20 @@ WITH missing AS (SELECT DISTINCT value, {plain_value} AS plain FROM raw.unknown)
 SELECT one.line, one.value, near.id, unread.line AS unread FROM raw.unknown AS one
     LEFT JOIN near ON near.value = one.value LEFT JOIN unread ON unread.value = one.value
 """
-# Rows whose key an earlier row has: their line, and that of the first.
+# Rows whose key an earlier row has: their line, and that of the first. Sorting the hashes of all keys takes the least
+# time and memory; texts are compared only where hashes are alike, which is nowhere in most files.
+_ALIKE_KEYS = """
+CREATE OR REPLACE TABLE raw.alike AS
+    SELECT DISTINCT digest FROM (
+        SELECT digest, lag(digest) OVER (ORDER BY digest) AS before FROM (SELECT hash({parts}) AS digest FROM {rows})
+    ) WHERE digest = before
+"""
 _AGAIN = """
 CREATE OR REPLACE TABLE {made} AS
-    WITH keyed AS (SELECT {listed}, line FROM {rows}), twice AS (
-        SELECT {keys}, min(line) AS first FROM keyed WHERE {filled} GROUP BY {keys} HAVING count(*) > 1
-    )
-    SELECT line, first FROM keyed JOIN twice USING ({keys}) WHERE line > first
-"""
-# The same for tables with millions of rows: hashes are grouped first, which takes far less memory than their texts.
-_AGAIN_HASHED = """
-CREATE OR REPLACE TABLE {made} AS
-    WITH keyed AS (SELECT {listed}, line FROM {rows}), alike AS (
-        SELECT hash({keys}) AS digest FROM keyed GROUP BY digest HAVING count(*) > 1
-    ), candidates AS (
-        SELECT {keys}, line FROM keyed WHERE {filled} AND hash({keys}) IN (SELECT digest FROM alike)
-    )
     SELECT line, first FROM (
-        SELECT line, min(line) OVER (PARTITION BY {keys}) AS first FROM candidates
+        SELECT line, min(line) OVER (PARTITION BY {keys}) AS first FROM (
+            SELECT {listed}, line FROM {rows} WHERE hash({parts}) IN (SELECT digest FROM raw.alike)
+        ) WHERE {filled}
     ) WHERE line > first
 """
 _DROP = "UPDATE {table} SET {column} = NULL WHERE {line} IN (SELECT line FROM raw.unknown)"
@@ -74,6 +70,8 @@ SELECT DISTINCT line FROM up WHERE parent_id = source_id
 _LINE = "SELECT line FROM {name}"
 _LINES = "SELECT line, first FROM {name}"
 _OTHER_LINES = "SELECT line, first FROM {name} WHERE line NOT IN (SELECT line FROM {same})"
+# Ids that differ in letter case and leading zeros alone; counting tells quickly that there are none.
+_TWINS = "SELECT count({one}) - count(DISTINCT hash(lower(ltrim(source_id, '0')))) FROM {rows}"
 _ALIKE = """
 WITH keyed AS (SELECT source_id, lower(ltrim(source_id, '0')) AS plain, line FROM {rows} WHERE source_id IS NOT NULL),
     alike AS (
@@ -211,7 +209,10 @@ class Merger:
     def ids_alike(self) -> None:
         """Ids of anything that look alike deserve a second look."""
         for table in self.tables.values():
-            if "source_id" in table.columns and table.file.records in _NAMED:
+            named = "source_id" in table.columns and table.file.records in _NAMED
+            if named and all(
+                self._number(_TWINS.format(one=one, rows=table.raw)) for one in ("source_id", "DISTINCT source_id")
+            ):
                 self._add(
                     "look-alike-id",
                     table,
@@ -243,7 +244,7 @@ class Merger:
         for table in self.tables.values():
             for number, key in enumerate(table.file.keys):
                 names = _parts(table, key)
-                if names and (again := self._again(table, names, name=f"again{number or ''}", hashed=is_link(table))):
+                if names and (again := self._again(table, names, name=f"again{number or ''}")):
                     bare = [name.removeprefix("lower(").removesuffix(")") for name in key.columns]
                     shown = next((name for name in reversed(bare) if name in table.columns), None)
                     self._add(key.rule, table, shown, _LINES.format(name=again), detail=real_line("found.first"))
@@ -287,27 +288,28 @@ class Merger:
         rows = _EXCEPT.format(rows=table.lined, lines=_BAD_LINES.format(file=literal(table.uploaded)))
         for number, key in enumerate(table.file.keys):
             if names := _parts(table, key):
-                self._again(table, names, name=f"again{number or ''}", rows=rows, hashed=is_link(table))
+                self._again(table, names, name=f"again{number or ''}", rows=rows)
         if table.file.role and table.file.records == "people":
             self._again(table, ("source_id",), rows=rows)
             self._again(table, ("source_id", "school_id"), name="same", rows=rows)
         return rows
 
-    def _again(
-        self, table: Table, parts: Sequence[str], *, name: str = "again", rows: str | None = None, hashed: bool = False
-    ) -> str | None:
+    def _again(self, table: Table, parts: Sequence[str], *, name: str = "again", rows: str | None = None) -> str | None:
         """Make the table of rows whose key came before; its name, or None when there is no such row."""
         made = f"{table.raw}_{name}"
-        query = (_AGAIN_HASHED if hashed else _AGAIN).format(
-            made=made,
-            listed=", ".join(f"{part} AS k{place}" for place, part in enumerate(parts)),
-            keys=", ".join(f"k{place}" for place in range(len(parts))),
-            filled=" AND ".join(f"k{place} IS NOT NULL" for place in range(len(parts))),
-            rows=rows or table.lined,
-        )
-        if self._number(query):
+        # Ids tell nearly all rows apart: hashing the rest of a key would find few candidates less.
+        ids = [part for part in parts if part in table.columns and table.columns[part].kind is Kind.ID] or parts
+        query = {
+            "made": made,
+            "parts": ", ".join(ids),
+            "listed": ", ".join(f"{part} AS k{place}" for place, part in enumerate(parts)),
+            "keys": ", ".join(f"k{place}" for place in range(len(parts))),
+            "filled": " AND ".join(f"k{place} IS NOT NULL" for place in range(len(parts))),
+            "rows": rows or table.lined,
+        }
+        if self._number(_ALIKE_KEYS.format(**query)) and self._number(_AGAIN.format(**query)):
             return made
-        self.db.execute(f"DROP TABLE {made}")
+        self.db.execute(f"DROP TABLE IF EXISTS {made}")
         return None
 
     def without(self, rows: str, lines: str) -> str:
@@ -323,11 +325,6 @@ class Merger:
         row = self.db.execute(query).fetchone()
         assert row is not None
         return int(row[0])
-
-
-def is_link(table: Table) -> bool:
-    """Whether its rows are the most by far."""
-    return table.file.records == "enrollments"
 
 
 def _key(table: Table) -> str:

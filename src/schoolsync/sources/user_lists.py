@@ -61,6 +61,10 @@ class _Records:
             return f"(SELECT {', '.join(columns)}, NULL::VARCHAR AS file, NULL::BIGINT AS line LIMIT 0)"
         return f"(SELECT {', '.join(columns)}, {literal(table.uploaded)} AS file, line FROM {self.merger.once[name]})"
 
+    def every(self, name: str) -> str:
+        """All rows of a table as they were read, bad ones too, as a FROM item."""
+        return self.merger.tables[name].raw if name in self.merger.tables else self.rows(name)
+
     def _value(self, column: Column, table: Table) -> str:
         """A column as the canonical roster spells its values."""
         name = column.name
@@ -288,10 +292,21 @@ def _enrollments(records: _Records) -> bool:
     role = codes.group(records.codes["enrollment-roles"], "e.role")
     rows = records.rows("enrollments")
     # Nearly everybody is in a class what they are in the school; the rest is looked up by its line.
+    # Most links are of pupils: those of people who are none are found among the few, the others by everybody's role.
+    records.make(
+        "no_pupils",
+        f"""SELECT user_id, role FROM raw.main WHERE role <> 'student'
+        UNION SELECT source_id, 'none' FROM {records.every("users")} AS u ANTI JOIN raw.main AS m
+            ON m.user_id = u.source_id WHERE source_id IS NOT NULL""",
+    )
     records.make(
         "other_roles",
-        f"""SELECT e.line, coalesce(m.role, 'none') AS person_role
-        FROM {rows} AS e LEFT JOIN raw.main AS m ON m.user_id = e.user_id WHERE m.role IS DISTINCT FROM {role}""",
+        f"""SELECT e.line, n.role AS person_role
+        FROM {rows} AS e JOIN raw.no_pupils AS n ON n.user_id = e.user_id WHERE {role} = 'student'
+        UNION ALL
+        SELECT e.line, coalesce(m.role, 'none')
+        FROM (SELECT user_id, line, {role} AS role FROM {rows} AS e WHERE {role} <> 'student') AS e
+            LEFT JOIN raw.main AS m ON m.user_id = e.user_id WHERE m.role IS DISTINCT FROM e.role""",
     )
     findings.add_rows(
         records.db,
