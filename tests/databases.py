@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -66,6 +67,9 @@ class Cluster:
         self.port = port
         self._programs = programs
         self._options = _OPTIONS | dict(options or {})
+        self._emptied: list[str] = []
+        """Databases of this process that are again as `TEMPLATE` is."""
+        self._wipe: _Wipe | None = None
 
     @classmethod
     def start(cls, programs: Path, options: Mapping[str, str] | None = None) -> Cluster:
@@ -155,15 +159,108 @@ class Cluster:
 
     @contextmanager
     def database(self, *, template: str = TEMPLATE) -> Iterator[str]:
-        """The URL of a fresh database with our tables (or a copy of `template`); gone afterwards."""
-        name = f"t{uuid.uuid4().hex[:20]}"
-        with self.connect("postgres") as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        """The URL of a database with our tables and nothing in them (or a copy of `template`).
+
+        Making and dropping one takes a hundred times as long as emptying it, so one that has kept its shape serves the
+        next test. What a test did beyond rows (a table more, a column, a setting, statistics) has it dropped.
+        """
+        ours = template == TEMPLATE
+        if ours and self._emptied:
+            name = self._emptied.pop()
+        else:
+            name = f"t{uuid.uuid4().hex[:20]}"
+            with self.connect("postgres") as connection:
+                connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+            if ours and self._wipe is None:  # learned from a copy: nobody may be connected to what is being copied
+                with self.connect(name) as connection:
+                    self._wipe = _Wipe(connection)
         try:
             yield self.url(name)
         finally:
-            with self.connect("postgres") as connection:
-                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            if ours and self._empty(name):
+                self._emptied.append(name)
+            else:
+                with self.connect("postgres") as connection:
+                    connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _empty(self, name: str) -> bool:
+        """Make a database what it was; False when more than rows was changed in it."""
+        assert self._wipe is not None
+        try:
+            with self.connect(name) as connection:
+                self._wipe.empty(connection)
+        except psycopg.Error:
+            return False
+        return True
+
+
+_SHAPE = r"""
+    SELECT md5(string_agg(told, E'\n' ORDER BY told)) FROM (
+        SELECT concat_ws(' ', 'relation', c.oid::regclass, relkind, relnatts, relchecks, relhastriggers, relrowsecurity,
+                         reloptions, CASE relkind WHEN 'r' THEN reltuples END) AS told
+        FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace
+        WHERE nspname NOT IN ('pg_catalog', 'pg_toast', 'information_schema') AND nspname NOT LIKE 'pg\_%temp\_%'
+        UNION ALL
+        SELECT concat_ws(' ', 'column', attrelid::regclass, attname, attnum, atttypid, attnotnull, atthasdef,
+                         attcollation)
+        FROM pg_attribute JOIN pg_class AS c ON c.oid = attrelid
+        WHERE relnamespace = 'public'::regnamespace AND attnum > 0
+        UNION ALL SELECT concat('function ', oid::regprocedure) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+        UNION ALL SELECT concat('schema ', nspname) FROM pg_namespace WHERE nspname NOT LIKE 'pg\_%temp\_%'
+        UNION ALL SELECT concat('extension ', extname) FROM pg_extension
+        UNION ALL SELECT concat('statistics ', count(*)) FROM pg_statistic WHERE starelid >= 16384
+        UNION ALL
+        SELECT concat('setting ', setconfig)
+        FROM pg_db_role_setting AS s JOIN pg_database AS d ON d.oid = s.setdatabase WHERE datname = current_database()
+    ) AS parts
+"""
+"""Everything of a database but rows, in one word."""
+_MOST_BYTES = 64 * 8192
+"""A table that has grown beyond is made short again: what is deleted stays in the way until somebody tidies up."""
+
+
+class _Wipe:
+    """How a database with our tables becomes again what `TEMPLATE` is."""
+
+    def __init__(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
+        """`connection` leads to a fresh one."""
+        cursor: Any = connection.cursor()  # the statements are no literals
+        ((shape,),) = cursor.execute(_SHAPE).fetchall()
+        names = cursor.execute(
+            "SELECT quote_ident(relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+        ).fetchall()
+        kept = []
+        for (name,) in names:
+            ((rows,),) = cursor.execute(f"SELECT json_agg(t)::text FROM {name} AS t").fetchall()
+            if rows is not None:
+                kept.append(
+                    f"INSERT INTO {name} SELECT * FROM json_populate_recordset(NULL::{name}, $kept${rows}$kept$);"
+                )
+        self._statement = f"""
+            DO $wipe$
+            DECLARE one record;
+            BEGIN
+                PERFORM pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid();
+                IF ({_SHAPE}) <> '{shape}' THEN RAISE 'it has another shape'; END IF;
+                FOR one IN
+                    SELECT oid::regclass AS name, pg_relation_size(oid) > {_MOST_BYTES} AS long FROM pg_class
+                    WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND pg_relation_size(oid) > 0
+                LOOP
+                    EXECUTE CASE WHEN one.long THEN 'TRUNCATE ' ELSE 'DELETE FROM ' END || one.name;
+                END LOOP;
+                PERFORM setval(seqrelid, seqstart, false) FROM pg_sequence WHERE pg_sequence_last_value(seqrelid) > 0;
+                {" ".join(kept)}
+            END $wipe$
+        """
+
+    def empty(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
+        """Cut off everybody else and delete all rows but those of the template.
+
+        Raises psycopg.Error when `connection` leads to something of another shape.
+        """
+        cursor: Any = connection.cursor()
+        cursor.execute(self._statement)
 
 
 @contextmanager
