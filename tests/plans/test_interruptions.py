@@ -236,9 +236,12 @@ def test_the_files_of_a_run_are_private(directory: Directory) -> None:
 
 
 def test_the_engine_never_loads_a_second_sqlite() -> None:
-    """Everything that the engine process imports comes without `sqlite3`."""
-    code = "import sys, schoolsync.runs.engine, schoolsync.runs.stages; sys.exit('sqlite3' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    """Everything that the engine process imports comes without `sqlite3`, and without what would double its start."""
+    modules = "schoolsync.runs.engine, schoolsync.runs.stages, schoolsync.targets.sqlite"
+    code = f"import sys, {modules}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert "schoolsync.runs.stages" in loaded
+    assert not {"sqlite3", "sqlalchemy"} & set(loaded)
 
 
 WORKER = """

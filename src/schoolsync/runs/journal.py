@@ -29,6 +29,7 @@ from schoolsync.runs.service import Runs
 from schoolsync.runs.states import ACTIVE, Cause, HeldFor, RunState, Wish
 from schoolsync.runs.telling import Telling
 from schoolsync.settings import Settings
+from schoolsync.store import directories
 from schoolsync.store import errors as error_rows
 from schoolsync.store.control import Control
 from schoolsync.store.tables import profiles, runs, tenants
@@ -121,7 +122,7 @@ class Journal(AloneRecords):
             living = connection.execute(select(profiles.c.number).where(profiles.c.tenant == key.tenant)).scalars()
             files = self._uploads.files(connection, key.tenant, key.profile, row.upload) if row.upload else []
             only, kept = self._only(row, tenant_id, key.profile)
-            return Job(
+            job = Job(
                 tenant=key.tenant,
                 tenant_id=tenant_id,
                 profile=profile.number,
@@ -158,6 +159,8 @@ class Journal(AloneRecords):
                 max_rows=self._settings.roster_max_rows,
                 limits=self._settings.roster_limits,
             )
+        directories.make(self._settings, tenant_id)
+        return job
 
     # --- stages ----------------------------------------------------------------------------------------------------
 

@@ -114,10 +114,23 @@ class Directories:
     def _open(self, tenant_id: str) -> Engine:
         if not _GUID.fullmatch(tenant_id):  # it becomes a file name
             raise ValueError("a tenant is named by a lower-case GUID")
-        path = self._settings.directory_db(tenant_id)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-        return _prepared(path)
+        return _made(self._settings.directory_db(tenant_id))
+
+
+def make(settings: Settings, tenant_id: str) -> None:
+    """Make a tenant's file unless it is there; a PostgreSQL has its tables already. Raises WorldError."""
+    if settings.database_url is not None:
+        return
+    path = settings.directory_db(tenant_id)
+    if not path.exists() or not path.stat().st_size:
+        with world(WHAT):
+            _made(path).dispose()
+
+
+def _made(path: Path) -> Engine:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(mode=0o600)
+    return _prepared(path)
 
 
 def _prepared(path: Path) -> Engine:

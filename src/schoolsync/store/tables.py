@@ -26,12 +26,8 @@ from sqlalchemy import Text as _Text
 from sqlalchemy.dialects.postgresql import TEXT
 
 from schoolsync.store.json_text import folded
-
-REMOVALS_KEPT = 30 * 24 * 3600 * 10_000_000
-"""Ticks that removals are remembered for delta queries: 30 days."""
-
-SCHEMA_VERSION = 1
-"""Raised by one with every change of the tables; a program refuses a database whose version it does not know."""
+from schoolsync.store.release import REMOVALS_KEPT as REMOVALS_KEPT
+from schoolsync.store.release import SCHEMA_VERSION as SCHEMA_VERSION
 
 # Texts are compared byte by byte on both databases, whatever the PostgreSQL's own language is.
 Text = _Text().with_variant(TEXT(collation="C"), "postgresql")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schoolsync.store.tables import REMOVALS_KEPT
+from schoolsync.store.release import REMOVALS_KEPT
 from schoolsync.targets.bulk import Bulk
 
 _OBJECTS = frozenset({"schools", "classes", "people"})

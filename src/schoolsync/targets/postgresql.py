@@ -14,11 +14,10 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import adbc_driver_postgresql.dbapi as driver
 import pyarrow as pa
-from sqlalchemy import BigInteger, Boolean, Integer
 
 from schoolsync.errors import WorldError
 from schoolsync.store import locks
-from schoolsync.store.tables import SCHEMA_VERSION, directory
+from schoolsync.store.release import SCHEMA_VERSION
 from schoolsync.targets.bulk import Row, Value, selected
 
 _STATEMENT_MS = 20_000
@@ -116,6 +115,10 @@ class PostgresTables:
 @cache
 def _types() -> dict[str, pa.DataType]:
     """The type of every column of the directory; a name has the same in all of its tables."""
+    from sqlalchemy import BigInteger, Boolean, Integer  # an engine that works on SQLite does without
+
+    from schoolsync.store.tables import directory
+
     found: dict[str, pa.DataType] = {}
     for table in directory.sorted_tables:
         for column in table.columns:

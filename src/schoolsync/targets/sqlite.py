@@ -16,8 +16,7 @@ import adbc_driver_sqlite.dbapi as driver
 import pyarrow as pa
 
 from schoolsync.errors import WorldError
-from schoolsync.store.ddl import directory_statements
-from schoolsync.store.tables import SCHEMA_VERSION
+from schoolsync.store.release import SCHEMA_VERSION
 from schoolsync.targets.bulk import Row, Value, selected
 
 BUSY_MS = 10_000
@@ -112,6 +111,9 @@ class SqliteFile:
     def _prepare(self, path: Path) -> None:
         """Make the tables unless they are there. Raises WorldError when another release has made them."""
         if not self.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_version'"):
+            # Loads SQLAlchemy, which costs half the start of an engine; the worker has usually made the file before.
+            from schoolsync.store.ddl import directory_statements
+
             with self.writing():
                 for statement in directory_statements():
                     self.execute(statement)
