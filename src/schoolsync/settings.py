@@ -119,6 +119,8 @@ class Settings:
     )
     seed_roster: Path | None = _setting(None, "roster that is synchronized before the server says that it is ready")
     seed_tenant: str = _setting("11111111-1111-4111-8111-111111111111", "tenant that `seed_roster` goes to")
+    console: bool = _setting(True, "whether the web console is served, at `/console`")
+    console_hours: int = _setting(8, "hours that a sign-in to the console lasts")
     log_level: str = _setting("info", "debug, info, warning or error")
 
     @property
@@ -331,6 +333,7 @@ def _check(values: dict[str, Value]) -> None:
     for name in (
         "page_size",
         "page_max",
+        "console_hours",
         "query_seconds",
         "threads",
         "batch_rows",

@@ -208,6 +208,18 @@ def test_profiles_page_by_page(server: Server) -> None:
     assert sorted(made) == [one["id"] for one in own(tenant, "viewer").all("/profiles?limit=2")]
 
 
+def test_profiles_at_a_glance(district: Profile, viewer: Own) -> None:
+    """The counts add up; a search narrows whatever the case, and trends tell the runs that have ended."""
+    overview = viewer.get("/overview")
+    assert (overview["profiles"], overview["attention"], overview["statuses"]) == (1, 0, {"success": 1})
+    assert not viewer.get("/profiles?attention=true")["value"]
+    assert not viewer.get("/profiles?search=elsewhere")["value"]
+    (found,) = viewer.get("/profiles?search=nORD&status=success&trend=true")["value"]
+    assert [(point["state"], point["people"], point["errors"]) for point in found["trend"]][-1] == ("done", 8, 0)
+    assert viewer.get(f"/profiles/{district.id}?trend=true")["trend"] == found["trend"]
+    assert viewer.get(f"/profiles/{district.id}")["trend"] is None
+
+
 def test_settings_are_merged_and_checked(server: Server) -> None:
     """A change merges, null goes back to the default, what cannot be is refused by name, versions guard a change."""
     profile = Tenant(server).profile()

@@ -24,6 +24,8 @@ UPLOADS = "uploads.key"
 UPLOADS_BYTES = 32
 AUDIT = "audit.key"
 AUDIT_BYTES = 32
+CONSOLE = "console.key"
+CONSOLE_BYTES = 32
 
 
 class KeyFile(Generic[Key]):
@@ -86,24 +88,26 @@ class KeyFile(Generic[Key]):
 
 def uploads_key(folder: Path) -> KeyFile[bytes]:
     """The key that signs upload URLs."""
-
-    def load(content: bytes) -> bytes:
-        if len(content) != UPLOADS_BYTES:
-            raise ValueError("wrong length")
-        return content
-
-    return KeyFile(folder / UPLOADS, make=lambda: secrets.token_bytes(UPLOADS_BYTES), load=load)
+    return _random(folder / UPLOADS, UPLOADS_BYTES)
 
 
 def audit_key(folder: Path) -> KeyFile[bytes]:
     """The key that seals the audit log."""
+    return _random(folder / AUDIT, AUDIT_BYTES)
 
+
+def console_key(folder: Path) -> KeyFile[bytes]:
+    """The key that signs the console's cookies and the links that it makes."""
+    return _random(folder / CONSOLE, CONSOLE_BYTES)
+
+
+def _random(path: Path, length: int) -> KeyFile[bytes]:
     def load(content: bytes) -> bytes:
-        if len(content) != AUDIT_BYTES:
+        if len(content) != length:
             raise ValueError("wrong length")
         return content
 
-    return KeyFile(folder / AUDIT, make=lambda: secrets.token_bytes(AUDIT_BYTES), load=load)
+    return KeyFile(path, make=lambda: secrets.token_bytes(length), load=load)
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -53,7 +53,39 @@ class OwnApi:
         body = None
         if route.takes is not None:
             requests.check_content_type(arrival.headers.get("content-type"))
-            body = _body(await self._content(receive), route)
+            body = _body(requests.body(await self._content(receive)), route)
+        await _send(send, await self._perform(arrival, match, route, query, body), route.media)
+
+    async def ask(
+        self,
+        arrival: Arrival,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: dict[str, Any] | None = None,
+    ) -> Answer:
+        """What the operation at `path` answers to a caller who is known already: how the console asks.
+
+        The same checks are made as for a request from outside; the same errors are raised.
+        """
+        match = self._tree.find(split(path.encode()))
+        route = match.routes[method]
+        if route.act is not None:
+            roles.check(cast(Any, arrival.principal), route.act)
+        known = {parameter.name: parameter for parameter in route.parameters}
+        parameters = {name: _value(known[name], _short_enough(name, text)) for name, text in (query or {}).items()}
+        given = None if route.takes is None else _body(body or {}, route)
+        return await self._perform(arrival, match, route, parameters, given)
+
+    async def _perform(
+        self,
+        arrival: Arrival,
+        match: Match[Route],
+        route: Route,
+        query: Mapping[str, Any],
+        body: Any,  # an instance of what the route takes
+    ) -> Answer:
+        """Run the handler of an operation whose caller was checked."""
         call = Call(
             services=self._services,
             principal=cast(Any, arrival.principal),  # None where the route is public, whose handlers ask for none
@@ -71,11 +103,9 @@ class OwnApi:
             arrival.members = audit.members(audit.named(body))
         handler = self._handlers[route.handler]
         if inspect.iscoroutinefunction(handler):
-            answer = await cast(Awaitable[Answer], handler(call))
-        else:
-            loop = asyncio.get_running_loop()
-            answer = await loop.run_in_executor(self._threads, partial(cast(Any, handler), call))
-        await _send(send, answer, route.media)
+            return await cast(Awaitable[Answer], handler(call))
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, partial(cast(Any, handler), call))
 
     async def _find(self, scope: Scope, arrival: Arrival) -> tuple[Match[Route], Route]:
         """The operation that the path and the method mean; a stranger learns nothing about paths."""
@@ -127,10 +157,14 @@ def _parameters(query: bytes, known: tuple[Parameter, ...]) -> Mapping[str, Any]
             raise Invalid(f"The parameter '{name[:40]}' is not known here. Known: {listed}.", target=name[:40])
         if name in found:
             raise Invalid(f"The parameter '{name}' is given twice.", target=name)
-        if len(value) > TEXT_MAX or "\0" in value:
-            raise Invalid(f"The parameter '{name}' must have at most {TEXT_MAX} characters.", target=name)
-        found[name] = _value(parameter, value)
+        found[name] = _value(parameter, _short_enough(name, value))
     return found
+
+
+def _short_enough(name: str, value: str) -> str:
+    if len(value) > TEXT_MAX or "\0" in value:
+        raise Invalid(f"The parameter '{name}' must have at most {TEXT_MAX} characters.", target=name)
+    return value
 
 
 def _value(parameter: Parameter, text: str) -> object:
@@ -150,9 +184,8 @@ def _value(parameter: Parameter, text: str) -> object:
     return parts if parameter.several else text
 
 
-def _body(content: bytes, route: Route) -> Any:
-    """The body as the route takes it. Raises BadRequest or Invalid, which names the member."""
-    given = requests.body(content)
+def _body(given: dict[str, Any], route: Route) -> Any:
+    """The body as the route takes it. Raises Invalid, which names the member."""
     if route.takes is dict:
         return given
     try:

@@ -85,7 +85,7 @@ class Call:
             raise Invalid("after must be what nextLink of the page before says.", target="after")
         return int(given)
 
-    def next_link(self, position: int) -> str:
+    def next_link(self, position: int | str) -> str:
         """The link to the page behind `position`, with the same filters."""
         kept = {name: value for name, value in self.query.items() if name not in {"after", "limit"}}
         shown = {name: _shown(value) for name, value in kept.items()}

@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 from schoolsync.access.roles import Act
 from schoolsync.api import shapes
 from schoolsync.api.call import Answer, Call
+from schoolsync.profiles.status import Status
 from schoolsync.runs import metrics
 from schoolsync.runs.explained import Explanation
 from schoolsync.runs.plan_question import BySchool, Differences, PlannedStep
@@ -108,7 +109,21 @@ ROUTES: tuple[Route, ...] = (
         summary="The tenant's profiles in short, by name.",
         answers=shapes.Page[shapes.Profile],
         act=Act.READ,
-        parameters=PAGED,
+        parameters=(
+            *PAGED,
+            Parameter(name="search", meaning="only profiles with this in their name"),
+            Parameter(name="status", meaning="only profiles of this status", values=tuple(map(str, Status))),
+            Parameter(name="attention", kind="boolean", meaning="true: only profiles that need a person now"),
+            Parameter(name="trend", kind="boolean", meaning="whether to add the newest ended runs in numbers"),
+        ),
+    ),
+    Route(
+        method="GET",
+        template="overview",
+        handler="profiles.get_overview",
+        summary="How many profiles there are of each status, and how many need a person now.",
+        answers=shapes.Overview,
+        act=Act.READ,
     ),
     Route(
         method="GET",
@@ -117,6 +132,9 @@ ROUTES: tuple[Route, ...] = (
         summary="One profile in short.",
         answers=shapes.Profile,
         act=Act.READ,
+        parameters=(
+            Parameter(name="trend", kind="boolean", meaning="whether to add the newest ended runs in numbers"),
+        ),
     ),
     Route(
         method="GET",

@@ -101,6 +101,17 @@ class Restart(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     scope: Literal["failedItems", "quarantine", "everything"] = "failedItems"
 
 
+class TrendPoint(Shape, frozen=True, kw_only=True):
+    """One ended run in numbers."""
+
+    run: Number
+    state: str
+    ended: Moment
+    people: Number | None  # in the roster; null: the run did not get so far
+    classes: Number | None
+    errors: Number
+
+
 class Profile(Shape, frozen=True, kw_only=True):
     """A synchronization profile in short; Graph's route has the whole of it."""
 
@@ -112,6 +123,17 @@ class Profile(Shape, frozen=True, kw_only=True):
     status: str | None
     status_message: str | None
     last_good: Moment | None
+    last_activity: Moment | None  # when the status was last written
+    next_due: Moment | None  # when the profile synchronizes by itself, if it will
+    trend: tuple[TrendPoint, ...] | None  # its newest ended runs, the oldest first; null unless `trend` asks for them
+
+
+class Overview(Shape, frozen=True, kw_only=True):
+    """All profiles of the tenant in numbers."""
+
+    profiles: Number
+    attention: Number  # how many need a person now
+    statuses: dict[str, int]  # status -> how many profiles; `none`: nothing was synchronized yet
 
 
 class Stage(Shape, frozen=True, kw_only=True):

@@ -74,6 +74,7 @@ _EXPOSED = (
 _UNKNOWN_MEMBERS = "include-unknown-enum-members"
 _ISSUER_MARKS = ("/oauth2/", "/.well-known/", "/discovery/")
 OWN = re.compile(r"/+schoolsync(?:/|$)", re.IGNORECASE)
+CONSOLE = re.compile(r"/+console(?:/|$)", re.IGNORECASE)
 _CLIENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _HEADER_UNSAFE = re.compile(r"[^\x20-\x7e]")
 BATCH = "$batch"
@@ -91,14 +92,15 @@ def create_app(
     issuer: ASGI,
     ready: Callable[[], bool],
     own: Own | None = None,
+    console: Own | None = None,
     routes: Iterable[Route] | None = None,
 ) -> Front:
     """The whole application.
 
     `blobs` answers below /uploads, `issuer` the token endpoints, `ready` says what /healthz says. Each gets requests
-    as they came in. `own` answers below /schoolsync.
+    as they came in. `own` answers below /schoolsync, `console` below /console.
     """
-    return Front(services, verify, blobs, issuer, ready, own, tuple(routes or routes_for(services.settings)))
+    return Front(services, verify, blobs, issuer, ready, own, console, tuple(routes or routes_for(services.settings)))
 
 
 @dataclass(slots=True)
@@ -164,6 +166,7 @@ class Front:
         issuer: ASGI,
         ready: Callable[[], bool],
         own: Own | None,
+        console: Own | None,
         routes: tuple[Route, ...],
     ) -> None:
         self._services = services
@@ -172,6 +175,7 @@ class Front:
         self._issuer = issuer
         self._ready = ready
         self._own = own
+        self._console = console
         self._find = lru_cache(FOUND_MAX)(partial(_find, Tree(routes)))
         self._origin = Origin(services.settings)
         self._audit = audit.Audit(services.control, services.directories, services.settings)
@@ -214,6 +218,8 @@ class Front:
                 await self._health(scope, arrival, sender)
             elif self._own is not None and OWN.match(scope["path"]):
                 await self._own(scope, receive, sender, arrival)
+            elif self._console is not None and _for_a_browser(scope, arrival):
+                await self._console(scope, receive, sender, arrival)
             else:
                 await self._enter(scope, arrival)
                 await cast(ASGI, self._litestar)(scope, receive, sender)
@@ -349,7 +355,9 @@ class _Sender:
 
     def _headers(self, status: int, given: Iterable[tuple[bytes, bytes]]) -> Headers:
         arrival = self.arrival
-        headers = {name.lower(): value for name, value in given}
+        given = [(name.lower(), value) for name, value in given]
+        headers = dict(given)
+        headers.pop(b"set-cookie", None)  # the one header that may stand several times
         if status in {204, 304}:
             headers.pop(b"content-type", None)
             headers.pop(b"content-length", None)
@@ -362,15 +370,15 @@ class _Sender:
         headers[b"x-ms-ags-diagnostic"] = _SERVER_INFO
         headers[b"date"] = _date(arrival.now // ticks.PER_SECOND)
         headers[b"strict-transport-security"] = b"max-age=31536000"
-        headers[b"cache-control"] = b"no-cache"
+        headers.setdefault(b"cache-control", b"no-cache")
         headers[b"x-content-type-options"] = b"nosniff"
         headers[b"x-frame-options"] = b"DENY"
-        headers[b"referrer-policy"] = b"no-referrer"
+        headers.setdefault(b"referrer-policy", b"no-referrer")
         headers.setdefault(b"vary", b"Accept-Encoding")
         if "origin" in arrival.headers:
             headers[b"access-control-allow-origin"] = b"*"
             headers[b"access-control-expose-headers"] = _EXPOSED.encode()
-        return list(headers.items())
+        return [*headers.items(), *(pair for pair in given if pair[0] == b"set-cookie")]
 
 
 def _find(tree: Tree[Route], raw_path: bytes) -> tuple[str, Match[Route] | None]:
@@ -396,6 +404,12 @@ async def _send(send: Send, status: int, headers: dict[str, str], body: bytes) -
 async def _send_failure(send: Send, failure: errors.Failure) -> None:
     headers = {**failure.headers, "Content-Type": JSON_ERROR}
     await _send(send, failure.status, headers, msgspec.json.encode(failure.body))
+
+
+def _for_a_browser(scope: Scope, arrival: Arrival) -> bool:
+    """Whether the console answers: below its path, and to a browser that was only told the host's name."""
+    bare = scope["path"] == "/" and "text/html" in arrival.headers.get("accept", "")
+    return bare or CONSOLE.match(scope["path"]) is not None
 
 
 @cache

@@ -29,7 +29,7 @@ from schoolsync.access.tokens import Verifier
 from schoolsync.api import call as api
 from schoolsync.api.app import OwnApi
 from schoolsync.errors import SchoolsyncError
-from schoolsync.graph.app import create_app
+from schoolsync.graph.app import Arrival, create_app
 from schoolsync.graph.call import Services
 from schoolsync.profiles.service import Profiles
 from schoolsync.runs import lifeline
@@ -55,7 +55,7 @@ from schoolsync.runs.service import Runs
 from schoolsync.serving import connections
 from schoolsync.serving.faults import Faults
 from schoolsync.settings import Settings
-from schoolsync.store.control import open_control
+from schoolsync.store.control import Control, open_control
 from schoolsync.store.directories import Directories
 from schoolsync.uploads import blobs
 from schoolsync.uploads.service import Uploads
@@ -115,6 +115,7 @@ def build(
             new_id=new_id,
         )
     )
+    pages: Pages | None = Pages(own, control=control, settings=settings) if settings.console else None
     # Tokens live in real time, whatever the fault dial makes of the clock.
     verifier = Verifier(control=control, settings=settings, clock=real_clock)
     front = create_app(
@@ -124,6 +125,7 @@ def build(
         issuer=issuer_http.app(control=control, settings=settings, clock=real_clock, directories=directories),
         ready=worker_ready.is_set,
         own=own,
+        console=pages,
     )
     app: Any = front
     if dial is not None:
@@ -174,6 +176,26 @@ def serve(settings: Settings, said: Iterator[bytes], engines: Engines | None = N
     return 0
 
 
+class Pages:
+    """The console, loaded when somebody first comes: templates and catalogues cost a server nothing before."""
+
+    def __init__(self, own: OwnApi, *, control: Control, settings: Settings) -> None:
+        self._parts: dict[str, Any] = {"own": own, "control": control, "settings": settings}
+        self._made: Any = None
+        self._making = asyncio.Lock()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any, arrival: Arrival) -> None:
+        async with self._making:
+            if self._made is None:
+                self._made = await asyncio.to_thread(self._make)
+        await self._made(scope, receive, send, arrival)
+
+    def _make(self) -> Any:
+        from schoolsync.console.app import Console
+
+        return Console(**self._parts)
+
+
 class Warming:
     """Has an engine started when somebody is about to need it; a server in memory keeps none at other times."""
 
@@ -183,7 +205,8 @@ class Warming:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         path = scope.get("path", "").lower()
-        if ("synchronizationprofiles" in path or "/schoolsync/" in path) and scope["method"] not in {"GET", "HEAD"}:
+        needed = any(part in path for part in ("synchronizationprofiles", "/schoolsync/", "/console/"))
+        if needed and scope["method"] not in {"GET", "HEAD"}:
             await asyncio.to_thread(self._engines.warm_up)
         await self._app(scope, receive, send)
 

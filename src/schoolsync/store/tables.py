@@ -346,6 +346,17 @@ device_codes = _table(
     key=("tenant", "code"),
 )
 
+console_sessions = _table(
+    control,
+    "console_sessions",  # people who are signed in to the console
+    Column("tenant", Integer),
+    Column("id", Text),  # hash of what the browser's cookie holds
+    Column("principal", Text, nullable=False),  # JSON, what the token of the sign-in said
+    Column("began", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    key=("tenant", "id"),
+)
+
 
 def _act() -> list[Column[Any]]:
     """What is said about one act; the columns of `access.audit.FIELDS` but for the number."""

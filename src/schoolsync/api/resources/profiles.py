@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
 from schoolsync import ticks
 from schoolsync.api import shapes
@@ -16,21 +16,42 @@ from schoolsync.profiles import listing
 from schoolsync.runs import looking
 from schoolsync.runs.restarting import Scope
 
+TREND_RUNS = 20
+TRENDS_MAX = 50
+"""Most profiles on a page with trends."""
+
 
 def list_profiles(call: Call) -> Answer:
     """GET profiles."""
-    after = call.query.get("after")
+    limit = min(call.limit, TRENDS_MAX) if call.query.get("trend") else call.limit
     with call.services.control.read() as connection:
-        rows = listing.page(connection, call.tenant, after=_place(after), limit=call.limit + 1)
-    shown, more = rows[: call.limit], len(rows) > call.limit
-    last = f"{call.url}?limit={call.limit}&after={shown[-1].id}" if more else None
-    return Answer(body=shapes.Page(value=tuple(map(_short, shown)), next_link=last))
+        rows = listing.page(
+            connection,
+            call.tenant,
+            after=_place(call.query.get("after")),
+            limit=limit + 1,
+            search=call.query.get("search"),
+            status=call.query.get("status"),
+            attention=call.now if call.query.get("attention") else None,
+        )
+        shown, more = rows[:limit], len(rows) > limit
+        trends = {row.id: _trend(connection, call, row.id) for row in shown} if call.query.get("trend") else {}
+    found = tuple(_short(row, trends.get(row.id)) for row in shown)
+    return Answer(body=shapes.Page(value=found, next_link=call.next_link(shown[-1].id) if more else None))
+
+
+def get_overview(call: Call) -> Answer:
+    """GET overview."""
+    with call.services.control.read() as connection:
+        statuses, attention = listing.counts(connection, call.tenant, now=call.now)
+    return Answer(body=shapes.Overview(profiles=sum(statuses.values()), attention=attention, statuses=statuses))
 
 
 def get_profile(call: Call) -> Answer:
     """GET profiles/{profile}."""
     with call.services.control.read() as connection:
-        return Answer(body=_short(listing.one(connection, call.tenant, call.profile)))
+        trend = _trend(connection, call, call.profile) if call.query.get("trend") else None
+        return Answer(body=_short(listing.one(connection, call.tenant, call.profile), trend))
 
 
 def get_freshness(call: Call) -> Answer:
@@ -99,7 +120,21 @@ def _settings(call: Call, settings: dict[str, Any], version: int) -> Answer:
     return Answer(body=shapes.Settings(profile=call.profile, settings=settings), headers={"ETag": etags.weak(version)})
 
 
-def _short(row: Row[Any]) -> shapes.Profile:
+def _trend(connection: Connection, call: Call, profile: str) -> tuple[shapes.TrendPoint, ...]:
+    return tuple(
+        shapes.TrendPoint(
+            run=point.number,
+            state=point.state,
+            ended=moment(point.ended) or "",
+            people=point.people,
+            classes=point.classes,
+            errors=point.errors,
+        )
+        for point in listing.trend(connection, call.tenant, profile, limit=TREND_RUNS)
+    )
+
+
+def _short(row: Row[Any], trend: tuple[shapes.TrendPoint, ...] | None = None) -> shapes.Profile:
     return shapes.Profile(
         id=row.id,
         display_name=row.display_name,
@@ -109,6 +144,9 @@ def _short(row: Row[Any]) -> shapes.Profile:
         status=row.status,
         status_message=row.status_message,
         last_good=moment(row.last_good),
+        last_activity=moment(row.last_activity),
+        next_due=moment(min((time for time in (row.due, row.scheduled) if time is not None), default=None)),
+        trend=trend,
     )
 
 

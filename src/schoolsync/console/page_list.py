@@ -1,0 +1,54 @@
+"""docs/console.md, made from the table of pages: `python -m schoolsync.console.page_list > docs/console.md`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from schoolsync.console.catalogue import LANGUAGES
+from schoolsync.console.routes import ROOT, ROWS
+
+_HEAD = """\
+# The console
+
+Web pages for people, at `/console` of every server; the setting `console` turns them off. A browser that is only told
+the host's name is led there. This page is made from the table in `schoolsync.console.routes`
+(`python -m schoolsync.console.page_list > docs/console.md`).
+
+* **Signing in.** People are vouched for: the console shows a code, and whoever runs the installation answers it with
+  `schoolsync device approve CODE --tenant TENANT --user YOU --role schoolsync.admin`. A session lasts as long as the
+  setting `console_hours` says, or until its person signs out. Sign-ins stand in the [audit log](audit.md).
+* **What one may see and do** is decided by the [roles](access.md#roles-of-our-own), as everywhere. A page asks the
+  operations of [our own API](api.md) in the name of the person; it decides nothing itself, and what a person may not do
+  is not offered.
+* **Languages**: {languages}. The browser's language is taken, or the one chosen at the top of the page. Texts are
+  gettext catalogues in `schoolsync/console/locales`; what the rest of schoolsync says in sentences (findings, verdicts
+  of guards, errors) is in English and marked as such.
+* **Without scripts** every page can be read and every form sent. Scripts come from the server itself; the content
+  security policy allows no others, and none on the page.
+* **Safety.** The cookie is signed, invisible to scripts and not sent along by other sites; every form carries a secret
+  of its session; pages are kept in no cache.
+* **Numbers.** Lists are made page by page and searched on the server, so ten thousand profiles or ten million people do
+  not slow a page down.
+
+## Pages
+
+| page | what it shows or does |
+| --- | --- |
+"""
+
+
+def console_page() -> str:
+    """The whole page."""
+    return "".join(_parts())
+
+
+def _parts() -> Iterable[str]:
+    yield _HEAD.format(languages=", ".join(LANGUAGES.values()))
+    for row in ROWS:
+        path = f"{ROOT}/{row.template}".rstrip("/")
+        yield f"| `{row.method} {path}` | {row.summary} |\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(console_page())

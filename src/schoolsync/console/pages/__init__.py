@@ -1,0 +1,1 @@
+"""The handlers of the console, one module per kind of page."""

@@ -1,0 +1,53 @@
+"""Every page of the console: one row each, and the row names the handler in `console.pages`.
+
+What a person may see or do is asked where the page asks our own API; a row only says whether one must be signed in.
+docs/console.md lists every row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from schoolsync.console.visit import Page, Visit
+
+Handler = Callable[["Visit"], Awaitable["Page"]]
+ROOT = "/console"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One page, or one act that a page offers."""
+
+    method: str
+    template: str  # below /console; {name} is a key
+    handler: str  # module.function in console.pages
+    summary: str  # one sentence
+    open: bool = False  # to people who are not signed in
+
+    def resolve(self) -> Handler:
+        """The handler itself."""
+        module, _, name = self.handler.partition(".")
+        return cast(Handler, getattr(import_module(f"schoolsync.console.pages.{module}"), name))
+
+
+def _get(template: str, handler: str, summary: str, *, open: bool = False) -> Row:  # noqa: A002
+    return Row(method="GET", template=template, handler=handler, summary=summary, open=open)
+
+
+def _post(template: str, handler: str, summary: str, *, open: bool = False) -> Row:  # noqa: A002
+    return Row(method="POST", template=template, handler=handler, summary=summary, open=open)
+
+
+ROWS: tuple[Row, ...] = (
+    _get("", "home.home", "Every profile with its status, how fresh it is and how it went; what needs a person now."),
+    _get("sign-in", "signin.form", "How to sign in.", open=True),
+    _post("sign-in", "signin.begin", "Begins to sign in with a code that an operator answers.", open=True),
+    _get("sign-in/wait", "signin.wait", "The code, and whether it was answered.", open=True),
+    _post("sign-out", "signin.end", "Ends the session."),
+    _post("language", "signin.language", "Chooses the language of the pages.", open=True),
+)
+"""Every page, in the order of docs/console.md."""

@@ -1,0 +1,125 @@
+"""One request for a page: who is there, what was asked, and how an answer is made.
+
+Handlers are coroutine functions `(Visit) -> Page`. They learn everything from `ask`, which is our own API.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from markupsafe import Markup
+
+from schoolsync.access import roles
+from schoolsync.access.roles import Act
+from schoolsync.console import catalogue
+from schoolsync.console.sessions import Session
+from schoolsync.console.shown import Shown
+from schoolsync.errors import Forbidden
+
+if TYPE_CHECKING:
+    from schoolsync.access.principal import Principal
+    from schoolsync.console.app import Console
+    from schoolsync.graph.app import Arrival
+
+HTML = "text/html; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One answer: a text, or a stream of server-sent events."""
+
+    body: str = ""
+    status: int = 200
+    media: str = HTML
+    headers: tuple[tuple[str, str], ...] = ()
+    stream: AsyncIterator[str] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Visit:
+    """One request for a page."""
+
+    console: Console
+    arrival: Arrival
+    session: Session | None
+    language: str
+    path: str  # as the browser sees it, with /console
+    keys: Mapping[str, str]
+    query: Mapping[str, str]
+    form: Mapping[str, str] = field(default_factory=dict)
+    cookies: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def principal(self) -> Principal:
+        """Who is signed in; rows that are open to strangers ask for `session` first."""
+        assert self.session is not None
+        return self.session.principal
+
+    @property
+    def now(self) -> int:
+        return self.arrival.now
+
+    def text(self, message: str, **values: object) -> str:
+        """A text of the catalogues in the reader's language; `N_` marks it where it is written."""
+        found = catalogue.translations(self.language).gettext(message)
+        return found % values if values else str(found)
+
+    def may(self, act: str) -> bool:
+        """Whether the person may do that, by the name the act has in docs/access.md."""
+        return self.session is not None and roles.allows(self.session.principal, Act(act))
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, object] | None = None,
+        body: dict[str, Any] | None = None,
+    ) -> Any:  # the operation's answer, a shape of our own API
+        """What an operation of our own API answers to the person. Raises what it refuses."""
+        given = {name: str(value) for name, value in (query or {}).items() if value not in (None, "")}
+        return (await self.console.own.ask(self.arrival, method, path, given, body)).body
+
+    def check_form(self) -> None:
+        """Raise Forbidden unless the form was sent from a page of this session."""
+        if self.session is None or not hmac.compare_digest(self.form.get("csrf", ""), self.session.csrf):
+            raise Forbidden("The form was not sent from a page of this session: open the page again and repeat it.")
+
+    def page(
+        self, template: str, *, status: int = 200, headers: tuple[tuple[str, str], ...] = (), **values: Any
+    ) -> Page:
+        """A page made from a template."""
+        return Page(body=self.render(template, **values), status=status, headers=headers)
+
+    def render(self, template: str, **values: Any) -> str:
+        """The text of a template; values are of any kind that it shows."""
+        shown = Shown(self.language, self.now)
+        found = self.console.templates(self.language).get_template(template)
+        return found.render(
+            visit=self, shown=shown, may=self.may, csrf=self._csrf, languages=catalogue.LANGUAGES, **values
+        )
+
+    def _csrf(self) -> Markup:
+        """What every form of the session carries, so that no other site can send one."""
+        assert self.session is not None
+        return Markup('<input type="hidden" name="csrf" value="{}">').format(self.session.csrf)
+
+    def go(self, path: str, *, headers: tuple[tuple[str, str], ...] = (), **query: str) -> Page:
+        """On to another page; `path` is below /console."""
+        where = f"/console{path}" + (f"?{urlencode(query)}" if query else "")
+        return Page(status=303, headers=(("Location", where), *headers))
+
+    def link(self, **changed: object) -> str:
+        """This page with other parameters; None leaves one out."""
+        wanted = {**self.query, **changed}
+        kept = {name: str(value) for name, value in wanted.items() if value not in (None, "")}
+        return f"{self.path}?{urlencode(kept)}" if kept else self.path
+
+    def cookie(self, name: str, value: str, *, seconds: int | None = None) -> tuple[str, str]:
+        """A header that sets a cookie which no script can read and no other site can send along with a form."""
+        secure = "; Secure" if self.arrival.origin.startswith("https:") else ""
+        age = "" if seconds is None else f"; Max-Age={seconds}"
+        return "Set-Cookie", f"{name}={value}; Path=/console; HttpOnly; SameSite=Lax{age}{secure}"

@@ -1,0 +1,84 @@
+"""What the console is made of: texts in every language, documented pages, scripts of others as they came."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+from schoolsync.console import catalogue, charts
+from schoolsync.console.app import STATIC
+from schoolsync.console.page_list import console_page
+from schoolsync.console.shown import Shown
+
+DOCS = Path(__file__).parents[2] / "docs"
+OTHER_LANGUAGES = [language for language in catalogue.LANGUAGES if language != catalogue.DEFAULT]
+
+
+@pytest.mark.parametrize("language", OTHER_LANGUAGES)
+def test_every_text_is_in_every_language(language: str) -> None:
+    """No text is missing, none is left over, and each keeps the values that it shows."""
+    texts = {message.id: message for message in catalogue.found() if message.id}
+    known = {message.id: message for message in catalogue.read(language) if message.id}
+    assert texts.keys() == known.keys(), "python -m schoolsync.console.catalogue merges them"
+    for message in known.values():
+        strings = message.string if isinstance(message.string, tuple) else (message.string,)
+        ids = message.id if isinstance(message.id, tuple) else (message.id,)
+        assert all(strings), f"not translated: {message.id}"
+        assert not message.fuzzy
+        for string in strings:
+            assert set(re.findall(r"%\(\w+\)\w", string)) == set(re.findall(r"%\(\w+\)\w", ids[-1])), message.id
+
+
+def test_no_text_stands_in_a_template_outside_the_catalogues() -> None:
+    """What is left of a template without its tags and expressions are no words."""
+    for path in sorted((catalogue.HERE / "templates").glob("*.html")):
+        text = path.read_text("utf-8")
+        text = re.sub(r"\{%-?\s*trans.*?endtrans\s*-?%\}", "", text, flags=re.DOTALL)
+        text = re.sub(r"\{[%#{].*?[%#}]\}", "", text, flags=re.DOTALL)
+        text = re.sub(r"<(pre|title|code)[ >].*?</\1>|<!DOCTYPE[^>]*>|<[^>]*>|&\w+;", "", text, flags=re.DOTALL)
+        left = re.findall(r"[^\W\d_]{2,}", text.replace("schoolsync", ""))
+        assert not left, f"{path.name}: {left}"
+
+
+def test_every_page_is_documented() -> None:
+    """docs/console.md is what the table makes: renew it with `python -m schoolsync.console.page_list`."""
+    assert (DOCS / "console.md").read_text("utf-8") == console_page()
+
+
+def test_scripts_of_others_are_as_they_came() -> None:
+    """Each has its row with licence and hash, and is that file."""
+    rows = (STATIC / "vendor" / "README.md").read_text("utf-8")
+    for path in sorted((STATIC / "vendor").glob("*.js")):
+        (row,) = [line for line in rows.splitlines() if f"| {path.name} |" in line]
+        assert hashlib.sha256(path.read_bytes()).hexdigest() in row
+
+
+def test_nothing_runs_or_is_styled_inside_a_page() -> None:
+    """Templates have no script, no style and no handler of their own: the policy would stop them."""
+    for path in sorted((catalogue.HERE / "templates").glob("*.html")):
+        assert not re.search(r"<style|<script(?! src=)|\son\w+=|\sstyle=|javascript:", path.read_text("utf-8")), (
+            path.name
+        )
+
+
+def test_charts_say_what_they_show() -> None:
+    """Gaps break the line, one value makes none, and whatever a label holds stays text."""
+    drawn = charts.line([1, None, 3, 5], label='a "b" <c>')
+    assert drawn.count("M") == 2
+    assert "a &#34;b&#34; &lt;c&gt;" in drawn
+    assert charts.line([4], label="one") == ""
+    assert charts.bars([0, 2], label="two").count("<rect") == 2
+
+
+def test_values_in_the_readers_language() -> None:
+    """Numbers, times and ages are written as the language does."""
+    now = 638_000_000_000_000_000
+    english, german = Shown("en", now), Shown("de", now)
+    assert (english.number(1234567), german.number(1234567)) == ("1,234,567", "1.234.567")
+    assert "UTC" in english.when("2026-01-31T08:00:00Z")
+    assert 'datetime="2026-01-31T08:00:00Z"' in german.when("2026-01-31T08:00:00Z")
+    assert (english.lasting(0.25), german.lasting(7200)) == ("0.2 s", "2 Stunden")
+    assert english.size(1_500_000) == "1.5 MB"
