@@ -40,6 +40,17 @@ class Settings:
         "PostgreSQL to use instead of the SQLite files, as `postgresql://user:password@host/database`",
         secret=True,
     )
+    storage_url: str | None = _setting(
+        None,
+        "object storage that machines share, such as `s3://bucket/path`, `az://account/container/path`, "
+        "`gs://bucket/path` or `file:///folder`; `objects/` in the data directory without it",
+    )
+    storage_options: tuple[str, ...] = _setting(
+        (),
+        "options of the object storage as `name=value`, such as `endpoint=http://minio:9000`; credentials may come "
+        "from the variables of the cloud's own tools instead",
+        secret=True,
+    )
     database_connections: int = _setting(10, "connections to the PostgreSQL that one process may hold")
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(8080, "port to listen on")
@@ -297,6 +308,7 @@ def _convert(name: str, kind: str, raw: object, source: str) -> object:
     return raw
 
 
+_STORAGES = {"s3", "gs", "az", "abfs", "abfss", "file"}
 _MEMORY = re.compile(r"0*[1-9]\d*(\.\d+)? ?[KMGT]i?B", re.IGNORECASE)
 
 
@@ -316,6 +328,14 @@ def _check(values: dict[str, Value]) -> None:
         parts = urlsplit(database_url)
         if parts.scheme not in {"postgresql", "postgres"} or not parts.path.strip("/"):
             raise wrong("database_url", "must be a URL such as postgresql://user:password@host/database")
+    storage_url = values["storage_url"].value
+    if isinstance(storage_url, str):
+        parts = urlsplit(storage_url)
+        if parts.scheme not in _STORAGES or not (parts.path if parts.scheme == "file" else parts.netloc):
+            raise wrong("storage_url", "must be a URL such as s3://bucket/path; docs/storage.md lists them")
+    options = values["storage_options"].value
+    if isinstance(options, tuple) and not all("=" in option for option in options):
+        raise wrong("storage_options", "must be a list of name=value")
     port = values["port"].value
     if isinstance(port, int) and port > 65535:
         raise wrong("port", "must be at most 65535")

@@ -256,6 +256,7 @@ class Outcome:
 
     planned: Planned | None
     finished: Finished | None
+    folder: Path  # the run's
     unchanged: bool = False
 
     @property
@@ -266,7 +267,7 @@ class Outcome:
     @property
     def errors(self) -> list[dict[str, Any]]:
         assert self.planned is not None
-        found = [row for path in self.planned.error_files for row in json.loads(Path(path).read_text())]
+        found = [row for name in self.planned.error_files for row in json.loads((self.folder / name).read_text())]
         assert len(found) == self.planned.errors
         return found
 
@@ -294,6 +295,9 @@ class Directory:
         self.source.roster = roster
         run = values.pop("run", f"run-{self._runs}")
         digest = roster.digest
+        self.folder.mkdir(parents=True, exist_ok=True)
+        uploaded = self.folder / "People.csv"  # it is there; what it holds is given
+        uploaded.touch()
         given: dict[str, Any] = {
             "tenant": 1,
             "tenant_id": TENANT,
@@ -303,7 +307,7 @@ class Directory:
             "run": run,
             "fence": 1,
             "format": "given",
-            "files": (JobFile(name="People.csv", path="", sha256=digest, size=1),),
+            "files": (JobFile(name="People.csv", path=str(uploaded), sha256=digest, size=1),),
             "policy": policy,
             "directory": self.url or str(self.path),
             "folder": str(self.folder / "runs" / run),
@@ -328,16 +332,16 @@ class Directory:
         self.source.roster = roster
         with engine(job) as work:
             if work.extract().unchanged:
-                return Outcome(None, None, unchanged=True)
+                return Outcome(None, None, Path(job.folder), unchanged=True)
             work.validate()
             planned = work.plan()
             if planned.held is not None:
-                return Outcome(planned, None)
+                return Outcome(planned, None, Path(job.folder))
             for batch in range(planned.batches):
                 work.apply(batch)
             finished = work.finish()
         self.done(job, finished)
-        return Outcome(planned, finished)
+        return Outcome(planned, finished, Path(job.folder))
 
     def undo(self, run: str, *, policy: Policy = CREATES, profile: int = 1, **values: Any) -> Outcome:
         """A run that takes an earlier one back."""
@@ -346,12 +350,12 @@ class Directory:
         with engine(job) as work:
             planned = work.plan()
             if planned.held is not None:
-                return Outcome(planned, None)
+                return Outcome(planned, None, Path(job.folder))
             for batch in range(planned.batches):
                 work.apply(batch)
             finished = work.finish()
         self.forget_base(profile)
-        return Outcome(planned, finished)
+        return Outcome(planned, finished, Path(job.folder))
 
     def release(self, job: Job, roster: Roster, *selections: Selection) -> Outcome:
         """A held run (its job) goes on with what was approved of its plan."""
@@ -367,7 +371,7 @@ class Directory:
         self.forget_base(job.profile)
         if finished.snapshot is not None:
             self.done(job, finished)
-        return Outcome(planned, finished)
+        return Outcome(planned, finished, Path(job.folder))
 
     def done(self, job: Job, finished: Finished) -> None:
         """Remember a run as the one that the next is compared with."""

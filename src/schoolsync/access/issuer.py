@@ -28,7 +28,7 @@ GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 
 Version = Literal["1.0", "2.0"]
 
-_RETIRED = "issuer-retired"
+RETIRED = "issuer-retired"
 _KID = re.compile(r"[\w-]{1,64}", re.ASCII)
 _NAMES = uuid.UUID("6f1d9f1e-3c55-4f6e-9a1b-5d1f0f5a7c11")  # name space of the ids that we derive
 CLI_CLIENT = str(uuid.uuid5(_NAMES, "schoolsync token"))  # `appid` of tokens made on the command line
@@ -60,7 +60,7 @@ def rotate(folder: Path, *, until: int) -> str:
     """
     old = signing_key(folder).get()
     kept = {"until": until, "key": old.as_dict(private=False)}
-    keys.replace_file(folder / _RETIRED / f"{old.kid}.json", json.dumps(kept).encode())
+    keys.replace_file(folder / RETIRED / f"{old.kid}.json", json.dumps(kept).encode())
     new = _new_key()
     keys.replace_file(folder / keys.ISSUER, new)
     return str(_read_key(new).kid)
@@ -71,7 +71,7 @@ def retired(folder: Path, kid: str, now: int) -> RSAKey | None:
     if not _KID.fullmatch(kid):  # it becomes a file name
         return None
     try:
-        kept = json.loads((folder / _RETIRED / f"{kid}.json").read_bytes())
+        kept = json.loads((folder / RETIRED / f"{kid}.json").read_bytes())
         if now >= int(kept["until"]):
             return None
         return RSAKey.import_key(kept["key"])
@@ -81,7 +81,7 @@ def retired(folder: Path, kid: str, now: int) -> RSAKey | None:
 
 def all_retired(folder: Path, now: int) -> list[RSAKey]:
     """Every key that signed before and is still accepted."""
-    found = (retired(folder, path.stem, now) for path in sorted((folder / _RETIRED).glob("*.json")))
+    found = (retired(folder, path.stem, now) for path in sorted((folder / RETIRED).glob("*.json")))
     return [key for key in found if key is not None]
 
 

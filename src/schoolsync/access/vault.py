@@ -27,6 +27,7 @@ from schoolsync.settings import Settings
 from schoolsync.store.control import Control
 from schoolsync.store.tables import secrets
 
+FILE = "secrets.key"
 KEY_BYTES = 32
 NONCE = 12
 KEPT = 2  # keys of the ring that stay after a rotation
@@ -85,7 +86,7 @@ class Vault:
                     f"The setting secrets_key must be one or more base64 keys of {KEY_BYTES} bytes, newest first."
                 ) from problem
         else:
-            self.path = settings.secrets_key_file or settings.keys / "secrets.key"
+            self.path = settings.secrets_key_file or settings.keys / FILE
             self._file = KeyFile(self.path, make=fresh_key, load=_read)
 
     def ring(self) -> Ring:

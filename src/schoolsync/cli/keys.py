@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from schoolsync.access import issuer
+from schoolsync.access import issuer, shared_keys
 from schoolsync.access.vault import Vault, rotate
 from schoolsync.cli.client import opened
 from schoolsync.errors import UsageError
@@ -21,16 +21,20 @@ def run(settings: Settings, *, which: str, overlap: int) -> int:
     if which == "issuer":
         if not 0 <= overlap <= LONGEST:
             raise UsageError(f"--overlap must be from 0 to {LONGEST} seconds.")
+        shared_keys.meet(settings)
         kid = issuer.rotate(settings.keys, until=int(time.time()) + overlap)
+        shared_keys.meet(settings)
         print(
             f"The issuer signs with the new key {kid}; tokens of the old one are accepted for {overlap} seconds more."
         )
         return 0
     if which != "secrets":
         raise UsageError("There are two keys to rotate: issuer and secrets.")
+    shared_keys.meet(settings)
     vault = Vault(settings)
     if settings.secrets_key is None:
         vault.add_key()
+        shared_keys.meet(settings)
     with opened(settings) as control:
         done = rotate(control, vault)
     print(f"{done} secrets are under the new key.")

@@ -226,7 +226,7 @@ def _local(settings: Settings) -> str:
 def _own_token(whereto: Whereto) -> str:
     """A token for the person who types, made with the keys of the data directory."""
     # Loaded here: who has a token needs none of it.
-    from schoolsync.access import issuer, roles
+    from schoolsync.access import issuer, roles, shared_keys
     from schoolsync.cli.token import person
 
     settings = whereto.settings
@@ -236,6 +236,8 @@ def _own_token(whereto: Whereto) -> str:
         raise UsageError(f"Name the tenant with --tenant UUID, or put a token into {TOKEN}.")
     if not issuer.GUID.fullmatch(whereto.tenant.strip().lower()):
         raise UsageError("--tenant must be a GUID such as 11111111-2222-3333-4444-555555555555.")
+    if settings.storage_url is not None:
+        shared_keys.meet(settings)
     if not settings.keys.is_dir():
         raise UsageError(
             f"{settings.data_dir} holds no keys of an installation: name its folder with --data-dir, or put a token "

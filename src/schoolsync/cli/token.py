@@ -44,6 +44,10 @@ def run(
         user_id=user_id,
         user_name=user_name,
     )
+    if settings.storage_url is not None:
+        from schoolsync.access import shared_keys  # loaded by those alone who share keys
+
+        shared_keys.meet(settings)
     token = issuer.mint(
         issuer.signing_key(settings.keys).get(),
         grant,

@@ -20,6 +20,7 @@ from schoolsync.profiles.states import State
 from schoolsync.profiles.status import Status
 from schoolsync.runs.states import Cause, OpenRun, RunState, Wish
 from schoolsync.store import tables
+from schoolsync.store.objects import objects_of
 from schoolsync.store.tables import profile_status, profiles, runs, tenants
 
 if TYPE_CHECKING:
@@ -151,6 +152,7 @@ def _remove(control: Control, settings: Settings, own_runs: Runs, row: Row[Any],
             return False
     folder = _folder(settings, row)
     try:
+        objects_of(settings).drop_folder(folder)
         if folder.exists():
             shutil.rmtree(folder)
     except OSError as problem:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, or_, select, update
@@ -22,7 +21,7 @@ from schoolsync.runs.service import Runs
 from schoolsync.runs.states import RunState
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
-from schoolsync.store.tables import profiles, runs
+from schoolsync.store.tables import profiles, runs, tenants
 
 
 class AloneRecords(Records):
@@ -58,7 +57,9 @@ class AloneRecords(Records):
         """One person, class or school was synchronized: how the profile as a whole fares has not changed."""
         message = f"Synchronized one {called(wanted(row.only).only.kind)} alone: {counts(planned)}."
         if planned.errors:
-            first = json.loads(Path(planned.error_files[0]).read_text("utf-8"))[0]
+            tenant_id = connection.execute(select(tenants.c.id).where(tenants.c.number == key.tenant)).scalar_one()
+            path = self._objects.fetch(self.folder(tenant_id, key.profile, key.run) / planned.error_files[0])
+            first = json.loads(path.read_text("utf-8"))[0]
             message += f" {planned.errors:,} records could not be synchronized: {first['error_message']}"
         if finished.left_out:
             message += f" {finished.left_out:,} changes that nobody has approved were left out."

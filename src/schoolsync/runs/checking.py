@@ -15,6 +15,7 @@ from schoolsync.plan import matching
 from schoolsync.roster import losses
 from schoolsync.runs.job import Failed, Job
 from schoolsync.runs.places import RECORDS
+from schoolsync.store.objects import Objects, opened
 from schoolsync.targets.local import SupersededError, UnknownBatchError
 
 
@@ -31,15 +32,26 @@ class Checking:
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        self._objects = _storage(job)
         self._db: duckdb.DuckDBPyConnection | None = None
         self._extract: sources.Extract | None = None
         self._checked: sources.Checked | None = None
         self._left_out = False
 
     def _read(self) -> None:
+        if self._job.earlier is not None:
+            self._objects.fetch_folder(Path(self._job.earlier))
         options = self._options()
-        files = [sources.SourceFile(file.name, Path(file.path)) for file in self._job.files]
+        files = [sources.SourceFile(file.name, self._objects.fetch(Path(file.path))) for file in self._job.files]
         self._extract = sources.extract(self._roster(), files, options)
+
+    def _have(self, path: Path) -> bool:
+        """Have a file of an earlier run here; False when it is not kept any more."""
+        try:
+            self._objects.fetch(path)
+        except FileNotFoundError:
+            return False
+        return True
 
     def _check(self) -> sources.Checked:
         if self._extract is None:
@@ -74,7 +86,7 @@ class Checking:
             max_rows=job.max_rows,
             limits=sources.Limits(**job.limits),
             scratch=Path(job.scratch),
-            earlier=None if job.earlier is None else Path(job.earlier),
+            earlier=None if job.earlier is None or not Path(job.earlier).is_dir() else Path(job.earlier),
             keep=None if job.preview else Path(job.folder) / RECORDS,
         )
 
@@ -94,6 +106,12 @@ class Checking:
         self._extract = self._checked = None
         self._left_out = False
         shutil.rmtree(self._job.scratch, ignore_errors=True)
+
+
+def _storage(job: Job) -> Objects:
+    if job.storage is None:
+        return Objects(Path(job.folder))
+    return opened(Path(job.storage.root), job.storage.url, job.storage.options)
 
 
 @contextmanager

@@ -128,7 +128,6 @@ def erase(folder: Path, traces: Traces) -> None:
         for path in made.glob("errors-*.json"):
             _erase_entries(path, traces)
         _edit_json(made.with_suffix(".json"), traces)
-    _erase_snapshot(folder / "snapshot", traces)
     _erase_records(folder / RECORDS, traces)
     _edit_json(folder / REPORT, traces)
     _erase_findings(folder / FINDINGS, traces)

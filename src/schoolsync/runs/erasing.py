@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from schoolsync.settings import Settings
 from schoolsync.store.control import Control
 from schoolsync.store.database import scrub
 from schoolsync.store.directories import Directories
+from schoolsync.store.objects import objects_of
 from schoolsync.store.tables import errors, people, profile_status, profiles, rekeys, runs, upload_files, uploads
 
 
@@ -53,7 +53,8 @@ class Erasing:
         self._settings = settings
         self._tenant = tenant
         self._tenant_id = tenant_id
-        self._profiles = settings.objects / "tenants" / tenant_id / "profiles"
+        self._objects = objects_of(settings)
+        self._profiles = self._objects.path(f"tenants/{tenant_id}/profiles")
 
     def find(self, wanted: str) -> str:
         """The object id of the person with that object id, principal name or SIS ID.
@@ -94,6 +95,7 @@ class Erasing:
         there = self._leave_directory(object_id, now)
         for folder in knowing:
             erased_files.erase(folder, traces)
+            self._objects.settle_folder(folder)
         gone = 0
         for profile in known_to:
             self._leave_rekeys(profile, traces)
@@ -106,7 +108,10 @@ class Erasing:
     # --- looking ---------------------------------------------------------------------------------------------------
 
     def _runs(self) -> Iterator[Path]:
-        return (folder for folder in sorted(self._profiles.glob("*/runs/*")) if folder.is_dir())
+        for folder, _ in self._objects.folders("runs", tenant_id=self._tenant_id):
+            self._objects.fetch_folder(folder)
+            if folder.is_dir():
+                yield folder
 
     def _learn(self, object_id: str) -> tuple[Traces, list[str]]:
         """All that is known of the person, and the profiles that know it.
@@ -168,8 +173,10 @@ class Erasing:
         mine = (rekeys.c.tenant == self._tenant, rekeys.c.profile == profile)
         with self._control.read() as connection:
             maps = list(connection.execute(select(rekeys.c.object).where(*mine)).scalars())
-        for path in map(Path, maps):
-            if not path.is_file():
+        for path in map(self._objects.path, maps):
+            try:
+                self._objects.fetch(path)
+            except FileNotFoundError:
                 continue
             rows = list(csv.reader(io.StringIO(path.read_text("utf-8"))))
             kept = [row for row in rows if not any(traces.are(value) for value in row[1:])]
@@ -177,6 +184,7 @@ class Erasing:
                 text = io.StringIO()
                 csv.writer(text, lineterminator="\n").writerows(kept)
                 erased_files.replace(path, text.getvalue().encode())
+                self._objects.keep(path)
 
     def _leave_rows(self, profile: str, traces: Traces, with_waiting: bool) -> int:
         """Rows of the control database lose the person, and uploads of the profile go; how many these were."""
@@ -210,7 +218,7 @@ class Erasing:
             gone = list(connection.execute(dropped).scalars())
         # Also those whose files were left when an erasing before was cut off here.
         for upload in gone:
-            shutil.rmtree(self._profiles / profile / "uploads" / upload, ignore_errors=True)
+            self._objects.drop_folder(self._profiles / profile / "uploads" / upload)
         return len(whole)
 
     def _scrub_runs(self, connection: Connection, profile: str, traces: Traces) -> None:

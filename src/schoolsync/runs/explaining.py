@@ -72,7 +72,7 @@ class Explaining:
         history: tuple[Happened, ...] = ()
         if len(objects) == 1 and (inside is None or len(places) == 1):
             history = self._history(newest, folders, objects[0], places[0] if places else None)
-        kept = bool(files) and all(file.path.is_file() for file in files)
+        kept = bool(files) and self._kept([file.path for file in files])
         lines: tuple[Line, ...] = ()
         if kept and upload is not None and len(objects) <= 1 and len(places) <= 1:
             texts = [_source(objects, wanted)] + ([_source(places, inside)] if inside is not None else [])
@@ -93,6 +93,15 @@ class Explaining:
 
     # --- looking ---------------------------------------------------------------------------------------------------
 
+    def _kept(self, paths: list[Path]) -> bool:
+        """Whether all these files are still there, which then are on this machine."""
+        try:
+            for path in paths:
+                self._uploads.objects.fetch(path)
+        except FileNotFoundError:
+            return False
+        return True
+
     def _newest(self, connection: Connection, tenant: int, profile: str) -> list[Row[Any]]:
         query = (
             select(runs.c.id, runs.c.number, runs.c.state, runs.c.ended, runs.c.upload, runs.c.message, runs.c.held_for)
@@ -112,8 +121,7 @@ class Explaining:
             ]
             if found:
                 return tuple(found)
-            snapshots = [path for folder in folders if (path := _snapshot(Path(folder))) is not None]
-            named = self._readers.ask("named", list[Named], folders=snapshots, wanted=wanted) if snapshots else []
+            named = self._readers.ask("named", list[Named], folders=folders, wanted=wanted) if folders else []
             for one in named:
                 table = _TABLES[one.kind]
                 row = connection.execute(
@@ -161,15 +169,6 @@ class Explaining:
             )
             for number, step in steps
         )
-
-
-def _snapshot(folder: Path) -> str | None:
-    """Where a run keeps the snapshot that goes with its plan: its own, or its newest plan's."""
-    kept = folder / "snapshot"
-    if kept.is_dir():
-        return str(kept)
-    made = sorted((path for path in folder.glob("*/snapshot") if path.is_dir()), key=lambda path: path.stat().st_mtime)
-    return str(made[-1]) if made else None
 
 
 def _same(table: Table, tenant: int, wanted: str) -> Any:  # a SELECT

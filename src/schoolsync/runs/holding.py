@@ -14,8 +14,8 @@ from schoolsync.plan import alone, changes, matching, purging, recipes
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.runs import arrivals
 from schoolsync.runs.checking import Checking
-from schoolsync.runs.job import Job
-from schoolsync.runs.stored_plan import snapshot_note
+from schoolsync.runs.job import Base, Job
+from schoolsync.runs.stored_plan import NOTE, SnapshotNote, snapshot_note
 from schoolsync.targets.local import LocalDirectory, open_directory
 
 ENGINE_VERSION = 1
@@ -38,13 +38,19 @@ class Holding(Checking):
             )
         return self._directory
 
+    def _note(self, base: Base) -> SnapshotNote | None:
+        """What is remembered beside a snapshot; None when it is not kept any more."""
+        self._objects.fetch_folder(Path(base.snapshot), NOTE)
+        return snapshot_note(Path(base.snapshot), ENGINE_VERSION)
+
     def _find_objects(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> int:
         """Fill `held` with this profile's objects and links, and with what new records may mean."""
         base = self._job.base
         with directory.reading() as position:
             if self._job.only is not None:
                 alone.hold(db)
-            elif base is not None and base.position == position and snapshot_note(Path(base.snapshot), ENGINE_VERSION):
+            elif base is not None and base.position == position and self._note(base):
+                self._objects.fetch_folder(Path(base.snapshot))
                 self._from_snapshot(db, terms, Path(base.snapshot))
             else:
                 self._from_directory(db, terms, directory)
@@ -89,6 +95,7 @@ class Holding(Checking):
     def _load_rekeys(self, db: duckdb.DuckDBPyConnection, table: str) -> None:
         """The SIS IDs that have changed; what is said later about an id counts, and chains are followed."""
         for path in self._job.rekeys:
+            self._objects.fetch(Path(path))
             db.execute(
                 "CREATE OR REPLACE TEMP TABLE said AS SELECT * FROM read_csv($1, header = true, all_varchar = true, "
                 "delim = ',', quote = '\"', escape = '\"', columns = {'kind': 'VARCHAR', 'old': 'VARCHAR', "
@@ -109,7 +116,7 @@ class Holding(Checking):
         before = self._job.before
         found = [] if before is None else [Path(before.snapshot) / "by_hand.parquet"]
         for path in [*found, *map(Path, self._job.by_hand)]:
-            if path.is_file():
+            if self._have(path):
                 db.execute("INSERT INTO planned.by_hand FROM read_parquet($1)", [str(path)])
 
     def _load_away(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:
@@ -126,8 +133,9 @@ class Holding(Checking):
     def _find_drift(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:
         """Compare what others have touched since the last run with what that run left."""
         before = self._job.before
-        if before is None or snapshot_note(Path(before.snapshot), ENGINE_VERSION) is None:
+        if before is None or self._note(before) is None:
             return
+        self._objects.fetch_folder(Path(before.snapshot))
         db.execute("CREATE SCHEMA IF NOT EXISTS base")
         ours = terms.is_ours("profile")
         mine = f"SELECT position FROM batches WHERE tenant = {self._job.tenant} AND {ours}"  # noqa: S608  # numbers

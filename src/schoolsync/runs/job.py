@@ -25,6 +25,14 @@ class JobFile(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
+class Storage(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the files of the installation are kept (`store.objects`)."""
+
+    root: str
+    url: str | None = None
+    options: tuple[str, ...] = ()
+
+
 class Base(msgspec.Struct, frozen=True, kw_only=True):
     """The last run of the profile that was applied whole."""
 
@@ -58,6 +66,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     directory: str  # where the directory is: the tenant's SQLite file, or the URL of the PostgreSQL
     folder: str  # where this run keeps plan, snapshot and reports; survives the attempt
     scratch: str  # spill space; emptied afterwards
+    storage: Storage | None = None  # None: the files are on this machine alone
     base: Base | None
     preview: bool = False  # plan alone: nothing is claimed in the directory, nothing will be applied
     only: Only | None = None  # the one person, class or school that is synchronized, from the kept roster
@@ -116,7 +125,9 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     rows: int  # rows that the batches write
     steps: dict[str, dict[str, int]]  # kind -> plan.steps.Op (relink counts as update) -> count
     errors: int  # entry errors, listed in error_files
-    error_files: tuple[str, ...]  # each a JSON array of rows of the table `errors`, at most 5 000
+    error_files: tuple[
+        str, ...
+    ]  # inside the run's folder, each a JSON array of rows of the table `errors`, at most 5 000
     failed: dict[str, int]  # kind -> records that cannot be synchronized
     seen: dict[str, int]  # kind -> records in the roster
     held: str | None  # the sentence of the guards that hold the plan, or None

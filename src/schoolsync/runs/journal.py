@@ -22,7 +22,7 @@ from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import policy_of
 from schoolsync.runs import cancelling, endings, previews
 from schoolsync.runs.alone_records import AloneRecords
-from schoolsync.runs.job import Finished, Job, JobFile, Planned, Validated
+from schoolsync.runs.job import Finished, Job, JobFile, Planned, Storage, Validated
 from schoolsync.runs.records import Key, release_of
 from schoolsync.runs.sentences import MOVED, STAGES, counts, done_message, held_message, rung, told
 from schoolsync.runs.service import Runs
@@ -142,6 +142,11 @@ class Journal(AloneRecords):
                 undoes=self._undone(key, tenant_id, row.undoes),
                 directory=self._settings.database_url or str(self._settings.directory_db(tenant_id)),
                 folder=str(self.folder(tenant_id, key.profile, key.run)),
+                storage=Storage(
+                    root=str(self._objects.root),
+                    url=self._settings.storage_url,
+                    options=self._settings.storage_options,
+                ),
                 scratch=str(self._scratch / f"{key.run}-{row.fence + 1}"),
                 again=row.cause == Cause.AGAIN,
                 preview=row.cause == Cause.PREVIEW,
@@ -283,14 +288,17 @@ class Journal(AloneRecords):
                 return -1
             if row.only is None:
                 error_rows.forget(connection, tenant=key.tenant, profile=key.profile)
-        for path in planned.error_files if row.only is None else ():
+            tenant_id = connection.execute(select(tenants.c.id).where(tenants.c.number == key.tenant)).scalar_one()
+        folder = self.folder(tenant_id, key.profile, key.run)
+        for name in planned.error_files if row.only is None else ():
+            path = self._objects.fetch(folder / name)
             with self._control.write(key.tenant) as connection:
                 error_rows.insert_chunk(
                     connection,
                     tenant=key.tenant,
                     profile=key.profile,
                     run=key.run,
-                    rows=Path(path).read_text("utf-8"),
+                    rows=path.read_text("utf-8"),
                 )
         now = self._clock()
         with self._control.write(key.tenant) as connection:
@@ -430,7 +438,7 @@ class Journal(AloneRecords):
                 ended=now,
                 wish=None,
                 rows_done=planned.rows,
-                snapshot=finished.snapshot,
+                snapshot=None if finished.snapshot is None else self._objects.key(Path(finished.snapshot)),
                 input_hash=finished.input_hash,
                 position=finished.position,
                 message=message,

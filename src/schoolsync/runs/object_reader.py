@@ -17,6 +17,7 @@ from schoolsync.runs.places import FINDINGS
 from schoolsync.runs.plan_files import OBJECTS
 from schoolsync.runs.plan_question import PlannedStep, Question
 from schoolsync.runs.plan_reader import Reading
+from schoolsync.runs.stored_plan import Plans
 
 NAMED_MAX = 10
 """So many objects of one name are told apart."""
@@ -25,10 +26,14 @@ STEPS_MAX = 25
 
 
 def named(db: duckdb.DuckDBPyConnection, *, folders: list[str], wanted: str) -> list[Named]:
-    """Objects with this id, SIS ID, principal name or display name, in the first of the snapshots that has any."""
+    """Objects with this id, SIS ID, principal name or display name, in the first of the runs whose snapshot has any."""
     for folder in folders:
+        plan = Plans(Path(folder)).latest()
+        if plan is None:
+            continue
+        snapshot = Plans(Path(folder)).snapshot(plan)
         for exact in (True, False):
-            found = [one for kind in OBJECTS for one in _named(db, Path(folder), kind, wanted, exact=exact)]
+            found = [one for kind in OBJECTS for one in _named(db, snapshot, kind, wanted, exact=exact)]
             if found:
                 return found[:NAMED_MAX]
     return []

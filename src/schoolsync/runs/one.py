@@ -6,7 +6,7 @@ a plan, guards and a history like any other, and is the profile's only open one 
 
 from __future__ import annotations
 
-from pathlib import Path
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -19,7 +19,7 @@ from schoolsync.errors import Conflict, Invalid, NotFound
 from schoolsync.plan.policy import Only
 from schoolsync.profiles import states
 from schoolsync.profiles import status as statuses
-from schoolsync.runs.places import ROSTER, run_folder
+from schoolsync.runs.places import ROSTER, run_folder, run_of
 from schoolsync.runs.states import Cause
 from schoolsync.store.tables import classes, people, profiles, runs, schools
 
@@ -147,10 +147,11 @@ class Ones:
         ).all()
         for run in found:
             # A run that found nothing changed has the roster of the run that it equals.
-            for one in (run.id, Path(run.snapshot).parent.name if run.snapshot else None):
+            for one in (run.id, run_of(run.snapshot) if run.snapshot else None):
                 if one is not None:
                     folder = run_folder(self._settings, principal.tenant_id, profile, one)
-                    if (folder / ROSTER / f"{ROSTER}.json").is_file():
+                    with suppress(FileNotFoundError):
+                        self._uploads.objects.fetch(folder / ROSTER / f"{ROSTER}.json")
                         return str(one)
         raise Conflict(
             "The last upload has not got as far as a plan, or is not kept any more: start a whole synchronization "

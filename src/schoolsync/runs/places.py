@@ -19,6 +19,12 @@ ROSTER = "roster"
 """The roster as it was checked (`runs.kept_roster`): a folder inside the run's."""
 
 
+def run_of(snapshot: str) -> str:
+    """The run that keeps a snapshot, by the snapshot's key."""
+    parts = snapshot.split("/")
+    return parts[parts.index("runs") + 1]
+
+
 def run_folder(settings: Settings, tenant_id: str, profile: str, run: str) -> Path:
     """Where a run keeps its plan, snapshot and reports."""
     return settings.objects / "tenants" / tenant_id / "profiles" / profile / "runs" / run

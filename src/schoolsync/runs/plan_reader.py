@@ -47,8 +47,7 @@ class Reading:
         self.plan: Description = plan
         self._db = db
         self._folder = folder
-        made = folder / plan.folder / "snapshot"
-        self._snapshot = made if made.is_dir() else folder / "snapshot"
+        self._snapshot = folder / plan.folder / "snapshot"
         self.files = tuple(files_of(folder, plan))
         self._columns: dict[Path, frozenset[str]] = {}
         self._releases = Releases(db, folder, plan, self.files)

@@ -32,6 +32,7 @@ from schoolsync.runs.plan_question import BySchool, Differences, Page, PlannedSt
 from schoolsync.runs.selections import WHOLE, Release, Selection
 from schoolsync.runs.service import Approved
 from schoolsync.runs.states import Cause, HeldFor, RunState
+from schoolsync.store.objects import objects_of
 from schoolsync.store.tables import profiles, rekeys, runs
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Plans:
     ) -> None:
         self._control = control
         self._settings = settings
+        self._objects = objects_of(settings)
         self._runs = runs
         self._readers = readers
         self._directories = directories
@@ -307,26 +309,28 @@ class Plans:
         roles.check(principal, Act.APPROVE)
         tenant = principal.tenant
         text, count = _pairs(pairs)
+        this = select(profiles.c.id).where(profiles.c.tenant == tenant, profiles.c.id == profile)
+        missing = NotFound(f"There is no synchronization profile {profile}.")
+        with self._control.read() as connection:
+            if connection.execute(this).one_or_none() is None:
+                raise missing
+        path = self._objects.path(f"tenants/{principal.tenant_id}/profiles/{profile}/rekeys/{self._new_id()}.csv")
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.write_text(text, "utf-8")
+        self._objects.keep(path)
         with self._control.write(tenant) as connection:
-            known = connection.execute(
-                select(profiles.c.id).where(profiles.c.tenant == tenant, profiles.c.id == profile)
-            ).one_or_none()
-            if known is None:
-                raise NotFound(f"There is no synchronization profile {profile}.")
+            if connection.execute(this).one_or_none() is None:
+                raise missing
             last = connection.execute(
                 select(func.max(rekeys.c.number)).where(rekeys.c.tenant == tenant, rekeys.c.profile == profile)
             ).scalar_one()
             number = (last or 0) + 1
-            folder = run_folder(self._settings, principal.tenant_id, profile, "x").parent.parent / "rekeys"
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path = folder / f"{number:05}-{self._new_id()}.csv"
-            path.write_text(text, "utf-8")
             connection.execute(
                 insert(rekeys).values(
                     tenant=tenant,
                     profile=profile,
                     number=number,
-                    object=str(path),
+                    object=self._objects.key(path),
                     pairs=count,
                     person=principal.audit_name,
                     why=_reason(why),

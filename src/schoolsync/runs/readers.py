@@ -13,17 +13,36 @@ import sys
 import threading
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from schoolsync.errors import NotFound, WorldError
+from schoolsync.runs.places import FINDINGS, ROSTER
 from schoolsync.settings import Settings
+from schoolsync.store.objects import objects_of
 
 T = TypeVar("T")
 PATIENCE = 60.0
 """Seconds that a question may take."""
 TRIES = 2
+
+
+_PLAN = ("plan-*",)
+_NEEDED = {
+    "findings": (FINDINGS,),
+    "finding_groups": (FINDINGS,),
+    "plan_page": _PLAN,
+    "plan_step": _PLAN,
+    "plan_schools": _PLAN,
+    "plan_renumbered": _PLAN,
+    "named": ("plan-*.json", "plan-*/snapshot/*"),
+    "steps_of": _PLAN,
+    "lines_of": (FINDINGS,),
+    "in_roster": (f"{ROSTER}/*",),
+}
+"""The files of a run's folder that a question is answered from."""
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +84,7 @@ class Readers:
             threads=settings.threads,
             scratch=str(settings.scratch / f"reader-{os.getpid()}"),
         )
+        self._objects = objects_of(settings)
         self._lock = threading.Lock()
         self._reader: _Reader | None = None
 
@@ -73,6 +93,9 @@ class Readers:
 
         Raises NotFound when the files are not kept any more, WorldError when they cannot be read.
         """
+        for folder in (given.get("folder"), *_texts(given.get("folders"))):
+            if isinstance(folder, str):
+                self._objects.fetch_folder(Path(folder), *_NEEDED[name])
         for tried in range(1, TRIES + 1):
             try:
                 told = self._alive().ask(name, given).result(PATIENCE)
@@ -104,6 +127,10 @@ class Readers:
                     self._reader.end()
                 self._reader = _Reader(self._opening)
             return self._reader
+
+
+def _texts(value: object) -> list[str]:
+    return list(value) if isinstance(value, list) else []
 
 
 class _Reader:

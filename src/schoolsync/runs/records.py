@@ -28,6 +28,7 @@ from schoolsync.runs.states import ACTIVE, Cause, RunState
 from schoolsync.settings import Settings
 from schoolsync.store import errors as error_rows
 from schoolsync.store.control import Control
+from schoolsync.store.objects import objects_of
 from schoolsync.store.tables import profiles, rekeys, runs
 
 _LOOKED_BACK = 50
@@ -64,6 +65,7 @@ class Records:
     def __init__(self, *, control: Control, settings: Settings, clock: Callable[[], int]) -> None:
         self._control = control
         self._settings = settings
+        self._objects = objects_of(settings)
         self._clock = clock
 
     def queued(self, most: int) -> list[Key]:
@@ -222,9 +224,11 @@ class Records:
 
     def _base(self, connection: Connection, key: Key, tenant_id: str) -> Base | None:
         last = self._last_done(connection, key)
-        if last is None or last.snapshot is None or not Path(last.snapshot).is_dir():
-            return None
-        return Base(run=last.id, snapshot=last.snapshot, input_hash=last.input_hash, position=last.position)
+        return None if last is None else self._base_of(last)
+
+    def _base_of(self, row: Row[Any]) -> Base:
+        snapshot = str(self._objects.path(row.snapshot))
+        return Base(run=row.id, snapshot=snapshot, input_hash=row.input_hash, position=row.position)
 
     def _before(self, connection: Connection, key: Key) -> Base | None:
         """The last run that was applied whole, whatever has come later."""
@@ -234,12 +238,10 @@ class Records:
             .order_by(runs.c.number.desc())
             .limit(1)
         ).one_or_none()
-        if row is None or not Path(row.snapshot).is_dir():
-            return None
-        return Base(run=row.id, snapshot=row.snapshot, input_hash=row.input_hash, position=row.position)
+        return None if row is None else self._base_of(row)
 
     def _earlier(self, connection: Connection, key: Key, tenant_id: str) -> str | None:
-        """Where the records of the last roster are, for packages of changes; None when there are none to go on from.
+        """Where the records of the last roster are, if it kept any, for packages of changes to go on from.
 
         What a source has said counts, whatever became of the plan: its next changes go on from there. A roster that was
         refused is sent again corrected when somebody waited for the answer; when nobody did, a part is missing since.
@@ -255,8 +257,7 @@ class Records:
         ).all()
         for row in rows:
             if row.stage in {RunState.PLANNING, RunState.APPLYING}:
-                folder = self.folder(tenant_id, key.profile, row.id) / RECORDS
-                return str(folder) if folder.is_dir() else None
+                return str(self.folder(tenant_id, key.profile, row.id) / RECORDS)
             if row.stage == RunState.VALIDATING and row.cause != Cause.START:
                 return None
         return None
@@ -272,7 +273,7 @@ class Records:
             .where(rekeys.c.tenant == key.tenant, rekeys.c.profile == key.profile)
             .order_by(rekeys.c.number)
         ).scalars()
-        return tuple(rows)
+        return tuple(str(self._objects.path(key)) for key in rows)
 
     def _tallies(self, connection: Connection, key: Key, tenant_id: str, days: int) -> tuple[str, ...]:
         """Where the runs of the last days say what they took away without a person's yes."""

@@ -6,7 +6,7 @@ that a reset reads again, and whatever an open run works with. Rows that tell wh
 
 from __future__ import annotations
 
-import shutil
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from schoolsync.runs import previews
 from schoolsync.runs.states import RunState
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
+from schoolsync.store.objects import Objects, objects_of
 from schoolsync.store.tables import runs, tenants, upload_blocks, upload_files, uploads
 
 DAY = 24 * 3600 * ticks.PER_SECOND
@@ -27,25 +28,26 @@ log = structlog.get_logger()
 def sweep(control: Control, settings: Settings, now: int) -> int:
     """Delete the files of runs and uploads that are past their time; how many folders went."""
     before = now - settings.retention_days * DAY
-    root = settings.objects / "tenants"
-    gone = _sweep_previews(control, root, now)
-    for folder in [*root.glob("*/profiles/*/runs/*"), *root.glob("*/profiles/*/uploads/*")]:
+    objects = objects_of(settings)
+    gone = _sweep_previews(control, objects, now)
+    for folder, _ in chain(objects.folders("runs"), objects.folders("uploads")):
         tenant_id, profile, kind, name = folder.parts[-5], *folder.parts[-3:]
         past = _run_is_past if kind == "runs" else _upload_is_past
-        if folder.is_dir() and past(control, tenant_id, profile, name, before):
-            shutil.rmtree(folder, ignore_errors=True)
+        if past(control, tenant_id, profile, name, before):
+            objects.drop_folder(folder)
             log.info("files deleted after their time", profile=profile, kind=kind, id=name)
             gone += 1
     return gone
 
 
-def _sweep_previews(control: Control, root: Path, now: int) -> int:
+def _sweep_previews(control: Control, objects: Objects, now: int) -> int:
     """Delete previews that are past their time, or whose profile is gone; files before rows."""
     with control.read() as connection:
         past = previews.expired(connection, now)
     for tenant, preview in past:
-        for folder in root.glob(f"*/profiles/{preview}"):
-            shutil.rmtree(folder, ignore_errors=True)
+        with control.read() as connection:
+            tenant_id = connection.execute(select(tenants.c.id).where(tenants.c.number == tenant)).scalar_one()
+        objects.drop_folder(objects.path(f"tenants/{tenant_id}/profiles/{preview}"))
         with control.write(tenant) as connection:
             previews.forget(connection, tenant, preview)
     return len(past)

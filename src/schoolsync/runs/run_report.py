@@ -33,7 +33,7 @@ def keep(
     To be called before records are left out. Written aside and renamed, so it is there whole or not at all.
     """
     counted = statistics.of(db)
-    before = None if base is None else _before(Path(base.snapshot).parent)
+    before = None if base is None else _before(Path(base.snapshot).parents[1])
     told = {
         "format": format,
         "why": why,

@@ -191,11 +191,14 @@ class Schedules:
         """Copy a set of files into a sealed upload and begin its run; the folder is only read."""
         upload = self._new_id()
         place = Path("tenants") / found.tenant_id / "profiles" / found.id / "uploads" / upload
-        (self._settings.objects / place).mkdir(parents=True, mode=0o700)
+        objects = self._uploads.objects
+        objects.path(place.as_posix()).mkdir(parents=True, mode=0o700)
         copied = []
         for file in files:
             key = place / self._new_id()
-            copied.append((file, key.as_posix(), _copy(file, self._settings.objects / key)))
+            path = objects.path(key.as_posix())
+            copied.append((file, key.as_posix(), _copy(file, path)))
+            objects.keep(path)
         if _fingerprint(_files(files[0].path.parent)) != fingerprint:
             return  # it has changed meanwhile; the next look sees it, the sweep takes the copies
         now = self._clock()

@@ -8,7 +8,8 @@ in the directory is not applied again. Nothing here loads `sqlite3`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -24,6 +25,7 @@ from schoolsync.runs import arrivals, kept_roster, run_report, undoing
 from schoolsync.runs.checking import StageFailed, told
 from schoolsync.runs.holding import ENGINE_VERSION, Holding
 from schoolsync.runs.job import Applied, Extracted, Failed, Finished, Job, Message, Planned, Undone, Validated
+from schoolsync.runs.places import REPORT, ROSTER
 from schoolsync.runs.selections import Release
 from schoolsync.runs.stored_plan import (
     TAKING,
@@ -33,7 +35,6 @@ from schoolsync.runs.stored_plan import (
     SnapshotNote,
     held_ops,
     release_of_batch,
-    snapshot_note,
 )
 from schoolsync.targets.local import (
     Batch,
@@ -59,12 +60,13 @@ class Stages(Holding):
         self._writer = Writer(profile=job.profile, living=job.living, run=job.run, fence=job.fence, now=job.now)
         self._plan: Description | None = None
         self._done: frozenset[int] | None = None  # the batches that earlier attempts have put into the directory
+        self._arrived = False
 
     # --- the stages ------------------------------------------------------------------------------------------------
 
     def extract(self) -> Extracted:
         """Read the files, unless they, the settings and the directory are what they were after the base run."""
-        with told():
+        with self._told():
             known = self._unchanged()
             if known is not None:
                 return Extracted(rows=known.rows, unchanged=True)
@@ -74,11 +76,14 @@ class Stages(Holding):
 
     def validate(self) -> Validated:
         """Run the rules over what was read."""
-        with told():
+        with self._told():
             checked = self._check()
             db = self._roster()
+            if self._job.base is not None:
+                self._have(Path(self._job.base.snapshot).parents[1] / REPORT)
             total = run_report.keep(db, Path(self._job.folder), self._job.base, format=checked.format, why=checked.why)
             run_report.keep_findings(db, Path(self._job.folder), self._job.fence)
+            self._objects.keep_folder(Path(self._job.folder))
             messages = checked.messages(db)
             lost, too_much = self._leave_out(checked)
             if too_much is not None:
@@ -97,7 +102,7 @@ class Stages(Holding):
 
     def plan(self) -> Planned:
         """Work out and store what changes; a plan that an earlier attempt stored is gone on with."""
-        with told():
+        with self._told():
             stored = self._plans.latest()
             if stored is not None and self._still_holds(stored):
                 self._plan = stored
@@ -108,7 +113,7 @@ class Stages(Holding):
 
     def apply(self, batch: int) -> Applied:
         """Put one batch of the stored plan into the directory; at once when it is there already."""
-        with told():
+        with self._told():
             plan = self._stored()
             entry = plan.batches[batch]
             self._note_release(plan, batch)
@@ -127,7 +132,7 @@ class Stages(Holding):
 
     def finish(self) -> Finished:
         """Keep the snapshot that the next run is compared with."""
-        with told():
+        with self._told():
             plan = self._stored()
             applied = self._open_directory().applied(self._job.run)
             if set(applied) != set(range(len(plan.batches))):
@@ -146,14 +151,14 @@ class Stages(Holding):
             )
             left_out = sum(plan.batches[number].rows - rows for number, rows in kept.items())
             if self._job.released is None:
-                self._plans.keep_tally(plan)
+                self._objects.keep(self._plans.keep_tally(plan))
             whole = not left_out and self._job.undoes is None and self._job.only is None
             if self._job.only is not None:
-                self._plans.keep_by_hand(plan)
+                self._objects.keep(self._plans.keep_by_hand(plan))
             return Finished(
                 missed=missed,
                 left_out=left_out,
-                snapshot=str(self._plans.keep_snapshot(plan)) if whole else None,
+                snapshot=str(self._plans.snapshot(plan)) if whole else None,
                 input_hash=plan.input_hash,
                 # If anybody else has written meanwhile the directory is further than this, which the next run sees.
                 position=plan.position + len(plan.batches),
@@ -168,6 +173,17 @@ class Stages(Holding):
             self._directory.close()
             self._directory = None
 
+    # --- files -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """The files of the run are here, and whatever a person must know comes out as StageFailed."""
+        with told():
+            if not self._arrived:
+                self._objects.fetch_folder(Path(self._job.folder))
+                self._arrived = True
+            yield
+
     # --- reading and checking --------------------------------------------------------------------------------------
 
     def _unchanged(self) -> SnapshotNote | None:
@@ -178,7 +194,7 @@ class Stages(Holding):
             return None
         if self._open_directory().position() != base.position:
             return None
-        note = snapshot_note(Path(base.snapshot), ENGINE_VERSION)
+        note = self._note(base)
         if note is not None and note.wakes is not None and self._job.now >= note.wakes:
             return None  # a day has come that something begins or ends on
         return note
@@ -277,6 +293,7 @@ class Stages(Holding):
             self._done = frozenset(self._open_directory().applied(self._job.run))
         if batch not in self._done:
             self._plans.keep_release(plan, batch, self._job.released, run=self._job.run)
+            self._objects.keep_folder(Path(self._job.folder) / plan.folder)
 
     def _release(self, plan: Description, batch: int) -> Release | None:
         """The yes by which a held batch is or was let go; a batch that was applied keeps the one it was applied by."""
@@ -307,6 +324,7 @@ class Stages(Holding):
     def _read_alone(self, only: Only) -> tuple[Terms, int]:
         """The part of the kept roster that one person, class or school needs; the directory's position."""
         db = self._roster()
+        self._objects.fetch_folder(Path(self._job.kept) / ROSTER)
         note = kept_roster.open_up(db, Path(self._job.kept))
         if note is None:
             reason = "The roster of the last upload is not kept any more: start a whole synchronization first."
@@ -416,6 +434,7 @@ class Stages(Holding):
             terms=self._terms_hash(),
             wakes=wake,
         )
+        self._objects.keep_folder(Path(self._job.folder))
         self._progress(_PLAN_STEPS, _PLAN_STEPS)
         return stored
 
@@ -423,6 +442,7 @@ class Stages(Holding):
         """The plan that takes an earlier run back."""
         db, terms, directory = self._roster(), self._terms(None), self._open_directory()
         self._progress(1, _PLAN_STEPS)
+        self._objects.fetch_folder(Path(undone.folder), "plan-*")
         earlier = Plans(Path(undone.folder))
         if earlier.latest() is None:
             raise StageFailed(Failed(reason="The plan of that run is not kept any more.", retry=False))
@@ -461,13 +481,14 @@ class Stages(Holding):
             terms=self._terms_hash(),
             wakes=None,
         )
+        self._objects.keep_folder(Path(self._job.folder))
         self._progress(_PLAN_STEPS, _PLAN_STEPS)
         return stored
 
     def _load_tallies(self, db: duckdb.DuckDBPyConnection) -> None:
         """What went in the days before without anybody's yes."""
         for path in self._job.tallies:
-            if Path(path).is_file():
+            if self._have(Path(path)):
                 db.execute("INSERT INTO planned.lately BY NAME FROM read_parquet($1)", [path])
 
     def _store_steps(

@@ -25,6 +25,9 @@ from schoolsync.plan.steps import FRESH, WHY, Step
 from schoolsync.runs.job import Planned
 from schoolsync.runs.selections import Release, Selection
 
+NOTE = "snapshot.json"
+"""What is remembered beside a snapshot, in its folder."""
+
 _NAME = re.compile(r"plan-(\d+)\.json")
 _LET = "let.json"
 """Who has let what of a held plan go; beside its files, because a yes comes after the plan and is not in its hash."""
@@ -218,17 +221,19 @@ class Plans:
             self._keys[known] = pa.chunked_array(found, pa.int64()).combine_chunks()
         return self._keys[known]
 
-    def keep_tally(self, plan: Description) -> None:
+    def keep_tally(self, plan: Description) -> Path:
         """Put what the plan has taken away where the guards of the next runs find it; may be called again."""
         made = self._folder / plan.folder / "tally.parquet"
         if made.is_file():
             shutil.copyfile(made, self._folder / "tally.parquet")
+        return self._folder / "tally.parquet"
 
-    def keep_by_hand(self, plan: Description) -> None:
+    def keep_by_hand(self, plan: Description) -> Path:
         """Put what was found written by hand where the next whole run finds it; may be called again."""
         made = self._folder / plan.folder / "snapshot" / "by_hand.parquet"
         if made.is_file():
             shutil.copyfile(made, self._folder / "by_hand.parquet")
+        return self._folder / "by_hand.parquet"
 
     def close(self) -> None:
         """Give back what is open."""
@@ -236,15 +241,9 @@ class Plans:
             self._reading[1].close()
             self._reading = None
 
-    def keep_snapshot(self, plan: Description) -> Path:
-        """Put the plan's snapshot where the next run finds it; may be called again."""
-        final = self._folder / "snapshot"
-        made = self._folder / plan.folder / "snapshot"
-        if made.is_dir():
-            shutil.rmtree(final, ignore_errors=True)
-            made.rename(final)
-            _sync_folder(self._folder)
-        return final
+    def snapshot(self, plan: Description) -> Path:
+        """The folder of what the directory holds when the plan is applied."""
+        return self._folder / plan.folder / "snapshot"
 
 
 class Draft:
@@ -320,16 +319,16 @@ class Draft:
 
     def note_snapshot(self, note: SnapshotNote) -> None:
         """Store what is remembered beside the snapshot."""
-        _write_text(self._folder / "snapshot" / "snapshot.json", msgspec.json.encode(note))
+        _write_text(self._folder / "snapshot" / NOTE, msgspec.json.encode(note))
         _sync_folder(self._folder / "snapshot")
 
     def add_errors(self, chunks: Iterable[str]) -> tuple[str, ...]:
-        """Store the error entries; returns the paths of the files."""
+        """Store the error entries; returns the paths of the files inside the run's folder."""
         paths = []
         for number, chunk in enumerate(chunks):
             path = self._folder / f"errors-{number:05}.json"
             _write_text(path, chunk.encode())
-            paths.append(str(path))
+            paths.append(f"{self._name}/{path.name}")
         return tuple(paths)
 
     def complete(
@@ -370,7 +369,7 @@ def release_of_batch(known: Sequence[Let], number: int) -> Release | None:
 def snapshot_note(folder: Path, version: int) -> SnapshotNote | None:
     """What is remembered beside a snapshot; None when it is not there, not whole or of another version."""
     try:
-        note = msgspec.json.decode((folder / "snapshot.json").read_bytes(), type=SnapshotNote)
+        note = msgspec.json.decode((folder / NOTE).read_bytes(), type=SnapshotNote)
     except (OSError, msgspec.MsgspecError):
         return None
     return note if note.version == version else None

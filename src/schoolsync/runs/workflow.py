@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from schoolsync import fault_points
+from schoolsync.errors import WorldError
 from schoolsync.runs.dial import Dial
 from schoolsync.runs.durable import step, workflow
 from schoolsync.runs.engines import EngineFailed, EngineLost, Engines
@@ -215,6 +216,9 @@ def _ask(key: Key, stage: str, kind: type[T], *, batch: int | None = None) -> Ke
             return _of(worker.engines.of(key.workflow, job).ask(stage, kind, batch=batch))
         except EngineLost as problem:
             log.warning("engine lost", run=key.run, stage=stage, batch=batch, reason=str(problem))
+        except WorldError as problem:  # the job could not be put together
+            failed = Failed(reason=str(problem), retry=True)
+            log.warning("stage failed", run=key.run, stage=stage, batch=batch, reason=failed.reason)
         except EngineFailed as problem:
             if problem.failed.superseded:
                 raise Superseded from problem

@@ -28,6 +28,7 @@ from schoolsync.graph.origin import Origin
 from schoolsync.serving import safety
 from schoolsync.settings import Settings
 from schoolsync.store.control import open_control
+from schoolsync.store.objects import objects_of
 
 SPACE_MIN = 1024**3
 ENDS_SOON = timedelta(days=21)
@@ -102,6 +103,15 @@ def _permissions(settings: Settings) -> Iterator[Verdict]:
         yield Verdict("permissions", Level.WARNING, f"{path} belongs to another account than yours")
     if not open_to_others and not strangers:
         yield Verdict("permissions", Level.OK, "keys and data are closed to other accounts")
+
+
+def _storage(settings: Settings) -> Iterator[Verdict]:
+    objects = objects_of(settings)
+    objects.probe()
+    if objects.shared:
+        yield Verdict("storage", Level.OK, "the object storage can be reached and lets us in")
+    else:
+        yield Verdict("storage", Level.OK, "files lie in the data directory; other machines do not see them")
 
 
 def _certificate(settings: Settings) -> Iterator[Verdict]:
@@ -220,6 +230,7 @@ CHECKS: dict[str, Check] = {
     "permissions": _permissions,
     "certificate": _certificate,
     "database": _database,
+    "storage": _storage,
     "secrets": _secrets,
     "issuers": _issuers,
 }

@@ -34,6 +34,8 @@ LOOK = 0.03
 """Seconds between two looks at the children."""
 BACKOFF = 5.0
 """Longest wait before a child that keeps dying is started again, in seconds."""
+TRIM = 1800.0
+"""Seconds between two looks for copies of files that nobody uses."""
 HOPELESS = 3
 """A child that dies this often before it was ever ready will not become ready: we give up and say so."""
 
@@ -175,7 +177,9 @@ def serve(settings: Settings, *, with_worker: bool = True) -> int:
     _check(settings, with_worker)
     with _folder(settings) as folder:
         settings = replace(settings, data_dir=folder)
-        make_folders(settings)
+        if settings.memory:
+            settings = replace(settings, storage_url=None)  # nothing is left behind, elsewhere neither
+        _prepare(settings)
         if settings.database_url is not None:  # what is shared knows how to be
             return _supervise(replace(settings, port=_port(settings)), with_worker=with_worker)
         with _only_one(settings.data_dir / "serve.lock"):
@@ -213,8 +217,41 @@ def work(settings: Settings) -> int:
     """
     if settings.database_url is None:
         raise UsageError("A worker of its own needs database_url: without it, serve has its worker inside.")
-    make_folders(settings)
+    _prepare(settings)
     return _supervise(settings, with_api=False)
+
+
+def _prepare(settings: Settings) -> None:
+    """Have everything where the children look for it."""
+    make_folders(settings)
+    if settings.storage_url is not None:
+        from schoolsync.access import shared_keys  # loaded by those alone who share keys
+
+        shared_keys.meet(settings)
+
+
+class Sharing:
+    """With object storage: follows keys that other machines change, and lets unused copies of files go."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        if settings.storage_url is not None:
+            threading.Thread(target=self._follow, name="sharing", daemon=True).start()
+
+    def _follow(self) -> None:
+        from schoolsync.access import shared_keys
+        from schoolsync.store.objects import objects_of
+
+        trimmed = time.monotonic()
+        while True:
+            time.sleep(shared_keys.EVERY)
+            try:
+                shared_keys.meet(self._settings)
+                if time.monotonic() - trimmed >= TRIM:
+                    trimmed = time.monotonic()
+                    objects_of(self._settings).trim()
+            except (WorldError, OSError) as problem:
+                _tell(f"schoolsync: keys are not compared with the object storage now: {problem}")
 
 
 def _supervise(settings: Settings, *, with_api: bool = True, with_worker: bool = True) -> int:
@@ -234,6 +271,7 @@ def _supervise(settings: Settings, *, with_api: bool = True, with_worker: bool =
     worker.wanted = with_worker and not settings.memory
     api.wanted = with_api
     seeding: Seeding | None = None
+    Sharing(settings)
     try:
         for child in (api, worker):
             if child.wanted:

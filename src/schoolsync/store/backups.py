@@ -24,6 +24,7 @@ from schoolsync.settings import Settings
 from schoolsync.store import copying
 from schoolsync.store.control import Control, open_control
 from schoolsync.store.database import world
+from schoolsync.store.objects import objects_of
 from schoolsync.store.tables import SCHEMA_VERSION, profiles, tenants, upload_files, uploads
 
 NOTE = "backup.json"
@@ -46,7 +47,7 @@ def back_up(settings: Settings, folder: Path, *, now: str) -> int:
             copied = Settings(data_dir=made)
             if not _copy_databases(settings, copied):
                 continue
-            count = _copy_files(settings.objects, copied.objects)
+            count = objects_of(settings).export(copied.objects)
             _copy_files(settings.keys, copied.keys)
             _copy_files(settings.data_dir / _TLS, made / _TLS)
             if not _missing(copied):
@@ -91,6 +92,7 @@ def restore(folder: Path, settings: Settings) -> None:
         else:
             _copy_sqlite(source, settings)
         _copy_files(source.objects, settings.objects)
+        objects_of(settings).keep_folder(settings.objects)
         _copy_files(source.keys, settings.keys)
         _copy_files(folder / _TLS, settings.data_dir / _TLS)
     except BaseException as problem:

@@ -292,7 +292,7 @@ class _Face:
         for _ in range(3):
             blob = self._containers.blob(access, name)
             try:
-                return blob, self._containers.path(blob).open("rb")
+                return blob, self._containers.open(blob)
             except FileNotFoundError:
                 continue
         raise BlobRefused("BlobNotFound")

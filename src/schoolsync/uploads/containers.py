@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, insert, select
@@ -98,7 +97,7 @@ class Containers:
     def __init__(self, service: Uploads) -> None:
         self._uploads = service
         self._control = service.control
-        self._objects = service.settings.objects
+        self._objects = service.objects
         self._largest = service.settings.upload_max_bytes
         self._most_files = service.settings.upload_max_files
 
@@ -138,9 +137,9 @@ class Containers:
             raise BlobRefused("BlobNotFound")
         return _committed(found), list(waiting.values())
 
-    def path(self, blob: Blob) -> Path:
-        """Where the bytes of a file are."""
-        return self._objects / blob.object
+    def open(self, blob: Blob) -> BinaryIO:
+        """The bytes of a file. Raises FileNotFoundError when it is gone."""
+        return self._objects.fetch(self._objects.path(blob.object)).open("rb")
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
@@ -298,7 +297,7 @@ class Containers:
 
     def _assemble(self, incoming: Incoming, pieces: Iterable[Piece]) -> None:
         for piece in pieces:
-            with (self._objects / piece.object).open("rb") as source:
+            with self._objects.fetch(self._objects.path(piece.object)).open("rb") as source:
                 source.seek(piece.offset)
                 left = piece.size
                 while left:
@@ -400,8 +399,8 @@ class Containers:
     def _drop(self, keys: Iterable[str]) -> None:
         """Delete objects that no row names any more; what cannot be deleted now is left to the sweep."""
         for key in keys:
-            with suppress(OSError):
-                (self._objects / key).unlink(missing_ok=True)
+            with suppress(OSError, WorldError):
+                self._objects.drop(self._objects.path(key))
 
 
 def _within(table: Table, access: Access, upload: str | None) -> tuple[ColumnElement[bool], ...]:

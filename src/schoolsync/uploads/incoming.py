@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from schoolsync.access.keys import sync_folder
+from schoolsync.errors import WorldError
+from schoolsync.store.objects import Objects
 from schoolsync.uploads.checksums import Digests
 from schoolsync.uploads.refusals import BlobRefused
 
@@ -19,17 +21,19 @@ PART = ".part"
 
 
 class Incoming:
-    """A new object below `root`. Either `keep` or `abandon` ends it; `abandon` may be called again, from any thread."""
+    """A new object. Either `keep` or `abandon` ends it; `abandon` may be called again, from any thread."""
 
-    def __init__(self, root: Path, key: str, *, largest: int, crc64: bool = False) -> None:
+    def __init__(self, objects: Objects, key: str, *, largest: int, crc64: bool = False) -> None:
         self.key = key
         self.size = 0
         self.digests = Digests(crc64=crc64)
-        self._path = root / key
+        self._objects = objects
+        self._path = objects.path(key)
         self._part = self._path.with_name(self._path.name + PART)
         self._largest = largest
         self._lock = threading.Lock()
-        _make_folder(self._path.parent, root)
+        self._kept = False
+        _make_folder(self._path.parent, objects.root)
         self._descriptor: int | None = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
     def write(self, data: bytes) -> None:
@@ -46,7 +50,7 @@ class Incoming:
         self.size += len(data)
 
     def keep(self) -> None:
-        """The file is complete: put it on the platter under its final name."""
+        """The file is complete: put it on the platter under its final name, and where all machines find it."""
         with self._lock:
             if self._descriptor is None:
                 raise InterruptedError("the upload was abandoned")
@@ -55,6 +59,8 @@ class Incoming:
             self._descriptor = None
             self._part.rename(self._path)
         sync_folder(self._path.parent)
+        self._objects.keep(self._path)
+        self._kept = True
 
     def abandon(self) -> None:
         """Leave nothing behind."""
@@ -65,6 +71,10 @@ class Incoming:
             for path in (self._part, self._path):
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
+            if self._kept:  # what cannot be deleted now is left to the sweep
+                self._kept = False
+                with suppress(OSError, WorldError):
+                    self._objects.drop(self._path)
 
 
 def too_large(largest: int) -> BlobRefused:

@@ -7,8 +7,6 @@ While a run is at work nobody may write. How the bytes arrive is `uploads.blobs`
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ from schoolsync.errors import Conflict, Invalid, NotFound
 from schoolsync.runs.states import ACTIVE
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
+from schoolsync.store.objects import objects_of
 from schoolsync.store.tables import profiles, runs, tenants, upload_blocks, upload_files, uploads
 from schoolsync.uploads import signatures
 
@@ -43,7 +42,7 @@ class StoredFile:
     """One file of an upload."""
 
     name: str  # as the client spelled it, folders included
-    path: Path
+    path: Path  # where it is once it has been fetched
     size: int
     sha256: str
 
@@ -61,6 +60,7 @@ class Uploads:
         self.settings = settings
         self.clock = clock
         self.new_id = new_id
+        self.objects = objects_of(settings)
         self._key = uploads_key(settings.keys)
 
     # --- the URL ---------------------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ class Uploads:
             .where(upload_files.c.upload == upload)
             .order_by(upload_files.c.name)
         )
-        return [StoredFile(row.name, self.settings.objects / row.object, row.size, row.sha256) for row in rows]
+        return [StoredFile(row.name, self.objects.path(row.object), row.size, row.sha256) for row in rows]
 
     def seal(self, connection: Connection, tenant: int, profile: str, upload: str, now: int) -> None:
         """Close an upload for good: its files belong to a run from now on, unfinished blocks are dropped."""
@@ -177,14 +177,9 @@ class Uploads:
             )
         )
         folder = f"tenants/{tenant_id}/profiles/{profile}/uploads/{made}"
-        (self.settings.objects / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
         for row in rows:
             key = f"{folder}/{self.new_id()}"
-            old, new = self.settings.objects / row.object, self.settings.objects / key
-            try:
-                os.link(old, new)
-            except OSError:
-                shutil.copyfile(old, new)
+            self.objects.copy(self.objects.path(row.object), self.objects.path(key))
             connection.execute(
                 insert(upload_files).values({**row._mapping, "profile": profile, "upload": made, "object": key})
             )
@@ -213,27 +208,22 @@ class Uploads:
         with self.control.write() as connection:
             connection.execute(delete(upload_blocks).where(upload_blocks.c.written < now - BLOCKS_KEPT))
         gone = 0
-        for folder in (self.settings.objects / "tenants").glob("*/profiles/*/uploads/*"):
-            gone += self._sweep_folder(folder, now)
+        for folder, files in self.objects.folders("uploads"):
+            gone += self._sweep_folder(folder, [path for path, changed in files if changed < now - ORPHANED_AFTER])
         if gone:
             log.info("leftover upload files deleted", files=gone)
         return gone
 
-    def _sweep_folder(self, folder: Path, now: int) -> int:
-        old = [
-            entry for entry in os.scandir(folder) if entry.is_file() and _modified(entry.stat()) < now - ORPHANED_AFTER
-        ]
+    def _sweep_folder(self, folder: Path, old: list[Path]) -> int:
         if not old:
             return 0
-        named = self._objects(folder.parts[-5], folder.parts[-3], folder.name)
-        leftover = [
-            entry for entry in old if Path(entry.path).relative_to(self.settings.objects).as_posix() not in named
-        ]
-        for entry in leftover:
-            Path(entry.path).unlink(missing_ok=True)
+        named = self._named(folder.parts[-5], folder.parts[-3], folder.name)
+        leftover = [path for path in old if self.objects.key(path) not in named]
+        for path in leftover:
+            self.objects.drop(path)
         return len(leftover)
 
-    def _objects(self, tenant_id: str, profile: str, upload: str) -> set[str]:
+    def _named(self, tenant_id: str, profile: str, upload: str) -> set[str]:
         """Object keys that rows of an upload name."""
         number = select(tenants.c.number).where(tenants.c.id == tenant_id).scalar_subquery()
         with self.control.read() as connection:
@@ -246,10 +236,3 @@ class Uploads:
                     )
                 ).scalars()
             }
-
-
-def _modified(state: os.stat_result) -> int:
-    return _UNIX_EPOCH + state.st_mtime_ns // 100
-
-
-_UNIX_EPOCH = ticks.parse("1970-01-01T00:00:00Z")

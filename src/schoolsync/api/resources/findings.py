@@ -12,6 +12,7 @@ from schoolsync.api.call import Answer, Call
 from schoolsync.api.resources.runs import find
 from schoolsync.errors import NotFound
 from schoolsync.runs.places import REPORT, run_folder
+from schoolsync.store.objects import objects_of
 
 
 def list_findings(call: Call) -> Answer:
@@ -37,7 +38,7 @@ def list_groups(call: Call) -> Answer:
 def get_report(call: Call) -> Answer:
     """GET report."""
     try:
-        content = (Path(folder(call)) / REPORT).read_bytes()
+        content = objects_of(call.services.settings).fetch(Path(folder(call)) / REPORT).read_bytes()
     except FileNotFoundError:
         raise NotFound("This run has no report: its files were not checked, or it is not kept any more.") from None
     return Answer(body=msgspec.json.decode(content, type=shapes.Report))

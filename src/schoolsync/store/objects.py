@@ -1,0 +1,140 @@
+"""Where the files of an installation are kept: uploads, plans, snapshots, findings, reports.
+
+Everybody writes a file below `root` (aside, flushed, renamed), then says `keep`; everybody who wants to read one that
+somebody else may have written says `fetch` first. Without object storage the folder is the storage and both cost
+nothing. With the setting `storage_url` the folder holds copies and `store.shared_objects` moves them: a file is in the
+storage when `keep` returns, and rows may name it from then on. Whoever has to change the bytes on their way in or out
+does it in these two methods.
+
+A file's *key* is its path below `root`, the same on every machine; rows hold keys, never paths.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from schoolsync import ticks
+from schoolsync.settings import Settings
+
+Listed = tuple[Path, list[tuple[Path, int]]]
+"""A folder, and the files in it with the time of their last change (ticks)."""
+
+UNFINISHED = (".part", ".tmp", ".erasing", ".aside")
+"""Endings of files and folders that are still being written: nobody's but their writer's."""
+
+
+class Objects:
+    """Files in a folder of this machine. Safe to share between threads and processes.
+
+    Methods that reach out raise WorldError when the storage cannot be used.
+    """
+
+    shared = False
+    """Whether other machines see the same files."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, key: str) -> Path:
+        """Where the file or folder of a key is on this machine, once it has been fetched."""
+        return self.root / key
+
+    def key(self, path: Path) -> str:
+        """The key of a file or folder below `root`."""
+        return path.relative_to(self.root).as_posix()
+
+    def keep(self, *paths: Path) -> None:
+        """Files that are whole on this machine's disk are there for everybody when this returns; may be repeated."""
+
+    def keep_folder(self, folder: Path) -> None:
+        """The same for whatever in a folder is new or has changed; files of a folder before those beside it."""
+
+    def settle_folder(self, folder: Path) -> None:
+        """Have a folder everywhere as it is here, without what has gone from it here."""
+
+    def fetch(self, path: Path) -> Path:
+        """Have a file on this machine, as it was last kept. Raises FileNotFoundError when nobody has it."""
+        if not path.is_file():
+            raise FileNotFoundError(path)
+        return path
+
+    def fetch_folder(self, folder: Path, *names: str) -> None:
+        """Have a folder on this machine as it was last kept, or the files of it whose paths match one of the patterns.
+
+        A folder that is nowhere is none.
+        """
+
+    def copy(self, old: Path, new: Path) -> None:
+        """Keep the same bytes under another key, without moving them where that can be."""
+        new.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            os.link(old, new)
+        except OSError:
+            shutil.copyfile(old, new)
+
+    def drop(self, path: Path) -> None:
+        """Have a file nowhere any more; one that is not there is fine."""
+        path.unlink(missing_ok=True)
+
+    def drop_folder(self, folder: Path) -> None:
+        """Have a folder nowhere any more; one that is not there is fine."""
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def folders(self, kind: str, *, tenant_id: str = "*", profile: str = "*") -> Iterator[Listed]:
+        """The folders of uploads (`uploads`) or runs (`runs`) that are kept, with the files right inside them."""
+        for folder in sorted((self.root / "tenants").glob(f"{tenant_id}/profiles/{profile}/{kind}/*")):
+            if folder.is_dir():
+                yield folder, _files(folder)
+
+    def export(self, target: Path) -> int:
+        """Copy all that is kept below a new root; how many files there are."""
+        count = 0
+        for folder, _, names in os.walk(self.root):
+            into = target / Path(folder).relative_to(self.root)
+            into.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for name in names:
+                if not name.endswith(UNFINISHED):
+                    with suppress(FileNotFoundError):  # it was replaced or its time had come
+                        shutil.copy2(Path(folder) / name, into / name)
+                        count += 1
+        return count
+
+    def probe(self) -> None:
+        """Raise WorldError unless files can be kept."""
+
+    def trim(self) -> None:
+        """Forget copies on this machine that nobody has used for a while."""
+
+
+@cache
+def _open(root: Path, tags: Path, url: str | None, options: tuple[str, ...]) -> Objects:
+    if url is None:
+        return Objects(root)
+    from schoolsync.store.shared_objects import SharedObjects  # loaded by those alone who have such a storage
+
+    return SharedObjects(root, tags, url, options)
+
+
+def objects_of(settings: Settings) -> Objects:
+    """The storage that the settings name."""
+    return opened(settings.objects, settings.storage_url, settings.storage_options)
+
+
+def opened(root: Path, url: str | None, options: tuple[str, ...]) -> Objects:
+    """A storage by what the settings say of it."""
+    return _open(root, root.with_name("objects.tags"), url, options)
+
+
+def _files(folder: Path) -> list[tuple[Path, int]]:
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                if entry.is_file():
+                    found.append((Path(entry.path), ticks.UNIX_EPOCH + entry.stat().st_mtime_ns // 100))
+    return found
