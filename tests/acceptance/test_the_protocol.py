@@ -15,9 +15,11 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from msgraph_beta.generated.models.o_data_errors.o_data_error import ODataError
 
 from schoolsync.testing import rosters
 
+from . import sdk
 from .house import DOMAIN, Api, Json, Profile, Server, Tenant, check_answer, creation
 from .rosters import DISTRICT
 
@@ -116,6 +118,44 @@ def test_bodies_that_are_too_large_are_413(synced: Profile) -> None:
         pytest.fail("the connection was cut before the answer could be read")
     assert answer.status_code == 413
     assert answer.json()["error"]["code"] == "RequestEntityTooLarge"
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "status", "code"),
+    [
+        ("/education/schools", {"X-Padding": "x" * 70_000}, 431, "RequestHeaderFieldsTooLarge"),
+        (
+            "/education/schools",
+            {f"X-{number}": "x" * 7_000 for number in range(60)},
+            431,
+            "RequestHeaderFieldsTooLarge",
+        ),
+        ("/education/schools?$filter=" + "x" * 40_000, {}, 414, "RequestUriTooLong"),
+    ],
+)
+def test_headers_and_addresses_that_are_too_large(
+    synced: Profile, path: str, given: dict[str, str], status: int, code: str
+) -> None:
+    """More than any client sends is answered as every refusal is, and the connection goes on."""
+    api = synced.tenant.api(roles=EVERY_ROLE)
+    for prefix in ("/v1.0", "/beta"):
+        answer = api("GET", f"{synced.tenant.server.base}{prefix}{path}", headers=given)
+        check_answer(answer)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    own = api("GET", f"{synced.tenant.server.base}/schoolsync/v1/profiles", headers={"X-Padding": "x" * 70_000})
+    assert own.status_code == 431
+    assert api("GET", f"{synced.tenant.server.base}/v1.0/education/schools").status_code == 200
+
+
+async def test_an_sdk_reads_what_was_too_large(synced: Profile) -> None:
+    """The error that Microsoft's SDK raises has status, code and message."""
+    api = synced.tenant.api(roles=EVERY_ROLE)
+    async with sdk.graph(synced.tenant.server.base, str(api.token)) as client:
+        with pytest.raises(ODataError) as caught:
+            await client.education.schools.get(sdk.headers(X_Padding="x" * 70_000))
+    assert caught.value.response_status_code == 431
+    assert caught.value.error is not None
+    assert caught.value.error.code == "RequestHeaderFieldsTooLarge"
 
 
 def test_bodies_in_chunks_are_read(synced: Profile) -> None:

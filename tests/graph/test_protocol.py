@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from schoolsync.errors import UsageError, WorldError
+from schoolsync.serving import connections
 
 GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 COMMON = (
@@ -260,6 +262,38 @@ class TestBodies:
         answer = house.send("POST", "/education/users", {**NEW_PERSON, "department": "x" * 1000})
         error_of(answer, 413, "RequestEntityTooLarge")
         assert house.send("POST", "/education/users", NEW_PERSON).status_code == 201
+
+    def test_that_come_too_slowly_are_408(self, house: Any) -> None:
+        """Whoever stops in the middle of a body hears so in Graph's words, and that the connection ends."""
+        answers: list[dict[str, Any]] = []
+        sent = {"authorization": house.authorization, "content-type": "application/json", "content-length": "100"}
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "scheme": "https",
+            "path": "/v1.0/education/users",
+            "raw_path": b"/v1.0/education/users",
+            "query_string": b"",
+            "root_path": "",
+            "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
+            "client": ("127.0.0.1", 4711),
+            "server": ("sds.example.org", 443),
+            "state": {},
+        }
+        waiting = [{"type": "http.request", "body": b"{", "more_body": True}]
+
+        async def receive() -> Any:
+            if not waiting:
+                await asyncio.Event().wait()
+            return waiting.pop()
+
+        async def send(message: Any) -> None:
+            answers.append(message)
+
+        asyncio.run(connections.paced(house.app, patience=0.2, slowest=1e9)(scope, receive, send))
+        assert answers[0]["status"] == 408
+        assert (b"connection", b"close") in answers[0]["headers"]
+        assert json.loads(answers[1]["body"])["error"]["code"] == "RequestTimeout"
 
     def test_where_none_is_expected_are_ignored(self, town: Any) -> None:
         """Old collections send JSON with GET, a Content-Type without a body, and {} with actions."""

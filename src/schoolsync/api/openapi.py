@@ -25,11 +25,14 @@ _REFUSALS = {
     404: "What the path names is not there, in this tenant.",
     405: "The method is not allowed here; `Allow` lists those that are.",
     406: "The Accept header leaves out JSON, which is all there is.",
+    408: "The body came too slowly.",
     409: "The request is right but not now; the message says why.",
     412: "The object was changed after it was read (`If-Match`).",
     413: "The body is larger than the setting `body_max_bytes`.",
+    414: "Path and query are too long.",
     415: "The body is not JSON.",
     429: "Too many requests at once; `Retry-After` says when to come back.",
+    431: "The headers are too large.",
     503: "The server cannot answer at the moment; `Retry-After` says when to come back.",
 }
 _KEYS = {
@@ -113,11 +116,11 @@ def _operation(route: Route, of: dict[Any, Json]) -> Json:
 
 
 def _statuses(route: Route) -> Iterable[int]:
-    found = {400, 404, 405, 406, 429, 503, *route.refusals}
+    found = {400, 404, 405, 406, 414, 429, 431, 503, *route.refusals}
     if not route.public:
         found |= {401, 403}
     if route.takes is not None:
-        found |= {413, 415}
+        found |= {408, 413, 415}
     return sorted(found)
 
 

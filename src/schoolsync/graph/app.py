@@ -145,10 +145,10 @@ class Arrival:
             members=self.members,
         )
 
-    def failure(self, error: Exception) -> errors.Failure:
+    def failure(self, error: Exception, *, late: bool = False) -> errors.Failure:
         request = errors.Request(request_id=self.request_id, client_request_id=self.client_request_id, now=self.now)
         return errors.failure(
-            _ours(error),
+            errors.TooSlow() if late else _ours(error),
             request=request,
             directory=self.directory,
             authorize_url=f"{self.origin}/common/oauth2/authorize",
@@ -212,6 +212,7 @@ class Front:
     async def _answered(self, scope: Scope, receive: Receive, sender: _Sender) -> None:
         arrival = sender.arrival
         try:
+            requests.check_size(scope["path"], scope["query_string"], scope["headers"])
             if scope["method"] == "OPTIONS":
                 await self._preflight(arrival, sender)
             elif scope["path"].rstrip("/").lower() == "/healthz":
@@ -226,7 +227,7 @@ class Front:
         except Exception as error:
             if sender.started:
                 raise
-            await _send_failure(sender, arrival.failure(error))
+            await _send_failure(sender, arrival.failure(error, late=bool(scope.get(requests.LATE))))
 
     def _arrive(self, scope: Scope) -> Arrival:
         headers = requests.headers(scope["headers"])
@@ -552,7 +553,8 @@ def _answered(call: Call, route: Route, reply: Reply) -> _Answer:
 
 def _refused(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Litestar's way to an error answer; the envelope is made in `graph.errors`."""
-    failure = _arrival(request).failure(error)
+    late = cast(Any, request.scope).get(requests.LATE, False)
+    failure = _arrival(request).failure(error, late=late)
     headers = {**failure.headers, "Content-Type": JSON_ERROR}
     return Response(msgspec.json.encode(failure.body), status_code=failure.status, headers=headers)
 

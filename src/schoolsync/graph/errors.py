@@ -67,6 +67,21 @@ class NotAcceptable(Refused):
     """The caller takes nothing that this server can send (HTTP 406)."""
 
 
+class TooSlow(Refused):
+    """The body did not come at a pace (HTTP 408)."""
+
+    def __init__(self) -> None:
+        super().__init__("The body of the request came too slowly. Send it again.")
+
+
+class AddressTooLong(Refused):
+    """The path and query are longer than a limit (HTTP 414)."""
+
+
+class HeadersTooLarge(Refused):
+    """The headers are larger than a limit (HTTP 431)."""
+
+
 class UnsupportedMediaType(Refused):
     """The body is not JSON (HTTP 415)."""
 
@@ -91,12 +106,15 @@ KINDS: dict[type[Exception], Kind] = {
     NotFound: Kind(404, "NotFound", "Request_ResourceNotFound"),
     MethodNotAllowed: Kind(405, "Request_BadRequest"),
     NotAcceptable: Kind(406, "NotAcceptable"),
+    TooSlow: Kind(408, "RequestTimeout"),
     Conflict: Kind(409, "Conflict"),
     SyncStateNotFound: Kind(410, "syncStateNotFound"),
     PreconditionFailed: Kind(412, "PreconditionFailed"),
     TooLarge: Kind(413, "RequestEntityTooLarge"),
+    AddressTooLong: Kind(414, "RequestUriTooLong"),
     UnsupportedMediaType: Kind(415, "UnsupportedMediaType"),
     Throttled: Kind(429, "TooManyRequests"),
+    HeadersTooLarge: Kind(431, "RequestHeaderFieldsTooLarge"),
     WorldError: Kind(503, "serviceNotAvailable", headers={"Retry-After": str(RETRY_AFTER)}),
 }
 _BUG = Kind(500, "InternalError")

@@ -7,13 +7,27 @@ a body, options without `$`) is let through, because real clients send it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from schoolsync.graph.call import Json
-from schoolsync.graph.errors import BadRequest, NotAcceptable, UnsupportedMediaType
+from schoolsync.graph.errors import (
+    AddressTooLong,
+    BadRequest,
+    HeadersTooLarge,
+    NotAcceptable,
+    UnsupportedMediaType,
+)
+
+LATE = "schoolsync.late"
+"""Key of an ASGI scope: there, and true, once the body of the request was given up because it came too slowly."""
+
+HEADERS_MAX = 64 * 1024
+"""Bytes of all headers together; the HTTP server takes more, so that it is here that too much is answered."""
+ADDRESS_MAX = 32 * 1024
+"""Bytes of path and query."""
 
 _READ = {"select", "filter", "search", "orderby", "expand", "top", "skip", "count", "skiptoken", "deltatoken", "format"}
 _OTHER = {"id", "@id"}  # which link is meant
@@ -21,6 +35,16 @@ _FIELDS_MAX = 100
 _BOM = b"\xef\xbb\xbf"
 _JSON_TYPE = re.compile(r"application/(?:[\w.-]+\+)?json|text/json")
 _QUALITY_ZERO = re.compile(r";\s*q\s*=\s*0(?:\.0*)?\s*(?:;|$)")
+
+
+def check_size(path: str, query: bytes, given: Iterable[tuple[bytes, bytes]]) -> None:
+    """Raise AddressTooLong or HeadersTooLarge for what is more than any client of this API sends."""
+    if len(path) + len(query) > ADDRESS_MAX:
+        raise AddressTooLong(
+            f"Path and query together may have {ADDRESS_MAX} characters: use $batch or a shorter $filter."
+        )
+    if sum(len(name) + len(value) for name, value in given) > HEADERS_MAX:
+        raise HeadersTooLarge(f"The headers of a request may have {HEADERS_MAX} bytes together.")
 
 
 def options(query: bytes) -> dict[str, str]:

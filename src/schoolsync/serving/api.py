@@ -60,7 +60,8 @@ from schoolsync.store.directories import Directories
 from schoolsync.uploads import blobs
 from schoolsync.uploads.service import Uploads
 
-HEADERS_MAX = 64 * 1024
+HEADERS_MAX = 512 * 1024
+"""More than a request may have (`graph.requests`), so that too much gets an answer of ours."""
 GRACE = 5.0
 """Seconds that requests at work get when the server is asked to end."""
 
@@ -252,7 +253,7 @@ async def _serve(settings: Settings, app: Any, cert: Path | None, key: Path | No
         port=settings.port,
         interface=Interfaces.ASGINL,
         http=HTTPModes.auto,
-        http1_settings=HTTP1Settings(header_read_timeout=30_000, max_buffer_size=HEADERS_MAX * 8),
+        http1_settings=HTTP1Settings(header_read_timeout=30_000, max_buffer_size=HEADERS_MAX),
         http2_settings=HTTP2Settings(max_headers_size=HEADERS_MAX),
         websockets=False,
         backlog=connections.BACKLOG,

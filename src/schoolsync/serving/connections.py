@@ -1,9 +1,9 @@
 """Connections of clients that are many, slow or silent: none of them keeps the others from being served.
 
 A connection counts from its acceptance, idle or not, so there has to be room for many. A request's body has to come
-at a pace; a client that falls behind is treated as one that hung up. What an answer did not wait for is read and thrown
-away, or the client is told that the connection ends: it would send its next request into one that is being closed.
-What a request means is of no concern here.
+at a pace; a client that falls behind is treated as one that hung up, and the scope says so to whoever still answers.
+What an answer did not wait for is read and thrown away, or the client is told that the connection ends: it would send
+its next request into one that is being closed. What a request means is of no concern here.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import asyncio
 import resource
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+
+from schoolsync.graph.requests import LATE
 
 # ASGI as the servers speak it: messages are mappings of any values.
 Scope = MutableMapping[str, Any]
@@ -60,7 +62,7 @@ def paced(app: ASGI, *, patience: float = PATIENCE, slowest: float = SLOWEST) ->
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
-        body = _Paced(receive, patience, slowest)
+        body = _Paced(receive, patience, slowest, scope)
         await app(scope, body, _Finishing(send, body).send if _has_body(scope) else send)
 
     return answer
@@ -88,7 +90,8 @@ class _Finishing:
 
 
 class _Paced:
-    def __init__(self, receive: Receive, patience: float, slowest: float) -> None:
+    def __init__(self, receive: Receive, patience: float, slowest: float, scope: Scope) -> None:
+        self._scope = scope
         self._receive = receive
         self._patience = patience
         self._slowest = slowest
@@ -126,6 +129,7 @@ class _Paced:
             message = await asyncio.wait_for(self._receive(), left)
         except TimeoutError:
             self._late = True
+            self._scope[LATE] = True
             return {"type": "http.disconnect"}
         finally:
             self._waiting = False
