@@ -63,6 +63,45 @@ def test_what_the_setting_names_is_allowed():
         policy.addresses("sis.district.local.evil.example", 443, resolve=lambda *_: ["10.9.9.9"])
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(f"[{address}]" if ":" in address else address for address in INSIDE),
+        *("localhost", "sis.localhost.", "127.1", "0x7f000001", "2130706433", "0177.0.0.1", "[fe80::1%25eth0]"),
+    ],
+)
+def test_inside_addresses_are_not_even_written_down(host):
+    """A URL that says itself that it leads inside is refused when it is stored, however the address is spelled."""
+    with pytest.raises(Denied, match="egress_allow"):
+        Policy().check_stored(f"https://{host}:8443/ims")
+    if not host.startswith("["):
+        Policy.of((host,)).check_stored(f"https://{host}/ims")
+    Policy().check_stored("https://sis.district.example/ims")  # a name: judged when it is used
+    Policy().check_stored("https://8.8.8.8/ims")
+
+
+def test_a_redirect_is_not_followed():
+    """Whoever answers cannot send this server on to somewhere inside."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    heard = []
+
+    def answer():
+        connection, _ = listener.accept()
+        with connection:
+            heard.append(connection.recv(4096))
+            there = f"http://127.0.0.1:{port}/inside".encode()
+            connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: " + there + b"\r\nContent-Length: 0\r\n\r\n")
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    with listener:
+        with pytest.raises(Unreachable):
+            fetch(f"http://127.0.0.1:{port}/a", Policy.of(("127.0.0.1",)))
+        thread.join()
+    assert len(heard) == 1
+
+
 def test_a_mixed_answer_leaves_the_public_part():
     """When a name has public and inside addresses, only the public ones are used."""
     assert Policy().addresses("x.example", 443, resolve=lambda *_: ["10.0.0.1", "8.8.8.8"]) == ["8.8.8.8"]

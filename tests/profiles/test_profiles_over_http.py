@@ -71,6 +71,22 @@ def test_a_wrong_profile_is_refused(api: Any, csv_body: dict[str, Any], members:
     assert api("GET", SET).json()["value"] == []
 
 
+@pytest.mark.parametrize("member", ["connectionUrl", "tokenUrl"])
+def test_a_source_inside_the_network_is_refused(api: Any, oneroster_body: dict[str, Any], member: str) -> None:
+    """Neither a new profile nor a changed one may lead this server to a metadata service or a router."""
+    made = api("POST", SET, oneroster_body).json()
+    provider = oneroster_body["dataProvider"]
+    inside = {member: "http://169.254.169.254/latest/meta-data"}
+    if member == "tokenUrl":
+        inside = {"connectionSettings": provider["connectionSettings"] | inside}
+    for method, path in (("POST", SET), ("PUT", f"{SET}/{made['id']}"), ("PATCH", f"{SET}/{made['id']}")):
+        answer = api(method, path, {**oneroster_body, "dataProvider": provider | inside})
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"]) == (400, "BadRequest")
+        assert "egress_allow" in error["message"]
+        assert error["target"].endswith(member)
+
+
 def test_a_secret_never_comes_out(api: Any, house: Any, oneroster_body: dict[str, Any]) -> None:
     """No answer to any request holds the client secret."""
     answers = [api("POST", SET, oneroster_body)]

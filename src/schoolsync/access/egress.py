@@ -75,6 +75,19 @@ class Policy:
         denied = any(judged.version == network.version and judged in network for network in _DENIED)
         return judged.is_global and not judged.is_multicast and not denied
 
+    def check_stored(self, url: str) -> None:
+        """Judge a URL that is written down to be connected to later, as far as it says itself where it leads.
+
+        A name is looked up when it is used, and judged then: it may lead elsewhere every day. Raises Denied.
+        """
+        host = (urlsplit(url).hostname or "").lower().rstrip(".")
+        address = _literal(host)
+        if address is not None and host not in self.hosts and not self.permits(address):
+            raise Denied(
+                f"{host} is inside this network or reserved, where schoolsync does not connect; if that is meant, name "
+                "it in the setting egress_allow."
+            )
+
     def addresses(self, host: str, port: int, *, resolve: Resolve = _resolve) -> list[str]:
         """The addresses of `host` that may be connected to.
 
@@ -92,6 +105,23 @@ class Policy:
                 f"does not connect; if that is meant, name it in the setting egress_allow."
             )
         return allowed
+
+
+def _literal(host: str) -> str | None:
+    """The address that a host is, without asking anybody; None for a name.
+
+    Systems also read old spellings (127.1, 0x7f000001, 2130706433), so these are no names either.
+    """
+    if host == "localhost" or host.endswith(".localhost"):
+        return "127.0.0.1"
+    try:
+        return str(ipaddress.ip_address(host.partition("%")[0]))
+    except ValueError:
+        pass
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except OSError:
+        return None
 
 
 def _inner(address: Address) -> Address:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -70,6 +70,14 @@ class Configuration:
             "expiration_date": self.expiration_date,
             "special_characters": self.special_characters,
         }
+
+
+def targets(provider: Json) -> Iterator[tuple[str, str]]:
+    """The URLs of a data provider that this server connects to, each with the member that holds it."""
+    if "connectionUrl" in provider:
+        yield str(provider["connectionUrl"]), "dataProvider/connectionUrl"
+    if "tokenUrl" in provider.get("connectionSettings", {}):
+        yield str(provider["connectionSettings"]["tokenUrl"]), "dataProvider/connectionSettings/tokenUrl"
 
 
 def created(given: Json, *, now: int) -> Configuration:

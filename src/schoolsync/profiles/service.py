@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, Table, bindparam, delete, func, insert, select, update
 
-from schoolsync.access import vault
+from schoolsync.access import egress, vault
 from schoolsync.access.principal import Principal
 from schoolsync.errors import Conflict, Invalid, NotFound, SchoolsyncError, WorldError
 from schoolsync.profiles import configuration, own_settings, schedules, states, status
@@ -76,6 +76,7 @@ class Profiles:
         self._clock = clock
         self._new_id = new_id
         self._vault = vault.Vault(settings)
+        self._egress = egress.Policy.of(settings.egress_allow)
         self._glances = Gathering(self._statuses, threads=GLANCERS, name="statuses")
         self._reports = Gathering(self._reported, threads=REPORTERS, name="reports")
 
@@ -90,7 +91,7 @@ class Profiles:
 
     def create(self, principal: Principal, given: Json, *, now: int) -> Row[Any]:
         """A new profile in state provisioning; `given` is its normalised body. Raises Invalid."""
-        wanted = configuration.created(given, now=now)
+        wanted = self._judged(configuration.created(given, now=now))
         tenant, profile = principal.tenant, self._new_id()
         with self._control.write(tenant) as connection:
             connection.execute(
@@ -145,7 +146,7 @@ class Profiles:
             condition(row.version)
             states.must_live(row.state)
             before = configuration.stored(row, self._secrets(connection, tenant, profile))
-            after = decide(before, row.created)
+            after = self._judged(decide(before, row.created))
             columns = {name: value for name, value in after.columns().items() if getattr(row, name) != value}
             fresh = after.secrets != before.secrets
             if not provision and not columns and not fresh:
@@ -185,6 +186,15 @@ class Profiles:
                 _write(connection, principal.tenant, profile, changed=now, policy=policy, **times)
                 row = self.find(connection, principal.tenant, profile)
         return own_settings.effective(row.policy), row.version
+
+    def _judged(self, wanted: Configuration) -> Configuration:
+        """`wanted`, if this server may connect to where it leads. Raises Invalid."""
+        for url, member in configuration.targets(wanted.data_provider):
+            try:
+                self._egress.check_stored(url)
+            except egress.Denied as problem:
+                raise Invalid(str(problem), target=member) from problem
+        return wanted
 
     def _secrets(self, connection: Connection, tenant: int, profile: str) -> dict[str, str]:
         rows = connection.execute(
