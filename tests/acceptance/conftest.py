@@ -19,7 +19,7 @@ from .house import Server, Tenant, serving
 ON_BOTH = {"test_the_main_job", "test_syncing_again", "test_following_changes"}
 """Modules whose tests run on both databases; the others do with `make test DATABASE=postgresql`."""
 JS = Path(__file__).parent / "js"
-WITH_GUARDIANS: dict[str, object] = {"sensitive_fields": "contacts"}
+WITH_GUARDIANS: dict[str, object] = {"sensitive_fields": "contacts,birthDate"}
 """What an installation sets that wants guardians in the directory: without it they are not even read."""
 
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from schoolsync import sources
+from schoolsync.sources import CheckOptions, SourceFile
+from schoolsync.testing import rosters
 
 from .conftest import GUARDIAN_HEADERS, HEADERS, ROWS, Check, Result, Roster
 
@@ -150,3 +158,31 @@ def test_whatever_the_rows_are_the_rest_is_sound(
     left = {row for row in result.rows("left_out", "role, source_id") if row[0]}
     for person in (("student", "s1"), ("student", "s2"), ("student", "s3"), ("teacher", "t1"), ("teacher", "t2")):
         assert person in known | left or (person[0], None) in left
+
+
+@pytest.mark.parametrize("kind", ["sds-v1", "oneroster-1.1", "oneroster-1.2", "sds-v2", "sds-v2.1"])
+def test_a_wrong_school_is_nobodys_leaving_in_any_format(tmp_path: Path, kind: str) -> None:
+    """Its people, their places and its classes are listed as left out; nobody becomes somebody without a role."""
+    rosters.write(tmp_path, people=40, classes=4, enrollments=80, format=kind, several_schools=False)
+    name = "School.csv" if kind == "sds-v1" else "orgs.csv"
+    with (tmp_path / name).open(encoding="utf-8", newline="") as file:
+        table = list(csv.reader(file))
+    row, column = next(row for row in table if row[0] == "101"), table[0].index("Name" if kind == "sds-v1" else "name")
+    row[column] = ""
+    with (tmp_path / name).open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(table)
+    with duckdb.connect(config={"threads": 1}) as db:
+        options = CheckOptions(format=kind)
+        files = [SourceFile(path.name, path) for path in sorted(tmp_path.iterdir())]
+        checked = sources.validate(db, sources.extract(db, files, options), options)
+        assert {one.rule for one in checked.findings(db)} == {"required-value"}
+        people = "SELECT role, source_id FROM roster.people"
+        before = {tuple(row) for row in db.execute(people).fetchall()}
+        checked.leave_out(db)
+        after = {tuple(row) for row in db.execute(people).fetchall()}
+        left = db.execute("SELECT kind, role, source_id FROM roster.left_out").fetchall()
+    assert {one[1:] for one in left if one[0] == "people"} == before - after
+    assert len(before) == 40
+    assert len(after) < 40
+    assert {role for role, _ in before} == {"student", "teacher"}
+    assert {"organizations", "classes", "people", "person_organizations", "enrollments"} == {one[0] for one in left}

@@ -12,7 +12,10 @@ import pytest
 
 from schoolsync import sources
 from schoolsync.cli import validate
-from schoolsync.plan.policy import Policy
+from schoolsync.plan import kinds
+from schoolsync.plan.kinds import Writing
+from schoolsync.plan.policy import Customization, Policy
+from schoolsync.plan.policy import Kind as Kind_
 from schoolsync.roster.fields import SENSITIVE
 from schoolsync.roster.findings import Finding
 from schoolsync.sources import FORMATS, CheckOptions, SourceFile
@@ -161,3 +164,54 @@ def test_validate_knows_the_words_and_limits_of_the_installation(
     monkeypatch.setenv("SCHOOLSYNC_ROSTER_MAX_ROWS", "0")
     assert validate.run(folder, format=None, json=False) == 2
     assert "roster_max_rows" in capfd.readouterr().err
+
+
+# What is chosen of each kind -> what the directory's record may get from the roster, by our names.
+CHOSEN: dict[Kind_, dict[str, str]] = {
+    "school": {"School Number": "number", "Grade Low": "grade_low", "Phone": "phone"},
+    "section": {
+        "Section Number": "number",
+        "Periods": "periods",
+        "Term Name": "term_name",
+        "Course Name": "course_name",
+    },
+    "student": {"Middle Name": "middle_name", "Student Number": "number", "Grade": "grade"},
+    "teacher": {"Middle Name": "middle_name", "Teacher Number": "number"},
+}
+
+
+def said(kind: str, folder: Path, customizations: dict[Kind_, Customization]) -> dict[str, dict[str, bool]]:
+    """Which properties of each kind a profile writes, by our names, of those that customizations can name."""
+    policy = Policy(profile_name="Contoso", domains=DOMAINS, customizations=customizations, fields=tuple(SENSITIVE))
+    options = CheckOptions(format=kind, policy=policy)
+    with duckdb.connect(config={"threads": 1}) as db:
+        files = [SourceFile(path.name, path) for path in sorted(folder.iterdir())]
+        checked = sources.validate(db, sources.extract(db, files, options), options)
+        assert not checked.fatal
+        found = {}
+        for one in kinds.OBJECTS:
+            writes = kinds.writing(one, policy, columns=checked.columns)
+            named = [part for part in writes if part.header is not None]
+            counts = ", ".join(f"count({part.source})" for part in named)
+            (filled,) = db.execute(f"SELECT {counts} FROM roster.{one.records} AS r WHERE {one.where}").fetchall()
+            found[one.name] = {
+                part.source: writes[part] is not Writing.LEAVE and count > 0
+                for part, count in zip(named, filled, strict=True)
+            }
+        return found
+
+
+@pytest.mark.parametrize("kind", sorted(FORMATS))
+def test_customizations_mean_the_same_in_every_format(tmp_path: Path, kind: str) -> None:
+    """One property chosen of a kind is the one that is written, whatever its column is called; all is all there is."""
+    rosters.write(tmp_path, **SIZE, format=kind, optional=True, several_schools=False)
+    everything = said(kind, tmp_path, {})
+    assert everything["student"]["grade"], "there is something to choose from"
+    for place in (0, -1, None):  # the first of each kind, the last of each, none
+        names = {name: () if place is None else (tuple(headers)[place],) for name, headers in CHOSEN.items()}
+        found = said(kind, tmp_path, {name: Customization(optional_properties=one) for name, one in names.items()})
+        for name, headers in names.items():
+            sources_of = {CHOSEN[name][header] for header in headers}
+            assert found[name] == {one: there and one in sources_of for one, there in everything[name].items()}
+    one_kind = said(kind, tmp_path, {"section": Customization(optional_properties=())})
+    assert one_kind == everything | {"section": dict.fromkeys(everything["section"], False)}

@@ -61,7 +61,7 @@ STUDENTS = File(
         Column("State_id", "state_id"),
         *_NAMES,
         Column("Grade", "grade", kind=Kind.GRADE),
-        Column("DOB", "birth_date", kind=Kind.DATE),
+        Column("DOB", "birth_date", kind=Kind.DATE, sensitive="birthDate"),
         Column("Student_email", "secondary_email", Need.MATCHING, Kind.MAIL),
         *_ACCOUNT,
     ),

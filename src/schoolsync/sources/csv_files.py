@@ -96,6 +96,7 @@ INSERT INTO raw.rejected SELECT $file, line, t FROM ({rejected} UNION ALL {marke
 """
 _COUNT_MARKED = "SELECT count(*) FROM raw.lines WHERE contains(t, '{invalid}') OR contains(t, '{control}')"
 _REJECTED_BECAUSE = "SELECT * FROM ({rejected}) WHERE {test}"
+_COUNTED = "SELECT count(*) FROM ({rows})"
 _BLANK = "SELECT line FROM raw.judged WHERE NOT whole AND regexp_full_match(t, '{nothing}+')"
 _MARKED = "SELECT line, t FROM raw.judged WHERE {mark}"
 _WRITE = """
@@ -193,6 +194,7 @@ class Rows:
     count: int
     line: str
     exact: bool
+    blank: int = 0  # of the rows, those without any value that were passed over
 
 
 class UnreadableError(Exception):
@@ -481,7 +483,7 @@ class _Reader:
         }
         self.db.execute(_PARTS.format(most=_MULTILINE), shapes)
         self.db.execute(_RECORDS.format(**marks))
-        rejected = self._report(width)
+        rejected, blank = self._report(width)
         part = self.scratch / f"{self.table}.records.csv"
         self.db.execute(_WRITE.format(path=str(part).replace("'", "''"), separator=_SEPARATOR))
         try:
@@ -490,14 +492,14 @@ class _Reader:
             part.unlink(missing_ok=True)
         if count is None or count != self._number("SELECT count(*) FROM raw.records"):
             raise UnreadableError("unreadable-file", "its quotes do not fit together")
-        self.limit(count + rejected)
+        self.limit(count + rejected + blank)
         self.db.execute(
             _JOIN.format(table=self.table, columns=", ".join(self.columns), part="attempt", lines="records")
         )
-        return Rows(count + rejected, "line", exact=False)
+        return Rows(count + rejected + blank, "line", exact=False, blank=blank)
 
-    def _report(self, width: int) -> int:
-        """Add a finding for every line that is no record; returns how many there are."""
+    def _report(self, width: int) -> tuple[int, int]:
+        """Add a finding for every line that is no record; how many are damaged, and how many have no values."""
         before = self._number("SELECT count(*) FROM roster.findings")
         for rule, mark in (("invalid-utf8", "invalid"), ("control-character", "control AND NOT invalid")):
             findings.add_rows(self.db, rule, file=self.file, rows=_MARKED.format(mark=mark))
@@ -522,7 +524,7 @@ class _Reader:
             self.db.execute(kept, {"file": self.file})
         blank = _BLANK.format(nothing=grammar.nothing)
         findings.add_rows(self.db, "blank-row", file=self.file, rows=blank)
-        return rejected
+        return rejected, self._number(_COUNTED.format(rows=blank))
 
     def _cut_off(self, last: int) -> None:
         """A last line that neither ends nor is whole is where the file was cut off: nobody knows what is missing."""

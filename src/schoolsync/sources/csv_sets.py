@@ -285,7 +285,7 @@ def _read(
     except UnreadableError as problem:
         findings.add_file(db, problem.rule, file=one.source.base, detail=problem.detail)
         return None
-    if rows.count == 0:
+    if rows.count == rows.blank:
         rule = "no-rows" if one.file.required else "optional-file-empty"
         findings.add_file(db, rule, file=one.source.base)
         return None

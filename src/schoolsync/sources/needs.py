@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from schoolsync.plan import kinds
 from schoolsync.plan.policy import Policy
 from schoolsync.sources.columns import Column, File, Kind, Need, Table
 
@@ -45,7 +46,10 @@ class Needs:
         if self.filled(file, column) or (column.need is not Need.OPTIONAL and column.need is not Need.MATCHING):
             return True
         chosen = self._chosen(file)
-        return chosen is None or _joined(column.header) in chosen
+        if chosen is None or column.refers is not None:
+            return True  # what is named elsewhere brings properties of other records with it
+        header = _PROPERTIES.get(file.properties or "", {}).get(column.name)
+        return header is None or header in chosen
 
     def allowed(self, file: File, column: Column) -> bool:
         """Whether the profile's field allow-list has the column, if it is a sensitive one.
@@ -55,7 +59,7 @@ class Needs:
         names = self._names(file, column)
         if not names or self.policy is None or names & set(self.policy.fields):
             return True
-        return _joined(column.header) in (self._chosen(file) or frozenset())
+        return _PROPERTIES.get(file.properties or "", {}).get(column.name) in (self._chosen(file) or frozenset())
 
     @staticmethod
     def _names(file: File, column: Column) -> set[str]:
@@ -79,7 +83,8 @@ class Needs:
     def asked_for(self, file: File) -> list[Column]:
         """Optional columns that the profile names itself."""
         chosen = self._chosen(file) or frozenset()
-        return [column for column in file.columns if _joined(column.header) in chosen]
+        names = _PROPERTIES.get(file.properties or "", {})
+        return [column for column in file.columns if names.get(column.name) in chosen]
 
     def matches(self, file: File) -> frozenset[str]:
         """The headers that accounts of this file's people are matched by, in lower case."""
@@ -102,6 +107,14 @@ class Needs:
 def _joined(header: str) -> str:
     """Property lists are written with and without blanks ("GradeLow"), in any letter case."""
     return header.replace(" ", "").lower()
+
+
+# Kind -> our name of a column -> what a customization calls it, which is its header in SDS V1. Whatever the format, a
+# column is chosen by what it means; one that no customization can name is not left out by one.
+_PROPERTIES: Mapping[str, Mapping[str, str]] = {
+    kind.name: {one.source: _joined(one.header) for one in kind.properties if one.header is not None}
+    for kind in kinds.OBJECTS
+}
 
 
 def creates(policy: Policy | None, names: Mapping[str, frozenset[str]], headers: Mapping[str, frozenset[str]]) -> bool:

@@ -91,7 +91,7 @@ STUDENT = File(
         Column("Middle Name", "middle_name"),
         Column("Grade", "grade", kind=Kind.GRADE),
         Column("Status", "status"),
-        Column("Birthdate", "birth_date", kind=Kind.DATE),
+        Column("Birthdate", "birth_date", kind=Kind.DATE, sensitive="birthDate"),
         Column("Graduation Year", "graduation_year", kind=Kind.YEAR, length=4),
     ),
     # Given up by the format in December 2018, still written by exporters; not read, as the pupils' privacy wants it.

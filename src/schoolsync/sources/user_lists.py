@@ -119,13 +119,28 @@ def fill(merger: Merger, form: Format, lists: Mapping[str, CodeList], *, guardia
 def _organizations(records: _Records) -> None:
     kind = codes.group(records.codes["org-types"], "type", otherwise="other")
     named = f"source_id IN (SELECT school_id FROM {records.rows('classes')})"
-    records.make("schools", f"SELECT source_id FROM {records.rows('orgs')} WHERE {kind} = 'school' OR {named}")
+    wrong = _wrong(records, "orgs")
+    # A row with an error may well be a school: whoever is there goes with it, and is not taken for gone.
+    records.make(
+        "schools",
+        f"SELECT source_id FROM {records.rows('orgs')} WHERE {kind} = 'school' OR {named} UNION ALL {wrong}",
+    )
+    records.make("places", f"SELECT source_id FROM {records.rows('orgs')} UNION ALL {wrong}")
     number = "number" if records.has("orgs", "number") else "NULL::VARCHAR"
     records.fill(
         "organizations",
         f"""SELECT source_id, name, type, parent_id, source_id IN (SELECT source_id FROM raw.schools), {number},
         {_nulls(14)}, file, line FROM {records.rows("orgs")}""",
     )
+
+
+def _wrong(records: _Records, name: str) -> str:
+    """A query of the ids that are in rows with errors alone."""
+    table = records.merger.tables.get(name)
+    if table is None or table.uploaded not in records.merger.bad:
+        return "SELECT NULL::VARCHAR WHERE false"
+    good = f"SELECT source_id FROM {records.merger.once[name]}"
+    return f"SELECT DISTINCT source_id FROM {table.lined} AS one WHERE source_id NOT IN ({good})"
 
 
 def _roles(records: _Records) -> None:
@@ -149,9 +164,9 @@ def _roles(records: _Records) -> None:
         said = f"""SELECT source_id AS user_id, unnest({codes.parts("organization_ids")}) AS organization_id,
             role AS role_name, NULL::VARCHAR AS term_id, grade, NULL::BOOLEAN AS is_primary, NULL::DATE AS begin_date,
             NULL::DATE AS end_date, file, line FROM {records.rows("users")}"""
-    records.make(
-        "said", f"SELECT * FROM ({said}) SEMI JOIN {records.rows('orgs')} AS o ON o.source_id = organization_id"
-    )
+    # Without the file of organizations, which stops the roster, all that is said of them stands.
+    there = "SEMI JOIN raw.places AS o ON o.source_id = organization_id" if records.has("orgs") else ""
+    records.make("said", f"SELECT * FROM ({said}) {there}")
     rank = codes.rank("role_name")
     # A primary role before others, then in the order of the file.
     order = "(CASE WHEN is_primary THEN 0 ELSE 4611686018427387904 END) + line"
