@@ -67,3 +67,11 @@ def test_missing_columns_and_files_have_a_message_each(roster: Roster, check: Ch
     assert {"School SIS ID", "Section Name"} == {
         part for part in ("School SIS ID", "Section Name") if any(part in one[2] for one in found)
     }
+
+
+def test_what_was_forgiven_is_no_message(roster: Roster, check: Check) -> None:
+    """A finding that is for information alone is in the report, and not in the answer to `start`."""
+    roster.files["School.csv"] = b"\xef\xbb\xbf" + roster.files["School.csv"]
+    result = check(roster)
+    assert result.rules == ["byte-order-mark"]
+    assert result.messages == []

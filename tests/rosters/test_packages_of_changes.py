@@ -348,3 +348,16 @@ def test_one_person_is_erased_from_the_records(small: Path, tmp_path: Path) -> N
             there = db.execute(f"SELECT {column} FROM '{records}/{table}.parquet' ORDER BY 1").fetchall()
             assert [row[0] for row in there] == left
     assert not any(b"Silva" in path.read_bytes() for path in records.iterdir())
+
+
+@pytest.mark.parametrize("fields", [("birthDate",), ("gender",), ("demographics",), ("accounts", "extras")])
+def test_a_delta_means_the_same_whatever_a_profile_keeps(
+    samples: Path, tmp_path: Path, fields: tuple[str, ...]
+) -> None:
+    """What a row is for is read along with whatever of it is allowed: a deleted row is deleted."""
+    policy = Policy(profile_name="x", domains={"student": "a.example", "teacher": "b.example"}, fields=fields)
+    records = tmp_path / "records"
+    with checked(samples / "oneroster-1.2-bulk-generated", keep=records, policy=policy) as (_, result):
+        assert not result.fatal
+    with checked(samples / "oneroster-1.2-delta-generated", onto=records, policy=policy) as (db, result):
+        assert found(db, result) == []

@@ -134,9 +134,10 @@ def erase(folder: Path, traces: Traces) -> None:
 
 
 def _people(folder: Path) -> Iterator[Path]:
-    """The files of a run that have people in their rows."""
+    """The files of a run that have people of the directory in their rows; those of rosters know no object."""
     if folder.is_dir():
-        yield from sorted(path for path in folder.rglob("*.parquet") if "people" in path.stem and _of_objects(path))
+        found = (path for path in folder.rglob("*.parquet") if path.parent.name not in {ROSTER, RECORDS})
+        yield from sorted(path for path in found if "people" in path.stem and _of_objects(path))
 
 
 def _of_objects(path: Path) -> bool:

@@ -68,7 +68,7 @@ class Needs:
             return {column.sensitive}
         if file.sensitive is None:
             return set()
-        if column.need is not Need.ALWAYS:
+        if column.need is not Need.ALWAYS and column.name not in _ABOUT_ROWS:
             return {file.sensitive}
         return {file.sensitive, *(one.sensitive for one in file.columns if one.sensitive is not None)}
 
@@ -102,6 +102,10 @@ class Needs:
             if kind == file.properties and customization.optional_properties is not None:
                 return frozenset(map(_joined, customization.optional_properties))
         return None
+
+
+_ABOUT_ROWS = frozenset({"row_status", "modified"})
+"""Columns that say what a row is for: read along with whatever of it is allowed."""
 
 
 def _joined(header: str) -> str:

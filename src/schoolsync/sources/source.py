@@ -12,7 +12,7 @@ from schoolsync.plan.policy import Policy
 from schoolsync.roster import findings
 from schoolsync.roster.codes import Extra
 from schoolsync.roster.findings import Finding
-from schoolsync.roster.rules import RULES
+from schoolsync.roster.rules import RULES, Severity
 from schoolsync.runs.job import Message
 from schoolsync.sources.changes import Package
 from schoolsync.sources.columns import Table
@@ -75,6 +75,8 @@ class Checked:
         counts: dict[tuple[str, str, str], int] = {}
         for group in findings.grouped(db):
             rule = RULES[group.rule]
+            if rule.severity is Severity.INFORMATION:
+                continue
             kind = rule.family.value if rule.family.value != "other" else f"{rule.id} {group.detail or ''}"
             if rule.summary:
                 kind = rule.id
@@ -82,7 +84,7 @@ class Checked:
             counts[key] = counts.get(key, 0) + group.count
             described = rule.description(count=counts[key], column=group.column, detail=group.detail)
             seen[key] = Message(
-                type="Error" if rule.severity == "error" else "Warning",
+                type="Error" if rule.severity is Severity.ERROR else "Warning",
                 file_name=group.file.lower(),
                 description=described,
             )
