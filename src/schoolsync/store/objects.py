@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -125,9 +125,9 @@ def objects_of(settings: Settings) -> Objects:
     return opened(settings.objects, settings.storage_url, settings.storage_options)
 
 
-def opened(root: Path, url: str | None, options: tuple[str, ...]) -> Objects:
+def opened(root: Path, url: str | None, options: Sequence[str]) -> Objects:
     """A storage by what the settings say of it."""
-    return _open(root, root.with_name("objects.tags"), url, options)
+    return _open(root, root.with_name("objects.tags"), url, tuple(options))
 
 
 def _files(folder: Path) -> list[tuple[Path, int]]:
