@@ -151,7 +151,7 @@ def test_every_operation_that_changes_something_is_kept(server):
 def test_every_operation_of_our_own_api_is_kept(server, monkeypatch):
     """Our own API's routes are kept in the same way, whatever is added to them."""
     monkeypatch.setattr(own_routes.Route, "resolve", lambda _route: lambda call: server.does(call))
-    monkeypatch.setattr(own_app, "_body", lambda content, route: json.loads(content or b"{}"))
+    monkeypatch.setattr(own_app, "_body", lambda content, route: content)
     others = {entry.name for entry in fields(own_call.Services)} - server.parts.keys()
     server.serve(OwnApi(own_call.Services(**server.parts, **dict.fromkeys(others))))
     kept = [route for route in own_routes.ROUTES if route.method != "GET"]

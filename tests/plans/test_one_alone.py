@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -59,14 +60,14 @@ def alone(directory: Directory, folder: str, kind: Any, source_id: str, **values
     with engine(job) as work:
         planned = work.plan()
         if planned.held is not None:
-            return Outcome(planned, None)
+            return Outcome(planned, None, Path(job.folder))
         for batch in range(planned.batches):
             work.apply(batch)
         finished = work.finish()
     assert finished.snapshot is None
     assert directory.source.reads == reads
     directory.forget_base(job.profile)
-    return Outcome(planned, finished)
+    return Outcome(planned, finished, Path(job.folder))
 
 
 def rows(directory: Directory) -> dict[str, Any]:

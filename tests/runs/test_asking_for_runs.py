@@ -37,13 +37,18 @@ PLANNED = Planned(
     seen={"people": 10},
     held=None,
 )
-FINISHED = Finished(snapshot="s", input_hash="h", position=1, wakes=None)
 
 
 class House(Protocol):
     """What the fixture offers; see conftest."""
 
     def __getattr__(self, name: str) -> Callable[..., object]: ...
+
+
+def finished(house: House, *, wakes: int | None = None, missed: int = 0) -> Finished:
+    """What the last stage of a run says, with a snapshot where snapshots are."""
+    snapshot = str(house.settings.objects / "s")
+    return Finished(snapshot=snapshot, input_hash="h", position=1, wakes=wakes, missed=missed)
 
 
 def finish(house: House, key: Key) -> None:
@@ -53,7 +58,7 @@ def finish(house: House, key: Key) -> None:
     assert house.journal.planned(key, PLANNED) == PLANNED.batches
     assert house.journal.begins(key, RunState.APPLYING)
     assert house.journal.applied(key, 10, 10)
-    house.journal.finished(key, PLANNED, FINISHED)
+    house.journal.finished(key, PLANNED, finished(house))
 
 
 def answering(house: House, profile: str, validated: Validated) -> threading.Thread:
@@ -209,7 +214,7 @@ def test_rows_that_met_somebody_elses_change_are_made_good_at_once(house: House)
     house.upload(profile)
     key = house.begin(profile)
     assert house.journal.verified(key, GOOD)
-    missing = Finished(snapshot="s", input_hash="h", position=1, wakes=None, missed=2)
+    missing = finished(house, missed=2)
     house.journal.finished(key, PLANNED, missing)
     assert house.status(profile).status == "error"
     assert "2 rows were passed over" in house.status(profile).status_message
@@ -261,7 +266,7 @@ def test_a_pause_stops_the_run_between_two_batches_and_resume_goes_on(house: Hou
     assert again.attempt == 2
     assert house.journal.take(again)
     assert house.journal.is_planned(again)
-    house.journal.finished(again, PLANNED, FINISHED)
+    house.journal.finished(again, PLANNED, finished(house))
     assert house.status(profile).status == "success"
 
 
@@ -393,7 +398,7 @@ def test_a_start_date_of_the_profile_begins_a_run_when_it_comes(house: House) ->
     key = house.begin(profile)
     assert house.journal.verified(key, GOOD)
     later = house.time[0] + 3 * HOUR
-    house.journal.finished(key, PLANNED, Finished(snapshot="s", input_hash="h", position=1, wakes=later))
+    house.journal.finished(key, PLANNED, finished(house, wakes=later))
     assert not house.journal.begin_due()
     house.time[0] = later
     assert house.journal.begin_due()
@@ -410,7 +415,7 @@ def test_an_unchanged_run_ends_as_the_one_before(house: House) -> None:
         **{**{name: getattr(PLANNED, name) for name in PLANNED.__struct_fields__}, "errors": 1, "failed": {"people": 1}}
     )
     assert house.journal.planned(key, with_errors) == with_errors.batches
-    house.journal.finished(key, with_errors, FINISHED)
+    house.journal.finished(key, with_errors, finished(house))
     first = house.status(profile)
     assert (first.status, first.error_count, first.last_synchronization) == ("error", 1, None)
     house.upload(profile)

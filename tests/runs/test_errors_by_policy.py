@@ -8,7 +8,7 @@ import msgspec
 
 from schoolsync.runs.states import RunState
 
-from .test_asking_for_runs import BAD, FINISHED, PLANNED
+from .test_asking_for_runs import BAD, PLANNED, finished
 
 LEAVES_OUT = msgspec.structs.replace(
     BAD, leaves_out=True, left_out={"people": 2}, statistics={"schools": 1, "students": 10}
@@ -26,7 +26,7 @@ def test_a_run_that_leaves_records_out_goes_on_and_ends_as_error(house: Any) -> 
     assert house.journal.planned(key, planned)
     assert house.journal.begins(key, RunState.APPLYING)
     assert house.journal.applied(key, 10, 10)
-    house.journal.finished(key, planned, FINISHED)
+    house.journal.finished(key, planned, finished(house))
     status = house.status(profile)
     assert (status.status, status.error_count) == ("error", 2)
     assert house.summary(profile)["left_out"] == {"people": 2}

@@ -6,7 +6,6 @@ found again and finished; nothing here ever touches the directory.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,8 +152,6 @@ def _remove(control: Control, settings: Settings, own_runs: Runs, row: Row[Any],
     folder = _folder(settings, row)
     try:
         objects_of(settings).drop_folder(folder)
-        if folder.exists():
-            shutil.rmtree(folder)
     except OSError as problem:
         with control.write(row.tenant) as connection:
             if _still(connection, row) is not None:

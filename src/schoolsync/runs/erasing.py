@@ -20,7 +20,7 @@ from sqlalchemy import Connection, delete, func, or_, select, update
 
 from schoolsync.access.issuer import GUID
 from schoolsync.directory import changes, reading
-from schoolsync.errors import UsageError
+from schoolsync.errors import UsageError, WorldError
 from schoolsync.runs import erased_files, one
 from schoolsync.runs.erased_files import Traces
 from schoolsync.runs.retention import drop_upload
@@ -218,7 +218,12 @@ class Erasing:
             gone = list(connection.execute(dropped).scalars())
         # Also those whose files were left when an erasing before was cut off here.
         for upload in gone:
-            self._objects.drop_folder(self._profiles / profile / "uploads" / upload)
+            try:
+                self._objects.drop_folder(self._profiles / profile / "uploads" / upload)
+            except OSError as problem:
+                raise WorldError(
+                    f"The files of upload {upload} cannot be deleted: {problem.strerror}. Erase again once they can."
+                ) from problem
         return len(whole)
 
     def _scrub_runs(self, connection: Connection, profile: str, traces: Traces) -> None:

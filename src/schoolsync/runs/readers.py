@@ -30,12 +30,13 @@ TRIES = 2
 
 
 _PLAN = ("plan-*",)
-_NEEDED = {
+NEEDED = {
     "findings": (FINDINGS,),
     "finding_groups": (FINDINGS,),
     "plan_page": _PLAN,
     "plan_step": _PLAN,
     "plan_schools": _PLAN,
+    "plan_differences": _PLAN,
     "plan_renumbered": _PLAN,
     "named": ("plan-*.json", "plan-*/snapshot/*"),
     "steps_of": _PLAN,
@@ -93,9 +94,9 @@ class Readers:
 
         Raises NotFound when the files are not kept any more, WorldError when they cannot be read.
         """
-        for folder in (given.get("folder"), *_texts(given.get("folders"))):
+        for folder in (given.get("folder"), given.get("earlier"), *_texts(given.get("folders"))):
             if isinstance(folder, str):
-                self._objects.fetch_folder(Path(folder), *_NEEDED[name])
+                self._objects.fetch_folder(Path(folder), *NEEDED[name])
         for tried in range(1, TRIES + 1):
             try:
                 told = self._alive().ask(name, given).result(PATIENCE)

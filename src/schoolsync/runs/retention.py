@@ -33,11 +33,20 @@ def sweep(control: Control, settings: Settings, now: int) -> int:
     for folder, _ in chain(objects.folders("runs"), objects.folders("uploads")):
         tenant_id, profile, kind, name = folder.parts[-5], *folder.parts[-3:]
         past = _run_is_past if kind == "runs" else _upload_is_past
-        if past(control, tenant_id, profile, name, before):
-            objects.drop_folder(folder)
+        if past(control, tenant_id, profile, name, before) and _dropped(objects, folder):
             log.info("files deleted after their time", profile=profile, kind=kind, id=name)
             gone += 1
     return gone
+
+
+def _dropped(objects: Objects, folder: Path) -> bool:
+    """Whether the folder is gone; one that cannot be deleted is tried again at the next sweep."""
+    try:
+        objects.drop_folder(folder)
+    except OSError as problem:
+        log.warning("files cannot be deleted", id=folder.name, problem=problem.strerror)
+        return False
+    return True
 
 
 def _sweep_previews(control: Control, objects: Objects, now: int) -> int:
@@ -47,7 +56,8 @@ def _sweep_previews(control: Control, objects: Objects, now: int) -> int:
     for tenant, preview in past:
         with control.read() as connection:
             tenant_id = connection.execute(select(tenants.c.id).where(tenants.c.number == tenant)).scalar_one()
-        objects.drop_folder(objects.path(f"tenants/{tenant_id}/profiles/{preview}"))
+        if not _dropped(objects, objects.path(f"tenants/{tenant_id}/profiles/{preview}")):
+            continue
         with control.write(tenant) as connection:
             previews.forget(connection, tenant, preview)
     return len(past)

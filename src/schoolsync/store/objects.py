@@ -82,8 +82,9 @@ class Objects:
         path.unlink(missing_ok=True)
 
     def drop_folder(self, folder: Path) -> None:
-        """Have a folder nowhere any more; one that is not there is fine."""
-        shutil.rmtree(folder, ignore_errors=True)
+        """Have a folder nowhere any more; one that is not there is fine. Raises OSError when something of it stays."""
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)
 
     def folders(self, kind: str, *, tenant_id: str = "*", profile: str = "*") -> Iterator[Listed]:
         """The folders of uploads (`uploads`) or runs (`runs`) that are kept, with the files right inside them."""

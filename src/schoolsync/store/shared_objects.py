@@ -146,11 +146,12 @@ class SharedObjects(Objects):
         self._forget(path)
 
     def drop_folder(self, folder: Path) -> None:
-        """Delete the folder in the storage, then what is here of it."""
+        """Delete the folder in the storage, then what is here of it. Raises OSError when something of that stays."""
         for some in _hundreds(meta["path"] for meta in self._list(folder)):
             with told():
                 obstore.delete(self._store, some)
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)
         shutil.rmtree(self._tags / self.key(folder), ignore_errors=True)
 
     def folders(self, kind: str, *, tenant_id: str = "*", profile: str = "*") -> Iterator[Listed]:
