@@ -19,14 +19,16 @@ import adbc_driver_sqlite.dbapi as driver
 import duckdb
 import msgspec
 import psycopg
+import pyarrow.parquet as pq
 import pytest
 
 from schoolsync.plan.policy import Guards, Policy
+from schoolsync.plan.steps import RULES
 from schoolsync.roster import findings
 from schoolsync.roster import tables as roster_tables
 from schoolsync.runs import checking
 from schoolsync.runs.checking import StageFailed
-from schoolsync.runs.job import Base, Failed, Finished, Job, JobFile, Planned, Undone
+from schoolsync.runs.job import Base, Failed, Finished, Job, JobFile, Known, Planned, Undone
 from schoolsync.runs.selections import Release, Selection
 from schoolsync.runs.stages import Stages
 from schoolsync.sources import Checked, Extract
@@ -288,11 +290,13 @@ class Directory:
         self._bases: dict[int, Base] = {}
         self._before: dict[int, Base] = {}
         self._runs = 0
+        self.rosters: dict[int, tuple[int, Roster]] = {}  # run -> profile and roster
 
     def job(self, roster: Roster, *, policy: Policy = CREATES, profile: int = 1, **values: Any) -> Job:
         """The job of the next run; `values` replace members of it."""
         self._runs += 1
         self.source.roster = roster
+        self.rosters[self._runs] = profile, roster
         run = values.pop("run", f"run-{self._runs}")
         digest = roster.digest
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -314,6 +318,11 @@ class Directory:
             "scratch": str(self.folder / "scratch" / run),
             "base": self._bases.get(profile),
             "before": self._before.get(profile),
+            "known": tuple(
+                Known(number=number, folder=str(self.folder / "runs" / f"run-{number}"))
+                for number in range(self._runs - 1, 0, -1)
+                if self.rosters.get(number, (0,))[0] == profile
+            ),
             "ignore_findings": False,
             "now": NOW + self._runs,
             "memory_limit": "200MiB",
@@ -345,7 +354,8 @@ class Directory:
 
     def undo(self, run: str, *, policy: Policy = CREATES, profile: int = 1, **values: Any) -> Outcome:
         """A run that takes an earlier one back."""
-        undone = Undone(run=run, folder=str(self.folder / "runs" / run))
+        number = int(run.rpartition("-")[2])
+        undone = Undone(run=run, number=number, folder=str(self.folder / "runs" / run))
         job = self.job(self.source.roster, policy=policy, profile=profile, undoes=undone, **values)
         with engine(job) as work:
             planned = work.plan()
@@ -503,6 +513,41 @@ def visible_columns(table: str) -> list[str]:
     """The columns that two ways to the same state must agree on."""
     inner = {"tenant", "key", "created", "changed", "position"}
     return [column.name for column in directory_tables.tables[table].columns if column.name not in inner]
+
+
+def named_lines(directory: Directory, run: int) -> int:
+    """Hold every step of a run's plan to its line: it is there, in the upload that is named, and has the step's ids.
+
+    Returns how many steps there are.
+    """
+    steps = 0
+    folder = directory.folder / "runs" / f"run-{run}"
+    ids = {
+        table: dict(directory.query(f"SELECT key, source_id FROM {table}"))
+        for table in ("schools", "classes", "people")
+    }
+    for path in folder.glob("plan-*/*-*-*.parquet"):
+        op, table = path.stem.split("-")[1:3]
+        for row in pq.read_table(path).to_pylist():
+            steps += 1
+            assert row["rule"] in RULES
+            upload = row.get("upload_run") or run
+            assert op not in ("remove", "unlink", "purge") or row.get("upload_run") != run
+            _, roster = directory.rosters[upload]
+            assert row["file"] in FILES.values(), (op, table, row)
+            holders = [name for name, file in FILES.items() if file == row["file"] and roster.rows(name)]
+            named = [
+                dict(roster.rows(name)[row["line"] - 2]) for name in holders if row["line"] - 2 < len(roster.rows(name))
+            ]
+            wanted = {row["source_id"]} if table in ids else _ends(ids, table, row)
+            assert any(wanted <= {*one.values()} for one in named), (op, table, row, named)
+    return steps
+
+
+def _ends(ids: dict[str, dict[int, str]], table: str, row: Row) -> set[str]:
+    """The SIS IDs of both ends of a link, where these objects are in the directory by now."""
+    sides = {"school": "schools", "class": "classes", "person": "people"}
+    return {ids[objects][row[side]] for side, objects in sides.items() if row.get(side) in ids[objects]}
 
 
 @contextmanager

@@ -88,6 +88,23 @@ def test_a_map_of_ids_keeps_objects_and_memberships(directory: Directory, tmp_pa
     assert directory.broken() == []
 
 
+def test_a_re_key_is_taken_back(directory: Directory, tmp_path: Path) -> None:
+    """The old ids are there again, all objects and memberships are the same; a map back keeps it so."""
+    directory.sync(DISTRICT)
+    before, there = active(directory), identities(directory)
+    maps = (pairs(tmp_path, DISTRICT, "student section"),)
+    directory.sync(renumbered(DISTRICT, "student section"), rekeys=maps)
+    assert active(directory) != before
+    assert directory.undo("run-2").finished is not None
+    assert active(directory) == before
+    assert identities(directory) == there
+    back = tmp_path / "back.csv"
+    rows = [line.split(",") for line in Path(maps[0]).read_text().splitlines()[1:]]
+    back.write_text("kind,old,new\n" + "".join(f"{kind},{new},{old}\n" for kind, old, new in rows))
+    assert directory.sync(DISTRICT, rekeys=(*maps, str(back))).steps == {}
+    assert active(directory) == before
+
+
 def test_chains_of_maps_and_a_used_id_that_comes_back(directory: Directory, tmp_path: Path) -> None:
     """Two maps one after the other; then another pupil under the first id is another object."""
     directory.sync(DISTRICT)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow.parquet as pq
 import pytest
 
 from schoolsync.plan.policy import Matching, Policy
@@ -32,6 +33,11 @@ def files_of(folder: Path) -> tuple[JobFile, ...]:
         )
         for path in sorted(folder.glob("*.csv"))
     )
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    return found
 
 
 def job_of(house: Directory, folder: Path, **values: Any) -> Job:
@@ -92,6 +98,12 @@ def test_a_day_of_changes_and_back(house: Directory, tmp_path: Path) -> None:
     changed = house.work(job_of(house, tmp_path / "tuesday"), Roster()).planned
     assert changed is not None
     assert 0 < changed.rows < whole.rows / 10
+    gone = [row for path in (house.folder / "runs" / "run-2").glob("plan-*/*remove*.parquet") for row in rows_of(path)]
+    assert gone
+    for row in gone:
+        assert row["upload_run"] == 1
+        line = (tmp_path / "monday" / row["file"]).read_text("utf-8").splitlines()[row["line"] - 1]
+        assert row["source_id"] in line.split(",")
     assert house.broken() == []
     house.work(job_of(house, tmp_path / "monday"), Roster())
     assert (house.links("class_people"), house.links("school_people")) == before

@@ -18,7 +18,7 @@ from schoolsync.runs.plan_reader import Reading
 from schoolsync.runs.selections import WHOLE, Selection
 from schoolsync.runs.stored_plan import Plans
 
-from .districts import CREATES, DISTRICT, Directory, attends, engine, enrolled, person, section
+from .districts import CREATES, DISTRICT, Directory, attends, engine, enrolled, named_lines, person, section
 from .test_guards import STRICT, district, without_pupils
 from .test_properties import active
 
@@ -203,7 +203,10 @@ def test_every_step_can_be_looked_at(directory: Directory) -> None:
     every = ask(directory, "run-2", top=1000, counted=True)
     assert every.count == len(every.steps) == len({one.number for one in every.steps})
     assert all(one.reason == RULES[one.rule] for one in every.steps)
-    assert all(one.file and one.line for one in every.steps if one.op not in ("unlink", "remove"))
+    assert all(one.file and one.line for one in every.steps)
+    assert {one.upload_run for one in every.steps if one.op in ("unlink", "remove")} == {1}
+    assert {one.upload_run for one in every.steps if one.op not in ("unlink", "remove")} == {None}
+    assert named_lines(directory, 2) == every.count
     assert every.count is not None
     paged = [one for last in range(-1, every.count - 1, 3) for one in ask(directory, "run-2", top=3, after=last).steps]
     assert paged == list(every.steps)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-import pyarrow.parquet as pq
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -19,10 +18,9 @@ from hypothesis.stateful import (
 )
 
 from schoolsync.plan.policy import Guards
-from schoolsync.plan.steps import RULES
 from schoolsync.runs.selections import WHOLE
 
-from .districts import CREATES, Directory, Outcome, Roster, engine
+from .districts import CREATES, Directory, Outcome, Roster, engine, named_lines
 from .test_properties import FREE, active, rosters
 
 WEEKS = settings(
@@ -59,14 +57,9 @@ class Weeks(RuleBasedStateMachine):
         self._explained(outcome)
 
     def _explained(self, outcome: Outcome) -> None:
-        """Every step has a reason, and what the roster asks for its line."""
-        if outcome.planned is None:
-            return
-        for path in (self.directory.folder / "runs" / f"run-{self.directory._runs}").glob("plan-*/[0-9]*.parquet"):
-            for row in pq.read_table(path).to_pylist():
-                assert row["rule"] in RULES
-                taken = row["rule"] in ("gone", "left-scope")
-                assert taken or (row["file"] and row["line"] >= 2)
+        """Every step has a reason and a line that is there; what is taken away the line that named it last."""
+        if outcome.planned is not None:
+            named_lines(self.directory, self.directory._runs)
 
     @rule(roster=rosters())
     def upload(self, roster: Roster) -> None:
@@ -125,6 +118,7 @@ class Weeks(RuleBasedStateMachine):
         outcome = self.directory.undo(run, policy=FREE)
         assert outcome.finished is not None
         assert active(self.directory) == before
+        named_lines(self.directory, self.directory._runs)
         self.clean, self.undoable = False, None
 
     @rule(value=st.sampled_from(["Ola", "Ida"]), whose=st.integers(0, 9))

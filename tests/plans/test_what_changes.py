@@ -101,7 +101,7 @@ def test_who_left_long_ago_goes_for_good(directory: Directory) -> None:
     assert early.finished is not None
     assert early.finished.wakes == again + 30 * days
     assert directory.sync(without, policy=policy, now=again + 30 * days - 1).unchanged
-    late = directory.sync(without, policy=policy, now=again + 31 * days, run="late")
+    late = directory.sync(without, policy=policy, now=again + 31 * days, run="run-90")
     assert late.steps == {"people": {"purge": 1}}
     assert directory.query(f"SELECT 1 FROM people WHERE key = {key}") == []
     assert directory.query(f"SELECT 1 FROM class_people WHERE person = {key}") == []
@@ -109,7 +109,7 @@ def test_who_left_long_ago_goes_for_good(directory: Directory) -> None:
     assert (one,) in directory.query("SELECT id FROM removed_members")
     assert directory.broken() == []
     assert directory.sync(without, policy=policy, now=again + 31 * days + 1).unchanged
-    undone = directory.undo("late", policy=policy, now=again + 31 * days + 2)
+    undone = directory.undo("run-90", policy=policy, now=again + 31 * days + 2)
     assert undone.planned is not None
     assert undone.planned.notes == ("1 objects that the run purged are gone for good.",)
     assert directory.sync(DISTRICT, policy=policy, now=again + 32 * days).steps["people"] == {"create": 1}
@@ -454,7 +454,7 @@ def test_licenses_are_given_to_new_accounts_only(directory: Directory) -> None:
 
 
 def test_every_change_says_why_and_from_which_line(directory: Directory) -> None:
-    """The stored plan has a reason for every row, and the file and line wherever the roster has one."""
+    """The stored plan has a reason for every row, and the file and line; what goes has those of the upload before."""
     directory.sync(DISTRICT)
     roster = (
         DISTRICT.changed("people", {"role": "student", "source_id": "3"}, grade="8", surname="Ny")
@@ -469,12 +469,13 @@ def test_every_change_says_why_and_from_which_line(directory: Directory) -> None
     reasons = {}
     for path in sorted(folder.glob("[0-9]*.parquet")):
         for row in pq.read_table(path).to_pylist():
+            assert row.get("upload_run") == (1 if row["rule"] == "gone" else None)
             reasons.setdefault(path.name.split("-", 1)[1], []).append((row["rule"], row["file"], row["line"]))
     assert reasons["update-people.parquet"] == [("changed", "People.csv", 3)]
     assert reasons["create-people.parquet"] == [("new-record", "People.csv", 6)]
     assert reasons["link-class_people.parquet"] == [("new-record", "Enrollment.csv", 6)]
-    assert reasons["remove-people.parquet"] == [("gone", None, None)]
-    assert reasons["unlink-class_people.parquet"] == [("gone", None, None)]
+    assert reasons["remove-people.parquet"] == [("gone", "People.csv", 3)]
+    assert reasons["unlink-class_people.parquet"] == [("gone", "Enrollment.csv", 3)]
 
 
 def test_error_entries_have_ids_that_stay(directory: Directory) -> None:

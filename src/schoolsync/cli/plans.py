@@ -347,7 +347,8 @@ def step_line(step: Json) -> str:
     changes = "".join(
         f"\n      {one['field']}: {_value(one['before'])} -> {_value(one['after'])}" for one in step["changes"]
     )
-    place = f" [{step['file']} line {step['line']}]" if step["file"] and step["line"] else ""
+    earlier = f" of run {step['uploadRun']}" if step["uploadRun"] else ""
+    place = f" [{step['file']} line {step['line']}{earlier}]" if step["file"] and step["line"] else ""
     return f"{step['op']} {step['kind']} {who}: {step['reason']}{place}{_let_go(step)}{changes}"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import duckdb
 
-from schoolsync.plan import kinds, recipes
+from schoolsync.plan import kinds, last_lines, recipes
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms, held_columns
 from schoolsync.plan.identity import SEPARATOR, text
 from schoolsync.plan.kinds import LINK_SIDES, LINKS, OBJECTS, LinkKind, LinkTable, ObjectKind, ObjectTable, Writing
@@ -29,7 +29,7 @@ def compare_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     nothing = "SELECT '' AS kind, '' AS source_id, 0::BIGINT AS key, '' AS id, '' AS of_school LIMIT 0"
     db.execute(f"""
         CREATE TABLE planned.gone AS
-        SELECT * FROM ({parts or nothing}) AS h
+        SELECT h.*, {last_lines.COLUMNS} FROM ({parts or nothing}) AS h
         ANTI JOIN planned.records USING (kind, source_id) ANTI JOIN planned.spared USING (kind, source_id)
         ANTI JOIN planned.around USING (kind, source_id) ANTI JOIN planned.targets AS t ON t.key = h.key
     """)
@@ -38,6 +38,7 @@ def compare_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         UPDATE planned.gone SET rule = 'left-scope'
         WHERE (kind, source_id) IN (SELECT (kind, source_id) FROM outside.records)
     """)
+    last_lines.of_objects(db, terms, "gone")
     _defer(db, terms, "gone")
     # What is needed of people and classes once `forget_objects` has done its work.
     db.execute("""
@@ -88,8 +89,7 @@ def find_renumbered(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         )
     """)
     for kind in terms.objects:
-        many = f"SELECT count(*) FROM planned.gone WHERE kind = '{kind.name}'"
-        if _number(db, many) <= terms.policy.guards.removal_least:
+        if not _number(db, f"SELECT count(*) FROM planned.gone WHERE kind = '{kind.name}'"):
             continue
         known, said = _LOOKS[kind.table]
         db.execute(f"""
@@ -337,7 +337,7 @@ def compare_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         db.execute(f"""
             CREATE TABLE planned.{table}_stale AS
             SELECT h."{left}", h."{right}", {kind} AS kind, s.of_school, {over} AS ended,
-                'gone' AS rule FROM held.{table} AS h {join}
+                'gone' AS rule, {last_lines.COLUMNS} FROM held.{table} AS h {join}
             LEFT JOIN planned.{"class_schools" if left == "class" else "school_keys"} AS s ON s.key = h."{left}"
             ANTI JOIN planned.{table}_wanted AS w ON w."{left}" = h."{left}" AND w."{right}" = h."{right}"
             WHERE {kind} IN ({ruled}) AND (
@@ -358,6 +358,7 @@ def compare_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
             _spare(db, table)
             db.execute(f"""DELETE FROM planned.{table}_spared AS s WHERE (s."{left}", s."{right}") IN (
                 SELECT ("{left}", "{right}") FROM planned.{table}_stale)""")
+        last_lines.of_links(db, terms, table)
         _defer(db, terms, f"{table}_stale")
 
 

@@ -7,7 +7,7 @@ a kind that is deferred are not wanted and not missed either: that kind is left 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import duckdb
@@ -33,6 +33,7 @@ class Terms:
     now: int  # ticks
     columns: Mapping[str, Collection[str]] | None = None  # of the canonical tables that this roster has; None: all
     absent: Collection[str] = ()  # canonical tables that this roster has no file for
+    known: Iterable[int] = ()  # runs whose rosters are there (`last_lines`), by number, in the order of looking
 
     def deferred(self, kind: Kind) -> bool:
         """Whether the profile leaves this kind alone for now."""

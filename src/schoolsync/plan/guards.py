@@ -264,8 +264,7 @@ def _updates(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
         db,
         "updates",
         "updates",
-        f"SELECT kind, school, changing AS endangered, held, {limit} AS allowed, 0 AS rejected FROM planned.endangered "
-        "WHERE school IS NULL",
+        f"SELECT kind, school, changing AS endangered, held, {limit} AS allowed, 0 AS rejected FROM planned.endangered",
         "{endangered} of {held} {name}{place} would change; at most {allowed} may in one run.",
     )
 
@@ -349,12 +348,26 @@ def _renumbered(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
         db,
         "renumbered",
         "everything",
-        f"""SELECT p.kind, p.school, p.pairs AS endangered, e.held, {limit} AS allowed, 0 AS rejected
+        f"""SELECT p.kind, p.school, p.pairs AS endangered, e.held,
+            CASE WHEN p.kind = 'school' THEN 0 ELSE {limit} END AS allowed, 0 AS rejected
         FROM (SELECT kind, CASE WHEN grouping(of_school) = 0 THEN coalesce(of_school, '') END AS school,
                 count(*) AS pairs FROM planned.renumbered GROUP BY GROUPING SETS ((kind, of_school), (kind))) AS p
-        JOIN planned.endangered AS e ON e.kind = p.kind AND e.school IS NOT DISTINCT FROM p.school""",
+        JOIN planned.endangered AS e ON e.kind = p.kind AND e.school IS NOT DISTINCT FROM p.school
+        WHERE p.kind <> 'school' OR p.school IS NULL""",
         "{endangered} of {held} {name}{place} have other SIS IDs than before, as after a change of the SIS. Give "
         "schoolsync the list of old and new ids (rekey), and they keep their objects; the plan has a proposal.",
+    )
+
+
+def renumbered_notes(db: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
+    """What is said of objects that seem to have other SIS IDs, also when they are too few to hold the plan."""
+    rows = db.execute("SELECT kind, count(*) FROM planned.renumbered GROUP BY kind ORDER BY kind").fetchall()
+    if not rows:
+        return ()
+    listed = ", ".join(f"{count:,} {NAMES[kind]}" for kind, count in rows)
+    return (
+        f"{listed} seem to be known ones under other SIS IDs: `schoolsync rekey --proposed` prints the map that would "
+        "keep their objects.",
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import duckdb
 
 from schoolsync import ticks
-from schoolsync.plan import kinds
+from schoolsync.plan import kinds, last_lines
 from schoolsync.plan.desired import Terms
 from schoolsync.plan.kinds import ObjectKind
 
@@ -28,7 +28,8 @@ def find(db: duckdb.DuckDBPyConnection, terms: Terms) -> int | None:
     Returns when the time of the next one is over (ticks), if there is any: the profile then wants a run by itself.
     """
     db.execute(
-        "CREATE TABLE planned.purged (kind VARCHAR, key BIGINT, id VARCHAR, source_id VARCHAR, of_school VARCHAR)"
+        "CREATE TABLE planned.purged (kind VARCHAR, key BIGINT, id VARCHAR, source_id VARCHAR, of_school VARCHAR, "
+        "file VARCHAR, line BIGINT, upload_run BIGINT)"
     )
     ends: list[int] = []
     for kind in kept(terms):
@@ -43,7 +44,8 @@ def find(db: duckdb.DuckDBPyConnection, terms: Terms) -> int | None:
         over = "false" if terms.defers else f"{due} <= {terms.now}"
         db.execute(f"""
             INSERT INTO planned.purged
-            SELECT a.kind, a.key, h.id, h.source_id, {kinds.school_of(kind.table, "h.")} FROM planned.away AS a
+            SELECT a.kind, a.key, h.id, h.source_id, {kinds.school_of(kind.table, "h.")}, {last_lines.COLUMNS}
+            FROM planned.away AS a
             JOIN held.{kind.table} AS h ON h.key = a.key WHERE a.kind = '{kind.name}' AND {over}
         """)
         db.execute(
@@ -58,6 +60,7 @@ def find(db: duckdb.DuckDBPyConnection, terms: Terms) -> int | None:
         ((going,),) = db.execute("SELECT count(*) FROM planned.gone WHERE kind = $1", [kind.name]).fetchall()
         if going:
             ends.append(terms.now + days * DAY)
+    last_lines.of_objects(db, terms, "purged")
     first_end = min(ends, default=None)
     if first_end is not None and terms.defers is not None:
         return max(first_end, terms.defers.ends)

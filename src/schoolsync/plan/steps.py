@@ -24,8 +24,12 @@ Op = Literal["create", "restore", "adopt", "rekey", "update", "link", "relink", 
 FRESH = 1 << 60
 """The key of a plan's first new object, before the directory has given out real ones."""
 
-WHY = ("rule", "of_school", "file", "line", "kind")
-"""Columns of a step that explain a row and are not applied; so are `id` of objects that are there, and `was_…`."""
+WHY = ("rule", "of_school", "file", "line", "upload_run", "kind")
+"""Columns of a step that explain a row and are not applied; so are `id` of objects that are there, and `was_…`.
+
+Steps that take away name the line that knew the record last: `upload_run` is the number of the run whose upload has it,
+NULL or not there the run's own.
+"""
 
 RULES = {
     "new-record": "The roster has it for the first time.",
@@ -97,25 +101,27 @@ def deferred_steps(terms: Terms) -> list[Step]:
 
 def _taking(terms: Terms, suffix: str) -> list[Step]:
     """Links that go, then objects that go."""
-    nowhere = "NULL::VARCHAR AS file, NULL::BIGINT AS line"
     made: list[Step] = []
     for table in LINK_TABLES:
         left, right = LINK_SIDES[table]
-        stale = f"""SELECT "{left}", "{right}", rule, of_school, {nowhere}, kind
+        stale = f"""SELECT "{left}", "{right}", rule, of_school, {_LAST}, kind
             FROM planned.{table}_stale{suffix} ORDER BY 1, 2"""
         made.append(Step("unlink", table, stale))
     for kind in reversed(terms.objects):
         disabled = ", false AS account_enabled" if terms.disables(kind) else ""
-        gone = f"""SELECT key, id, source_id{disabled}, rule, of_school, {nowhere}
+        gone = f"""SELECT key, id, source_id{disabled}, rule, of_school, {_LAST}
             FROM planned.gone{suffix} WHERE kind = '{kind.name}' ORDER BY key"""
         made.append(Step("remove", kind.table, gone, kind.name))
     if not suffix:
-        made += [_purge(kind, nowhere) for kind in reversed(terms.objects) if kind.name in terms.policy.purge_days]
+        made += [_purge(kind) for kind in reversed(terms.objects) if kind.name in terms.policy.purge_days]
     return made
 
 
-def _purge(kind: ObjectKind, nowhere: str) -> Step:
-    query = f"""SELECT key, id, source_id, 'kept-long-enough' AS rule, of_school, {nowhere}
+_LAST = "file, line, upload_run"
+
+
+def _purge(kind: ObjectKind) -> Step:
+    query = f"""SELECT key, id, source_id, 'kept-long-enough' AS rule, of_school, {_LAST}
         FROM planned.purged WHERE kind = '{kind.name}' ORDER BY key"""
     return Step("purge", kind.table, query, kind.name)
 

@@ -17,8 +17,7 @@ from schoolsync.plan.identity import text
 from schoolsync.plan.kinds import LINK_SIDES, OBJECTS, ObjectKind
 from schoolsync.plan.steps import Step
 
-_NOWHERE = "NULL::VARCHAR AS file, NULL::BIGINT AS line"
-_WHY = f"'undone' AS rule, u.of_school, {_NOWHERE}"
+_WHY = "'undone' AS rule, u.of_school, u.file, u.line, u.upload_run"
 CHANGES = ("restore", "adopt", "rekey", "update")
 
 
@@ -42,14 +41,15 @@ def steps(db: duckdb.DuckDBPyConnection, terms: Terms) -> list[Step]:
             made.append(Step("link", table, query))
         if table == "class_people" and _has(db, f"relink_{table}"):
             query = f"""SELECT u."{left}", u."{right}", u.was_member AS member, u.was_teacher AS teacher,
-                'undone' AS rule, {_NOWHERE} FROM undone.relink_{table} AS u JOIN now.{table} AS n ON {same}
+                'undone' AS rule, u.file, u.line, u.upload_run FROM undone.relink_{table} AS u
+                JOIN now.{table} AS n ON {same}
                 WHERE u.rule = 'role' AND {terms.is_ours("n.owner")} AND n.teacher = u.teacher ORDER BY 1, 2"""
             made.append(Step("relink", table, query))
     for table in LINK_TABLES:
         left, right = LINK_SIDES[table]
         same = f'n."{left}" = u."{left}" AND n."{right}" = u."{right}"'
         if _has(db, f"link_{table}"):
-            query = f"""SELECT u."{left}", u."{right}", 'undone' AS rule, s.of_school, {_NOWHERE},
+            query = f"""SELECT u."{left}", u."{right}", 'undone' AS rule, s.of_school, u.file, u.line, u.upload_run,
                 {_kind_of_link(table)} AS kind FROM undone.link_{table} AS u
                 JOIN now.{table} AS n ON {same} LEFT JOIN now.{_OF[left]} AS s ON s.key = u."{left}"
                 LEFT JOIN now.{_OF[right]} AS r ON r.key = u."{right}"
@@ -126,7 +126,8 @@ def _values_back(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind) 
 def _objects_away(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind) -> list[Step]:
     """What the run made, or made active again, becomes inactive."""
     parts = [
-        f"SELECT key, id, source_id, of_school FROM undone.{op}_{kind.table} AS u WHERE {_of_kind(kind, 'u')}"
+        f"SELECT key, id, source_id, of_school, file, line, upload_run FROM undone.{op}_{kind.table} AS u "
+        f"WHERE {_of_kind(kind, 'u')}"
         for op in ("create", "restore")
         if _has(db, f"{op}_{kind.table}")
     ]

@@ -249,7 +249,8 @@ def _what_happened(history: Sequence[Happened]) -> list[str]:
     said = []
     for one in history[:3]:
         step = one.step
-        place = f" ({step.file} line {step.line})" if step.file and step.line else ""
+        earlier = f", last known from run {step.upload_run}" if step.upload_run else ""
+        place = f" ({step.file} line {step.line}{earlier})" if step.file and step.line else ""
         put_off = " A window puts it off." if step.part == "deferred" else ""
         verb = {"done": "did", "held": "would do"}.get(one.state, f"is {one.state}, and planned")
         what = f"{step.op} {step.kind}"

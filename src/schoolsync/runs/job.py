@@ -42,10 +42,18 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     position: int  # the directory's position when it ended
 
 
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """An earlier run that has kept its roster."""
+
+    number: int
+    folder: str
+
+
 class Undone(msgspec.Struct, frozen=True, kw_only=True):
     """An earlier run that is taken back."""
 
     run: str
+    number: int
     folder: str
 
 
@@ -76,6 +84,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     before: Base | None = None  # the last run that was applied whole, even where it is not compared with any more
     earlier: str | None = None  # folder of what was kept of the last roster, for packages of changes alone
     by_hand: tuple[str, ...] = ()  # Parquet files: what runs of one alone have found written by hand since then
+    known: tuple[Known, ...] = ()  # earlier runs whose rosters are kept, the newest first
     tallies: tuple[str, ...] = ()  # Parquet files: what earlier runs took away within the window of the guards
     again: bool = False  # look at every record, also when nothing has changed
     ignore_findings: bool
@@ -134,7 +143,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...] = ()  # what they say, the widest first; at most verdicts.LISTED
     verdict_count: int = 0  # all of them
     holds: tuple[Holds, ...] = ()  # what of the plan is held
-    notes: tuple[str, ...] = ()  # what taking a run back cannot do, in sentences
+    notes: tuple[str, ...] = ()  # what taking a run back cannot do, and what seems to be re-keyed, in sentences
     deferred: int = 0  # removals that a window puts off: listed, not applied
     flowing: int = 0  # so many of the first batches only add: `additionsFlow` lets them through while a plan is held
 

@@ -139,7 +139,7 @@ class Journal(AloneRecords):
                 released=release_of(row),
                 only=only,
                 kept=kept,
-                undoes=self._undone(key, tenant_id, row.undoes),
+                undoes=self._undone(connection, key, tenant_id, row.undoes),
                 directory=self._settings.database_url or str(self._settings.directory_db(tenant_id)),
                 folder=str(self.folder(tenant_id, key.profile, key.run)),
                 storage=Storage(
@@ -154,6 +154,7 @@ class Journal(AloneRecords):
                 rekeys=self._rekeys(connection, applied_by),
                 before=self._before(connection, applied_by),
                 earlier=self._earlier(connection, applied_by, tenant_id),
+                known=self._known(connection, applied_by, tenant_id),
                 by_hand=self._by_hand(connection, applied_by, tenant_id),
                 tallies=self._tallies(connection, applied_by, tenant_id, policy.guards.window_days),
                 ignore_findings=row.ignore_findings,

@@ -8,12 +8,13 @@ tables that plans are made from, without what no plan reads, and goes with the r
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
 import msgspec
 
+from schoolsync.runs.job import Known
 from schoolsync.runs.places import ROSTER
 
 TABLES: Mapping[str, Sequence[str]] = {
@@ -64,13 +65,38 @@ def relation(run: Path, table: str) -> str:
     return "read_parquet('{}')".format(str(run / ROSTER / f"{table}.parquet").replace("'", "''"))
 
 
-def open_up(db: duckdb.DuckDBPyConnection, run: Path) -> Note | None:
-    """Views `kept.<table>` of a run's roster; None when it has none (any more)."""
+def open_up(db: duckdb.DuckDBPyConnection, run: Path, schema: str) -> Note | None:
+    """Views `<schema>.<table>` of a run's roster; None when it has none (any more)."""
     try:
         note = msgspec.json.decode((run / ROSTER / _NOTE).read_bytes(), type=Note)
     except (OSError, msgspec.MsgspecError):
         return None
-    db.execute("CREATE SCHEMA IF NOT EXISTS kept")
+    db.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
     for table in TABLES:
-        db.execute(f"CREATE OR REPLACE VIEW kept.{table} AS SELECT * FROM {relation(run, table)}")
+        db.execute(f"CREATE OR REPLACE VIEW {schema}.{table} AS SELECT * FROM {relation(run, table)}")
     return note
+
+
+class Rosters:
+    """The rosters in which `plan.last_lines` looks for records, each there (`known_<number>`) once its turn comes."""
+
+    def __init__(
+        self,
+        db: Callable[[], duckdb.DuckDBPyConnection],
+        fetch: Callable[[Path], None],
+        own: Path,
+        earlier: Sequence[Known],
+    ) -> None:
+        self._db = db
+        self._fetch = fetch
+        self._folders = {0: own, **{one.number: Path(one.folder) for one in earlier if Path(one.folder) != own}}
+        self._there: dict[int, bool] = {}
+
+    def __iter__(self) -> Iterator[int]:
+        for number, folder in self._folders.items():
+            if number not in self._there:
+                if number:
+                    self._fetch(folder / ROSTER)
+                self._there[number] = open_up(self._db(), folder, f"known_{number}") is not None
+            if self._there[number]:
+                yield number

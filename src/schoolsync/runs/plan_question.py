@@ -60,6 +60,7 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     reason: str  # the rule's sentence
     file: str | None  # of the upload
     line: int | None
+    upload_run: int | None = None  # number of the run whose upload that is; null: of the run's own
     part: str  # apply | deferred
     held: bool = False  # whether a guard held it back
     approved_by: tuple[Yes, ...] = ()  # of a step that was held: who has let it go; of any other nobody has to

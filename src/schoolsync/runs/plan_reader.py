@@ -394,6 +394,7 @@ def _why(row: Row) -> Row:  # the arguments of a struct
         "reason": RULES.get(rule, rule),
         "file": _text(row.get("file")),
         "line": None if line is None else int(line),
+        "upload_run": None if row.get("upload_run") is None else int(row["upload_run"]),
     }
 
 

@@ -21,7 +21,7 @@ from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import own_settings, policy_of
 from schoolsync.profiles.quarantine import Quarantine
 from schoolsync.runs import endings, previews
-from schoolsync.runs.job import Base, Undone, Validated
+from schoolsync.runs.job import Base, Known, Undone, Validated
 from schoolsync.runs.places import RECORDS, run_folder
 from schoolsync.runs.selections import Release
 from schoolsync.runs.states import ACTIVE, Cause, RunState
@@ -33,6 +33,8 @@ from schoolsync.store.tables import profiles, rekeys, runs
 
 _LOOKED_BACK = 50
 """So many runs are looked through for the last one that has read a roster."""
+_KNOWN_MAX = 30
+"""So many earlier rosters are looked through for the line that knew a record last."""
 ENTRY_TYPES = {
     "school": "School",
     "section": "Section",
@@ -262,10 +264,24 @@ class Records:
                 return None
         return None
 
-    def _undone(self, key: Key, tenant_id: str, run: str | None) -> Undone | None:
-        if run is None:
+    def _undone(self, connection: Connection, key: Key, tenant_id: str, run: str | None) -> Undone | None:
+        row = None if run is None else self._find(connection, Key(key.tenant, key.profile, run, 0))
+        if row is None:
             return None
-        return Undone(run=run, folder=str(self.folder(tenant_id, key.profile, run)))
+        return Undone(run=row.id, number=row.number, folder=str(self.folder(tenant_id, key.profile, row.id)))
+
+    def _known(self, connection: Connection, key: Key, tenant_id: str) -> tuple[Known, ...]:
+        """The newest earlier runs that may have kept the rosters they read."""
+        rows = connection.execute(
+            select(runs.c.id, runs.c.number)
+            .where(
+                *(runs.c.tenant == key.tenant, runs.c.profile == key.profile, runs.c.id != key.run),
+                *(runs.c.upload.is_not(None), runs.c.stage.in_([RunState.PLANNING, RunState.APPLYING])),
+            )
+            .order_by(runs.c.number.desc())
+            .limit(_KNOWN_MAX)
+        ).all()
+        return tuple(Known(number=row.number, folder=str(self.folder(tenant_id, key.profile, row.id))) for row in rows)
 
     def _rekeys(self, connection: Connection, key: Key) -> tuple[str, ...]:
         rows = connection.execute(

@@ -43,7 +43,7 @@ def done_message(planned: Planned) -> str:
     message = f"Synchronized {seen or 'the roster'}: {counts(planned)}."
     if planned.errors:
         message += f" {planned.errors:,} records could not be synchronized: see errors."
-    return message
+    return " ".join([message, *planned.notes])
 
 
 def counts(planned: Planned) -> str:

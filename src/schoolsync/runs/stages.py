@@ -256,6 +256,9 @@ class Stages(Holding):
             now=job.now,
             columns=None if checked is None else checked.columns,
             absent=() if checked is None else checked.absent,
+            known=kept_roster.Rosters(
+                self._roster, self._objects.fetch_folder, Path(job.kept or job.folder), job.known
+            ),
         )
 
     def _still_holds(self, stored: Description) -> bool:
@@ -315,17 +318,16 @@ class Stages(Holding):
         lost, too_much = self._leave_out(checked)
         if checked.errors and (lost is None or too_much is not None):
             raise StageFailed(Failed(reason="The roster has errors; nothing was changed.", retry=False))
-        if not self._job.preview:
-            columns = None if checked.columns is None else {table: sorted(c) for table, c in checked.columns.items()}
-            note = kept_roster.Note(reading=self._reading_hash(), columns=columns, absent=sorted(checked.absent))
-            kept_roster.keep(self._roster(), Path(self._job.folder), note)
+        columns = None if checked.columns is None else {table: sorted(c) for table, c in checked.columns.items()}
+        note = kept_roster.Note(reading=self._reading_hash(), columns=columns, absent=sorted(checked.absent))
+        kept_roster.keep(self._roster(), Path(self._job.folder), note)
         return self._terms(checked)
 
     def _read_alone(self, only: Only) -> tuple[Terms, int]:
         """The part of the kept roster that one person, class or school needs; the directory's position."""
         db = self._roster()
         self._objects.fetch_folder(Path(self._job.kept) / ROSTER)
-        note = kept_roster.open_up(db, Path(self._job.kept))
+        note = kept_roster.open_up(db, Path(self._job.kept), "kept")
         if note is None:
             reason = "The roster of the last upload is not kept any more: start a whole synchronization first."
             raise StageFailed(Failed(reason=reason, retry=False))
@@ -424,6 +426,7 @@ class Stages(Holding):
             verdict_count=said.count,
             holds=tuple(sorted(said.holds)),
             deferred=draft.deferred,
+            notes=guards.renumbered_notes(db),
             flowing=draft.additions if said.holds <= {"removals"} else 0,
         )
         stored = draft.complete(
@@ -446,7 +449,7 @@ class Stages(Holding):
         earlier = Plans(Path(undone.folder))
         if earlier.latest() is None:
             raise StageFailed(Failed(reason="The plan of that run is not kept any more.", retry=False))
-        undoing.read(db, earlier, directory.rows_applied(undone.run))
+        undoing.read(db, earlier, directory.rows_applied(undone.run), undone.number)
         position = undoing.look(db, directory, lambda table: arrivals.columns(table))  # type: ignore[arg-type]
         claim = directory.claim(self._writer)
         if claim.position != position:

@@ -22,7 +22,7 @@ from schoolsync.targets.local import LocalDirectory
 _OF = {"school": "schools", "class": "classes", "person": "people"}
 
 
-def read(db: duckdb.DuckDBPyConnection, plans: Plans, applied: dict[int, int]) -> None:
+def read(db: duckdb.DuckDBPyConnection, plans: Plans, applied: dict[int, int], run_number: int) -> None:
     """`undone.<op>_<table>`: the rows that a run has applied (its ledger), with their real keys."""
     db.execute("CREATE SCHEMA undone")
     plan = plans.latest()
@@ -37,7 +37,10 @@ def read(db: duckdb.DuckDBPyConnection, plans: Plans, applied: dict[int, int]) -
         name = f"{batch.op}_{batch.table}"
         db.register("arrived", rows)
         there = db.execute("SELECT 1 FROM duckdb_tables() WHERE schema_name = 'undone' AND table_name = $1", [name])
-        chosen = f"SELECT *, '{batch.record}' AS record FROM arrived"
+        # What named a line of the run's own upload now names one of another run's.
+        run = f"coalesce(upload_run, {int(run_number)})" if "upload_run" in rows.column_names else str(int(run_number))
+        named = f"* {'EXCLUDE (upload_run)' if 'upload_run' in rows.column_names else ''}, {run}::BIGINT AS upload_run"
+        chosen = f"SELECT {named}, '{batch.record}' AS record FROM arrived"
         if not there.fetchall():
             db.execute(f"CREATE TABLE undone.{name} AS {chosen} LIMIT 0")
         known = {
@@ -46,7 +49,7 @@ def read(db: duckdb.DuckDBPyConnection, plans: Plans, applied: dict[int, int]) -
                 "SELECT column_name FROM duckdb_columns() WHERE schema_name = 'undone' AND table_name = $1", [name]
             ).fetchall()
         }
-        for column, kind, *_ in db.execute("DESCRIBE FROM arrived").fetchall():
+        for column, kind, *_ in db.execute(f"DESCRIBE {chosen}").fetchall():
             if column not in known:  # steps of pupils and teachers have other columns
                 db.execute(f'ALTER TABLE undone.{name} ADD COLUMN "{column}" {kind}')
         db.execute(f"INSERT INTO undone.{name} BY NAME {chosen}")
