@@ -21,6 +21,8 @@ from schoolsync.errors import UsageError
 PREFIX = "SCHOOLSYNC_"
 FILE = "schoolsync.toml"
 MIB = 1024 * 1024
+RUN_MEMORY = 320 * MIB
+"""What the engine of a run may use for itself; as much again as the upload is large comes to it."""
 
 
 def _setting(default: Any, help_text: str, *, secret: bool = False) -> Any:  # a dataclass field of any type
@@ -102,7 +104,7 @@ class Settings:
     page_size: int = _setting(100, "objects on a page when the client does not say")
     page_max: int = _setting(999, "most objects on a page")
     query_seconds: int = _setting(30, "seconds that a list with options may keep the database busy")
-    memory_limit: str = _setting("320MiB", "memory that the roster engine may use before it spills to disk")
+    memory_limit: str = _setting("768MiB", "most memory that the roster engine may use before it spills to disk")
     threads: int = _setting(2, "threads of the roster engine")
     reader_memory_limit: str = _setting(
         "192MiB", "memory that reading stored plans and findings for the API may use before it spills to disk"
@@ -184,6 +186,12 @@ class Settings:
             "archive_bytes": self.archive_max_bytes,
             "archive_ratio": self.archive_max_ratio,
         }
+
+    def memory_for(self, upload_bytes: int) -> str:
+        """What the engine of one run may use: for a small upload less than `memory_limit`, which is what all may."""
+        number, unit = _AMOUNT.findall(self.memory_limit)[0]
+        most = float(number) * _UNITS[unit.upper()]
+        return self.memory_limit if most <= (wanted := RUN_MEMORY + upload_bytes) else f"{wanted // MIB}MiB"
 
     def directory_db(self, tenant_id: str) -> Path:
         """The directory file of one tenant (lower-case GUID)."""
@@ -309,6 +317,8 @@ def _convert(name: str, kind: str, raw: object, source: str) -> object:
 
 
 _STORAGES = {"s3", "gs", "az", "abfs", "abfss", "file"}
+_AMOUNT = re.compile(r"([\d.]+) ?([KMGT]I?)B", re.IGNORECASE)
+_UNITS = {f"{unit}{i}": (1024 if i else 1000) ** power for power, unit in enumerate("KMGT", 1) for i in ("", "I")}
 _MEMORY = re.compile(r"0*[1-9]\d*(\.\d+)? ?[KMGT]i?B", re.IGNORECASE)
 
 

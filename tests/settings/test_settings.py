@@ -72,3 +72,18 @@ def test_settings_reach_a_child_process_unchanged(tmp_path: Path) -> None:
 def test_every_setting_says_what_it_is_for() -> None:
     """No setting comes without its line of help."""
     assert all(entry.metadata["help"] for entry in fields(Settings))
+
+
+@pytest.mark.parametrize(
+    ("limit", "upload", "given"),
+    [
+        ("768MiB", 0, "320MiB"),
+        ("768MiB", 100 * 1024**2, "420MiB"),
+        ("768MiB", 4 * 1024**3, "768MiB"),
+        ("0.5 gb", 10**9, "0.5 gb"),
+        ("256MiB", 0, "256MiB"),
+    ],
+)
+def test_a_run_takes_memory_by_the_size_of_its_upload(limit: str, upload: int, given: str) -> None:
+    """A small upload takes less than all may, none takes more."""
+    assert Settings(memory_limit=limit).memory_for(upload) == given

@@ -161,8 +161,9 @@ def _with(one: CodeList, words: Mapping[str, str]) -> CodeList:
 
 def is_known(one: CodeList, column: str) -> str:
     """Whether the value is a word of the list, in any letter case."""
-    known = f"({_plain_word(one, column)} OR lower({column}) IN ({_texts(one.words)}))"
-    return f"({known} OR starts_with({column}, 'ext:'))" if one.extensible else known
+    known = f"lower({column}) IN ({_texts(one.words)})"
+    known = f"({known} OR starts_with({column}, 'ext:'))" if one.extensible else known
+    return f"CASE WHEN {_plain_word(one, column)} THEN true ELSE {known} END"
 
 
 def normal(one: CodeList, column: str) -> str:

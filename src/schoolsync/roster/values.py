@@ -6,6 +6,7 @@ nothing guesses: a date that fits no stated form is no date.
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Literal
 
 DateFormat = Literal["iso", "mdy", "dmy"]
@@ -128,17 +129,15 @@ def username_problem(column: str, *, domain: str) -> str:
 
 def is_password(column: str) -> str:
     """Whether a directory's usual rules take it: 8 to 256 characters of at least three kinds."""
-    kinds = " + ".join(
-        f"regexp_matches({column}, '{kind}')::INTEGER" for kind in ("[a-z]", "[A-Z]", "[0-9]", "[^A-Za-z0-9]")
-    )
-    return f"(length({column}) BETWEEN 8 AND 256 AND {kinds} >= 3)"
+    kinds = ("[a-z]", "[A-Z]", "[0-9]", "[^A-Za-z0-9]")
+    orders = "|".join(".*".join(order) for order in permutations(kinds, 3))  # one pattern is read faster than four
+    return f"(length({column}) BETWEEN 8 AND 256 AND regexp_matches({column}, '(?s){orders}'))"
 
 
 def has_refused_characters(column: str, *, username: bool) -> str:
     """Whether directories refuse a character of it, in a sign-in name or in the alias of a class."""
-    if not username:
-        return f"regexp_matches({column}, '[^A-Za-z0-9_\\-]')"
-    return f"(NOT {is_plain_name(column)} AND regexp_matches({column}, '[^A-Za-z0-9''.\\-_!#^~@]'))"
+    allowed = "A-Za-z0-9''.\\-_!#^~@" if username else "A-Za-z0-9_\\-"
+    return f"regexp_matches({column}, '[^{allowed}]')"
 
 
 def shape(column: str) -> str:

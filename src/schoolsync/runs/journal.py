@@ -33,13 +33,15 @@ from schoolsync.store import directories
 from schoolsync.store import errors as error_rows
 from schoolsync.store.control import Control
 from schoolsync.store.tables import profiles, runs, tenants
-from schoolsync.uploads.service import Uploads
+from schoolsync.uploads.service import StoredFile, Uploads
 
 SOON = 60 * ticks.PER_SECOND
 """What is due while one person, class or school is synchronized alone is due again so much later."""
 
 TELL = ticks.PER_SECOND // 5
 """Progress of a run is written down this often, in ticks."""
+
+_UNPACKED = 10  # times that a roster is larger than the zip file it is in
 
 
 class Journal(AloneRecords):
@@ -159,7 +161,7 @@ class Journal(AloneRecords):
                 tallies=self._tallies(connection, applied_by, tenant_id, policy.guards.window_days),
                 ignore_findings=row.ignore_findings,
                 now=row.asked,
-                memory_limit=self._settings.memory_limit,
+                memory_limit=self._settings.memory_for(sum(_opened(file) for file in files)),
                 threads=self._settings.threads,
                 batch_rows=self._settings.batch_rows,
                 max_rows=self._settings.roster_max_rows,
@@ -583,6 +585,11 @@ class Journal(AloneRecords):
         """Put the status back as it was before `start`: files with errors are as if they had not been sent."""
         before = json.loads(row.summary)["before"]
         statuses.restore(connection, tenant=key.tenant, profile=key.profile, before=before)
+
+
+def _opened(file: StoredFile) -> int:
+    """About how large a file is once it is unpacked."""
+    return file.size * (_UNPACKED if file.name.lower().endswith(".zip") else 1)
 
 
 def _under_limits(policy: Policy, limits: str | None) -> Policy:

@@ -61,6 +61,11 @@ class _Records:
             return f"(SELECT {', '.join(columns)}, NULL::VARCHAR AS file, NULL::BIGINT AS line LIMIT 0)"
         return f"(SELECT {', '.join(columns)}, {literal(table.uploaded)} AS file, line FROM {self.merger.once[name]})"
 
+    def whole(self, name: str) -> bool:
+        """Whether no row of the file was bad or there again."""
+        table = self.merger.tables.get(name)
+        return table is not None and self.merger.once[name] == table.lined
+
     def every(self, name: str) -> str:
         """All rows of a table as they were read, bad ones too, as a FROM item."""
         return self.merger.tables[name].raw if name in self.merger.tables else self.rows(name)
@@ -172,12 +177,17 @@ def _roles(records: _Records) -> None:
     order = "(CASE WHEN is_primary THEN 0 ELSE 4611686018427387904 END) + line"
     at_school = "organization_id IN (SELECT source_id FROM raw.schools)"
     role = codes.group(records.codes["roles"], "role_name")
+    # Nearly everybody has one role at one place; only what several rows say of somebody has to be put together.
+    records.make("several", "SELECT user_id FROM raw.said GROUP BY user_id HAVING count(*) > 1")
     records.make(
         "main",
         f"""SELECT *, {role} AS role FROM (
-            SELECT user_id, arg_min(role_name, {rank}) AS role_name, arg_min(grade, line) AS grade,
-                arg_min(organization_id, {order}) FILTER ({at_school}) AS school_id
-            FROM raw.said GROUP BY user_id
+            SELECT user_id, role_name, grade, CASE WHEN {at_school} THEN organization_id END AS school_id
+            FROM raw.said ANTI JOIN raw.several USING (user_id)
+            UNION ALL
+            SELECT user_id, arg_min(role_name, {rank}), arg_min(grade, line),
+                arg_min(organization_id, {order}) FILTER ({at_school})
+            FROM raw.said SEMI JOIN raw.several USING (user_id) GROUP BY user_id
         )""",
     )
 
@@ -210,11 +220,18 @@ def _people(records: _Records, *, guardians: bool) -> None:
             {_nulls(3)}, u.file, u.line
         FROM {users} AS u LEFT JOIN raw.main AS m ON m.user_id = u.source_id {joined}""",
     )
+    # A role of somebody who is not among the users is left out already: only bad rows of users may be missing here.
+    known = "" if records.whole("users") else f"SEMI JOIN {users} AS u ON u.source_id = s.user_id"
     records.fill(
         "person_organizations",
-        f"""SELECT m.role, s.user_id, s.organization_id, arg_min(s.role_name, {codes.rank("s.role_name")}),
+        f"""SELECT {codes.group(records.codes["roles"], "s.role_name")}, s.user_id, s.organization_id, s.role_name,
+            s.grade, s.is_primary, s.begin_date, s.end_date, s.file, s.line
+        FROM raw.said AS s ANTI JOIN raw.several USING (user_id) {known}
+        UNION ALL
+        SELECT m.role, s.user_id, s.organization_id, arg_min(s.role_name, {codes.rank("s.role_name")}),
             arg_min(s.grade, s.line), bool_or(s.is_primary), {_SPAN}, any_value(s.file), min(s.line)
-        FROM raw.said AS s JOIN raw.main AS m USING (user_id) SEMI JOIN {users} AS u ON u.source_id = s.user_id
+        FROM raw.said AS s SEMI JOIN raw.several USING (user_id) JOIN raw.main AS m USING (user_id)
+            {known}
         GROUP BY m.role, s.user_id, s.organization_id""",
     )
     records.fill(
