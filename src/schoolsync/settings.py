@@ -188,7 +188,7 @@ class Settings:
         }
 
     def memory_for(self, upload_bytes: int) -> str:
-        """What the engine of one run may use: for a small upload less than `memory_limit`, which is what all may."""
+        """What the engine of one run may use: 320 MiB and as much as the upload is large, `memory_limit` at most."""
         number, unit = _AMOUNT.findall(self.memory_limit)[0]
         most = float(number) * _UNITS[unit.upper()]
         return self.memory_limit if most <= (wanted := RUN_MEMORY + upload_bytes) else f"{wanted // MIB}MiB"

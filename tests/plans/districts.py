@@ -278,6 +278,16 @@ class Outcome:
         return [(row["entry_type"], row["error_code"], row["reportable_identifier"]) for row in self.errors]
 
 
+def carried_out(job: Job, work: Any) -> Outcome:
+    """Plan, and unless a guard holds the plan, apply and finish it."""
+    planned = work.plan()
+    if planned.held is not None:
+        return Outcome(planned, None, Path(job.folder))
+    for batch in range(planned.batches):
+        work.apply(batch)
+    return Outcome(planned, work.finish(), Path(job.folder))
+
+
 class Directory:
     """A directory, in a file or in the PostgreSQL at `url`, and the runs of a tenant's profiles into it."""
 
@@ -343,14 +353,10 @@ class Directory:
             if work.extract().unchanged:
                 return Outcome(None, None, Path(job.folder), unchanged=True)
             work.validate()
-            planned = work.plan()
-            if planned.held is not None:
-                return Outcome(planned, None, Path(job.folder))
-            for batch in range(planned.batches):
-                work.apply(batch)
-            finished = work.finish()
-        self.done(job, finished)
-        return Outcome(planned, finished, Path(job.folder))
+            outcome = carried_out(job, work)
+        if outcome.finished is not None:
+            self.done(job, outcome.finished)
+        return outcome
 
     def undo(self, run: str, *, policy: Policy = CREATES, profile: int = 1, **values: Any) -> Outcome:
         """A run that takes an earlier one back."""
@@ -358,14 +364,10 @@ class Directory:
         undone = Undone(run=run, number=number, folder=str(self.folder / "runs" / run))
         job = self.job(self.source.roster, policy=policy, profile=profile, undoes=undone, **values)
         with engine(job) as work:
-            planned = work.plan()
-            if planned.held is not None:
-                return Outcome(planned, None, Path(job.folder))
-            for batch in range(planned.batches):
-                work.apply(batch)
-            finished = work.finish()
-        self.forget_base(profile)
-        return Outcome(planned, finished, Path(job.folder))
+            outcome = carried_out(job, work)
+        if outcome.finished is not None:
+            self.forget_base(profile)
+        return outcome
 
     def release(self, job: Job, roster: Roster, *selections: Selection) -> Outcome:
         """A held run (its job) goes on with what was approved of its plan."""

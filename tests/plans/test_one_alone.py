@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from .districts import (
     Outcome,
     Roster,
     attends,
+    carried_out,
     contact,
     engine,
     enrolled,
@@ -58,16 +58,13 @@ def alone(directory: Directory, folder: str, kind: Any, source_id: str, **values
         Roster(), files=(), kept=folder, only=Only(kind=kind, source_id=source_id), **{"policy": CREATES, **values}
     )
     with engine(job) as work:
-        planned = work.plan()
-        if planned.held is not None:
-            return Outcome(planned, None, Path(job.folder))
-        for batch in range(planned.batches):
-            work.apply(batch)
-        finished = work.finish()
-    assert finished.snapshot is None
+        outcome = carried_out(job, work)
+    if outcome.finished is None:
+        return outcome
+    assert outcome.finished.snapshot is None
     assert directory.source.reads == reads
     directory.forget_base(job.profile)
-    return Outcome(planned, finished, Path(job.folder))
+    return outcome
 
 
 def rows(directory: Directory) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import msgspec
 from schoolsync.access import audit, roles
 from schoolsync.api.call import Answer, Call, Services
 from schoolsync.api.routes import ROOT, ROUTES, TEXT_MAX, Handler, Parameter, Route
-from schoolsync.errors import Invalid, NotFound, TooLarge
+from schoolsync.errors import Invalid, NotFound
 from schoolsync.graph import requests
 from schoolsync.graph.app import Arrival, Receive, Scope, Send
 from schoolsync.graph.errors import BadRequest, MethodNotAllowed, UnknownSegment
@@ -53,7 +53,7 @@ class OwnApi:
         body = None
         if route.takes is not None:
             requests.check_content_type(arrival.headers.get("content-type"))
-            body = _body(requests.body(await self._content(receive)), route)
+            body = _body(requests.body(await requests.content(receive, self._services.settings.body_max_bytes)), route)
         await _send(send, await self._perform(arrival, match, route, query, body), route.media)
 
     async def ask(
@@ -127,19 +127,6 @@ class OwnApi:
             methods = [*match.routes, "HEAD"] if "GET" in match.routes else [*match.routes]
             raise MethodNotAllowed((*methods, "OPTIONS"))
         return match, route
-
-    async def _content(self, receive: Receive) -> bytes:
-        most = self._services.settings.body_max_bytes
-        content = bytearray()
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise BadRequest("The request was broken off.")
-            content += message.get("body", b"")
-            if len(content) > most:
-                raise TooLarge("The body is larger than this server takes.")
-            if not message.get("more_body"):
-                return bytes(content)
 
 
 def _parameters(query: bytes, known: tuple[Parameter, ...]) -> Mapping[str, Any]:

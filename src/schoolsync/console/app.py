@@ -21,7 +21,8 @@ from schoolsync.console import catalogue, charts, words
 from schoolsync.console.routes import ROOT, ROWS, Handler, Row
 from schoolsync.console.sessions import COOKIE, Sessions
 from schoolsync.console.visit import Page, Visit
-from schoolsync.errors import Forbidden, Invalid, NotFound, TooLarge, Unauthenticated
+from schoolsync.errors import Forbidden, Invalid, NotFound, Unauthenticated
+from schoolsync.graph import requests
 from schoolsync.graph.app import Arrival, Receive, Scope, Send
 from schoolsync.graph.errors import BadRequest, MethodNotAllowed, UnknownSegment
 from schoolsync.graph.paths import Tree, split
@@ -189,16 +190,7 @@ def _fields(content: bytes) -> dict[str, str]:
 async def _form(headers: Mapping[str, str], receive: Receive) -> dict[str, str]:
     if headers.get("content-type", FORM).partition(";")[0].strip().lower() != FORM:
         raise BadRequest("A form is expected.")
-    content = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise BadRequest("The request was broken off.")
-        content += message.get("body", b"")
-        if len(content) > FORM_MAX:
-            raise TooLarge("The form is larger than this server takes.")
-        if not message.get("more_body"):
-            return _fields(bytes(content))
+    return _fields(await requests.content(receive, FORM_MAX))
 
 
 async def _send(send: Send, page: Page) -> None:

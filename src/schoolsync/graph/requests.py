@@ -7,11 +7,13 @@ a body, options without `$`) is let through, because real clients send it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 
+from schoolsync.errors import TooLarge
 from schoolsync.graph.call import Json
 from schoolsync.graph.errors import (
     AddressTooLong,
@@ -35,6 +37,20 @@ _FIELDS_MAX = 100
 _BOM = b"\xef\xbb\xbf"
 _JSON_TYPE = re.compile(r"application/(?:[\w.-]+\+)?json|text/json")
 _QUALITY_ZERO = re.compile(r";\s*q\s*=\s*0(?:\.0*)?\s*(?:;|$)")
+
+
+async def content(receive: Callable[[], Awaitable[Mapping[str, Any]]], most: int) -> bytes:
+    """The whole body of an ASGI request. Raises TooLarge beyond `most` bytes, BadRequest when it is broken off."""
+    read = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BadRequest("The request was broken off.")
+        read += message.get("body", b"")
+        if len(read) > most:
+            raise TooLarge("The body is larger than this server takes.")
+        if not message.get("more_body"):
+            return bytes(read)
 
 
 def check_size(path: str, query: bytes, given: Iterable[tuple[bytes, bytes]]) -> None:
