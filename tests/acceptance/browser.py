@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
-from schoolsync.cli import device
+from schoolsync.cli import device, user
 from schoolsync.settings import Settings
 
 from .house import Server, Tenant
@@ -31,6 +31,7 @@ AXE = JS / "node_modules" / "axe-core" / "axe.min.js"
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 DEVICES: dict[str, dict[str, Any]] = {"desktop": DESKTOP, "phone": PHONE}
+PASSWORD = "four sounding brass bells"
 PATIENCE = 60_000  # milliseconds that something on a page may take
 
 
@@ -65,6 +66,18 @@ def approve(tenant: Tenant, code: str, roles: Sequence[str], *, user: str) -> No
         assert device.approve(settings, tenant=tenant.id, code=code, user=user, scope=None, roles=named) == 0
 
 
+def account(tenant: Tenant, name: str, *roles: str) -> None:
+    """What an operator types on the server: `schoolsync user add`."""
+    settings = Settings(data_dir=tenant.server.data, database_url=tenant.server.database_url)
+    named = [f"schoolsync.{role}" for role in roles]
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr("sys.stdin", io.StringIO(f"{PASSWORD}\n"))
+        assert user.add(settings, tenant=tenant.id, name=name, scope=None, roles=named) == 0
+
+
 @dataclass
 class Person:
     """Somebody with a browser window."""
@@ -86,7 +99,7 @@ class Person:
     def sign_in(self, *roles: str, user: str = "ada@skole.example") -> None:
         """As a person does whose district has no issuer of its own: an operator vouches on the server."""
         self.open(f"/sign-in?tenant={self.tenant.id}")
-        self.page.get_by_role("button", name="Go on").click()
+        self.page.get_by_role("button", name="Use a code").click()
         code = self.page.locator("p.code").inner_text().strip()
         approve(self.tenant, code, roles, user=user)
         self.page.get_by_role("link", name="Go on").click()

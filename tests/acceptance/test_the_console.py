@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +11,13 @@ import httpx
 import pytest
 from playwright.sync_api import Browser
 
-from .browser import DEVICES, approve, browsing, person
-from .house import Profile, Server, Tenant, creation
-from .own import own
+from schoolsync.access import roles
+from schoolsync.access.roles import Role
+from schoolsync.console.routes import ROWS
+
+from .browser import DEVICES, PASSWORD, account, approve, browsing, person
+from .house import Profile, Server, Tenant, creation, until
+from .own import EVERY_ROLE, own
 from .rosters import DISTRICT
 
 pytestmark = pytest.mark.xdist_group("console")
@@ -76,6 +81,53 @@ def test_a_day_at_the_console(held: Profile, browser: Browser, shots: Path, devi
         page.get_by_role("heading", name="Anmelden").wait_for()
 
 
+def test_from_nothing_to_a_run_that_is_watched(server: Server, browser: Browser, shots: Path) -> None:
+    """Somebody signs in with name and password, makes a profile, sets its guards, and watches a run to its end."""
+    tenant = Tenant(server)
+    account(tenant, "ada@skole.example", "admin")
+    with person(browser, tenant, device="desktop", shots=shots) as ada:
+        page = ada.page
+        ada.open(f"/sign-in?tenant={tenant.id}")
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_label("Name").fill("ada@skole.example")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("link", name="New profile").click()
+        ada.look("new-profile")
+        page.get_by_label("Name", exact=True).fill("Nordkapp kommune")
+        for field in page.get_by_label("Domain").all():
+            field.fill("nordkapp.example")
+        page.get_by_role("button", name="Make the profile").click()
+        page.get_by_role("status").get_by_text("The profile is made").wait_for()
+        profile = Profile(tenant, page.url.partition("/profiles/")[2].partition("?")[0])
+        page.get_by_role("link", name="Guards").click()
+        ada.look("guards")
+        removals = page.get_by_label("Removals", exact=True)
+        removals.fill("a tenth")
+        page.get_by_role("button", name="Save").click()
+        page.get_by_role("alert").get_by_text("is no number").wait_for()
+        assert removals.get_attribute("aria-invalid") == "true"
+        removals.fill("10")
+        page.get_by_role("button", name="Save").click()
+        page.get_by_role("status").get_by_text("Saved.").wait_for()
+        settings = own(tenant, "viewer").get(f"/profiles/{profile.id}/settings")["settings"]
+        assert settings["guards"]["removalPercent"] == 10
+        until("it is set up", lambda: tenant.admin.get(profile.path)["state"] == "provisioned")
+        profile.upload(DISTRICT.files())
+        profile.start()
+        ada.open(f"/profiles/{profile.id}/runs/1")
+        page.locator("#live").get_by_text("Done").wait_for()  # told by the stream when the run is still at work
+        assert page.locator(".stages .done").count() == 4
+        ada.look("run")
+        page.get_by_role("link", name="Nordkapp kommune").click()
+        page.get_by_text("In sync").wait_for()
+        ada.look("profile")
+        page.get_by_role("button", name="Pause").click()
+        page.get_by_role("button", name="Resume").click()
+        page.get_by_role("button", name="Pause").wait_for()
+        assert profile.wait()["status"] != "paused"
+
+
 def test_strangers_and_forged_forms_get_nowhere(server: Server) -> None:
     """Without a session every page leads to the sign-in, forms of other sites are refused, nothing is left open."""
     tenant = Tenant(server)
@@ -119,8 +171,41 @@ def test_a_session_opens_what_its_roles_open(server: Server) -> None:
         assert "console sign-in" in entries
 
 
-def vouched(http: httpx.Client, tenant: Tenant, *roles: str) -> httpx.Response:
+def vouched(http: httpx.Client, tenant: Tenant, *named: str) -> httpx.Response:
     """The page that follows when an operator has answered the code."""
     code = http.get("/console/sign-in/wait").text.partition('class="code">')[2].partition("<")[0]
-    approve(tenant, code, roles, user="ada@skole.example")
+    approve(tenant, code, named, user="ada@skole.example")
     return http.get("/console/sign-in/wait")
+
+
+ACTIONS: tuple[tuple[str, str, dict[str, str]], ...] = (
+    # what a form does, in the words of docs/access.md; the row of the console; what its form sends
+    ("policy", "new-profile", {"displayName": ""}),
+    ("sync", "profiles/{profile}/do", {"what": "pause"}),
+    ("sync", "profiles/{profile}/do", {"what": "resume"}),
+    ("sync", "profiles/{profile}/do", {"what": "reset"}),
+    ("sync", "profiles/{profile}/do", {"what": "retry"}),
+    ("policy", "profiles/{profile}/accounts", {"displayName": "x"}),
+    ("policy", "profiles/{profile}/settings/{section}", {"guards.removalPercent": "10"}),
+    ("sync", "profiles/{profile}/runs/{run}/do", {"what": "cancel"}),
+    ("undo", "profiles/{profile}/runs/{run}/do", {"what": "undo"}),
+)
+FOR_EVERYBODY = {"sign-out", "sign-in", "language"}
+
+
+def test_every_form_is_only_for_those_with_its_role(held: Profile) -> None:
+    """Each form, sent with each role: for a held plan who may not is refused; for no profile who may is told that."""
+    assert {row.template for row in ROWS if row.method == "POST"} == {one[1] for one in ACTIONS} | FOR_EVERYBODY
+    tenant, nowhere, before = held.tenant, str(uuid.uuid4()), held.status()
+    for role in EVERY_ROLE:
+        may = {rule.act.value for rule in roles.MATRIX if Role(f"schoolsync.{role}") in rule.roles}
+        with httpx.Client(base_url=tenant.server.base, follow_redirects=True) as http:
+            http.post("/console/sign-in", data={"tenant": tenant.id})
+            csrf = vouched(http, tenant, role).text.partition('name="csrf" value="')[2].partition('"')[0]
+            for act, template, form in ACTIONS:
+                path = template.format(profile=nowhere if act in may else held.id, section="guards", run="2")
+                assert http.post(f"/console/{path}", data=form).status_code == 403, "without the session's secret"
+                answer = http.post(f"/console/{path}", data={**form, "csrf": csrf})
+                wanted = 403 if act not in may else 400 if path == "new-profile" else 404
+                assert answer.status_code == wanted, f"{role}: {path} {form}: {answer.status_code} {answer.text}"
+    assert held.status() == before

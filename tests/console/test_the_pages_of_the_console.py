@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from schoolsync.console import catalogue, charts
+from schoolsync.console import catalogue, charts, fields, words
 from schoolsync.console.app import STATIC
 from schoolsync.console.page_list import console_page
 from schoolsync.console.shown import Shown
+from schoolsync.profiles.policy import OwnSettings
+from schoolsync.profiles.status import Status
+from schoolsync.runs.states import Cause, RunState
 
 DOCS = Path(__file__).parents[2] / "docs"
 OTHER_LANGUAGES = [language for language in catalogue.LANGUAGES if language != catalogue.DEFAULT]
@@ -46,6 +51,24 @@ def test_no_text_stands_in_a_template_outside_the_catalogues() -> None:
 def test_every_page_is_documented() -> None:
     """docs/console.md is what the table makes: renew it with `python -m schoolsync.console.page_list`."""
     assert (DOCS / "console.md").read_text("utf-8") == console_page()
+
+
+def test_whatever_the_house_names_has_a_word() -> None:
+    """No state, status or cause is shown by its code word, and every setting of a profile stands in a form."""
+    assert set(words.RUN_STATE) == set(map(str, RunState))
+    assert set(words.CAUSE) == set(map(str, Cause))
+    assert set(words.STATUS) - {None, "none"} == set(map(str, Status))
+    asked = {field.path for section in fields.SECTIONS for field in section.fields}
+    assert asked == set(_members(msgspec.to_builtins(OwnSettings()), asked))
+
+
+def _members(settings: Mapping[str, object], asked: set[str], before: str = "") -> Iterator[str]:
+    for name, value in settings.items():
+        path = f"{before}{name}"
+        if isinstance(value, Mapping) and value and path not in asked:
+            yield from _members(value, asked, f"{path}.")
+        else:
+            yield path
 
 
 def test_scripts_of_others_are_as_they_came() -> None:

@@ -229,6 +229,13 @@ class Settings(Shape, frozen=True, kw_only=True):
     settings: dict[str, Any]
 
 
+class Configuration(Shape, frozen=True, kw_only=True):
+    """What a person sets on a profile, in Graph's words."""
+
+    profile: Guid
+    configuration: dict[str, Any]  # educationSynchronizationProfile
+
+
 class Approval(Shape, frozen=True, kw_only=True):
     """A person's yes to a plan or a part of it."""
 

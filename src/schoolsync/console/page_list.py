@@ -15,9 +15,14 @@ Web pages for people, at `/console` of every server; the setting `console` turns
 the host's name is led there. This page is made from the table in `schoolsync.console.routes`
 (`python -m schoolsync.console.page_list > docs/console.md`).
 
-* **Signing in.** People are vouched for: the console shows a code, and whoever runs the installation answers it with
-  `schoolsync device approve CODE --tenant TENANT --user YOU --role schoolsync.admin`. A session lasts as long as the
-  setting `console_hours` says, or until its person signs out. Sign-ins stand in the [audit log](audit.md).
+* **Signing in.** At the built-in issuer's page, with an account of `schoolsync user add` ([access.md](access.md)); the
+  console uses an authorization code with PKCE. Somebody without an account uses a code, which whoever runs the
+  installation answers on the server:
+
+      schoolsync device approve CODE --tenant TENANT --user YOU --role schoolsync.admin
+
+  A session lasts as long as the setting `console_hours` says, or until its person signs out. Sign-ins stand in the
+  [audit log](audit.md). Signing in at an issuer of one's own is not built yet.
 * **What one may see and do** is decided by the [roles](access.md#roles-of-our-own), as everywhere. A page asks the
   operations of [our own API](api.md) in the name of the person; it decides nothing itself, and what a person may not do
   is not offered.

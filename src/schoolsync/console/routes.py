@@ -44,7 +44,31 @@ def _post(template: str, handler: str, summary: str, *, open: bool = False) -> R
 
 ROWS: tuple[Row, ...] = (
     _get("", "home.home", "Every profile with its status, how fresh it is and how it went; what needs a person now."),
+    _get("new-profile", "profiles.new", "A form for a new profile that takes uploaded files."),
+    _post("new-profile", "profiles.create", "Makes the profile."),
+    _get(
+        "profiles/{profile}", "profiles.show", "How a profile stands, its trends and newest runs, and what can be done."
+    ),
+    _post("profiles/{profile}/do", "profiles.act", "Pauses, resumes, resets the profile, or tries again now."),
+    _get(
+        "profiles/{profile}/accounts", "profiles.accounts", "The profile's name and whose accounts it makes or finds."
+    ),
+    _post("profiles/{profile}/accounts", "profiles.change_accounts", "Changes these."),
+    _get(
+        "profiles/{profile}/settings/{section}", "profiles.settings", "A section of the profile's settings, explained."
+    ),
+    _post("profiles/{profile}/settings/{section}", "profiles.change_settings", "Changes the settings of the section."),
+    _get("profiles/{profile}/runs", "runs.listed", "The profile's runs, newest first, page by page."),
+    _get(
+        "profiles/{profile}/runs/{run}",
+        "runs.show",
+        "One run: its stages, how far it is, how fast, when it will be done.",
+    ),
+    _get("profiles/{profile}/runs/{run}/live", "runs.live", "The same as server-sent events while the run goes."),
+    _post("profiles/{profile}/runs/{run}/do", "runs.act", "Ends a run early, or takes it back."),
     _get("sign-in", "signin.form", "How to sign in.", open=True),
+    _get("sign-in/go", "signin.go", "On to the page where people of the built-in issuer sign in.", open=True),
+    _get("sign-in/back", "signin.back", "Back from there: begins the session.", open=True),
     _post("sign-in", "signin.begin", "Begins to sign in with a code that an operator answers.", open=True),
     _get("sign-in/wait", "signin.wait", "The code, and whether it was answered.", open=True),
     _post("sign-out", "signin.end", "Ends the session."),

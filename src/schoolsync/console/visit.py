@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from schoolsync.access import roles
 from schoolsync.access.roles import Act
-from schoolsync.console import catalogue
+from schoolsync.console import catalogue, fields
 from schoolsync.console.sessions import Session
 from schoolsync.console.shown import Shown
 from schoolsync.errors import Forbidden
@@ -117,6 +117,11 @@ class Visit:
         wanted = {**self.query, **changed}
         kept = {name: str(value) for name, value in wanted.items() if value not in (None, "")}
         return f"{self.path}?{urlencode(kept)}" if kept else self.path
+
+    @staticmethod
+    def sections() -> tuple[fields.Section, ...]:
+        """The forms of a profile's settings."""
+        return fields.SECTIONS
 
     def cookie(self, name: str, value: str, *, seconds: int | None = None) -> tuple[str, str]:
         """A header that sets a cookie which no script can read and no other site can send along with a form."""

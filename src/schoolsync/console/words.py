@@ -41,6 +41,32 @@ RUN_STATE: dict[str, tuple[str, str]] = {
     "cancelled": (N_("Ended early"), "quiet"),
 }
 
+CAUSE: dict[str, str] = {
+    "start": N_("started"),
+    "late": N_("started"),
+    "reset": N_("started all over"),
+    "retry": N_("tried again by itself"),
+    "again": N_("tried again"),
+    "due": N_("its time had come"),
+    "schedule": N_("on schedule"),
+    "upload": N_("files were uploaded"),
+    "watch": N_("files lay in the watched folder"),
+    "preview": N_("preview"),
+    "undo": N_("takes a run back"),
+    "one": N_("one person, class or school alone"),
+    "replan": N_("planned again"),
+    "provisioned": N_("the profile was set up"),
+}
+
+SEEN: dict[str, str] = {
+    "schools": N_("Schools"),
+    "classes": N_("Classes"),
+    "people": N_("People"),
+    "links": N_("Memberships"),
+    "school_links": N_("Places at schools"),
+    "guardians": N_("Guardians"),
+}
+
 ROLES: dict[str, str] = {
     "viewer": N_("may look"),
     "operator": N_("may look and run"),
@@ -52,5 +78,13 @@ ROLES: dict[str, str] = {
 SAID: dict[str, str] = {
     # what a page says after something was done, by the word in its address
     "signed-out": N_("You are signed out."),
+    "saved": N_("Saved. The next run goes by it."),
+    "created": N_("The profile is made. It is being set up, which takes a moment."),
+    "paused": N_("It pauses: what is being written at the moment is finished first."),
+    "resumed": N_("It goes on."),
+    "reset": N_("It starts all over."),
+    "retried": N_("It is tried again."),
+    "cancelled": N_("The run ends: what is being written at the moment is finished first."),
+    "undoing": N_("This run takes the other one back."),
 }
 """Sentences that follow an act."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import sys
@@ -64,6 +65,9 @@ HEADERS_MAX = 512 * 1024
 """More than a request may have (`graph.requests`), so that too much gets an answer of ours."""
 GRACE = 5.0
 """Seconds that requests at work get when the server is asked to end."""
+
+LIVE = re.compile(r"/console/.*/live")
+"""What the console follows live."""
 
 log = structlog.get_logger()
 
@@ -226,6 +230,9 @@ class AtWork:
         self.count = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if LIVE.fullmatch(scope.get("path", "")):
+            await self._app(scope, receive, send)  # it has no end: nobody waits for it
+            return
         self.count += 1
         try:
             await self._app(scope, receive, send)

@@ -11,11 +11,12 @@ from schoolsync import ticks
 from schoolsync.api import shapes
 from schoolsync.api.call import Answer, Call, moment
 from schoolsync.errors import Invalid
-from schoolsync.graph import etags
-from schoolsync.profiles import listing
+from schoolsync.graph import bodies, etags, render
+from schoolsync.profiles import configuration, listing
 from schoolsync.runs import looking
 from schoolsync.runs.restarting import Scope
 
+TYPE = "educationSynchronizationProfile"
 TREND_RUNS = 20
 TRENDS_MAX = 50
 """Most profiles on a page with trends."""
@@ -114,6 +115,51 @@ def patch_settings(call: Call) -> Answer:
         call.principal, call.profile, call.body, condition=call.condition(), now=call.now
     )
     return _settings(call, settings, version)
+
+
+def create_profile(call: Call) -> Answer:
+    """POST profiles."""
+    given = bodies.read(TYPE, call.body, partial=False)
+    return replace(_configuration(call.services.profiles.create(call.principal, given, now=call.now)), status=202)
+
+
+def pause(call: Call) -> Answer:
+    """POST profiles/{profile}/pause."""
+    call.services.profiles.pause(call.principal, call.profile, now=call.now)
+    return replace(get_profile(call), status=202)
+
+
+def resume(call: Call) -> Answer:
+    """POST profiles/{profile}/resume."""
+    call.services.profiles.resume(call.principal, call.profile, now=call.now)
+    return replace(get_profile(call), status=202)
+
+
+def reset(call: Call) -> Answer:
+    """POST profiles/{profile}/reset."""
+    call.services.profiles.reset(call.principal, call.profile, now=call.now)
+    return replace(get_profile(call), status=202)
+
+
+def get_configuration(call: Call) -> Answer:
+    """GET profiles/{profile}/configuration."""
+    with call.services.control.read() as connection:
+        return _configuration(call.services.profiles.find(connection, call.tenant, call.profile))
+
+
+def patch_configuration(call: Call) -> Answer:
+    """PATCH profiles/{profile}/configuration."""
+    given = bodies.read(TYPE, call.body, partial=True)
+    return _configuration(
+        call.services.profiles.change(call.principal, call.profile, given, condition=call.condition(), now=call.now)
+    )
+
+
+def _configuration(row: Row[Any]) -> Answer:
+    shown = render.shape(TYPE, select=None, version="beta", unveiled=True)(configuration.shown(row), None)
+    return Answer(
+        body=shapes.Configuration(profile=row.id, configuration=shown), headers={"ETag": etags.weak(row.version)}
+    )
 
 
 def _settings(call: Call, settings: dict[str, Any], version: int) -> Answer:

@@ -1,16 +1,22 @@
 """Signing in and out, and choosing a language.
 
-Without an issuer that has a page of its own people are vouched for: the console shows a code, and whoever runs this
-installation answers it (`access.devices`).
+People sign in where tokens come from: with a code and a proof (OAuth 2.0 with PKCE) at the built-in issuer's own page.
+Somebody who has no account there is vouched for: the console shows a code, and whoever runs this installation answers
+it (`access.devices`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import re
+import secrets
+from base64 import urlsafe_b64encode
+from urllib.parse import urlencode
 
 from schoolsync import ticks
-from schoolsync.access import devices, roles
+from schoolsync.access import devices, roles, sign_ins
 from schoolsync.access.issuer import GUID
 from schoolsync.access.principal import Principal
 from schoolsync.console import catalogue
@@ -22,6 +28,9 @@ from schoolsync.errors import Conflict, Forbidden, Invalid
 
 CLIENT = "console"
 UNDER_WAY = "schoolsync_signin"
+CONSOLE_CLIENT = "5c1f1a3e-6f6e-4f0a-9c55-0b6f0e2c9d11"
+"""The console's own id, as programs have one."""
+_PATIENCE = 900  # seconds that signing in may take
 _YEAR = 365 * 24 * 3600
 _INSIDE = re.compile(r"/console(?:[/?][^\\\r\n]*)?")
 
@@ -33,14 +42,60 @@ async def form(visit: Visit) -> Page:
     return visit.page("signin.html", next=visit.query.get("next", ""), tenant=visit.query.get("tenant", ""))
 
 
+async def go(visit: Visit) -> Page:
+    """GET sign-in/go: on to the page of the built-in issuer."""
+    _built_in(visit)
+    tenant_id = visit.query.get("tenant", "").strip().lower()
+    number = None
+    if GUID.fullmatch(tenant_id):
+        number = await asyncio.to_thread(visit.console.control.known_tenant, tenant_id)
+    if number is None:
+        return _no_tenant(visit, tenant_id, visit.query.get("next", ""))
+    verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(24)
+    held = {"t": number, "id": tenant_id, "v": verifier, "st": state, "n": visit.query.get("next", "")}
+    signed = visit.console.sessions.signed(held, purpose="sign-in", until=visit.now + _PATIENCE * ticks.PER_SECOND)
+    asked = {
+        "client_id": CONSOLE_CLIENT,
+        "redirect_uri": _back(visit),
+        "response_type": "code",
+        "state": state,
+        "code_challenge": urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode(),
+        "code_challenge_method": "S256",
+    }
+    where = f"{visit.arrival.origin}/{tenant_id}/oauth2/v2.0/authorize?{urlencode(asked)}"
+    return Page(status=303, headers=(("Location", where), visit.cookie(UNDER_WAY, signed, seconds=_PATIENCE)))
+
+
+async def back(visit: Visit) -> Page:
+    """GET sign-in/back: in, when the issuer's code is one for this browser."""
+    held = visit.console.sessions.opened(visit.cookies.get(UNDER_WAY), purpose="sign-in", now=visit.now)
+    if held is None or "st" not in held or not hmac.compare_digest(held["st"], visit.query.get("state", "")):
+        raise Invalid("This sign-in was not begun in this browser, or it took too long: sign in again.")
+    if "code" not in visit.query:
+        return visit.page(
+            "signin.html", next=held["n"], tenant=held["id"], problem=visit.text(N_("You are not signed in."))
+        )
+    found = await asyncio.to_thread(
+        sign_ins.redeem,
+        visit.console.control,
+        tenant=held["t"],
+        client=CONSOLE_CLIENT,
+        code=visit.query["code"],
+        redirect_uri=_back(visit),
+        verifier=held["v"],
+        now=visit.now,
+    )
+    if found is None:
+        raise Forbidden("The code of this sign-in is used or too old: sign in again.")
+    return await enter(visit, _person(held["t"], held["id"], found.granted, CONSOLE_CLIENT), after=held["n"])
+
+
 async def begin(visit: Visit) -> Page:
     """POST sign-in: a new code for a person of the tenant."""
-    if not visit.console.settings.built_in_issuer:
-        raise Forbidden("Nobody is vouched for here: sign in with your own issuer.")
+    _built_in(visit)
     tenant_id = visit.form.get("tenant", "").strip().lower()
     if not GUID.fullmatch(tenant_id):
-        problem = visit.text(N_("That is no tenant id. It looks like 11111111-2222-4333-8444-555555555555."))
-        return visit.page("signin.html", status=400, next=visit.form.get("next", ""), tenant=tenant_id, problem=problem)
+        return _no_tenant(visit, tenant_id, visit.form.get("next", ""))
     control = visit.console.control
     number = await asyncio.to_thread(control.tenant_number, tenant_id, visit.now)
     begun = await asyncio.to_thread(
@@ -57,23 +112,13 @@ async def begin(visit: Visit) -> Page:
 async def wait(visit: Visit) -> Page:
     """GET sign-in/wait: in, when the code was granted; else the code."""
     held = visit.console.sessions.opened(visit.cookies.get(UNDER_WAY), purpose="sign-in", now=visit.now)
-    if held is None:
+    if held is None or "c" not in held:
         return visit.go("/sign-in")
     answer = await asyncio.to_thread(
         devices.collect, visit.console.control, tenant=held["t"], client=CLIENT, secret=held["s"], now=visit.now
     )
     if isinstance(answer, devices.Granted):
-        principal = Principal(
-            tenant=held["t"],
-            tenant_id=held["id"],
-            kind="delegated",
-            grants=frozenset(answer.scopes),
-            user_id=answer.user_id,
-            user_name=answer.user_name,
-            client=CLIENT,
-            roles=roles.NAMES & frozenset(answer.roles),
-        )
-        return await enter(visit, principal, after=held["n"])
+        return await enter(visit, _person(held["t"], held["id"], answer, CLIENT), after=held["n"])
     standing = {devices.Answer.DENIED: "denied", devices.Answer.EXPIRED: "over"}.get(answer, "waits")
     return visit.page("signin_wait.html", code=held["c"], tenant=held["id"], standing=standing)
 
@@ -103,6 +148,34 @@ async def language(visit: Visit) -> Page:
     if wanted not in catalogue.LANGUAGES:
         raise Invalid("There is no such language here.", target="language")
     return visit.go(_next(visit.form.get("next")), headers=(visit.cookie(LANGUAGE, wanted, seconds=_YEAR),))
+
+
+def _person(number: int, tenant_id: str, granted: devices.Granted, client: str) -> Principal:
+    """Who was granted what, as a token would say it."""
+    return Principal(
+        tenant=number,
+        tenant_id=tenant_id,
+        kind="delegated",
+        grants=frozenset(granted.scopes),
+        user_id=granted.user_id,
+        user_name=granted.user_name,
+        client=client,
+        roles=roles.NAMES & frozenset(granted.roles),
+    )
+
+
+def _built_in(visit: Visit) -> None:
+    if not visit.console.settings.built_in_issuer:
+        raise Forbidden("The built-in issuer is turned off here: nobody can sign in with it.")
+
+
+def _no_tenant(visit: Visit, tenant: str, after: str) -> Page:
+    problem = visit.text(N_("That is no tenant id. It looks like 11111111-2222-4333-8444-555555555555."))
+    return visit.page("signin.html", status=400, next=after, tenant=tenant[:40], problem=problem)
+
+
+def _back(visit: Visit) -> str:
+    return f"{visit.arrival.origin}/console/sign-in/back"
 
 
 def _next(wanted: str | None) -> str:

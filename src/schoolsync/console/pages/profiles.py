@@ -1,0 +1,192 @@
+"""One profile: how it stands, what can be done with it, its settings as forms; and making a new one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from schoolsync.console import fields
+from schoolsync.console.visit import Page, Visit
+from schoolsync.errors import Invalid, NotFound, Refused
+
+RUNS = 8
+_ACTS = {
+    # the word of a button -> the operation, what it takes, the word of what is said afterwards
+    "pause": ("pause", None, "paused"),
+    "resume": ("resume", None, "resumed"),
+    "reset": ("reset", None, "reset"),
+    "retry": ("restart", {"scope": "failedItems"}, "retried"),
+}
+_CSV = {"@odata.type": "#microsoft.graph.educationCsvDataProvider"}
+_CREATION = "#microsoft.graph.educationIdentityCreationConfiguration"
+_MATCHING = "#microsoft.graph.educationIdentityMatchingConfiguration"
+ROLES = ("student", "teacher")
+TARGETS = ("userPrincipalName", "mail", "mailNickname", "employeeId")
+
+
+def place(visit: Visit) -> str:
+    """Where our own API has the profile."""
+    return f"profiles/{visit.keys['profile']}"
+
+
+async def show(visit: Visit) -> Page:
+    """GET profiles/{profile}."""
+    profile, fresh, ladder, runs = await asyncio.gather(
+        visit.ask("GET", place(visit), {"trend": "true"}),
+        visit.ask("GET", f"{place(visit)}/freshness"),
+        visit.ask("GET", f"{place(visit)}/quarantine"),
+        visit.ask("GET", f"{place(visit)}/runs", {"limit": RUNS}),
+    )
+    return visit.page("profile.html", profile=profile, fresh=fresh, ladder=ladder, runs=runs.value)
+
+
+async def act(visit: Visit) -> Page:
+    """POST profiles/{profile}/do."""
+    operation, body, said = _ACTS.get(visit.form.get("what", ""), (None, None, ""))
+    if operation is None:
+        raise Invalid("There is no such act.", target="what")
+    await visit.ask("POST", f"{place(visit)}/{operation}", body=body)
+    run = visit.form.get("run", "")
+    return visit.go(f"/{place(visit)}" + (f"/runs/{int(run)}" if run.isdecimal() else ""), said=said)
+
+
+# --- settings -------------------------------------------------------------------------------------------------------
+
+
+async def settings(visit: Visit, problem: Refused | None = None) -> Page:
+    """GET profiles/{profile}/settings/{section}."""
+    section = _section(visit)
+    profile, found = await asyncio.gather(visit.ask("GET", place(visit)), visit.ask("GET", f"{place(visit)}/settings"))
+    values = {field.path: fields.value(field, found.settings) for field in section.fields}
+    if problem is not None:
+        values |= {field.path: visit.form.get(field.path, "") for field in section.fields}
+    return visit.page(
+        "settings.html",
+        status=400 if problem is not None else 200,
+        profile=profile,
+        section=section,
+        sections=fields.SECTIONS,
+        values=values,
+        problem=problem,
+    )
+
+
+async def change_settings(visit: Visit) -> Page:
+    """POST profiles/{profile}/settings/{section}."""
+    section = _section(visit)
+    try:
+        wanted = fields.changes(section, visit.form)
+        before = (await visit.ask("GET", f"{place(visit)}/settings")).settings
+        await visit.ask("PATCH", f"{place(visit)}/settings", body=_replacing(section, wanted, before))
+    except Invalid as problem:
+        return await settings(visit, problem)
+    return visit.go(f"/{place(visit)}/settings/{section.name}", said="saved")
+
+
+def _replacing(section: fields.Section, wanted: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """A change is merged: what stood in a table and is not there any more has to be taken out by name."""
+    for field in section.fields:
+        new, old = wanted.get(field.path), before.get(field.path)
+        if field.kind == "table" and isinstance(new, dict) and isinstance(old, Mapping):
+            wanted[field.path] = {**dict.fromkeys(old), **new}
+    return wanted
+
+
+def _section(visit: Visit) -> fields.Section:
+    section = fields.section(visit.keys["section"])
+    if section is None:
+        raise NotFound("There is no such page.")
+    return section
+
+
+# --- accounts -------------------------------------------------------------------------------------------------------
+
+
+async def accounts(visit: Visit, problem: Refused | None = None) -> Page:
+    """GET profiles/{profile}/accounts."""
+    profile, found = await asyncio.gather(
+        visit.ask("GET", place(visit)), visit.ask("GET", f"{place(visit)}/configuration")
+    )
+    given = visit.form if problem is not None else _shown(found.configuration)
+    return visit.page(
+        "accounts.html",
+        status=400 if problem is not None else 200,
+        profile=profile,
+        sections=fields.SECTIONS,
+        given=given,
+        targets=TARGETS,
+        problem=problem,
+    )
+
+
+async def change_accounts(visit: Visit) -> Page:
+    """POST profiles/{profile}/accounts."""
+    try:
+        await visit.ask("PATCH", f"{place(visit)}/configuration", body=_asked(visit.form))
+    except Invalid as problem:
+        return await accounts(visit, problem)
+    return visit.go(f"/{place(visit)}/accounts", said="saved")
+
+
+async def new(visit: Visit, problem: Refused | None = None) -> Page:
+    """GET new-profile."""
+    given = visit.form if problem is not None else {"mode": "create"}
+    status = 400 if problem is not None else 200
+    return visit.page("new_profile.html", status=status, given=given, targets=TARGETS, problem=problem)
+
+
+async def create(visit: Visit) -> Page:
+    """POST new-profile."""
+    try:
+        made = await visit.ask("POST", "profiles", body={**_asked(visit.form), "dataProvider": _CSV})
+    except Invalid as problem:
+        return await new(visit, problem)
+    return visit.go(f"/profiles/{made.profile}", said="created")
+
+
+def _asked(form: Mapping[str, str]) -> dict[str, Any]:
+    """The profile that a form describes, in Graph's words."""
+    identity: dict[str, Any]
+    if form.get("mode") == "match":
+        identity = {"@odata.type": _MATCHING, "matchingOptions": [_matching(form, role) for role in ROLES]}
+    else:
+        domains = [(role, form.get(f"domain.{role}", "").strip()) for role in ROLES]
+        identity = {
+            "@odata.type": _CREATION,
+            "userDomains": [{"appliesTo": role, "name": name} for role, name in domains if name],
+        }
+    return {
+        "displayName": form.get("displayName", "").strip(),
+        "identitySynchronizationConfiguration": identity,
+        "expirationDate": form.get("expirationDate", "").strip() or None,
+        "handleSpecialCharacterConstraint": form.get("special") == "on",
+    }
+
+
+def _matching(form: Mapping[str, str], role: str) -> dict[str, Any]:
+    return {
+        "appliesTo": role,
+        "sourcePropertyName": form.get(f"source.{role}", "").strip(),
+        "targetPropertyName": form.get(f"target.{role}", "").strip(),
+        "targetDomain": form.get(f"domain.{role}", "").strip() or None,
+    }
+
+
+def _shown(found: Mapping[str, Any]) -> dict[str, str]:
+    """The same the other way round."""
+    identity = found["identitySynchronizationConfiguration"]
+    given = {
+        "displayName": found["displayName"],
+        "expirationDate": found["expirationDate"] or "",
+        "special": "on" if found["handleSpecialCharacterConstraint"] else "",
+        "mode": "match" if identity["@odata.type"] == _MATCHING else "create",
+    }
+    for rule in identity.get("userDomains", ()):
+        given[f"domain.{rule['appliesTo']}"] = rule["name"]
+    for rule in identity.get("matchingOptions", ()):
+        role = rule["appliesTo"]
+        given[f"source.{role}"] = rule["sourcePropertyName"]
+        given[f"target.{role}"] = rule["targetPropertyName"]
+        given[f"domain.{role}"] = rule.get("targetDomain") or ""
+    return given
