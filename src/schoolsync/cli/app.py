@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from schoolsync import __version__
-from schoolsync.cli import plan_commands, user_commands
+from schoolsync.cli import plan_commands, profile_commands, user_commands
 from schoolsync.errors import SchoolsyncError, UsageError, WorldError
 
 app = typer.Typer(
@@ -294,6 +294,7 @@ def freshness(
 
 
 plan_commands.register(app)
+profile_commands.register(app)
 
 
 @client.command("add")

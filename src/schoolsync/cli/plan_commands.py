@@ -79,10 +79,10 @@ def plan(
     """
     from schoolsync.cli import plans as command
 
-    whereto = _whereto(tenant, profile, server, user, data_dir)
+    where = whereto(tenant, profile, server, user, data_dir)
     raise typer.Exit(
         command.plan(
-            whereto,
+            where,
             path,
             details=details or any((kind, school, op)),
             kind=kind,
@@ -113,9 +113,9 @@ def show(
     """Show the plan of a run or a preview, step by step."""
     from schoolsync.cli import plans as command
 
-    whereto = _whereto(tenant, profile, server, user, data_dir)
+    where = whereto(tenant, profile, server, user, data_dir)
     raise typer.Exit(
-        command.show(whereto, run, kind=kind, school=school, op=op, wanted=search, limit=limit, as_json=json)
+        command.show(where, run, kind=kind, school=school, op=op, wanted=search, limit=limit, as_json=json)
     )
 
 
@@ -138,8 +138,8 @@ def apply(
     """
     from schoolsync.cli import plans as command
 
-    whereto = _whereto(tenant, profile, server, user, data_dir)
-    raise typer.Exit(command.apply(whereto, run, follow=wait, replan=replan, as_json=json))
+    where = whereto(tenant, profile, server, user, data_dir)
+    raise typer.Exit(command.apply(where, run, follow=wait, replan=replan, as_json=json))
 
 
 def approve(
@@ -168,10 +168,10 @@ def approve(
     """
     from schoolsync.cli import plans as command
 
-    whereto = _whereto(tenant, profile, server, user, data_dir)
+    where = whereto(tenant, profile, server, user, data_dir)
     raise typer.Exit(
         command.approve(
-            whereto,
+            where,
             run,
             plan=plan,
             kind=kind,
@@ -201,7 +201,7 @@ def discard(
     from schoolsync.cli import plans as command
 
     raise typer.Exit(
-        command.discard(_whereto(tenant, profile, server, user, data_dir), run, plan=plan, why=why, as_json=json)
+        command.discard(whereto(tenant, profile, server, user, data_dir), run, plan=plan, why=why, as_json=json)
     )
 
 
@@ -223,7 +223,7 @@ def undo(
     from schoolsync.cli import plans as command
 
     raise typer.Exit(
-        command.undo(_whereto(tenant, profile, server, user, data_dir), run, why=why, follow=wait, as_json=json)
+        command.undo(whereto(tenant, profile, server, user, data_dir), run, why=why, follow=wait, as_json=json)
     )
 
 
@@ -242,7 +242,7 @@ def sync(
     """
     from schoolsync.cli import plans as command
 
-    raise typer.Exit(command.sync(_whereto(tenant, profile, server, user, data_dir), path, as_json=json))
+    raise typer.Exit(command.sync(whereto(tenant, profile, server, user, data_dir), path, as_json=json))
 
 
 def sync_one(
@@ -263,8 +263,8 @@ def sync_one(
     """
     from schoolsync.cli import plans as command
 
-    whereto = _whereto(tenant, profile, server, user, data_dir)
-    raise typer.Exit(command.sync_one(whereto, kind.value, what, why=why, follow=wait, as_json=json))
+    where = whereto(tenant, profile, server, user, data_dir)
+    raise typer.Exit(command.sync_one(where, kind.value, what, why=why, follow=wait, as_json=json))
 
 
 def explain(
@@ -285,8 +285,8 @@ def explain(
     """
     from schoolsync.cli import explain as command
 
-    whereto = _whereto(tenant, profile, server, user, data_dir)
-    raise typer.Exit(command.run(whereto, what, inside=inside, as_json=json))
+    where = whereto(tenant, profile, server, user, data_dir)
+    raise typer.Exit(command.run(where, what, inside=inside, as_json=json))
 
 
 def rekey(
@@ -307,12 +307,28 @@ def rekey(
     """Say which SIS IDs have changed: objects keep their ids and memberships from the next run on."""
     from schoolsync.cli import plans as command
 
-    whereto = _whereto(tenant, profile, server, user, data_dir)
-    raise typer.Exit(command.rekey(whereto, pairs, proposed=proposed, why=why, as_json=json))
+    where = whereto(tenant, profile, server, user, data_dir)
+    raise typer.Exit(command.rekey(where, pairs, proposed=proposed, why=why, as_json=json))
 
 
-def _whereto(tenant: str | None, profile: str, server: str | None, user: str | None, data_dir: Path | None) -> Whereto:
+def whereto(
+    tenant: str | None,
+    profile: str | None,
+    server: str | None,
+    user: str | None,
+    data_dir: Path | None,
+    *,
+    administers: bool = False,
+) -> Whereto:
+    """What the options that all of these commands share say."""
     from schoolsync.cli.remote import Whereto
     from schoolsync.settings import load
 
-    return Whereto(settings=load({"data_dir": data_dir}), tenant=tenant, profile=profile, server=server, user=user)
+    return Whereto(
+        settings=load({"data_dir": data_dir}),
+        tenant=tenant,
+        profile=profile,
+        server=server,
+        user=user,
+        administers=administers,
+    )

@@ -13,12 +13,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from schoolsync.cli import uploading
 from schoolsync.cli.progress import Progress
-from schoolsync.cli.remote import Json, Remote, Whereto, wait
+from schoolsync.cli.remote import Json, Refused, Remote, Whereto, wait
 from schoolsync.cli.roster_files import NoRosterError, files, refuse
 from schoolsync.errors import UsageError
 
 WAITS = 3
+NOT_FOUND = 404
 SCHOOLS_SHOWN = 40
 HASH_LEAST = 12
 PAIRS_MAX = 64 * 1024 * 1024
@@ -87,7 +89,7 @@ def sync(whereto: Whereto, path: Path, *, as_json: bool) -> int:
         _tell_end(remote, seen, as_json)
         return 1
     begun = remote.post(f"/previews/{seen['id']}/apply", {"plan": seen["plan"]})["run"]
-    return _follow(remote, begun, as_json)
+    return follow_run(remote, begun, as_json)
 
 
 def apply(whereto: Whereto, run: str, *, follow: bool, replan: bool, as_json: bool) -> int:
@@ -107,7 +109,7 @@ def apply(whereto: Whereto, run: str, *, follow: bool, replan: bool, as_json: bo
         raise UsageError("--replan goes with a preview; a held run is planned again by itself when something moves.")
     else:
         begun = remote.post(f"/runs/{seen['id']}/apply", body)["id"]
-    return _follow(remote, begun, as_json) if follow else _begun(remote, begun, as_json)
+    return follow_run(remote, begun, as_json) if follow else tell_begun(remote, begun, as_json)
 
 
 def _applied(remote: Remote, preview: Json, begun: str, *, replan: bool, as_json: bool) -> int:
@@ -162,7 +164,7 @@ def approve(
         else:
             print(f"Approved. Let the approved parts go on with: schoolsync apply {seen['id']}")
         return WAITS
-    return _follow(remote, seen["id"], as_json) if follow else _begun(remote, seen["id"], as_json)
+    return follow_run(remote, seen["id"], as_json) if follow else tell_begun(remote, seen["id"], as_json)
 
 
 def discard(whereto: Whereto, run: str, *, plan: str | None, why: str | None, as_json: bool) -> int:
@@ -179,14 +181,14 @@ def undo(whereto: Whereto, run: str, *, why: str | None, follow: bool, as_json: 
     remote = Remote(whereto)
     seen = remote.get(f"/runs/{_word(run)}")
     begun = remote.post(f"/runs/{seen['id']}/undo", {"why": why})["run"]
-    return _follow(remote, begun, as_json) if follow else _begun(remote, begun, as_json)
+    return follow_run(remote, begun, as_json) if follow else tell_begun(remote, begun, as_json)
 
 
 def sync_one(whereto: Whereto, kind: str, what: str, *, why: str | None, follow: bool, as_json: bool) -> int:
     """Synchronize one person, class or school from the last upload."""
     remote = Remote(whereto)
     begun = remote.post("/sync-one", {"kind": kind, "object": what, "why": why})["run"]
-    return _follow(remote, begun, as_json) if follow else _begun(remote, begun, as_json)
+    return follow_run(remote, begun, as_json) if follow else tell_begun(remote, begun, as_json)
 
 
 def rekey(whereto: Whereto, pairs: Path | None, *, proposed: str | None, why: str | None, as_json: bool) -> int:
@@ -226,9 +228,7 @@ def _preview(remote: Remote, path: Path, *, as_json: bool) -> tuple[Json, int] |
         return refuse(str(problem))
     made = remote.post("/previews")
     progress = Progress(quiet=as_json)
-    for number, (name, place) in enumerate(roster, 1):
-        progress.sending(number, len(roster), name)
-        remote.put(made["uploadUrl"], name, place)
+    uploading.send(remote, made["uploadUrl"], roster, progress)
     remote.post(f"/previews/{made['id']}/start")
     seen = wait(remote, made["id"], progress)
     if seen["plan"] is None:
@@ -247,8 +247,14 @@ def _shown(remote: Remote, seen: Json) -> Json:
     """A run or preview with its plan, for --json."""
     if seen["plan"] is None:
         return {"run": seen, "plan": None, "schools": []}
-    plan = remote.get(f"/runs/{seen['id']}/plan")
-    return {"run": seen, "plan": plan, "schools": remote.get(f"/runs/{seen['id']}/plan/schools")["schools"]}
+    try:
+        plan = remote.get(f"/runs/{seen['id']}/plan")
+        schools = remote.get(f"/runs/{seen['id']}/plan/schools")["schools"]
+    except Refused as problem:
+        if problem.status != NOT_FOUND:
+            raise
+        return {"run": seen, "plan": None, "schools": []}  # an unchanged upload has none of its own
+    return {"run": seen, "plan": plan, "schools": schools}
 
 
 def _show(remote: Remote, seen: Json) -> None:
@@ -364,8 +370,8 @@ def _value(text: str | None) -> str:
     return "nothing" if text is None else f"“{text}”"
 
 
-def _follow(remote: Remote, run: str, as_json: bool) -> int:
-    """Watch a run to its end, or to where it waits for a person."""
+def follow_run(remote: Remote, run: str, as_json: bool) -> int:
+    """Watch a run to its end, or to where it waits for a person; the exit status for that."""
     return _end(remote, wait(remote, run, Progress(quiet=as_json)), as_json)
 
 
@@ -377,7 +383,7 @@ def _end(remote: Remote, seen: Json, as_json: bool) -> int:
     return 0 if seen["state"] == "done" else 1
 
 
-def _begun(remote: Remote, run: str, as_json: bool) -> int:
+def tell_begun(remote: Remote, run: str, as_json: bool) -> int:
     seen = remote.get(f"/runs/{run}")
     _tell_end(remote, seen, as_json)
     return 0

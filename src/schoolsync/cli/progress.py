@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any
 
-from schoolsync.cli.words import duration
+from schoolsync.cli.words import duration, size
 
 EVERY = 10.0
 """Seconds between two plain lines about the same stage."""
@@ -25,14 +25,21 @@ class Progress:
         self._stage: str | None = None
         self._said = 0.0
 
-    def sending(self, number: int, files: int, name: str) -> None:
-        """A file is being sent."""
-        self._tell("sending", f"sending {name} ({number} of {files} files)")
+    def sending(self, name: str, *, done: int, total: int, seconds: float) -> None:
+        """So many bytes of all files have been sent, `name` is at work."""
+        parts = [f"sending {name}", f"{size(done)} of {size(total)}"]
+        if seconds >= 1 and done:
+            parts += [f"{size(done / seconds)}/s", f"{duration((total - done) * seconds / done)} left"]
+        self._tell("sending", "  ".join(parts))
+
+    def over(self) -> None:
+        """Nothing is at work any more: a line that moved goes."""
+        if self._terminal and not self._quiet:
+            print(f"\r{'':<{WIDTH}}", end="\r", file=sys.stderr, flush=True)
 
     def __call__(self, run: dict[str, Any]) -> None:  # a run as JSON: values of any type
         if run["ended"] or run["state"] in {"held", "paused"}:
-            if self._terminal:
-                print(f"\r{'':<{WIDTH}}", end="\r", file=sys.stderr, flush=True)
+            self.over()
             return
         stage = run["stage"] if run["stage"] and run["state"] != "queued" else run["state"]
         done = run["progress"]

@@ -13,7 +13,7 @@ import os
 import ssl
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -25,10 +25,13 @@ from schoolsync.settings import Settings
 Json = dict[str, Any]  # a JSON object has values of any kind
 
 ROOT = "/schoolsync/v1"
+GRAPH = "/v1.0/education/synchronizationProfiles"
 TOKEN = "SCHOOLSYNC_TOKEN"  # noqa: S105  the name of a variable
 SERVER = "SCHOOLSYNC_SERVER"
 PATIENCE = 120.0
 """Seconds that one request may take."""
+BLOCK = 256 * 1024
+"""Bytes of a file that are sent at a time."""
 LIFETIME = 12 * 3600
 """Seconds that a token is good that a command makes for itself."""
 
@@ -36,9 +39,10 @@ LIFETIME = 12 * 3600
 class Refused(SchoolsyncError):
     """The server refused a request; the message is what it said."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, body: object = None) -> None:
         super().__init__(message)
         self.status = status
+        self.body = body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +51,24 @@ class Whereto:
 
     settings: Settings
     tenant: str | None
-    profile: str  # id or display name
+    profile: str | None  # id or display name; None: the command names one later, or none
     server: str | None
     user: str | None
+    administers: bool = False  # whether a token of our own making may write settings
+
+
+class Counted:
+    """A file that tells how many of its bytes have been read."""
+
+    def __init__(self, file: IO[bytes], tell: Callable[[int], None]) -> None:
+        self._file = file
+        self._tell = tell
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, as of a file."""
+        taken = self._file.read(size)
+        self._tell(len(taken))
+        return taken
 
 
 class Remote:
@@ -61,12 +80,12 @@ class Remote:
         self.base = (whereto.server or os.environ.get(SERVER) or _local(whereto.settings)).rstrip("/")
         if not _is_address(self.base):
             raise UsageError("--server must be scheme, host and port alone, such as https://sds.example.org.")
-        if not all(map(_is_text, (whereto.user or "", whereto.profile))):
+        if not all(map(_is_text, (whereto.user or "", whereto.profile or ""))):
             raise UsageError("--user and --profile must be text: what was typed is not UTF-8.")
         self._token = os.environ.get(TOKEN, "").strip() or _own_token(whereto)
         if not (self._token.isascii() and self._token.isprintable()) or " " in self._token:
             raise UsageError(f"{TOKEN} does not hold a token: it is one word, as `schoolsync token` prints it.")
-        self.profile = self._named(whereto.profile)
+        self.profile = "" if whereto.profile is None else self.named(whereto.profile)
 
     # --- asking ----------------------------------------------------------------------------------------------------
 
@@ -82,6 +101,19 @@ class Remote:
         """POST below the profile."""
         return self._ask("POST", self._below(path), body)
 
+    def patch(self, path: str, body: Json, *, version: str | None = None) -> Json:
+        """PATCH below the profile; with `version` only that one is changed."""
+        return self._ask("PATCH", self._below(path), body, version=version)
+
+    def me(self) -> Json:
+        """Who the token says is asking, and what that caller may do."""
+        return self._ask("GET", f"{ROOT}/me")
+
+    def graph(self, method: str, path: str = "", body: Json | None = None, *, version: str | None = None) -> Json:
+        """A request of Graph's about the profile, or about all of them when none is named."""
+        below = f"/{self.profile}" if self.profile else ""
+        return self._ask(method, f"{GRAPH}{below}{path}", body, version=version)
+
     def every(self, path: str, **query: object) -> Iterator[Json]:
         """The items of a list below the profile, over all its pages."""
         page = self.get(path, **query)
@@ -92,13 +124,14 @@ class Remote:
             parts = urlsplit(page["nextLink"])
             page = self._ask("GET", f"{parts.path}?{parts.query}")
 
-    def put(self, url: str, name: str, path: Path) -> None:
-        """Upload one file into a container."""
+    def put(self, url: str, name: str, path: Path, *, sent: Callable[[int], None] | None = None) -> None:
+        """Upload one file into a container; `sent` is told of the bytes as they go."""
         parts = urlsplit(url)
         target = f"{parts.path}/{quote(name)}?{parts.query}"
         try:
             size = path.stat().st_size
-            with path.open("rb") as content:
+            with path.open("rb") as opened:
+                content = opened if sent is None else Counted(opened, sent)
                 self._send(
                     "PUT", target, content, {"x-ms-blob-type": "BlockBlob", "Content-Length": str(size)}, patience=3600
                 )
@@ -112,8 +145,10 @@ class Remote:
     def _below(self, path: str) -> str:
         return f"{ROOT}/profiles/{self.profile}{path}"
 
-    def _ask(self, method: str, path: str, body: Json | None = None) -> Json:
+    def _ask(self, method: str, path: str, body: Json | None = None, *, version: str | None = None) -> Json:
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        if version is not None:
+            headers["If-Match"] = version
         content = None
         if body is not None:
             content = json.dumps(body).encode()
@@ -127,7 +162,7 @@ class Remote:
         self,
         method: str,
         path: str,
-        content: bytes | IO[bytes] | None,
+        content: bytes | IO[bytes] | Counted | None,
         headers: Mapping[str, str],
         *,
         patience: float = PATIENCE,
@@ -149,7 +184,7 @@ class Remote:
         if answer.status >= 500:
             raise WorldError(f"The server at {self.base} cannot answer now: {_said(text, answer.status)}")
         if answer.status >= 300:
-            raise Refused(answer.status, _said(text, answer.status))
+            raise Refused(answer.status, _said(text, answer.status), _json(text))
         if not text:
             return {}
         try:
@@ -161,31 +196,39 @@ class Remote:
         parts = urlsplit(self.base)
         assert parts.hostname is not None
         if parts.scheme == "http":
-            return http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=patience)
+            return http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=patience, blocksize=BLOCK)
         context = ssl.create_default_context()
         ours = self._settings.tls_cert or self._settings.data_dir / "tls" / "cert.pem"
         if ours.is_file():
             context.load_verify_locations(cafile=ours)
-        return http.client.HTTPSConnection(parts.hostname, parts.port or 443, timeout=patience, context=context)
+        return http.client.HTTPSConnection(
+            parts.hostname, parts.port or 443, timeout=patience, context=context, blocksize=BLOCK
+        )
 
-    def _named(self, wanted: str) -> str:
-        """The id of the profile with that id or, when only one has it, that display name."""
+    def named(self, wanted: str) -> str:
+        """The id of the profile with that id or, when only one has it, that display name. Raises UsageError."""
+        found = self.called(wanted)
+        if len(found) != 1:
+            what = "no profile" if not found else f"{len(found)} profiles"
+            raise UsageError(f"The tenant has {what} of that id or name; `schoolsync freshness` lists them.")
+        return found[0]
+
+    def called(self, wanted: str) -> list[str]:
+        """The ids of the profiles with that id or display name."""
+        if not _is_text(wanted):
+            raise UsageError("The profile's name is not UTF-8 text.")
         found = []
         page = self._ask("GET", f"{ROOT}/profiles")
         while True:
             for one in page["value"]:
                 if one["id"] == wanted.strip().lower():
-                    return str(one["id"])
+                    return [str(one["id"])]
                 if one["displayName"] == wanted:
-                    found.append(one["id"])
+                    found.append(str(one["id"]))
             if not page["nextLink"]:
-                break
+                return found
             parts = urlsplit(page["nextLink"])
             page = self._ask("GET", f"{parts.path}?{parts.query}")
-        if len(found) != 1:
-            what = "no profile" if not found else f"{len(found)} profiles"
-            raise UsageError(f"--profile: the tenant has {what} of that id or name; `schoolsync freshness` lists them.")
-        return str(found[0])
 
 
 def wait(remote: Remote, run: str, tell: Any) -> Json:  # tell: a function of a run
@@ -244,11 +287,14 @@ def _own_token(whereto: Whereto) -> str:
             f"into {TOKEN}."
         )
     user_id, user_name = person(whereto.tenant, whereto.user or f"{_login()}@localhost")
+    having = {roles.Role.OPERATOR, roles.Role.APPROVER}
+    if whereto.administers:
+        having.add(roles.Role.ADMIN)
     grant = issuer.Grant(
         tenant_id=whereto.tenant.strip().lower(),
         client=issuer.CLI_CLIENT,
-        scopes=(roles.ACCESS,),
-        roles=tuple(sorted({roles.Role.OPERATOR.value, roles.Role.APPROVER.value})),
+        scopes=(roles.ACCESS, "EduAdministration.ReadWrite"),
+        roles=tuple(sorted(role.value for role in having)),
         user_id=user_id,
         user_name=user_name,
     )
@@ -266,6 +312,13 @@ def _login() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"uid-{os.getuid()}"
+
+
+def _json(text: bytes) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _said(text: bytes, status: int) -> str:

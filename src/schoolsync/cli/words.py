@@ -9,3 +9,11 @@ def duration(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {word}"
     return f"{seconds:.0f} s"
+
+
+def size(octets: float) -> str:
+    """Bytes in words."""
+    for unit, word in ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB")):
+        if octets >= unit:
+            return f"{octets / unit:.1f} {word}"
+    return f"{octets:.0f} B"
