@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import tomli_w
 
-from schoolsync.cli import main
-
 from .house import Json, Server, Tenant, creation, until
 from .own import own
 from .rosters import DISTRICT
+from .typing_here import Said, typed_here
 
 pytestmark = pytest.mark.xdist_group("own-api")
 
@@ -46,29 +42,6 @@ ONEROSTER = {
         "clientId": "reader",
     },
 }
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command has printed, and its exit status."""
-
-    status: int
-    stdout: str
-    stderr: str
-
-
-def typed_here(*words: str | Path, **environment: str) -> Said:
-    """A command in this process, as the installed script runs it: starting one for each costs half a second."""
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(sys, "argv", ["schoolsync", *map(str, words)])
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        try:
-            status = main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-    return Said(status, out.getvalue(), err.getvalue())
 
 
 class Typed:

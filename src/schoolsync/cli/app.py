@@ -14,6 +14,7 @@ import typer
 
 from schoolsync import __version__
 from schoolsync.cli import plan_commands, profile_commands, user_commands
+from schoolsync.cli.answers import AsJson, tell
 from schoolsync.errors import SchoolsyncError, UsageError, WorldError
 
 app = typer.Typer(
@@ -100,6 +101,7 @@ def work(data_dir: DataDir = None) -> None:
 def token(
     tenant: Annotated[str, typer.Option(metavar="UUID", help="Tenant the token is for.")],
     data_dir: DataDir = None,
+    json: AsJson = False,
     scope: Annotated[
         str | None, typer.Option(help="Scopes of a delegated token, e.g. “EduAdministration.ReadWrite EduRoster.Read”.")
     ] = None,
@@ -178,14 +180,15 @@ def convert(
 
 
 @app.command()
-def settings(data_dir: DataDir = None) -> None:
+def settings(data_dir: DataDir = None, json: AsJson = False) -> None:
     """Print the effective settings, each with where it comes from; secrets are masked."""
     from schoolsync.settings import effective
 
     values = effective({"data_dir": data_dir})
     widths = (max(len(value.name) for value in values), max(len(value.shown) for value in values))
     for value in values:
-        print(f"{value.name:<{widths[0]}}  {value.shown:<{widths[1]}}  {value.source}")
+        words = f"{value.name:<{widths[0]}}  {value.shown:<{widths[1]}}  {value.source}"
+        tell(words, name=value.name, value=value.shown, source=value.source)
 
 
 @app.command()
@@ -216,6 +219,7 @@ def erase(
         bool, typer.Option("--waiting", help="Delete files too that were uploaded and not started yet.")
     ] = False,
     data_dir: DataDir = None,
+    json: AsJson = False,
 ) -> None:
     """Erase one person from the directory, uploads, snapshots, plans and findings; there is no way back.
 
@@ -258,6 +262,7 @@ def cancel(
     ] = None,
     why: Annotated[str | None, typer.Option(metavar="TEXT", help="Reason, kept with the run.")] = None,
     data_dir: DataDir = None,
+    json: AsJson = False,
 ) -> None:
     """End a run within one batch; what it has applied stays until it is undone."""
     from schoolsync.cli import runs as command
@@ -272,6 +277,7 @@ def restart(
     profile: ProfileName,
     scope: Annotated[str, typer.Option(help="failedItems, quarantine or everything.")] = "failedItems",
     data_dir: DataDir = None,
+    json: AsJson = False,
 ) -> None:
     """Try a profile again now, and forget as much of what failed before as the scope says."""
     from schoolsync.cli import runs as command
@@ -303,6 +309,7 @@ def client_add(
     role: Annotated[list[str], typer.Option(help="Application role of its tokens; may be repeated.")],
     name: Annotated[str | None, typer.Option(help="A name to know it by.")] = None,
     data_dir: DataDir = None,
+    json: AsJson = False,
 ) -> None:
     """Register a client and print its id and secret; the secret is shown only this once."""
     from schoolsync.cli import client as command
@@ -315,6 +322,7 @@ def client_add(
 def client_list(
     tenant: Annotated[str | None, typer.Option(metavar="UUID", help="Only clients of this tenant.")] = None,
     data_dir: DataDir = None,
+    json: AsJson = False,
 ) -> None:
     """List the registered clients with their roles."""
     from schoolsync.cli import client as command
@@ -332,6 +340,7 @@ def client_change(
     ] = None,
     secret: Annotated[bool, typer.Option("--secret", help="Make a new secret and print it; the old one ends.")] = False,
     data_dir: DataDir = None,
+    json: AsJson = False,
 ) -> None:
     """Give a client other roles or a new secret; tokens it has stay as they are until they expire."""
     from schoolsync.cli import client as command
@@ -348,6 +357,7 @@ def client_remove(
     client_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the client.")],
     tenant: Annotated[str, typer.Option(metavar="UUID", help="Tenant the client belongs to.")],
     data_dir: DataDir = None,
+    json: AsJson = False,
 ) -> None:
     """Remove a client; tokens it has stay valid until they expire."""
     from schoolsync.cli import client as command
@@ -360,6 +370,7 @@ def client_remove(
 def device_list(
     tenant: Annotated[str, typer.Option(metavar="UUID", help="Tenant that the programs want to sign in to.")],
     data_dir: DataDir = None,
+    json: AsJson = False,
 ) -> None:
     """List the codes that wait: code, program, what it asks for, seconds left."""
     from schoolsync.cli import device as command
@@ -378,6 +389,7 @@ def device_approve(
         list[str] | None, typer.Option(help="Role of our own that the person has; may be repeated.")
     ] = None,
     data_dir: DataDir = None,
+    json: AsJson = False,
 ) -> None:
     """Vouch for the person in front of a program: it gets one token."""
     from schoolsync.cli import device as command
@@ -394,6 +406,7 @@ def device_deny(
     code: Annotated[str, typer.Argument(metavar="CODE", help="The code that the program shows.")],
     tenant: Annotated[str, typer.Option(metavar="UUID", help="Tenant that the program wants to sign in to.")],
     data_dir: DataDir = None,
+    json: AsJson = False,
 ) -> None:
     """Refuse a program."""
     from schoolsync.cli import device as command
@@ -403,7 +416,7 @@ def device_deny(
 
 
 @db.command("upgrade")
-def db_upgrade(data_dir: DataDir = None) -> None:
+def db_upgrade(data_dir: DataDir = None, json: AsJson = False) -> None:
     """Make the tables in an empty PostgreSQL."""
     from schoolsync.cli import db as command
     from schoolsync.settings import load
@@ -418,6 +431,7 @@ def keys_rotate(
         int, typer.Option(metavar="S", help="Seconds that tokens of the issuer's old key are accepted.")
     ] = 86_400,
     data_dir: DataDir = None,
+    json: AsJson = False,
 ) -> None:
     """Make a new key and retire the old one, beside a running server."""
     from schoolsync.cli import keys as command
@@ -430,6 +444,7 @@ def keys_rotate(
 def audit_verify(
     tenant: Annotated[str | None, typer.Option(metavar="UUID", help="Only this tenant's log.")] = None,
     data_dir: DataDir = None,
+    json: AsJson = False,
 ) -> None:
     """Check that no entry of the audit log was changed, removed or slipped in.
 
@@ -458,7 +473,7 @@ def audit_export(
 
 
 @db.command("copy")
-def db_copy(data_dir: DataDir = None) -> None:
+def db_copy(data_dir: DataDir = None, json: AsJson = False) -> None:
     """Copy the SQLite files of a stopped installation into the PostgreSQL of `database_url`."""
     from schoolsync.cli import db as command
     from schoolsync.settings import load
@@ -470,6 +485,7 @@ def db_copy(data_dir: DataDir = None) -> None:
 def backup(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="New folder that gets the backup.")],
     data_dir: DataDir = None,
+    json: AsJson = False,
 ) -> None:
     """Copy the whole installation into a new folder, while it serves."""
     from schoolsync.cli import db as command
@@ -482,6 +498,7 @@ def backup(
 def restore(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a backup.")],
     data_dir: DataDir = None,
+    json: AsJson = False,
 ) -> None:
     """Put a backup into an empty data directory, and into an empty PostgreSQL when `database_url` names one."""
     from schoolsync.cli import db as command

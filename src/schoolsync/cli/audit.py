@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 from schoolsync.access.audit import FIELDS, Audit, shown
+from schoolsync.cli.answers import tell
 from schoolsync.cli.client import guid, opened
 from schoolsync.errors import UsageError, WorldError
 from schoolsync.settings import Settings
@@ -29,10 +30,11 @@ def verify(settings: Settings, *, tenant: str | None) -> int:
         for number, tenant_id in _tenants(log, tenant):
             verdict = log.verify(number, tenant_id)
             if verdict.wrong is None:
-                print(f"{tenant_id}  {verdict.number} entries, whole, ends with {verdict.hash}")
+                words = f"{tenant_id}  {verdict.number} entries, whole, ends with {verdict.hash}"
             else:
                 broken += 1
-                print(f"{tenant_id}  BROKEN behind entry {verdict.number}: {verdict.wrong}")
+                words = f"{tenant_id}  BROKEN behind entry {verdict.number}: {verdict.wrong}"
+            tell(words, tenant=tenant_id, entries=verdict.number, wrong=verdict.wrong, hash=verdict.hash)
     return 1 if broken else 0
 
 

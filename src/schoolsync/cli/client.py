@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from schoolsync import ticks
 from schoolsync.access import audit, clients, permissions
 from schoolsync.access.issuer import GUID
+from schoolsync.cli.answers import tell
 from schoolsync.errors import UsageError
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control, open_control
@@ -31,9 +32,14 @@ def add(settings: Settings, *, tenant: str, roles: Sequence[str], name: str | No
     ):
         now = ticks.of(datetime.now(UTC))
         secret = clients.register(control, tenant_id=tenant_id, client_id=client_id, name=name, roles=wanted, now=now)
-    print(f"tenant:        {tenant_id}")
-    print(f"client id:     {client_id}")
-    print(f"client secret: {secret}")
+    tell(
+        f"tenant:        {tenant_id}",
+        f"client id:     {client_id}",
+        f"client secret: {secret}",
+        tenant=tenant_id,
+        clientId=client_id,
+        clientSecret=secret,
+    )
     return 0
 
 
@@ -43,7 +49,13 @@ def list_(settings: Settings, *, tenant: str | None) -> int:
     with opened(settings) as control:
         found = clients.registered(control, tenant_id=tenant_id)
     for client in found:
-        print(f"{client.tenant_id}  {client.id}  {' '.join(client.roles)}  {client.name or '-'}")
+        tell(
+            f"{client.tenant_id}  {client.id}  {' '.join(client.roles)}  {client.name or '-'}",
+            tenant=client.tenant_id,
+            clientId=client.id,
+            roles=list(client.roles),
+            name=client.name,
+        )
     return 0
 
 
@@ -55,6 +67,7 @@ def remove(settings: Settings, *, tenant: str, client_id: str) -> int:
             raise UsageError(f"The tenant has no client {client_id}.")
         with acting(settings, control, tenant_id=tenant_id, operation="client remove", about=wanted):
             clients.remove(control, tenant_id=tenant_id, client_id=wanted)
+    tell(clientId=wanted, removed=True)
     return 0
 
 
@@ -70,11 +83,13 @@ def change(settings: Settings, *, tenant: str, client_id: str, roles: Sequence[s
         if named:
             with acting(settings, control, tenant_id=tenant_id, operation="client roles", about=wanted):
                 clients.set_roles(control, tenant_id=tenant_id, client_id=wanted, roles=named)
-            print(f"roles:         {' '.join(named)}")
+        renewed = None
         if secret:
             with acting(settings, control, tenant_id=tenant_id, operation="client secret", about=wanted):
                 renewed = clients.renew(control, tenant_id=tenant_id, client_id=wanted)
-            print(f"client secret: {renewed}")
+    words = [f"roles:         {' '.join(named)}"] if named else []
+    words += [f"client secret: {renewed}"] if renewed else []
+    tell(*words, clientId=wanted, roles=named or None, clientSecret=renewed)
     return 0
 
 

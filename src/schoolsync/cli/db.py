@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from schoolsync.cli.answers import tell
 from schoolsync.errors import UsageError
 from schoolsync.settings import Settings
 from schoolsync.store import backups, copying, schema
@@ -20,7 +21,7 @@ def upgrade(settings: Settings) -> int:
     if settings.database_url is None:
         raise UsageError("No database_url is set: the SQLite files of an installation without one need no upgrade.")
     schema.upgrade(postgresql_engine(settings.database_url, settings.database_connections))
-    print("The database is up to date.")
+    tell("The database is up to date.", upgraded=True)
     return 0
 
 
@@ -33,24 +34,29 @@ def copy(settings: Settings) -> int:
         raise UsageError(f"There is no SQLite installation in {source.data_dir}.")
     with _nobody_serves(source.data_dir / "serve.lock"):
         counts = copying.copy(source, settings)
-    for table, rows in counts.items():
-        if rows:
-            print(f"{table:<20} {rows:>12,}")
-    print("Copied. Files, keys and certificates stay where they are; serve with database_url from now on.")
+    tell(
+        *(f"{table:<20} {rows:>12,}" for table, rows in counts.items() if rows),
+        "Copied. Files, keys and certificates stay where they are; serve with database_url from now on.",
+        copied=dict(counts),
+    )
     return 0
 
 
 def backup(settings: Settings, folder: Path) -> int:
     """Copy the whole installation into a new folder."""
     files = backups.back_up(settings, folder.absolute(), now=datetime.now(UTC).isoformat(timespec="seconds"))
-    print(f"Backed up to {folder}: the databases, the keys and {files:,} files.")
+    tell(f"Backed up to {folder}: the databases, the keys and {files:,} files.", folder=str(folder), files=files)
     return 0
 
 
 def restore(settings: Settings, folder: Path) -> int:
     """Put a backup into an empty installation."""
     backups.restore(folder.absolute(), settings)
-    print(f"Restored {folder}. Serve it with --data-dir {settings.data_dir}.")
+    tell(
+        f"Restored {folder}. Serve it with --data-dir {settings.data_dir}.",
+        folder=str(folder),
+        dataDir=str(settings.data_dir),
+    )
     return 0
 
 

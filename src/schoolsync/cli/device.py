@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from schoolsync import ticks
 from schoolsync.access import devices
+from schoolsync.cli.answers import tell
 from schoolsync.cli.client import acting, guid, opened
 from schoolsync.cli.token import check_names, person
 from schoolsync.errors import UsageError
@@ -24,7 +25,13 @@ def list_(settings: Settings, *, tenant: str) -> int:
         number, now = _known(control, guid("--tenant", tenant)), _now()
         for one in devices.waiting(control, tenant=number, now=now):
             left = (one.expires - now) // ticks.PER_SECOND
-            print(f"{one.code}  {one.client}  {' '.join(one.scopes) or '-'}  {left} s")
+            tell(
+                f"{one.code}  {one.client}  {' '.join(one.scopes) or '-'}  {left} s",
+                code=one.code,
+                client=one.client,
+                scopes=one.scopes,
+                secondsLeft=left,
+            )
     return 0
 
 
@@ -46,7 +53,13 @@ def approve(settings: Settings, *, tenant: str, code: str, user: str, scope: str
             done = devices.answer(control, tenant=number, code=wanted.code, granted=granted, now=_now())
     if not done:
         raise UsageError(f"The code {wanted.code} does not wait any more.")
-    print(f"The program {wanted.client} gets a token for {user}: {' '.join((*scopes, *named_roles))}")
+    tell(
+        f"The program {wanted.client} gets a token for {user}: {' '.join((*scopes, *named_roles))}",
+        client=wanted.client,
+        user=user,
+        scopes=scopes,
+        roles=named_roles,
+    )
     return 0
 
 
@@ -58,7 +71,7 @@ def deny(settings: Settings, *, tenant: str, code: str) -> int:
         wanted = _waiting(control, number, code)
         with acting(settings, control, tenant_id=tenant_id, operation="device deny", about=wanted.client):
             devices.answer(control, tenant=number, code=wanted.code, granted=None, now=_now())
-    print(f"The program {wanted.client} is refused.")
+    tell(f"The program {wanted.client} is refused.", client=wanted.client, refused=True)
     return 0
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from schoolsync import ticks
 from schoolsync.access.issuer import GUID
+from schoolsync.cli.answers import tell
 from schoolsync.cli.client import acting, guid, opened
 from schoolsync.errors import UsageError
 from schoolsync.runs.erasing import Erasing
@@ -38,10 +39,20 @@ def run(settings: Settings, *, tenant: str, person: str | None, repeat: Path | N
             with acting(settings, control, tenant_id=tenant_id, operation=OPERATION, about=object_id):
                 done = erasing.erase(object_id, with_waiting=waiting, now=ticks.of(datetime.now(UTC)))
             where = "the directory" if done.directory else "not in the directory any more"
-            print(f"{object_id} is erased: {where}, files of {done.runs} runs, {done.uploads} uploads deleted.")
+            words = [f"{object_id} is erased: {where}, files of {done.runs} runs, {done.uploads} uploads deleted."]
             if done.again:
                 status = 1
-                print("A run has begun meanwhile and may know the person: type the command again when it has ended.")
+                words.append(
+                    "A run has begun meanwhile and may know the person: type the command again when it has ended."
+                )
+            tell(
+                *words,
+                erased=object_id,
+                directory=done.directory,
+                runs=done.runs,
+                uploads=done.uploads,
+                again=done.again,
+            )
     return status
 
 

@@ -9,6 +9,7 @@ import time
 
 from schoolsync.access import issuer, shared_keys
 from schoolsync.access.vault import Vault, rotate
+from schoolsync.cli.answers import tell
 from schoolsync.cli.client import opened
 from schoolsync.errors import UsageError
 from schoolsync.settings import Settings
@@ -24,8 +25,10 @@ def run(settings: Settings, *, which: str, overlap: int) -> int:
         shared_keys.meet(settings)
         kid = issuer.rotate(settings.keys, until=int(time.time()) + overlap)
         shared_keys.meet(settings)
-        print(
-            f"The issuer signs with the new key {kid}; tokens of the old one are accepted for {overlap} seconds more."
+        tell(
+            f"The issuer signs with the new key {kid}; tokens of the old one are accepted for {overlap} seconds more.",
+            key=kid,
+            overlap=overlap,
         )
         return 0
     if which != "secrets":
@@ -37,5 +40,5 @@ def run(settings: Settings, *, which: str, overlap: int) -> int:
         shared_keys.meet(settings)
     with opened(settings) as control:
         done = rotate(control, vault)
-    print(f"{done} secrets are under the new key.")
+    tell(f"{done} secrets are under the new key.", secrets=done)
     return 0

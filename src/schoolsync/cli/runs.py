@@ -15,6 +15,7 @@ from sqlalchemy import Row, select
 
 from schoolsync import ticks
 from schoolsync.access.principal import Principal
+from schoolsync.cli.answers import tell
 from schoolsync.cli.client import acting, guid, opened
 from schoolsync.cli.words import duration
 from schoolsync.errors import NotFound, UsageError
@@ -67,7 +68,8 @@ def cancel(settings: Settings, *, tenant: str, profile: str, run: str | None, wh
                 connection, _service(settings, control), fresh, by=f"machine:{os.getuid()}", why=why, now=clock()
             )
         with control.read() as connection:
-            print(line(looking.find(connection, number, chosen, str(row.id), now=clock())))
+            seen = looking.find(connection, number, chosen, str(row.id), now=clock())
+        tell(line(seen), **_plain(seen))
     return 0
 
 
@@ -88,7 +90,8 @@ def restart(settings: Settings, *, tenant: str, profile: str, scope: str) -> int
         ):
             _service(settings, control).restart(connection, number, chosen, scope=Scope(scope), now=clock(), by=by)
         with control.read() as connection:
-            print(line(looking.many(connection, number, chosen, now=clock(), limit=1)[0]))
+            seen = looking.many(connection, number, chosen, now=clock(), limit=1)[0]
+        tell(line(seen), **_plain(seen))
     return 0
 
 

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Sequence
 
 from schoolsync.access import issuer, permissions
+from schoolsync.cli.answers import tell
 from schoolsync.errors import UsageError
 from schoolsync.settings import Settings
 
@@ -56,7 +57,7 @@ def run(
         lifetime=expires_in,
         token_id=str(uuid.uuid4()),
     )
-    print(token)
+    tell(token, token=token)
     return 0
 
 

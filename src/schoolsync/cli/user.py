@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from schoolsync import ticks
 from schoolsync.access import accounts, issuer, permissions
+from schoolsync.cli.answers import tell
 from schoolsync.cli.client import acting, guid, opened
 from schoolsync.cli.token import check_names
 from schoolsync.errors import UsageError
@@ -51,7 +52,13 @@ def add(settings: Settings, *, tenant: str, name: str, scope: str | None, roles:
             )
         if made is None:
             raise taken
-    print(f"{made.id}  {made.name}  {' '.join((*made.scopes, *made.roles))}")
+    tell(
+        f"{made.id}  {made.name}  {' '.join((*made.scopes, *made.roles))}",
+        id=made.id,
+        name=made.name,
+        scopes=made.scopes,
+        roles=made.roles,
+    )
     return 0
 
 
@@ -60,7 +67,14 @@ def list_(settings: Settings, *, tenant: str | None) -> int:
     tenant_id = guid("--tenant", tenant) if tenant is not None else None
     with opened(settings) as control:
         for one in accounts.known(control, tenant_id=tenant_id):
-            print(f"{one.tenant_id}  {one.id}  {one.name}  {' '.join((*one.scopes, *one.roles))}")
+            tell(
+                f"{one.tenant_id}  {one.id}  {one.name}  {' '.join((*one.scopes, *one.roles))}",
+                tenant=one.tenant_id,
+                id=one.id,
+                name=one.name,
+                scopes=one.scopes,
+                roles=one.roles,
+            )
     return 0
 
 
@@ -80,6 +94,7 @@ def change(
         new = _password(found.name) if password else None
         with acting(settings, control, tenant_id=tenant_id, operation="user change", about=found.id):
             accounts.change(control, found, password=new, scopes=scopes, roles=named_roles)
+    tell(id=found.id, name=found.name, changed=True)
     return 0
 
 
@@ -90,6 +105,7 @@ def remove(settings: Settings, *, tenant: str, name: str) -> int:
         found = _found(control, tenant_id, name)
         with acting(settings, control, tenant_id=tenant_id, operation="user remove", about=found.id):
             accounts.remove(control, found)
+    tell(id=found.id, name=found.name, removed=True)
     return 0
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from schoolsync.cli.answers import AsJson
+
 user = typer.Typer(help="Accounts of people who sign in to the built-in issuer.", no_args_is_help=True)
 DataDir = Annotated[Path | None, typer.Option("--data-dir", metavar="DIR", help="Folder of databases, files, keys.")]
 PersonName = Annotated[str, typer.Argument(metavar="NAME", help="User name of the person.")]
@@ -23,6 +25,7 @@ def user_add(
     scope: Annotated[str | None, typer.Option(help="Scopes that programs may get for the person.")] = None,
     role: PersonRole = None,
     data_dir: DataDir = None,
+    json: AsJson = False,
 ) -> None:
     """Make an account; asks for its password, or reads it from standard input."""
     from schoolsync.cli import user as command
@@ -36,6 +39,7 @@ def user_add(
 def user_list(
     tenant: Annotated[str | None, typer.Option(metavar="UUID", help="Only accounts of this tenant.")] = None,
     data_dir: DataDir = None,
+    json: AsJson = False,
 ) -> None:
     """List the accounts with their scopes and roles."""
     from schoolsync.cli import user as command
@@ -52,6 +56,7 @@ def user_change(
     role: PersonRole = None,
     password: Annotated[bool, typer.Option("--password", help="Ask for another password.")] = False,
     data_dir: DataDir = None,
+    json: AsJson = False,
 ) -> None:
     """Give an account another password, other scopes or roles; tokens it has stay as they are until they expire."""
     from schoolsync.cli import user as command
@@ -64,7 +69,7 @@ def user_change(
 
 
 @user.command("remove")
-def user_remove(name: PersonName, tenant: PersonTenant, data_dir: DataDir = None) -> None:
+def user_remove(name: PersonName, tenant: PersonTenant, data_dir: DataDir = None, json: AsJson = False) -> None:
     """Remove an account; tokens it has stay valid until they expire."""
     from schoolsync.cli import user as command
     from schoolsync.settings import load
