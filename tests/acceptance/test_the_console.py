@@ -57,7 +57,7 @@ def held(server: Server) -> Profile:
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_day_at_the_console(held: Profile, browser: Browser, shots: Path, device: str) -> None:
-    """Somebody signs in, sees what needs a person, finds a profile, reads the page in German and signs out."""
+    """Somebody signs in, sees what needs a person, reads the plan that waits, approves it, reads German, signs out."""
     held.tenant.admin("POST", "/synchronizationProfiles", creation(displayName="Ålesund"), expect=202)
     scheme = {"desktop": "light", "phone": "dark"}[device]
     with person(browser, held.tenant, device=device, shots=shots, color_scheme=scheme) as ada:
@@ -69,6 +69,25 @@ def test_a_day_at_the_console(held: Profile, browser: Browser, shots: Path, devi
         assert page.locator(".tasks li").count() == 1
         assert "1 of 6 students would go" in page.locator(".tasks").inner_text()
         ada.look("home")
+        page.locator(".tasks").get_by_role("link", name="Nordkapp kommune").click()
+        page.get_by_role("link", name="See what waits for you").click()
+        page.get_by_role("link", name="See what waits for you").click()
+        page.get_by_role("heading", name="Why it waits for you").wait_for()
+        ada.look("plan")
+        page.get_by_role("searchbox").press_sequentially("møller", delay=20)
+        page.locator("#steps li", has_text="changed").wait_for()
+        page.locator("#steps li", has_text="goes").wait_for(state="detached")
+        assert {"Müller", "7"} <= set(page.locator("#steps del").all_inner_texts())
+        page.locator("#steps li", has_text="Møller").get_by_role("link").click()
+        page.get_by_role("heading", name="Before and after").wait_for()
+        ada.look("step")
+        page.go_back()
+        page.get_by_label("Why (others will read it)").first.fill("The office confirmed it on the phone.")
+        page.get_by_role("button", name="Approve the whole plan").click()
+        page.get_by_role("status").get_by_text("Approved. The run goes on.").wait_for()
+        page.locator("#live").get_by_text("Done").wait_for()
+        assert "Møller" in {one["surname"] for one in held.tenant.objects()["users"].values()}
+        ada.open()
         page.get_by_role("searchbox").press_sequentially("åles", delay=20)
         page.locator(".profiles li", has_text="Nordkapp").wait_for(state="detached")
         assert page.locator(".profiles li").count() == 1
@@ -79,6 +98,24 @@ def test_a_day_at_the_console(held: Profile, browser: Browser, shots: Path, devi
         page.get_by_role("heading", name="Anmelden").wait_for()
         ada.open()
         page.get_by_role("heading", name="Anmelden").wait_for()
+
+
+def test_a_part_is_approved_without_scripts(held: Profile, browser: Browser, shots: Path) -> None:
+    """With scripts turned off somebody reads what waits, page by page, approves a kind, and lets that part go on."""
+    with person(browser, held.tenant, device="desktop", shots=shots, java_script_enabled=False) as ada:
+        page = ada.page
+        ada.sign_in("approver")
+        page.locator(".tasks").get_by_role("link").click()
+        page.get_by_role("link", name="See what waits for you").click()
+        page.get_by_role("link", name="See what waits for you").click()
+        page.get_by_label("A person").fill("Møller")
+        page.get_by_role("button", name="Show").click()
+        assert page.locator("#steps li").count() == 1
+        page.get_by_role("button", name="Approve all of Students", exact=True).click()
+        page.get_by_text("approved a kind: Students").wait_for()
+        page.get_by_role("button", name="Go on with the approved parts alone").click()
+        page.get_by_role("heading", name="Run 2").wait_for()
+    assert held.wait()["status"] == "success"
 
 
 def test_from_nothing_to_a_run_that_is_watched(server: Server, browser: Browser, shots: Path) -> None:
@@ -189,6 +226,11 @@ ACTIONS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("policy", "profiles/{profile}/settings/{section}", {"guards.removalPercent": "10"}),
     ("sync", "profiles/{profile}/runs/{run}/do", {"what": "cancel"}),
     ("undo", "profiles/{profile}/runs/{run}/do", {"what": "undo"}),
+    ("approve", "profiles/{profile}/runs/{run}/plan", {"what": "approve", "plan": "x"}),
+    ("approve", "profiles/{profile}/runs/{run}/plan", {"what": "approve", "plan": "x", "kind": "student"}),
+    ("approve", "profiles/{profile}/runs/{run}/plan", {"what": "apply", "plan": "x"}),
+    ("discard", "profiles/{profile}/runs/{run}/plan", {"what": "discard", "plan": "x"}),
+    ("sync", "profiles/{profile}/previews/{run}/apply", {"plan": "x"}),
 )
 FOR_EVERYBODY = {"sign-out", "sign-in", "language"}
 

@@ -10,10 +10,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from schoolsync.api.routes import STEP_KINDS, STEP_OPS
 from schoolsync.console import catalogue, charts, fields, words
 from schoolsync.console.app import STATIC
 from schoolsync.console.page_list import console_page
 from schoolsync.console.shown import Shown
+from schoolsync.plan.steps import RULES
+from schoolsync.plan.verdicts import Guard
 from schoolsync.profiles.policy import OwnSettings
 from schoolsync.profiles.status import Status
 from schoolsync.runs.states import Cause, RunState
@@ -57,6 +60,10 @@ def test_whatever_the_house_names_has_a_word() -> None:
     """No state, status or cause is shown by its code word, and every setting of a profile stands in a form."""
     assert set(words.RUN_STATE) == set(map(str, RunState))
     assert set(words.CAUSE) == set(map(str, Cause))
+    assert set(words.GUARD) == set(Guard.__args__)  # type: ignore[attr-defined]  # a Literal has its values there
+    assert set(words.KIND) >= set(STEP_KINDS)
+    assert set(words.OP) == set(STEP_OPS)
+    assert set(words.RULE) == set(RULES)
     assert set(words.STATUS) - {None, "none"} == set(map(str, Status))
     asked = {field.path for section in fields.SECTIONS for field in section.fields}
     assert asked == set(_members(msgspec.to_builtins(OwnSettings()), asked))

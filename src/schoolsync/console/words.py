@@ -66,6 +66,77 @@ SEEN: dict[str, str] = {
     "school_links": N_("Places at schools"),
     "guardians": N_("Guardians"),
 }
+GUARD: dict[str, str] = {
+    "emptied": N_("emptied"),
+    "renumbered": N_("new ids"),
+    "removals": N_("removals"),
+    "school-gone": N_("school gone"),
+    "class-halved": N_("class shrinks"),
+    "leavers": N_("people leave"),
+    "window": N_("closed days"),
+    "purges": N_("gone for good"),
+    "updates": N_("many changes"),
+    "adoptions": N_("accounts made by hand"),
+    "other-person": N_("somebody else"),
+}
+
+KIND: dict[str, str] = {
+    "school": N_("Schools"),
+    "section": N_("Classes"),
+    "student": N_("Students"),
+    "teacher": N_("Teachers"),
+    "studentEnrollment": N_("Students in classes"),
+    "teacherRoster": N_("Teachers in classes"),
+    "schoolSections": N_("Classes at schools"),
+    "studentSchools": N_("Students at schools"),
+    "teacherSchools": N_("Teachers at schools"),
+    "guardians": N_("Guardians"),
+}
+
+OP: dict[str, tuple[str, str]] = {
+    # operation -> what it is called, how it looks
+    "create": (N_("new"), "good"),
+    "restore": (N_("back again"), "good"),
+    "adopt": (N_("taken over"), "warn"),
+    "rekey": (N_("other id"), "warn"),
+    "update": (N_("changed"), "busy"),
+    "link": (N_("joins"), "good"),
+    "relink": (N_("other role"), "busy"),
+    "unlink": (N_("leaves"), "bad"),
+    "remove": (N_("goes"), "bad"),
+    "purge": (N_("deleted for good"), "bad"),
+}
+
+RULE: dict[str, str] = {
+    "new-record": N_("The files have it for the first time."),
+    "changed": N_("The files say something else than before."),
+    "back": N_("It is in the files again."),
+    "adopted": N_("It was in the directory already and belongs to this profile from now on."),
+    "rekeyed": N_("Its id has changed."),
+    "drift": N_("Somebody has changed it by hand in the directory; what the files say counts."),
+    "role": N_("The role in the class has changed."),
+    "left-scope": N_("The files have it, and the settings of this profile leave it out by now."),
+    "undone": N_("A person takes an earlier run back."),
+    "kept-long-enough": N_("It left so long ago that it is not kept any more."),
+    "gone": N_("The files do not have it any more."),
+    "erased": N_("The person was erased on request."),
+}
+
+FIELD: dict[str, str] = {
+    # columns of the directory that a school sees most; others are shown by their names
+    "display_name": N_("name"),
+    "given_name": N_("first name"),
+    "surname": N_("last name"),
+    "middle_name": N_("middle name"),
+    "user_principal_name": N_("sign-in name"),
+    "mail": N_("mail address"),
+    "grade": N_("grade"),
+    "active": N_("active"),
+    "account_enabled": N_("account enabled"),
+    "school_id": N_("school"),
+    "role": N_("role"),
+    "birth_date": N_("birth date"),
+}
 
 ROLES: dict[str, str] = {
     "viewer": N_("may look"),
@@ -86,5 +157,10 @@ SAID: dict[str, str] = {
     "retried": N_("It is tried again."),
     "cancelled": N_("The run ends: what is being written at the moment is finished first."),
     "undoing": N_("This run takes the other one back."),
+    "approved": N_("Approved. The run goes on."),
+    "approved-part": N_("Approved. Approve more, or go on with the approved parts."),
+    "second-person": N_("Approved. One more person has to approve the same."),
+    "discarded": N_("The plan is thrown away; nothing of it was changed."),
+    "begun": N_("A run has begun."),
 }
 """Sentences that follow an act."""

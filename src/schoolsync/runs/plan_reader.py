@@ -222,7 +222,7 @@ class Reading:
         if not numbers:
             return []
         rows = rows_of(file, numbers)
-        known = {} if file.of_objects else self._named(file, rows)
+        known = self._named(file, rows)
         made = _of_object if file.of_objects else _of_link
         steps = [made(file, file.first + number, row, known) for number, row in zip(numbers, rows, strict=True)]
         if not self._releases.holds(file):
@@ -233,10 +233,14 @@ class Reading:
         ]
 
     def _named(self, file: File, rows: Sequence[Row]) -> dict[tuple[str, int], Row]:
-        """Who is meant by the keys of rows of links."""
+        """Who is meant by the keys of rows of links, and of objects whose name stays as it is."""
         found: dict[tuple[str, int], Row] = {}
-        for side in LINK_SIDES[file.table]:  # type: ignore[index]  # stored names are those of tables
-            objects = OBJECTS[side]
+        if file.of_objects:
+            sides = {"key": str(file.table)}
+            rows = [row for row in rows if row.get("display_name") is None and row.get("key") is not None]
+        else:
+            sides = {side: OBJECTS[side] for side in LINK_SIDES[file.table]}  # type: ignore[index]  # names of tables
+        for side, objects in sides.items() if rows else ():
             if not (self._snapshot / f"{objects}.parquet").is_file():
                 continue
             real = {self._real_key(int(row[side])): int(row[side]) for row in rows}
@@ -330,14 +334,15 @@ def _within(places: range) -> str:
     return f"file_row_number >= {places.start} AND file_row_number < {places.stop}"
 
 
-def _of_object(file: File, number: int, row: Row, _: dict[tuple[str, int], Row]) -> PlannedStep:
+def _of_object(file: File, number: int, row: Row, known: dict[tuple[str, int], Row]) -> PlannedStep:
+    kept = known.get(("key", int(row["key"])), {}) if row.get("key") is not None else {}
     return PlannedStep(
         number=number,
         op=file.op,
         kind=file.record,
         object_id=_text(row.get("id")),
         source_id=_text(row.get("source_id")),
-        name=_text(row.get("display_name")),
+        name=_text(row.get("display_name")) or kept.get("name"),
         school=_text(row.get("of_school")),
         changes=tuple(
             Change(field=name, before=_text(row.get(f"was_{name}")), after=_text(value))
