@@ -10,7 +10,7 @@ ROSTER ?=
 TESTS ?= tests
 JS := tests/acceptance/js
 
-.PHONY: help setup demo test chaos promises fuzz lint format bench lock clean
+.PHONY: help setup demo test chaos promises fuzz lint format docs bench lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ lint: $(VENV)/dev.stamp ## check layout, types and who imports whom
 format: $(VENV)/dev.stamp ## settle the layout of the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+docs: $(VENV)/dev.stamp ## build README and docs/ as a site that opens from disk, into build/docs
+	@$(BIN)/python -m docs.site
 
 bench: $(VENV)/dev.stamp ## measure against the floors; writes benchmarks/RESULTS.md, API.md, CHECKING.md, PLANS.md, MILLION.md
 	@$(BIN)/python -m benchmarks

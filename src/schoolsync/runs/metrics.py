@@ -21,50 +21,65 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric with its values."""
+    """What one metric is."""
 
     name: str
     kind: str  # gauge or counter
     help: str
-    values: Iterable[tuple[dict[str, str], float]]
+
+
+METRICS = (
+    Metric(
+        "schoolsync_profile_last_good_timestamp_seconds",
+        "gauge",
+        "When a run of the profile last ended well; absent before the first.",
+    ),
+    Metric("schoolsync_profile_age_seconds", "gauge", "How old the data of the profile is, by its last good run."),
+    Metric(
+        "schoolsync_profile_next_due_timestamp_seconds",
+        "gauge",
+        "When the profile synchronizes by itself; absent when it does not.",
+    ),
+    Metric("schoolsync_profile_quarantined", "gauge", "Whether the profile is quarantined."),
+    Metric("schoolsync_runs_ended_total", "counter", "Runs of the profile that have ended, by how."),
+    Metric("schoolsync_run_open_seconds", "gauge", "How long the open run of the profile has been open, by its state."),
+    Metric("schoolsync_run_rows_done", "gauge", "Rows that the open run has applied."),
+    Metric("schoolsync_run_rows", "gauge", "Rows that the open run has in all; absent before there is a plan."),
+)
+"""All that there are: docs, alert rules and the dashboard are held to this table."""
+
+Values = Iterable[tuple[dict[str, str], float]]
 
 
 def text(connection: Connection, tenant: int, *, now: int) -> str:
     """All metrics of a tenant."""
-    return "".join(line for metric in _metrics(connection, tenant, now) for line in _lines(metric))
+    found = dict(_values(connection, tenant, now))
+    return "".join(line for metric in METRICS for line in _lines(metric, found[metric.name]))
 
 
-def _metrics(connection: Connection, tenant: int, now: int) -> Iterator[Metric]:
+def _values(connection: Connection, tenant: int, now: int) -> Iterator[tuple[str, Values]]:
     ages = looking.freshness_of_all(connection, tenant=tenant)
-    yield Metric(
+    yield (
         "schoolsync_profile_last_good_timestamp_seconds",
-        "gauge",
-        "When a run of the profile last ended well; absent before the first.",
         [({"profile": one.profile}, _unix(one.last_good)) for one in ages if one.last_good is not None],
     )
-    yield Metric(
+    yield (
         "schoolsync_profile_age_seconds",
-        "gauge",
-        "How old the data of the profile is, by its last good run.",
         [
             ({"profile": one.profile}, max(0, now - one.last_good) / ticks.PER_SECOND)
             for one in ages
             if one.last_good is not None
         ],
     )
-    yield Metric(
+    yield (
         "schoolsync_profile_next_due_timestamp_seconds",
-        "gauge",
-        "When the profile synchronizes by itself; absent when it does not.",
         [({"profile": one.profile}, _unix(one.due)) for one in ages if one.due is not None],
     )
     own = connection.execute(
         select(profile_status.c.profile, profile_status.c.own_status).where(profile_status.c.tenant == tenant)
     ).all()
-    yield Metric(
+    yield (
         "schoolsync_profile_quarantined",
-        "gauge",
-        "Whether the profile is quarantined.",
         [({"profile": row.profile}, float(row.own_status == "quarantined")) for row in own],
     )
     counted = connection.execute(
@@ -72,10 +87,8 @@ def _metrics(connection: Connection, tenant: int, now: int) -> Iterator[Metric]:
         .where(runs.c.tenant == tenant, runs.c.state.in_(sorted(ENDED)))
         .group_by(runs.c.profile, runs.c.state)
     ).all()
-    yield Metric(
+    yield (
         "schoolsync_runs_ended_total",
-        "counter",
-        "Runs of the profile that have ended, by how.",
         [({"profile": row.profile, "state": row.state}, float(row.n)) for row in counted],
     )
     opened = connection.execute(
@@ -83,29 +96,23 @@ def _metrics(connection: Connection, tenant: int, now: int) -> Iterator[Metric]:
             runs.c.tenant == tenant, runs.c.ended.is_(None)
         )
     ).all()
-    yield Metric(
+    yield (
         "schoolsync_run_open_seconds",
-        "gauge",
-        "How long the open run of the profile has been open, by its state.",
         [({"profile": row.profile, "state": row.state}, max(0, now - row.asked) / ticks.PER_SECOND) for row in opened],
     )
-    yield Metric(
+    yield (
         "schoolsync_run_rows_done",
-        "gauge",
-        "Rows that the open run has applied.",
         [({"profile": row.profile}, float(row.rows_done)) for row in opened],
     )
-    yield Metric(
+    yield (
         "schoolsync_run_rows",
-        "gauge",
-        "Rows that the open run has in all; absent before there is a plan.",
         [({"profile": row.profile}, float(row.rows_total)) for row in opened if row.rows_total is not None],
     )
 
 
-def _lines(metric: Metric) -> Iterator[str]:
+def _lines(metric: Metric, values: Values) -> Iterator[str]:
     yield f"# HELP {metric.name} {metric.help}\n# TYPE {metric.name} {metric.kind}\n"
-    for labels, value in metric.values:
+    for labels, value in values:
         named = ",".join(f'{name}="{said}"' for name, said in labels.items())
         yield f"{metric.name}{{{named}}} {value:.15g}\n"
 
