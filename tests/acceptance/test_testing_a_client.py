@@ -18,6 +18,7 @@ from schoolsync.access.roles import ACCESS
 
 from . import sdk
 from .house import ROSTER_READ, Api, Json, Server, Tenant, until
+from .own import own
 from .rosters import DISTRICT
 
 pytestmark = pytest.mark.xdist_group("testing_a_client")  # one server for all of them
@@ -315,3 +316,55 @@ def test_without_the_setting_there_is_no_dial(tmp_path: Path) -> None:
     with serving(tmp_path) as plain:
         api = Api(plain, plain.token(SEEDED, scope=ACCESS, roles=("schoolsync.admin",), user="a@x.example"))
         assert api("GET", f"{plain.base}/faults").status_code == 404
+
+
+def test_what_left_is_kept_for_a_time_and_then_purged_by_itself(server: Memory, tenant: Tenant, dial: Dial) -> None:
+    """Schools, classes and people: back on day 29 they are who they were; on day 31 a run has purged them."""
+    profile = tenant.profile()
+    settings = {
+        "purgeDays": dict.fromkeys(("school", "section", "student", "teacher"), 30),
+        "guards": {"removalLeast": 50, "schoolGone": False, "classPercent": 100, "windowDays": 0},
+    }
+    own(tenant, "admin")("PATCH", f"/profiles/{profile.id}/settings", settings, expect=200)
+    closed = DISTRICT.without("schools", SIS_ID="200").without("students", School_SIS_ID="200")
+    closed = closed.without("sections", School_SIS_ID="200").without("teachers", School_SIS_ID="200")
+    closed = closed.without("enrollments", Section_SIS_ID="M2").without("assignments", Section_SIS_ID="M2")
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    before = tenant.objects()
+    assert profile.sync(closed.files())["status"] == "success"
+    assert tenant.objects()["classes/members"] != before["classes/members"]
+    dial("POST", "/faults/clock", {"advance": 29 * 24 * 3600})
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    back = tenant.objects()
+    for kind in before:
+        assert (sorted(back[kind]), kind) == (sorted(before[kind]), kind)
+        if "/" in kind:
+            assert back[kind] == before[kind]
+    for _ in range(2):  # an upload that changes nothing does not make the profile forget what it waits for
+        assert profile.sync(closed.files())["status"] == "success"
+    dial("POST", "/faults/clock", {"advance": 31 * 24 * 3600})
+    reader = tenant.reader
+    gone = {
+        kind: {
+            item["id"]
+            for item in before[kind].values()
+            if item["externalId" if kind != "users" else "displayName"] in names
+        }
+        for kind, names in {"schools": {"200"}, "classes": {"M2", "E1"}, "users": {"Ana Silva", "İlknur Ünal"}}.items()
+    }
+    assert [len(ids) for ids in gone.values()] == [1, 2, 3]
+    until(
+        "they are purged",
+        lambda: all(not ids & {item["id"] for item in reader.all(f"/{kind}")} for kind, ids in gone.items()),
+        seconds=120,
+        pause=0.2,
+    )
+    viewer = own(tenant, "viewer")
+    until("the run is over", lambda: viewer.get(f"/profiles/{profile.id}/runs")["value"][0]["state"] == "done")
+    assert viewer.get(f"/profiles/{profile.id}/runs")["value"][0]["cause"] == "due"
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    anew = tenant.objects()
+    for kind, ids in gone.items():
+        assert len(anew[kind]) == len(before[kind])
+        assert {*before[kind]} - {*anew[kind]} == ids
+    assert sorted(map(len, anew["classes/members"].values())) == sorted(map(len, before["classes/members"].values()))

@@ -69,7 +69,7 @@ STEP_KINDS = (
     *("school", "section", "student", "teacher", "studentEnrollment", "teacherRoster"),
     *("schoolSections", "studentSchools", "teacherSchools"),
 )
-STEP_OPS = ("create", "restore", "adopt", "rekey", "update", "link", "relink", "unlink", "remove", "purge")
+STEP_OPS = ("create", "restore", "adopt", "rekey", "update", "link", "relink", "unlink", "remove", "expire", "purge")
 STEP_PARTS = ("apply", "deferred")
 
 _PROFILE = "profiles/{profile}"

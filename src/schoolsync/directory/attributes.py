@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, case, literal, null
+from sqlalchemy import ColumnElement, Row, case, func, literal, null
 
 from schoolsync.errors import Invalid
 from schoolsync.store.json_text import json_has, json_text
@@ -89,6 +89,9 @@ _BESIDE = {
         *(f"Residence{part}" for part in ("Address", "City", "State", "Zip", "Country")),
     ),
 }
+_MARK = len("Exp1126_")
+"""The SIS ID of a class that a synchronization marked as expired is led by so much, and so is its anchor."""
+
 # What a roster's own object is known by: changing it would make the object somebody else's.
 _FIXED = frozenset({"source_id"})
 
@@ -131,7 +134,9 @@ def shown(table: str, row: Row[Any]) -> dict[str, str]:
     source_id = found["source_id"]
     attributes: dict[str, str | None] = {}
     if source_id is not None:
-        attributes = {"ObjectType": kind.name, "AnchorId": f"{kind.name}_{source_id}", "SyncSource": "SIS"}
+        mark = _MARK if table == "classes" and found["expired"] is not None else 0
+        anchor = f"{source_id[:mark]}{kind.name}_{source_id[mark:]}"
+        attributes = {"ObjectType": kind.name, "AnchorId": anchor, "SyncSource": "SIS"}
     attributes.update((name, found[column]) for name, column in kind.columns.items())
     if found["extensions"]:
         attributes.update(json.loads(found["extensions"]))
@@ -151,7 +156,12 @@ def column(table: str, written: str) -> ColumnElement[Any] | None:
             case "ObjectType":
                 return literal(kind.name)
             case "AnchorId":
-                return literal(f"{kind.name}_").concat(rows.source_id)
+                anchor = literal(f"{kind.name}_").concat(rows.source_id)
+                if table != "classes":
+                    return anchor
+                mark, rest = (func.substr(rows.source_id, *part) for part in ((1, _MARK), (_MARK + 1,)))
+                marked = mark.concat(f"{kind.name}_").concat(rest)
+                return case((rows.expired.is_not(None), marked), else_=anchor)
             case "SyncSource":
                 return literal("SIS")
         return rows[kind.columns[name]] if name in kind.columns else null()

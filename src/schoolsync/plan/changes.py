@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import duckdb
 
-from schoolsync.plan import kinds, last_lines, recipes
+from schoolsync.plan import expiry, kinds, last_lines, recipes
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms, held_columns
 from schoolsync.plan.identity import SEPARATOR, text
 from schoolsync.plan.kinds import LINK_SIDES, LINKS, OBJECTS, LinkKind, LinkTable, ObjectKind, ObjectTable, Writing
@@ -37,6 +37,10 @@ def compare_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     db.execute("""
         UPDATE planned.gone SET rule = 'left-scope'
         WHERE (kind, source_id) IN (SELECT (kind, source_id) FROM outside.records)
+    """)
+    db.execute("""
+        UPDATE planned.gone SET rule = 'term-over'
+        WHERE kind = 'section' AND source_id IN (SELECT source_id FROM outside.over)
     """)
     last_lines.of_objects(db, terms, "gone")
     _defer(db, terms, "gone")
@@ -92,19 +96,22 @@ def find_renumbered(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         if not _number(db, f"SELECT count(*) FROM planned.gone WHERE kind = '{kind.name}'"):
             continue
         known, said = _LOOKS[kind.table]
+        # The same class in another term is another class: every year has its own.
+        termed = kind.table == "classes"
+        old_term, new_term = ("h.term_start", "r.term_start") if termed else ("NULL::VARCHAR", "NULL::VARCHAR")
         db.execute(f"""
             INSERT INTO planned.renumbered
             WITH fresh AS (
-                SELECT r.source_id, {said} AS looks FROM {kind.relation} AS r
+                SELECT r.source_id, {said} AS looks, {new_term} AS term FROM {kind.relation} AS r
                 SEMI JOIN (SELECT source_id FROM planned.new WHERE kind = '{kind.name}') AS n
                     ON n.source_id = r.source_id
                 WHERE {kind.where}
             ), gone AS (
-                SELECT g.source_id, g.key, g.id, g.of_school, {known} AS looks FROM planned.gone AS g
-                JOIN held.{kind.table} AS h ON h.key = g.key WHERE g.kind = '{kind.name}'
+                SELECT g.source_id, g.key, g.id, g.of_school, {known} AS looks, {old_term} AS term
+                FROM planned.gone AS g JOIN held.{kind.table} AS h ON h.key = g.key WHERE g.kind = '{kind.name}'
             ), pairs AS (
                 SELECT g.source_id AS old_id, f.source_id AS new_id, g.id, g.of_school
-                FROM gone AS g JOIN fresh AS f ON f.looks = g.looks
+                FROM gone AS g JOIN fresh AS f ON f.looks = g.looks AND NOT coalesce(f.term <> g.term, false)
                 UNION
                 SELECT g.source_id, t.source_id, g.id, g.of_school FROM gone AS g
                 JOIN planned.hits AS t ON t.key = g.key AND t.kind = '{kind.name}'
@@ -192,14 +199,15 @@ def _after(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind) -> Non
     )
     placed = _value(kind, "school_source_id", writing.get("school_source_id", Writing.LEAVE))
     school = "r.source_id" if kind.table == "schools" else placed
-    name = "coalesce(h.mail_nickname, n.name) AS mail_nickname, " if kind.table == "classes" else ""
+    name = "coalesce(h.mail_nickname, n.name) AS mail_nickname, h.expired, " if kind.table == "classes" else ""
     account = ", n.name AS user_principal_name" if kind.role else ""
     # New objects are few when the profile has been synchronized before; the join with `new` is then next to nothing.
     db.execute(f"""
         CREATE TABLE planned.{kind.name}_after AS
         SELECT * EXCLUDE (was_away, was_ours, was_id, drifted), {rule} AS rule FROM (
-        SELECT t.key, t.id, t.how, r.source_id, {name}{", ".join(columns)}{account},
-            {fields} AS fields, NOT h.active AS was_away, coalesce({terms.is_ours("h.owner")}, false) AS was_ours,
+        SELECT t.key, t.id, t.how, r.source_id, coalesce(n.generation, 0)::INTEGER AS generation,
+            {name}{", ".join(columns)}{account}, {fields} AS fields, NOT h.active AS was_away,
+            coalesce({terms.is_ours("h.owner")}, false) AS was_ours,
             h.source_id AS was_id, d.fields AS drifted, {school} AS of_school, r.file, r.line
         FROM planned.{kind.name}_records AS r
         JOIN planned.targets AS t ON t.kind = '{kind.name}' AND t.source_id = r.source_id
@@ -360,6 +368,7 @@ def compare_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
                 SELECT ("{left}", "{right}") FROM planned.{table}_stale)""")
         last_lines.of_links(db, terms, table)
         _defer(db, terms, f"{table}_stale")
+    expiry.spare_links(db, terms)
 
 
 LEFT_KINDS = {"school": "school", "class": "section"}

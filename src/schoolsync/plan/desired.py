@@ -106,7 +106,7 @@ def held_columns(table: ObjectTable | LinkTable) -> dict[str, str]:
         return _link_columns(table)
     columns = {"key": "BIGINT", "id": "VARCHAR", "owner": "BIGINT", "source_id": "VARCHAR", "active": "BOOLEAN"}
     if table == "classes":
-        columns["mail_nickname"] = "VARCHAR"
+        columns |= {"mail_nickname": "VARCHAR", "expired": "BIGINT"}
     return columns | dict.fromkeys(kinds.compared(table), "VARCHAR")
 
 
@@ -231,16 +231,12 @@ def _left_out(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
 def new_names(terms: Terms, kind: ObjectKind) -> dict[str, str]:
     """What a new object of `kind` is called: SQL over the record `r`, by the columns of `planned.new`."""
     policy = terms.policy
+    # An id that another object had before it was re-keyed is given out a second time, to another object.
+    rekeyed = f"r.source_id IN (SELECT old_id FROM planned.rekeyed WHERE kind = '{kind.name}')"
+    generation = f"CASE WHEN {rekeyed} THEN 1 ELSE 0 END::USMALLINT"
     names = {
-        # An id that another object had before it was re-keyed is given out a second time, to another object.
-        "id": identity.object_id(
-            tenant_id=terms.tenant_id,
-            key_space=policy.key_space,
-            kind=kind.identity,
-            source_id="r.source_id",
-            generation=f"CASE WHEN r.source_id IN (SELECT old_id FROM planned.rekeyed WHERE kind = '{kind.name}') "
-            "THEN '1' ELSE '0' END",
-        ),
+        "id": id_of(terms, kind, "r.source_id", generation),
+        "generation": generation,
         "name": "NULL::VARCHAR",
     }
     if kind.name == "section":
@@ -250,6 +246,17 @@ def new_names(terms: Terms, kind: ObjectKind) -> dict[str, str]:
             "r.username", domain=policy.domains.get(kind.role), replace=policy.replace_special_characters
         )
     return names
+
+
+def id_of(terms: Terms, kind: ObjectKind, source_id: str, generation: str) -> str:
+    """The SQL for the id of an object; `source_id` and `generation` (a number) are SQL expressions."""
+    return identity.object_id(
+        tenant_id=terms.tenant_id,
+        key_space=terms.policy.key_space,
+        kind=kind.identity,
+        source_id=source_id,
+        generation=f"({generation})::VARCHAR",
+    )
 
 
 def next_day(db: duckdb.DuckDBPyConnection, terms: Terms) -> int | None:

@@ -56,7 +56,8 @@ def count_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
             db,
             kind.name,
             held=f"SELECT of_school, 1 FROM planned.own AS o WHERE {mine}",
-            going=f"SELECT of_school, 1 FROM planned.gone AS o WHERE o.kind = '{kind.name}'",
+            going=f"SELECT of_school, 1 FROM planned.gone AS o WHERE o.kind = '{kind.name}' "
+            f"UNION ALL SELECT of_school, 1 FROM planned.expiring WHERE kind = '{kind.name}' AND was_active",
             rejected=f"SELECT of_school, 1 FROM planned.own AS o SEMI JOIN planned.spared AS s "
             f"USING (kind, source_id) WHERE {mine}",
             changing=f"SELECT of_school, 1 FROM planned.{kind.name}_after WHERE {_changed()}",

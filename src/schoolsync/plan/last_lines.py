@@ -34,6 +34,15 @@ def of_objects(db: duckdb.DuckDBPyConnection, terms: Terms, table: str) -> None:
             """)
 
 
+def of_expiring(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """Fill in the lines of the classes in `planned.expiring`, by the SIS IDs that they had."""
+    db.execute("ALTER TABLE planned.expiring RENAME source_id TO marked_id")
+    db.execute("ALTER TABLE planned.expiring RENAME was_source_id TO source_id")
+    of_objects(db, terms, "expiring")
+    db.execute("ALTER TABLE planned.expiring RENAME source_id TO was_source_id")
+    db.execute("ALTER TABLE planned.expiring RENAME marked_id TO source_id")
+
+
 def of_links(db: duckdb.DuckDBPyConnection, terms: Terms, table: LinkTable) -> None:
     """Fill in the lines of the links in `planned.<table>_stale`."""
     for kind in terms.links:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from schoolsync.plan import identity, kinds, recipes
+from schoolsync.plan import desired, identity, kinds, recipes
 from schoolsync.plan.desired import Terms, held_columns, new_names
 from schoolsync.plan.kinds import OBJECTS, ObjectTable
 from schoolsync.plan.policy import PRIVILEGED, Matching, Role
@@ -105,19 +105,35 @@ def seek(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         school = "r.source_id" if kind.name == "school" else "r.school_id"
         parts.append(f"""
             SELECT '{kind.name}' AS kind, {OBJECTS.index(kind)} AS rank, r.source_id, {school} AS school_id, r.line,
-                {names["id"]} AS id, {names["name"]} AS name, [{looked}]::VARCHAR[] AS looked_for
+                {names["id"]} AS id, {names["generation"]} AS generation, {names["name"]} AS name,
+                [{looked}]::VARCHAR[] AS looked_for
             FROM {kind.relation} AS r
             WHERE {kind.where} AND r.source_id NOT IN (SELECT source_id FROM planned.anchors WHERE kind = '{kind.name}')
         """)
     empty = (
-        "SELECT *, 0 AS rank, '' AS school_id, 0::BIGINT AS line, '' AS id, '' AS name, []::VARCHAR[] AS looked_for "
-        "FROM planned.records LIMIT 0"
+        "SELECT *, 0 AS rank, '' AS school_id, 0::BIGINT AS line, '' AS id, 0::USMALLINT AS generation, '' AS name, "
+        "[]::VARCHAR[] AS looked_for FROM planned.records LIMIT 0"
     )
     db.execute(f"CREATE TABLE planned.new AS {' UNION ALL '.join(parts) or empty}")
     # Which object a new record was found to mean; whoever reads the directory fills in what lookups found.
     db.execute("CREATE TABLE planned.hits (kind VARCHAR, source_id VARCHAR, key BIGINT, grade INTEGER)")
     db.execute("CREATE TABLE planned.privileged (key BIGINT)")
     db.execute("CREATE TABLE planned.nameless (kind VARCHAR, source_id VARCHAR, asked VARCHAR)")
+
+
+def pass_over(db: duckdb.DuckDBPyConnection, terms: Terms, spent: str) -> None:
+    """Give new records whose id another object had (`spent`, a relation with the column `id`) that of a later
+    generation; `planned.passed` are these records, whose new ids have to be looked up as well.
+    """
+    passed = f"SELECT kind, source_id FROM planned.new SEMI JOIN {spent} USING (id)"
+    db.execute(f"CREATE OR REPLACE TABLE planned.passed AS {passed}")
+    for kind in terms.objects:
+        db.execute(f"""
+            UPDATE planned.new SET generation = generation + 1,
+                id = {desired.id_of(terms, kind, "source_id", "generation + 1")}
+            WHERE kind = '{kind.name}' AND source_id IN (
+                SELECT source_id FROM planned.passed WHERE kind = '{kind.name}')
+        """)
 
 
 def _spare_unnamed(db: duckdb.DuckDBPyConnection) -> None:

@@ -144,6 +144,23 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_un
         return bool(self.schools or self.grades or self.roles or self.dates)
 
 
+class Expiry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What becomes of classes that leave; docs/plan.md explains it."""
+
+    mark: bool = True  # names, SIS ID and nickname are led by ExpMMYY_, and the status is Expired
+    archive: bool = True  # they are inactive, and nobody is in them any more
+    remove_pupils: bool = True  # without archive: pupils leave them, teachers stay
+    after_days: Annotated[int, msgspec.Meta(ge=0, le=3650)] = 0  # so long after leaving they are marked
+    term_over: bool = False  # they leave when their term is over, although the roster has them
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be had together. Raises ValueError."""
+        if self.archive and not self.remove_pupils:
+            raise ValueError("expiry: nobody is in an archived class; removePupils false needs archive false")
+        if self.after_days and not (self.archive and self.mark):
+            raise ValueError("expiry: afterDays counts the days until an archived class is marked; it needs both")
+
+
 class Only(msgspec.Struct, frozen=True, kw_only=True):
     """The one person, class or school that a plan is about."""
 
@@ -178,6 +195,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     scope: Scope = Scope()
     purge_days: dict[Purgeable, PurgeDays] = {}  # so long after leaving objects go for good; none: never
     leaving: dict[Role, Leaving] = {}  # what happens to accounts of people who leave; none: they stay as they are
+    expiry: Expiry | None = None  # what happens to classes that leave; None: they are inactive under their own names
     protected: tuple[str, ...] = ()  # sign-in names and object ids of accounts that are never taken over
     kept_by_hand: tuple[str, ...] = ()  # columns in which a value written by hand stays (kinds.compared)
     time_zone: str = "UTC"  # in which days begin: those of terms and enrollments

@@ -17,6 +17,13 @@ from schoolsync.plan.kinds import ObjectKind
 DAY = 24 * 3600 * ticks.PER_SECOND
 
 
+def watched(terms: Terms) -> list[ObjectKind]:
+    """The kinds of which is asked when their objects left: those that are kept for a time only, and what expires."""
+    expiry = terms.policy.expiry
+    marks = expiry is not None and expiry.mark and expiry.archive
+    return [kind for kind in terms.objects if kind in kept(terms) or (marks and kind.name == "section")]
+
+
 def kept(terms: Terms) -> list[ObjectKind]:
     """The kinds whose objects are kept for a time only."""
     return [kind for kind in terms.objects if kind.name in terms.policy.purge_days]
@@ -32,15 +39,16 @@ def find(db: duckdb.DuckDBPyConnection, terms: Terms) -> int | None:
         "file VARCHAR, line BIGINT, upload_run BIGINT)"
     )
     ends: list[int] = []
-    for kind in kept(terms):
-        days = terms.policy.purge_days[kind.name]  # type: ignore[index]  # a kind of objects
-        due = f"left_at + {days * DAY}"
+    for kind in watched(terms):
         db.execute(f"""
             DELETE FROM planned.away WHERE kind = '{kind.name}' AND (
                 key IN (SELECT key FROM planned.targets)
                 OR key IN (SELECT o.key FROM planned.own AS o SEMI JOIN planned.spared AS s USING (kind, source_id))
             )
         """)
+    for kind in kept(terms):
+        days = terms.policy.purge_days[kind.name]  # type: ignore[index]  # a kind of objects
+        due = f"left_at + {days * DAY}"
         over = "false" if terms.defers else f"{due} <= {terms.now}"
         db.execute(f"""
             INSERT INTO planned.purged

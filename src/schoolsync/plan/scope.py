@@ -20,8 +20,10 @@ def narrow(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     db.execute("CREATE SCHEMA IF NOT EXISTS outside")
     db.execute("CREATE TABLE IF NOT EXISTS outside.records (kind VARCHAR, source_id VARCHAR)")
     db.execute("CREATE TABLE IF NOT EXISTS outside.days (day DATE)")
+    db.execute("CREATE TABLE IF NOT EXISTS outside.over (source_id VARCHAR)")
     scope = terms.policy.scope
-    if not scope.narrows:
+    over = terms.policy.expiry is not None and terms.policy.expiry.term_over
+    if not (scope.narrows or over):
         return
     db.execute("CREATE TABLE outside.people (role VARCHAR, source_id VARCHAR)")
     if scope.schools:
@@ -53,6 +55,8 @@ def narrow(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
             "INSERT INTO outside.people SELECT role, source_id FROM roster.people "
             f"WHERE role = 'student' AND (grade IS NULL OR lower(grade) NOT IN ({_listed(scope.grades)}))"
         )
+    if over:
+        _whose_term_is_over(db, terms)
     if scope.dates:
         _outside_their_terms(db, terms)
     _note(db, "SELECT DISTINCT role, source_id FROM outside.people")
@@ -91,6 +95,17 @@ def _outside_their_terms(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         """)
     gone = " OR ".join(f"coalesce({one}, false)" for one in conditions)
     _note(db, f"SELECT 'section', source_id FROM roster.classes WHERE {gone}")
+
+
+def _whose_term_is_over(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """Classes that expire with their term. The day on which the next one does is remembered."""
+    ends = "try_cast(term_end AS DATE)"
+    db.execute(f"INSERT INTO outside.over SELECT source_id FROM roster.classes WHERE {ends} < {terms.day}")
+    _note(db, "SELECT 'section', source_id FROM outside.over")
+    db.execute(f"""
+        INSERT INTO outside.days SELECT min({ends}) + 1 FROM roster.classes WHERE {ends} >= {terms.day}
+        HAVING min({ends}) IS NOT NULL
+    """)
 
 
 def _note(db: duckdb.DuckDBPyConnection, records: str) -> None:

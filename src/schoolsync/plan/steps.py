@@ -14,12 +14,12 @@ from typing import Literal
 
 import duckdb
 
-from schoolsync.plan import kinds, recipes
+from schoolsync.plan import expiry, kinds, recipes
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.plan.identity import text
 from schoolsync.plan.kinds import LINK_SIDES, LinkTable, ObjectKind, ObjectTable, Writing
 
-Op = Literal["create", "restore", "adopt", "rekey", "update", "link", "relink", "unlink", "remove", "purge"]
+Op = Literal["create", "restore", "adopt", "rekey", "update", "link", "relink", "unlink", "remove", "expire", "purge"]
 
 FRESH = 1 << 60
 """The key of a plan's first new object, before the directory has given out real ones."""
@@ -41,6 +41,8 @@ RULES = {
     "role": "The role in the class has changed.",
     "left-scope": "The roster has it, and the profile's scope leaves it out by now.",
     "undone": "A person takes an earlier run back.",
+    "expired": "The roster does not have it any more, and the profile marks classes that leave as expired.",
+    "term-over": "Its term is over, and the profile lets classes expire then.",
     "kept-long-enough": "It left so long ago that the profile does not keep it any more.",
     "gone": "The roster does not have it any more.",
     "erased": "The person was erased on request; what the step said of it is gone.",
@@ -113,11 +115,18 @@ def _taking(terms: Terms, suffix: str) -> list[Step]:
             FROM planned.gone{suffix} WHERE kind = '{kind.name}' ORDER BY key"""
         made.append(Step("remove", kind.table, gone, kind.name))
     if not suffix:
+        made.append(_expire())
         made += [_purge(kind) for kind in reversed(terms.objects) if kind.name in terms.policy.purge_days]
     return made
 
 
 _LAST = "file, line, upload_run"
+
+
+def _expire() -> Step:
+    pairs = ", ".join(f"{one}, was_{one}" for one in expiry.MARKED)
+    query = f"SELECT key, id, {pairs}, rule, of_school, {_LAST} FROM planned.expiring ORDER BY key"
+    return Step("expire", "classes", query, "section")
 
 
 def _purge(kind: ObjectKind) -> Step:
@@ -128,6 +137,7 @@ def _purge(kind: ObjectKind) -> Step:
 
 def _create(terms: Terms, kind: ObjectKind) -> Step:
     columns = [one.column for one, how in terms.writing(kind).items() if how is not Writing.LEAVE]
+    columns.append("generation")
     if kind.table == "classes":
         columns.append("mail_nickname")
     recipe = recipes.of(terms, kind)

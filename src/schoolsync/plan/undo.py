@@ -12,10 +12,11 @@ from collections.abc import Sequence
 
 import duckdb
 
+from schoolsync.plan import expiry
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.plan.identity import text
 from schoolsync.plan.kinds import LINK_SIDES, OBJECTS, ObjectKind
-from schoolsync.plan.steps import Step
+from schoolsync.plan.steps import Op, Step
 
 _WHY = "'undone' AS rule, u.of_school, u.file, u.line, u.upload_run"
 CHANGES = ("restore", "adopt", "rekey", "update")
@@ -27,6 +28,7 @@ def steps(db: duckdb.DuckDBPyConnection, terms: Terms) -> list[Step]:
     for kind in OBJECTS:
         made += _objects_back(db, terms, kind)
         made += _values_back(db, terms, kind)
+    made += _marks_back(db, terms)
     for table in LINK_TABLES:
         left, right = LINK_SIDES[table]
         same = f'n."{left}" = u."{left}" AND n."{right}" = u."{right}"'
@@ -123,6 +125,29 @@ def _values_back(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind) 
     return made
 
 
+def _marks_back(db: duckdb.DuckDBPyConnection, terms: Terms) -> list[Step]:
+    """Classes that the run marked as expired have their names again, unless others have their SIS IDs by now."""
+    if not _has(db, "expire_classes"):
+        return []
+    names = "".join(
+        f", CASE WHEN n.{one} IS NOT DISTINCT FROM u.{one} THEN u.was_{one} ELSE n.{one} END AS {one}, "
+        f"n.{one} AS was_{one}"
+        for one in expiry.MARKED
+        if one not in ("source_id", "active", "expired")
+    )
+    made = []
+    steps: tuple[tuple[Op, str], ...] = (("restore", "u.was_active"), ("update", "NOT u.was_active"))
+    for op, which in steps:
+        query = f"""SELECT u.key, u.id, u.was_source_id AS source_id, n.source_id AS was_source_id{names},
+                u.was_active AS active, n.active AS was_active, NULL::BIGINT AS expired, n.expired AS was_expired,
+                {_WHY}
+            FROM undone.expire_classes AS u JOIN now.classes AS n ON n.key = u.key
+            WHERE {which} AND {terms.is_ours("n.owner")} AND n.source_id = u.source_id AND n.expired IS NOT NULL
+                AND u.was_source_id NOT IN (SELECT source_id FROM now.names) ORDER BY u.key"""
+        made.append(Step(op, "classes", query, "section"))
+    return made
+
+
 def _objects_away(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind) -> list[Step]:
     """What the run made, or made active again, becomes inactive."""
     parts = [
@@ -145,10 +170,13 @@ def mark_staying(db: duckdb.DuckDBPyConnection) -> None:
         away = " UNION ALL ".join(
             f"SELECT key FROM undone.{op}_{table}" for op in ("create", "restore") if _has(db, f"{op}_{table}")
         )
-        back = f"SELECT key FROM undone.remove_{table}" if _has(db, f"remove_{table}") else "SELECT 0 LIMIT 0"
+        back = f"SELECT key FROM undone.remove_{table}" if _has(db, f"remove_{table}") else "SELECT 0 WHERE false"
+        if table == "classes" and _has(db, "expire_classes"):
+            back += """ UNION ALL SELECT key FROM undone.expire_classes
+                WHERE was_active AND was_source_id NOT IN (SELECT source_id FROM now.names)"""
         db.execute(f"ALTER TABLE now.{table} ADD COLUMN stays BOOLEAN")
         db.execute(f"""UPDATE now.{table} SET stays = (active OR key IN ({back}))
-            AND key NOT IN ({away or "SELECT 0 LIMIT 0"})""")
+            AND key NOT IN ({away or "SELECT 0 WHERE false"})""")
 
 
 def notes(db: duckdb.DuckDBPyConnection, made: Sequence[tuple[Step, int]]) -> tuple[str, ...]:
@@ -166,20 +194,23 @@ def notes(db: duckdb.DuckDBPyConnection, made: Sequence[tuple[Step, int]]) -> tu
     for op, back, name in (("remove", "restore", "came back or changed hands"), ("unlink", "link", "were made again")):
         for table in (*OBJECT_TABLES, *LINK_TABLES):
             left = _count(db, f"{op}_{table}") - planned.get((back, table), 0)
+            if (op, table) == ("remove", "classes"):
+                left += _count(db, "expire_classes", "was_active")
             if left > 0 and (table in OBJECT_TABLES) == (op == "remove"):
                 found.append(f"{left:,} rows of {table} that the run took away {name} since, or miss an end.")
     purged = sum(_count(db, f"purge_{table}") for table in OBJECT_TABLES)
     if purged:
         found.append(f"{purged:,} objects that the run purged are gone for good.")
     changed = sum(_count(db, f"{op}_{table}") for op in CHANGES for table in OBJECT_TABLES if op != "adopt")
+    changed += _count(db, "expire_classes", "NOT was_active")
     reverted = sum(rows for step, rows in made if step.op == "update")
     if changed > reverted:
         found.append(f"{changed - reverted:,} objects that the run changed have been changed again since; they stay.")
     return tuple(found)
 
 
-def _count(db: duckdb.DuckDBPyConnection, name: str) -> int:
+def _count(db: duckdb.DuckDBPyConnection, name: str, which: str = "true") -> int:
     if not _has(db, name):
         return 0
-    ((number,),) = db.execute(f"SELECT count(*) FROM undone.{name}").fetchall()
+    ((number,),) = db.execute(f"SELECT count(*) FROM undone.{name} WHERE {which}").fetchall()
     return int(number)

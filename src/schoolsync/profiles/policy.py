@@ -17,6 +17,7 @@ from schoolsync.errors import Invalid, UsageError
 from schoolsync.plan import kinds
 from schoolsync.plan.policy import (
     Errors,
+    Expiry,
     FormatName,
     Guards,
     Leaving,
@@ -57,6 +58,7 @@ class OwnSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
     recipes: dict[Role, Recipe] = {}  # how new accounts are called; none: by the roster's Username
     purge_days: dict[Purgeable, PurgeDays] = {}  # so long after leaving objects go for good; none: never
     leaving: dict[Role, Leaving] = {}  # what happens to accounts of people who leave; none: they stay as they are
+    expiry: Expiry | None = None  # what happens to classes that leave; None: they are inactive under their own names
     protected: tuple[str, ...] = ()  # sign-in names and object ids of accounts that are never taken over
     kept_by_hand: tuple[str, ...] = ()  # properties in which a value written by hand in the directory stays
     time_zone: str = "UTC"  # in which days begin: windows, schedules, and the dates of terms and enrollments
@@ -131,6 +133,7 @@ def policy_of(row: Any, *, sensitive_fields: tuple[str, ...] = ()) -> Policy:
         recipes=own.recipes,
         purge_days=own.purge_days,
         leaving=own.leaving,
+        expiry=own.expiry,
         protected=own.protected,
         kept_by_hand=own.kept_by_hand,
         windows=tuple(_window(one, own.time_zone) for one in own.windows),

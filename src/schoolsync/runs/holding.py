@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from schoolsync.plan import alone, changes, matching, purging, recipes
+from schoolsync.plan import alone, changes, expiry, matching, purging, recipes
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.runs import arrivals
 from schoolsync.runs.checking import Checking
@@ -18,7 +18,7 @@ from schoolsync.runs.job import Base, Job
 from schoolsync.runs.stored_plan import NOTE, SnapshotNote, snapshot_note
 from schoolsync.targets.local import LocalDirectory, open_directory
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raised when the same files under the same settings shall be looked at again, or snapshots change their shape."""
 
 _ACCOUNT: dict[str, type] = dict.fromkeys(matching.ACCOUNT_COLUMNS, str)
@@ -60,6 +60,7 @@ class Holding(Checking):
             if self._job.only is None:
                 self._load_away(db, terms, directory)
             matching.seek(db, terms)
+            self._pass_over_spent(db, terms, directory)
             for lookup in matching.lookups(terms):
                 if not directory.is_empty(lookup.table):
                     self._look_up(db, terms, directory, lookup)
@@ -122,7 +123,7 @@ class Holding(Checking):
     def _load_away(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:
         """When the objects left that the profile keeps for a time only."""
         types: dict[str, type] = {"key": int, "left_at": int}
-        for kind in purging.kept(terms):
+        for kind in purging.watched(terms):
             role = f"AND primary_role = '{kind.role}'" if kind.role else ""
             left = f"{terms.is_ours('profile')} AND NOT active AND left_at IS NOT NULL {role}"
             with directory.owned(kind.table, types, left) as rows:
@@ -151,6 +152,29 @@ class Holding(Checking):
             db.execute("DROP TABLE touched")
         changes.find_drift(db, terms)
         db.execute("DROP SCHEMA base CASCADE")
+
+    def _pass_over_spent(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:
+        """Ids of objects that are gone for good or expired are not given out again."""
+        if directory.is_empty("spent_ids"):
+            return
+        columns = {"tenant": int, "id": str}
+        asked = "FROM planned.new"
+        while (values := db.sql(f"SELECT id AS value {asked}").to_arrow_table()).num_rows:  # ours
+            with directory.known("spent_ids", columns, by="id", values=values) as rows:
+                arrivals.keep(db, rows, "spent", {**columns, "value": str})
+            matching.pass_over(db, terms, "spent")
+            db.execute("DROP TABLE spent")
+            asked = "FROM planned.new SEMI JOIN planned.passed USING (kind, source_id)"
+
+    def _settle_expiring(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:
+        """Classes are marked as expired unless any class of the directory has the name that they would have."""
+        names = expiry.nicknames(db)
+        if names is not None:
+            columns = {"key": int, "mail_nickname": str}
+            with directory.having("classes", columns, by="mail_nickname", values=names.to_arrow_table()) as rows:
+                arrivals.keep(db, rows, "taken", columns)
+        expiry.settle(db, terms, None if names is None else "taken")
+        db.execute("DROP TABLE IF EXISTS taken")
 
     def _look_up(
         self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory, lookup: matching.Lookup

@@ -275,8 +275,7 @@ class Journal(AloneRecords):
             )
             done = now if status == "success" else None
             self._show(connection, key, status, message, error_count=last.error_count, synchronized=done)
-            if ending is not None:
-                self._due(connection, key, ending.retry)
+            self._due_again(connection, key, last, now, None if ending is None else ending.retry)
             return True
 
     def planned(self, key: Key, planned: Planned) -> int:
@@ -434,6 +433,7 @@ class Journal(AloneRecords):
                 )
             message += told(ending)
             summary = json.loads(row.summary or "{}") | {"status": status, "quarantine": rung(ending)}
+            summary["wakes"] = finished.wakes
             self._set(
                 connection,
                 key,
@@ -494,7 +494,7 @@ class Journal(AloneRecords):
                 summary=json.dumps(summary),
             )
             self._show(connection, key, ending.status, reason)
-            self._due(connection, key, ending.retry)
+            self._due_again(connection, key, self._last_done(connection, key), now, ending.retry)
             self._after(connection, key, row)
 
     def begin_due(self) -> bool:

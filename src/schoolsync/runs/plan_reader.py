@@ -32,7 +32,7 @@ SCHOOLS_MAX = 5_000
 
 _SEARCHED = ("source_id", "display_name", "given_name", "surname", "user_principal_name", "mail")
 
-_LEFT_OUT = frozenset({"source_id", "account_name", "licenses", "user_type", "primary_role"})
+_LEFT_OUT = frozenset({"source_id", "account_name", "licenses", "user_type", "primary_role", "generation", "expired"})
 """Columns that a preview does not show as changes: they follow from others."""
 
 

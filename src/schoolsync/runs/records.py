@@ -200,6 +200,12 @@ class Records:
 
     # --- what came before ------------------------------------------------------------------------------------------
 
+    def _due_again(self, connection: Connection, key: Key, last: Row[Any] | None, now: int, retry: int | None) -> None:
+        """A run that changed nothing leaves what the last one that did is to be woken for: days that are to come."""
+        wakes = None if last is None else json.loads(last.summary or "{}").get("wakes")
+        times = [time for time in (retry, wakes) if time is not None and (time == retry or time > now)]
+        self._due(connection, key, min(times, default=None))
+
     def _last_done(self, connection: Connection, key: Key) -> Row[Any] | None:
         """The profile's last run that was applied whole, unless one that came later was cut off."""
         row = connection.execute(

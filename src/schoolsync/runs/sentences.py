@@ -62,6 +62,7 @@ def _steps(sums: Mapping[str, int]) -> str:
         "rekey": "re-keyed",
         "update": "updated",
         "remove": "set inactive",
+        "expire": "marked as expired",
         "purge": "purged for good",
         "link": "linked",
         "unlink": "unlinked",

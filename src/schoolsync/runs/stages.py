@@ -17,7 +17,7 @@ import msgspec
 import pyarrow as pa
 
 from schoolsync import __version__, sources
-from schoolsync.plan import alone, changes, desired, guards, matching, purging, report, scope, steps, undo
+from schoolsync.plan import alone, changes, desired, expiry, guards, matching, purging, report, scope, steps, undo
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.plan.policy import Guards, Only, Scope
 from schoolsync.runs import alone as alone_reader
@@ -233,6 +233,7 @@ class Stages(Holding):
             scope=Scope(),
             purge_days={},
             leaving={},
+            expiry=None,
             protected=(),
             kept_by_hand=(),
         )
@@ -372,10 +373,11 @@ class Stages(Holding):
         changes.compare_objects(db, terms)
         guards.prepare(db)
         self._load_tallies(db)
-        next_purge = purging.find(db, terms)
+        next_ends = [purging.find(db, terms), expiry.find(db, terms)]
         changes.find_renumbered(db, terms)
         changes.find_others(db, terms)
         changes.find_adopted(db, terms)
+        self._settle_expiring(db, terms, directory)
         guards.count_objects(db, terms)
         self._store_steps(db, draft, steps.object_steps(db, terms), counted)
         for table in OBJECT_TABLES:
@@ -401,7 +403,7 @@ class Stages(Holding):
         self._progress(7, _PLAN_STEPS)
         for step in steps.deferred_steps(terms):
             draft.defer(step, db.sql(step.query).to_arrow_reader(16_384))
-        wakes = [terms.waits_until, desired.next_day(db, terms), next_purge]
+        wakes = [terms.waits_until, desired.next_day(db, terms), *next_ends]
         if terms.defers is not None and draft.deferred:
             wakes.append(terms.defers.ends)
         wake = min((time for time in wakes if time is not None), default=None)
@@ -426,7 +428,7 @@ class Stages(Holding):
             verdict_count=said.count,
             holds=tuple(sorted(said.holds)),
             deferred=draft.deferred,
-            notes=guards.renumbered_notes(db),
+            notes=(*guards.renumbered_notes(db), *expiry.note(db, terms)),
             flowing=draft.additions if said.holds <= {"removals"} else 0,
         )
         stored = draft.complete(
@@ -450,7 +452,7 @@ class Stages(Holding):
         if earlier.latest() is None:
             raise StageFailed(Failed(reason="The plan of that run is not kept any more.", retry=False))
         undoing.read(db, earlier, directory.rows_applied(undone.run), undone.number)
-        position = undoing.look(db, directory, lambda table: arrivals.columns(table))  # type: ignore[arg-type]
+        position = undoing.look(db, terms, directory, lambda table: arrivals.columns(table))  # type: ignore[arg-type]
         claim = directory.claim(self._writer)
         if claim.position != position:
             raise StageFailed(Failed(reason="The directory has just been changed.", retry=True))

@@ -35,7 +35,7 @@ _WIDE = 4
 """Rows of objects are this much wider than links: a batch of them has so many times fewer rows."""
 
 
-TAKING = frozenset({"unlink", "remove", "purge"})
+TAKING = frozenset({"unlink", "remove", "expire", "purge"})
 """Steps that take something away."""
 
 CHANGING = frozenset({"update", "restore", "rekey"})

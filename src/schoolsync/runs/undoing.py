@@ -56,8 +56,16 @@ def read(db: duckdb.DuckDBPyConnection, plans: Plans, applied: dict[int, int], r
         db.unregister("arrived")
 
 
-def look(db: duckdb.DuckDBPyConnection, directory: LocalDirectory, columns: Callable[[str], dict[str, type]]) -> int:
-    """`now.<table>`: what the directory holds of what the run touched; returns the position."""
+def look(
+    db: duckdb.DuckDBPyConnection,
+    terms: Terms,
+    directory: LocalDirectory,
+    columns: Callable[[str], dict[str, type]],
+) -> int:
+    """`now.<table>`: what the directory holds of what the run touched; returns the position.
+
+    `now.names` are the SIS IDs of the classes that the profile has under one that a marked class had.
+    """
     db.execute("CREATE SCHEMA now")
     with directory.reading() as position:
         for link in LINK_TABLES:
@@ -76,7 +84,7 @@ def look(db: duckdb.DuckDBPyConnection, directory: LocalDirectory, columns: Call
             _make(db, table)
             keys = [
                 f"SELECT key FROM undone.{op}_{table}"
-                for op in ("create", "remove", *undo.CHANGES)
+                for op in ("create", "remove", "expire", *undo.CHANGES)
                 if _has(db, f"{op}_{table}")
             ]
             keys += [
@@ -90,6 +98,15 @@ def look(db: duckdb.DuckDBPyConnection, directory: LocalDirectory, columns: Call
                 wanted = db.sql(f"SELECT DISTINCT key AS value FROM ({' UNION ALL '.join(keys)}) AS q(key)")
                 with directory.known(table, columns(table), by="key", values=wanted.to_arrow_table()) as rows:
                     _take(db, rows, table, "key")
+        db.execute("CREATE TABLE now.names (source_id VARCHAR)")
+        if _has(db, "expire_classes"):
+            wanted = db.sql("SELECT DISTINCT was_source_id AS value FROM undone.expire_classes").to_arrow_table()
+            described: dict[str, type] = {"key": int, "source_id": str}
+            mine = f"{terms.is_ours('profile')} AND source_id IS NOT NULL"
+            with directory.having("classes", described, by="source_id", values=wanted, which=mine) as rows:
+                db.register("arrived", rows)
+                db.execute("INSERT INTO now.names SELECT source_id FROM arrived WHERE key <> -1")
+                db.unregister("arrived")
     return position
 
 

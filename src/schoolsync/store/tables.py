@@ -447,6 +447,14 @@ removed_objects = _table(
     key=("tenant", "kind", "position", "id"),
 )
 
+spent_ids = _table(
+    directory,
+    "spent_ids",  # ids of objects that are gone for good or expired: no object has them again
+    Column("tenant", Integer),
+    Column("id", Text),
+    key=("tenant", "id"),
+)
+
 removed_members = _table(
     directory,
     "removed_members",  # people who are no longer part of a class, or no longer all that they were in it
@@ -522,6 +530,7 @@ classes = _object(
     *_texts("term_external_id", "term_name", "term_start", "term_end"),  # dates as YYYY-MM-DD
     *_texts("course_external_id", "course_name", "course_number", "course_description", "course_subject"),
     *_texts("school_source_id", "period", "status"),  # extension attributes only
+    Column("expired", BigInteger),  # when a synchronization marked it as expired
 )
 
 people = _object(

@@ -137,13 +137,15 @@ class LocalDirectory:
 
     @contextmanager
     def having(
-        self, table: str, columns: Mapping[str, type], *, by: str, values: pa.Table
+        self, table: str, columns: Mapping[str, type], *, by: str, values: pa.Table, which: str = "true"
     ) -> Iterator[pa.RecordBatchReader]:
         """The rows of `table` that have one of `values` (one column, `value`) in `by`, whether that is indexed or not.
 
+        `which` is a condition over the table's columns that they meet as well.
+
         Without an index all rows are looked through once, which for few values takes less than asking for each.
         """
-        source = f'FROM {table} AS o WHERE o.tenant = {self._tenant} AND o."{by}" IN (SELECT value FROM '
+        source = f'FROM {table} AS o WHERE o.tenant = {self._tenant} AND {which} AND o."{by}" IN (SELECT value FROM '
         with self._bulk.read(columns, f"{source}{self._staged('wanted', values)})") as reader:
             yield reader
 
@@ -231,7 +233,10 @@ class LocalDirectory:
                     self._bulk.stage("batch", data)
                     written = self._bulk.change(self._careful_insert(batch, data.column_names))
             else:
+                if batch.op == "expire":
+                    self._spend(batch, f"SELECT key FROM {self._bulk.temporary}batch")
                 if batch.op == "purge":
+                    self._spend(batch, self._purged(writer, batch))
                     self._forget_links(writer, batch, position + 1)
                 if batch.op in ("unlink", "relink") and batch.table == "class_people":
                     self._execute(self._remembered(writer, batch, rows.column_names, position + 1))
@@ -263,6 +268,13 @@ class LocalDirectory:
         return (
             f"SELECT o.key FROM {self._bulk.temporary}batch AS b JOIN {batch.table} AS o "
             f"ON o.tenant = {self._tenant} AND o.key = b.key WHERE NOT o.active AND o.profile = {writer.profile}"
+        )
+
+    def _spend(self, batch: Batch, keys: str) -> None:
+        """No other object shall have the ids of these."""
+        self._execute(
+            f"INSERT INTO spent_ids (tenant, id) SELECT tenant, id FROM {batch.table} "
+            f"WHERE tenant = {self._tenant} AND key IN ({keys}) ON CONFLICT DO NOTHING"
         )
 
     def _forget_links(self, writer: Writer, batch: Batch, position: int) -> None:
@@ -369,15 +381,25 @@ class LocalDirectory:
         key = f"{table}.tenant = {self._tenant} AND {table}.key = b.key"
         if batch.op in _CHANGES:
             values = ", ".join(f"{name} = b.{name}" for name in columns if name != "key")
-            values = ", ".join((*([values] if values else []), "left_at = NULL"))
+            life = "active = true, left_at = NULL"
+            if "active" in columns:  # what expired when it was away is away again once that is taken back
+                life = f"left_at = CASE WHEN b.active THEN NULL ELSE {table}.left_at END"
+            values = ", ".join((*([values] if values else []), life))
             if table == "people":  # whoever is here again can sign in again, unless somebody else had disabled that
                 values += (
                     ", account_enabled = CASE WHEN people.left_disabled THEN true ELSE people.account_enabled END"
                     ", left_disabled = NULL"
                 )
             return (
-                f"UPDATE {table} SET {values}, profile = {writer.profile}, active = true, {stamp} "
+                f"UPDATE {table} SET {values}, profile = {writer.profile}, {stamp} "
                 f"FROM {self._bulk.temporary}batch AS b WHERE {key} AND {writer.may_take(f'{table}.profile')}"
+            )
+        if batch.op == "expire":
+            values = ", ".join(f"{name} = b.{name}" for name in columns if name != "key")
+            left = f"left_at = CASE WHEN b.active THEN NULL ELSE coalesce({table}.left_at, {writer.now}) END"
+            return (
+                f"UPDATE {table} SET {values}, {left}, {stamp} FROM {self._bulk.temporary}batch AS b "
+                f"WHERE {key} AND {table}.profile = {writer.profile}"
             )
         if batch.op == "remove":
             disabled = ""
