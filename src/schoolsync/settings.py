@@ -81,6 +81,16 @@ class Settings:
     secrets_key_file: Path | None = _setting(
         None, "file of that key, when it is not given itself; `keys/secrets.key` in the data directory without it"
     )
+    encrypt_files: bool = _setting(
+        False,
+        "encrypt uploads, plans, snapshots, findings and reports where they are kept; needs `secrets_key` or "
+        "`secrets_key_file`",
+    )
+    clear_folder: Path | None = _setting(
+        None,
+        "folder outside of the data directory for what is decrypted while it is worked with; the system's temporary "
+        "folder without it",
+    )
     start_wait: float = _setting(60.0, "seconds that `start` waits for the verification of the uploaded files")
     upload_max_bytes: int = _setting(2048 * MIB, "largest file that may be uploaded, in bytes")
     upload_max_files: int = _setting(64, "most files that one upload may hold")
@@ -165,7 +175,25 @@ class Settings:
 
     @property
     def objects(self) -> Path:
+        """Where files are worked with."""
+        return self.work_dir / "objects"
+
+    @property
+    def kept_objects(self) -> Path:
+        """Where files are kept when there is no object storage."""
         return self.data_dir / "objects"
+
+    @property
+    def work_dir(self) -> Path:
+        """Where files of children's data may lie unencrypted: a folder of this account and data directory alone."""
+        if not self.encrypt_files:
+            return self.data_dir
+        import hashlib  # these are loaded by those alone whose files are encrypted
+        import tempfile
+
+        whose = f"{os.getuid()} {self.data_dir.absolute()}"
+        name = f"schoolsync-{hashlib.sha256(whose.encode()).hexdigest()[:16]}"
+        return (self.clear_folder or Path(tempfile.gettempdir())).absolute() / name
 
     @property
     def keys(self) -> Path:
@@ -173,7 +201,7 @@ class Settings:
 
     @property
     def scratch(self) -> Path:
-        return self.data_dir / "scratch"
+        return self.work_dir / "scratch"
 
     @property
     def roster_limits(self) -> dict[str, int]:
@@ -346,6 +374,18 @@ def _check(values: dict[str, Value]) -> None:
     options = values["storage_options"].value
     if isinstance(options, tuple) and not all("=" in option for option in options):
         raise wrong("storage_options", "must be a list of name=value")
+    if values["encrypt_files"].value:
+        given = values["secrets_key"].value or values["secrets_key_file"].value
+        if given is None:
+            raise wrong("encrypt_files", "needs the setting secrets_key or secrets_key_file: a key to encrypt with")
+        for name in ("clear_folder", "secrets_key_file"):
+            path, inside = values[name].value, values["data_dir"].value
+            if (
+                isinstance(path, Path)
+                and isinstance(inside, Path)
+                and path.absolute().is_relative_to(inside.absolute())
+            ):
+                raise wrong(name, "must lie outside of the data directory, for it opens what is encrypted there")
     port = values["port"].value
     if isinstance(port, int) and port > 65535:
         raise wrong("port", "must be at most 65535")

@@ -13,6 +13,7 @@ from schoolsync.cli.answers import tell
 from schoolsync.cli.client import opened
 from schoolsync.errors import UsageError
 from schoolsync.settings import Settings
+from schoolsync.store.objects import objects_of
 
 LONGEST = 400 * 24 * 3600
 
@@ -40,5 +41,7 @@ def run(settings: Settings, *, which: str, overlap: int) -> int:
         shared_keys.meet(settings)
     with opened(settings) as control:
         done = rotate(control, vault)
-    tell(f"{done} secrets are under the new key.", secrets=done)
+    objects_of(settings).renew()
+    beside = ", and so are the keys of files" if settings.encrypt_files else ""
+    tell(f"{done} secrets are under the new key{beside}.", secrets=done)
     return 0

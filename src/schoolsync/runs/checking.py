@@ -111,7 +111,8 @@ class Checking:
 def _storage(job: Job) -> Objects:
     if job.storage is None:
         return Objects(Path(job.folder))
-    return opened(Path(job.storage.root), job.storage.url, job.storage.options)
+    kept = job.storage
+    return opened(Path(kept.root), kept.url, kept.options, home=Path(kept.home), file_keys=kept.file_keys)
 
 
 @contextmanager

@@ -31,6 +31,8 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True):
     root: str
     url: str | None = None
     options: tuple[str, ...] = ()
+    home: str  # folder of the files when there is no URL and they are encrypted
+    file_keys: dict[str, str] | None = None  # what encrypted files are opened with
 
 
 class Base(msgspec.Struct, frozen=True, kw_only=True):

@@ -148,6 +148,8 @@ class Journal(AloneRecords):
                     root=str(self._objects.root),
                     url=self._settings.storage_url,
                     options=self._settings.storage_options,
+                    home=str(self._settings.kept_objects),
+                    file_keys=self._objects.file_keys,
                 ),
                 scratch=str(self._scratch / f"{key.run}-{row.fence + 1}"),
                 again=row.cause == Cause.AGAIN,

@@ -16,6 +16,7 @@ from schoolsync import ticks
 from schoolsync.errors import WorldError
 from schoolsync.runs.dial import Dial
 from schoolsync.settings import Settings
+from schoolsync.store.objects import objects_of
 
 READY = b"ready\n"
 """What a child says once it works, and what the API hears when the worker does."""
@@ -83,6 +84,8 @@ def make_folders(settings: Settings) -> None:
     Raises WorldError when it cannot be made or written.
     """
     os.umask(0o077)
+    if settings.encrypt_files:
+        objects_of(settings)  # makes the folder of decrypted copies ours, and clears what the dead have left there
     try:
         for folder in (
             settings.data_dir,

@@ -94,7 +94,11 @@ def _permissions(settings: Settings) -> Iterator[Verdict]:
     if not settings.data_dir.is_dir():
         return
     watched = [settings.keys, *settings.keys.rglob("*"), settings.control_db, settings.runs_db, settings.directories]
-    watched += [settings.objects, settings.data_dir / "tls" / "key.pem", *filter(None, [settings.secrets_key_file])]
+    watched += [
+        settings.kept_objects,
+        settings.data_dir / "tls" / "key.pem",
+        *filter(None, [settings.secrets_key_file]),
+    ]
     open_to_others = [path for path in watched if path.exists() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
     for path in open_to_others:
         yield Verdict("permissions", Level.ERROR, f"{path} is open to other accounts: chmod go= {path}")
@@ -112,6 +116,10 @@ def _storage(settings: Settings) -> Iterator[Verdict]:
         yield Verdict("storage", Level.OK, "the object storage can be reached and lets us in")
     else:
         yield Verdict("storage", Level.OK, "files lie in the data directory; other machines do not see them")
+    if objects.sealed:
+        yield Verdict("storage", Level.OK, f"files are encrypted, and worked with in {settings.work_dir}")
+    elif not safety.loopback(settings.host):
+        yield Verdict("storage", Level.OK, "files are not encrypted by schoolsync (encrypt_files): encrypt the disk")
 
 
 def _certificate(settings: Settings) -> Iterator[Verdict]:

@@ -27,6 +27,7 @@ from schoolsync.runs import scratches
 from schoolsync.runs.processes import GO, READY, WORKER_GONE, WORKER_READY, make_folders, to_line
 from schoolsync.serving import safety
 from schoolsync.settings import Settings
+from schoolsync.store.objects import objects_of
 
 GRACE = 8.0
 """Seconds that children get to end by themselves."""
@@ -36,6 +37,8 @@ BACKOFF = 5.0
 """Longest wait before a child that keeps dying is started again, in seconds."""
 TRIM = 1800.0
 """Seconds between two looks for copies of files that nobody uses."""
+TRIM_CLEAR = 60.0
+"""The same where the copies are decrypted."""
 HOPELESS = 3
 """A child that dies this often before it was ever ready will not become ready: we give up and say so."""
 
@@ -228,30 +231,32 @@ def _prepare(settings: Settings) -> None:
         from schoolsync.access import shared_keys  # loaded by those alone who share keys
 
         shared_keys.meet(settings)
+    if not settings.memory:
+        objects_of(settings).probe()
 
 
 class Sharing:
-    """With object storage: follows keys that other machines change, and lets unused copies of files go."""
+    """Lets unused copies of files go; with object storage it follows keys that other machines change."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        if settings.storage_url is not None:
+        if settings.storage_url is not None or settings.encrypt_files:
             threading.Thread(target=self._follow, name="sharing", daemon=True).start()
 
     def _follow(self) -> None:
         from schoolsync.access import shared_keys
-        from schoolsync.store.objects import objects_of
 
+        every = TRIM_CLEAR if self._settings.encrypt_files else TRIM
         trimmed = time.monotonic()
         while True:
             time.sleep(shared_keys.EVERY)
             try:
                 shared_keys.meet(self._settings)
-                if time.monotonic() - trimmed >= TRIM:
+                if time.monotonic() - trimmed >= every:
                     trimmed = time.monotonic()
                     objects_of(self._settings).trim()
             except (WorldError, OSError) as problem:
-                _tell(f"schoolsync: keys are not compared with the object storage now: {problem}")
+                _tell(f"schoolsync: files are not compared with what is kept now: {problem}")
 
 
 def _supervise(settings: Settings, *, with_api: bool = True, with_worker: bool = True) -> int:
@@ -298,6 +303,7 @@ def _supervise(settings: Settings, *, with_api: bool = True, with_worker: bool =
         _end((api, worker))
         # An engine may have written when its worker was already tidying up, or the worker had to be killed.
         scratches.sweep(settings.scratch)
+        objects_of(settings).leave()
     return 0
 
 

@@ -91,9 +91,8 @@ def restore(folder: Path, settings: Settings) -> None:
             copying.copy(source, settings)
         else:
             _copy_sqlite(source, settings)
-        _copy_files(source.objects, settings.objects)
-        objects_of(settings).keep_folder(settings.objects)
         _copy_files(source.keys, settings.keys)
+        objects_of(settings).take_in(source.objects)
         _copy_files(folder / _TLS, settings.data_dir / _TLS)
     except BaseException as problem:
         for left in settings.data_dir.iterdir() if settings.data_dir.exists() else ():

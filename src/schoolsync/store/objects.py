@@ -3,8 +3,8 @@
 Everybody writes a file below `root` (aside, flushed, renamed), then says `keep`; everybody who wants to read one that
 somebody else may have written says `fetch` first. Without object storage the folder is the storage and both cost
 nothing. With the setting `storage_url` the folder holds copies and `store.shared_objects` moves them: a file is in the
-storage when `keep` returns, and rows may name it from then on. Whoever has to change the bytes on their way in or out
-does it in these two methods.
+storage when `keep` returns, and rows may name it from then on. With the setting `encrypt_files` the folder holds
+decrypted copies outside of the data directory, and `store.sealed_objects` encrypts what is kept.
 
 A file's *key* is its path below `root`, the same on every machine; rows hold keys, never paths.
 """
@@ -13,16 +13,21 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 from schoolsync import ticks
+from schoolsync.errors import UsageError
 from schoolsync.settings import Settings
 
 Listed = tuple[Path, list[tuple[Path, int]]]
 """A folder, and the files in it with the time of their last change (ticks)."""
+
+FILE_KEYS = "files.keys"
+"""The encrypted keys of encrypted files, beside these."""
+ENCRYPTED = "The stored files are encrypted: set encrypt_files, and give the key that they were encrypted with."
 
 UNFINISHED = (".part", ".tmp", ".erasing", ".aside")
 """Endings of files and folders that are still being written: nobody's but their writer's."""
@@ -36,6 +41,9 @@ class Objects:
 
     shared = False
     """Whether other machines see the same files."""
+
+    sealed = False
+    """Whether files are encrypted where they are kept."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -105,30 +113,84 @@ class Objects:
                         count += 1
         return count
 
+    def take_in(self, folder: Path) -> None:
+        """Keep the files of a backup. Raises UsageError when they are encrypted and the settings do not say so."""
+        if (folder / FILE_KEYS).exists():
+            raise UsageError(ENCRYPTED)
+        shutil.copytree(folder, self.root, dirs_exist_ok=True, ignore=lambda _, names: _unfinished(names))
+
     def probe(self) -> None:
-        """Raise WorldError unless files can be kept."""
+        """Raise WorldError unless files can be kept, UsageError when they are encrypted and the settings say no."""
+        if (self.root / FILE_KEYS).exists():
+            raise UsageError(ENCRYPTED)
+
+    @property
+    def file_keys(self) -> dict[str, str] | None:
+        """What another process of ours needs to open the files; None when they are not encrypted."""
+        return None
+
+    def renew(self) -> bool:
+        """Wrap the keys of files under the newest key of the vault; False when there is nothing to do."""
+        return False
 
     def trim(self) -> None:
         """Forget copies on this machine that nobody has used for a while."""
 
+    def leave(self) -> None:
+        """This process works with files no longer."""
+
 
 @cache
-def _open(root: Path, tags: Path, url: str | None, options: tuple[str, ...]) -> Objects:
+def _open(root: Path, url: str | None, options: tuple[str, ...]) -> Objects:
     if url is None:
         return Objects(root)
     from schoolsync.store.shared_objects import SharedObjects  # loaded by those alone who have such a storage
 
-    return SharedObjects(root, tags, url, options)
+    return SharedObjects(root, _tags(root), url, options)
+
+
+@cache
+def _open_sealed(root: Path, url: str | None, options: tuple[str, ...], home: Path, key: Settings) -> Objects:
+    from schoolsync.access.vault import Vault  # these are loaded by those alone whose files are encrypted
+    from schoolsync.store.sealed_objects import SealedObjects
+
+    return SealedObjects(root, _tags(root), url, options, home=home, wrapping=lambda: Vault(key))
+
+
+def _tags(root: Path) -> Path:
+    return root.with_name("objects.tags")
 
 
 def objects_of(settings: Settings) -> Objects:
     """The storage that the settings name."""
-    return opened(settings.objects, settings.storage_url, settings.storage_options)
+    if settings.encrypt_files:
+        key = Settings(secrets_key=settings.secrets_key, secrets_key_file=settings.secrets_key_file)
+        return _open_sealed(
+            settings.objects, settings.storage_url, tuple(settings.storage_options), settings.kept_objects, key
+        )
+    return _open(settings.objects, settings.storage_url, tuple(settings.storage_options))
 
 
-def opened(root: Path, url: str | None, options: Sequence[str]) -> Objects:
-    """A storage by what the settings say of it."""
-    return _open(root, root.with_name("objects.tags"), url, tuple(options))
+@cache
+def _open_handed(
+    root: Path, url: str | None, options: tuple[str, ...], home: Path, keys: tuple[tuple[str, str], ...]
+) -> Objects:
+    from schoolsync.store.sealed_objects import SealedObjects
+
+    return SealedObjects(root, _tags(root), url, options, home=home, keys=dict(keys))
+
+
+def opened(
+    root: Path, url: str | None, options: Sequence[str], *, home: Path, file_keys: Mapping[str, str] | None = None
+) -> Objects:
+    """A storage as another process of ours has it; `file_keys` are that one's."""
+    if file_keys is not None:
+        return _open_handed(root, url, tuple(options), home, tuple(file_keys.items()))
+    return _open(root, url, tuple(options))
+
+
+def _unfinished(names: Sequence[str]) -> set[str]:
+    return {name for name in names if name.endswith(UNFINISHED)}
 
 
 def _files(folder: Path) -> list[tuple[Path, int]]:

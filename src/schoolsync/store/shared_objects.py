@@ -20,6 +20,7 @@ from fnmatch import fnmatchcase
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore import exceptions
@@ -27,7 +28,7 @@ from obstore.store import from_url
 
 from schoolsync import ticks
 from schoolsync.errors import UsageError, WorldError
-from schoolsync.store.objects import UNFINISHED, Listed, Objects
+from schoolsync.store.objects import ENCRYPTED, FILE_KEYS, UNFINISHED, Listed, Objects
 
 PATIENCE = 30.0
 """Seconds that a request is repeated which the storage does not answer; option `retry_seconds`."""
@@ -51,6 +52,8 @@ class SharedObjects(Objects):
         self._tags = tags
         self._prefix = prefix
         self._store: Any = connected(url, options)  # one of obstore's classes
+        self._known_folders: set[Path] = set()  # whose entries above them have been flushed
+        self._disk = Path(unquote(urlsplit(url).path)) if url.startswith("file:") else None
 
     # --- keeping ---------------------------------------------------------------------------------------------------
 
@@ -91,8 +94,31 @@ class SharedObjects(Objects):
 
     def _send(self, path: Path, state: os.stat_result) -> None:
         with told():
-            put = obstore.put(self._store, self._at(path), path, chunk_size=CHUNK, max_concurrency=2)
+            put = obstore.put(self._store, self._at(path), self._out(path), chunk_size=CHUNK, max_concurrency=2)
+        self._settled(self._at(path))
         self._note(path, put["e_tag"], state)
+
+    def _out(self, path: Path) -> Any:  # what obstore takes as content
+        """What is sent of a file."""
+        return path
+
+    def _in(self, path: Path, pieces: Iterable[bytes]) -> Iterable[bytes]:
+        """What a file is of what was sent."""
+        return pieces
+
+    def _settled(self, at: str) -> None:
+        """Have what was sent on the platter where the storage is a folder; every other kind has seen to that."""
+        if self._disk is None:
+            return
+        path = self._disk / at
+        _flush(path)
+        while path != self._disk:
+            path, below = path.parent, path
+            if below in self._known_folders:
+                break
+            _flush(path)
+            if below.is_dir():
+                self._known_folders.add(below)
 
     # --- fetching --------------------------------------------------------------------------------------------------
 
@@ -123,7 +149,7 @@ class SharedObjects(Objects):
         try:
             with told(), os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as sink:
                 got = obstore.get(self._store, self._at(path))
-                for chunk in got.stream(min_chunk_size=CHUNK):
+                for chunk in self._in(path, got.stream(min_chunk_size=CHUNK)):
                     sink.write(chunk)
                 sink.flush()
                 os.fsync(sink.fileno())
@@ -183,10 +209,17 @@ class SharedObjects(Objects):
                 path.unlink()  # its time had come
         return count
 
+    def take_in(self, folder: Path) -> None:
+        """Copy the files of a backup below the root, and send them."""
+        super().take_in(folder)
+        self.keep_folder(self.root)
+
     def probe(self) -> None:
-        """Ask the storage for something that need not be there."""
+        """Ask the storage for the keys of files, which are there when its files are encrypted."""
         with told(), suppress(FileNotFoundError):
-            obstore.head(self._store, f"{self._prefix}probe")
+            obstore.head(self._store, f"{self._prefix}{FILE_KEYS}")
+            if not self.sealed:
+                raise UsageError(ENCRYPTED)
 
     def trim(self) -> None:
         """Forget copies that the storage has and nobody has used for some hours."""
@@ -204,6 +237,10 @@ class SharedObjects(Objects):
                         self._forget(path)
 
     # --- inside ----------------------------------------------------------------------------------------------------
+
+    def is_copy(self, path: Path) -> bool:
+        """Whether a file here is what was last sent or fetched."""
+        return _fits(path.stat(), self._tag(path))
 
     def _at(self, path: Path) -> str:
         return self._prefix.rstrip("/") if path == self.root else f"{self._prefix}{self.key(path)}"
@@ -245,6 +282,15 @@ class SharedObjects(Objects):
         (self._tags / self.key(path)).unlink(missing_ok=True)
 
 
+def _flush(path: Path) -> None:
+    """Have a file, or the entries of a folder, on the platter."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def connected(url: str, options: tuple[str, ...]) -> Any:  # one of obstore's classes
     """A connection to the storage of a URL. Raises UsageError for an option that its kind does not know."""
     given = dict(option.split("=", 1) for option in options)
@@ -254,7 +300,7 @@ def connected(url: str, options: tuple[str, ...]) -> Any:  # one of obstore's cl
         if name in client:
             client[name] = client[name].lower() == "true"
     if url.startswith("file:"):
-        return from_url(url, mkdir=True)
+        return from_url(url, mkdir=True, automatic_cleanup=True)
     backoff: Any = {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2}
     retry: Any = {"max_retries": 20, "retry_timeout": timedelta(seconds=patience), "backoff": backoff}
     config: Any = given  # names of one of the three kinds

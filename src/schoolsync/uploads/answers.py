@@ -72,8 +72,8 @@ def _clean(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-async def send_answer(send: Send, answer: Answer, request: Request, request_id: str) -> None:
-    """Send an answer with the headers that every answer has."""
+async def send_answer(send: Send, answer: Answer, request: Request, request_id: str, *, encrypted: bool) -> None:
+    """Send an answer with the headers that every answer has; `encrypted`: files are, where they are kept."""
     version = request.headers.get("x-ms-version", "")
     headers = {
         # What was uploaded is nobody's page, whatever type it was given.
@@ -85,7 +85,9 @@ async def send_answer(send: Send, answer: Answer, request: Request, request_id: 
         **answer.headers,
     }
     if 200 < answer.status < 300 and request.method == "PUT":
-        headers["x-ms-request-server-encrypted"] = "false"
+        headers["x-ms-request-server-encrypted"] = str(encrypted).lower()
+    elif "x-ms-blob-type" in headers:
+        headers["x-ms-server-encrypted"] = str(encrypted).lower()
     client_id = request.headers.get("x-ms-client-request-id", "")
     if PRINTABLE.fullmatch(client_id):
         headers["x-ms-client-request-id"] = client_id

@@ -78,7 +78,7 @@ class _Face:
             # Most often nobody is there to read this; a body that was cut by a proxy still gets its answer.
             log.info("upload aborted by the client", profile=request.container, received=request.read)
             answer = refused(BlobRefused("InvalidInput"), request, request_id)
-        await send_answer(send, answer, request, request_id)
+        await send_answer(send, answer, request, request_id, encrypted=self._uploads.objects.sealed)
 
     async def _answered(self, request: Request, request_id: str) -> Answer:
         """The answer, whatever happens; raises Gone when the request never became whole."""

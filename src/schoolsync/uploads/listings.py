@@ -47,7 +47,6 @@ def headers(blob: Blob) -> dict[str, str]:
         "x-ms-creation-time": moment(properties.created),
         "x-ms-lease-status": "unlocked",
         "x-ms-lease-state": "available",
-        "x-ms-server-encrypted": "false",
         **{f"x-ms-meta-{name}": value for name, value in properties.metadata.items()},
     }
     return {name: value for name, value in told.items() if value is not None}
