@@ -65,12 +65,13 @@ format: $(VENV)/dev.stamp ## settle the layout of the code
 docs: $(VENV)/dev.stamp ## build README and docs/ as a site that opens from disk, into build/docs
 	@$(BIN)/python -m docs.site
 
-bench: $(VENV)/dev.stamp ## measure against the floors; writes benchmarks/RESULTS.md, API.md, CHECKING.md, PLANS.md, MILLION.md
+bench: $(VENV)/dev.stamp ## measure against the floors; writes benchmarks/RESULTS.md, API.md, CHECKING.md, PLANS.md, MILLION.md, EXPLAINING.md
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.api
 	@$(BIN)/python -m benchmarks.checking
 	@$(BIN)/python -m benchmarks.plans
 	@$(BIN)/python -m benchmarks.million
+	@$(BIN)/python -m benchmarks.explaining
 
 lock: $(VENV)/dev.stamp ## renew the locks in requirements/ from pyproject.toml
 	@./requirements/lock $(BIN)/uv

@@ -242,6 +242,58 @@ def test_explain_answers_why_somebody_is_not_in_a_class(profile: Profile, tmp_pa
     Typed(other)("explain", "3004", expect=1)
 
 
+def test_explain_says_what_keeps_somebody_out(profile: Profile, tmp_path: Path) -> None:
+    """A person, a class, a school and a membership: a mistake, the scope, a guard, a hand, another term, or nothing."""
+    typed, path = Typed(profile), f"/profiles/{profile.id}"
+    admin, viewer = own(profile.tenant, "admin"), own(profile.tenant, "viewer")
+
+    def why(one: str, inside: str | None = None) -> str:
+        more = "" if inside is None else f"&in={inside}"
+        return "\n".join(viewer.get(f"{path}/explain?object={one}{more}")["answer"])
+
+    told = why("9999")
+    for part in ("know nothing by “9999”", "run 1 does not have “9999”", "No line of the newest", "did anything with"):
+        assert part in told
+    assert "made by hand" in why(
+        profile.tenant.reader("POST", "/schools", {"displayName": "X"}, expect=201).json()["id"]
+    )
+
+    # Two mistakes, which are left out; and a name that is written by hand and stays.
+    settings = {"errors": {"policy": "leaveOut", "mostPercent": 100}, "keptByHand": ["middle_name"]}
+    admin("PATCH", f"{path}/settings", settings, expect=200)
+    (pupil,) = profile.tenant.reader.get("/users?$filter=student/externalId eq '3001'")["value"]
+    profile.tenant.reader("PATCH", f"/users/{pupil['id']}", {"middleName": "Hand"}, expect=200)
+    wrong = DISTRICT.changed("students", "3002", School_SIS_ID="NOWHERE", Middle_Name="x")
+    old = {"Term_StartDate": "2020-08-17", "Term_EndDate": "2020-12-18"}
+    roster = wrong.changed("sections", "M2", **old).changed("students", "3001", Middle_Name="Roster")
+    typed("sync", written(tmp_path / "wrong", roster))
+    assert "Written by hand and kept, whatever the roster says: middle_name." in why("3001")
+    told = why("3002")
+    assert "run 2 does not have the person" in told
+    assert "left out for its mistake" in told
+    assert "Student.csv line 3" in told
+    told = why("3002", "M1")
+    assert "does not have the membership (StudentEnrollment.csv line 3). It was left out for its mistake" in told
+
+    # The scope leaves out a class whose term is over, which no guard minds, and then a school, which one does.
+    admin("PATCH", f"{path}/settings", {"scope": {"firstDay": "2021-01-01"}}, expect=200)
+    typed("sync", written(tmp_path / "scope", roster))
+    told = why("3004", "M2")
+    assert "is not in" in told.splitlines()[0]
+    assert "The profile's scope leaves it out. Its term: 2020-08-17 to 2020-12-18." in told
+    assert "Run 3 did: unlink studentEnrollment" in told
+    assert "marked inactive" in why("M2")
+    admin("PATCH", f"{path}/settings", {"scope": {"schools": ["100"]}}, expect=200)
+    held = typed.json("sync", written(tmp_path / "school", roster), expect=3)["run"]["number"]
+    told = typed("explain", "200").stdout
+    assert "The profile's scope leaves it out." in told
+    assert f"Run {held} would do: remove school" in told
+    assert "A guard held it, and nobody has approved it." in told
+    assert f"Run {held} is held: " in told
+    assert "is in" in why("3005", "200").splitlines()[0]
+    assert len(told.splitlines()) < 24  # one screen
+
+
 def test_one_person_alone(profile: Profile, tmp_path: Path) -> None:
     """Of a discarded plan the one pupil who is named comes; status, errors and everybody else stay; undo works."""
     typed = Typed(profile)

@@ -7,6 +7,10 @@ import json
 from schoolsync.cli.plans import step_line
 from schoolsync.cli.remote import Remote, Whereto
 
+CHANGES_SHOWN = 3
+HISTORY_SHOWN = 8
+"""So many steps fit on a screen beside the answer."""
+
 
 def run(whereto: Whereto, wanted: str, *, inside: str | None, as_json: bool) -> int:
     """Print the explanation; 0 when the one who is meant is known, else 1."""
@@ -18,6 +22,10 @@ def run(whereto: Whereto, wanted: str, *, inside: str | None, as_json: bool) -> 
             print(sentence)
         if told["history"]:
             print("\nWhat runs did or would do, newest first:")
-        for one in told["history"]:
-            print(f"  run {one['number']} ({one['state']}): {step_line(one['step'])}")
+        for one in told["history"][:HISTORY_SHOWN]:
+            # What a new object is given is all that is known of it, and would fill the screen.
+            changes = [] if one["step"]["op"] == "create" else one["step"]["changes"][:CHANGES_SHOWN]
+            print(f"  run {one['number']} ({one['state']}): {step_line({**one['step'], 'changes': changes})}")
+        if len(told["history"]) > HISTORY_SHOWN:
+            print(f"  … and {len(told['history']) - HISTORY_SHOWN:,} more steps: --json lists them.")
     return 0 if told["objects"] else 1

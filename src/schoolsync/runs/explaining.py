@@ -1,12 +1,14 @@
 """Why somebody or something is here, or is not: what is known, which line of which upload says so, which run did it.
 
-Puts together what four places know: the directory (what is there now), the plans of the newest runs (what changed it,
-by which rule), the newest upload (the lines that name it) and its findings (what is wrong with those lines).
+Puts together what five places know: the directory (what is there now), the plans of the newest runs (what changed it,
+by which rule), the roster that was checked last (what is wanted, and what of it is left out), the profile's errors, and
+the newest upload (the lines that name it, with what is wrong with them).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,37 +19,83 @@ from schoolsync import ticks
 from schoolsync.access import roles
 from schoolsync.access.principal import Principal
 from schoolsync.access.roles import Act
+from schoolsync.directory import finding
 from schoolsync.errors import Invalid
+from schoolsync.plan.policy import Policy
 from schoolsync.profiles import listing
-from schoolsync.runs.explained import Explanation, Happened, Known, Line, Named
-from schoolsync.runs.places import run_folder
+from schoolsync.profiles.policy import policy_of
+from schoolsync.runs import explained_words
+from schoolsync.runs.explained import Explanation, Failure, Happened, Known, Line, Named, Record, Standing
+from schoolsync.runs.places import ROSTER, run_folder
 from schoolsync.runs.plan_question import PlannedStep
 from schoolsync.runs.readers import Readers
 from schoolsync.runs.states import RunState
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
 from schoolsync.store.directories import Directories
-from schoolsync.store.tables import class_people, classes, people, runs, school_classes, school_people, schools
+from schoolsync.store.tables import (
+    class_people,
+    classes,
+    errors,
+    people,
+    profiles,
+    runs,
+    school_classes,
+    school_people,
+    schools,
+)
 from schoolsync.uploads.service import Uploads
 
 RUNS_LOOKED_AT = 30
-FOUND_MAX = 10
+ERRORS_MAX = 10
 
 _TABLES: dict[str, Table] = {"school": schools, "class": classes, "person": people}
 _LINKS = {("class", "person"): class_people, ("school", "person"): school_people, ("school", "class"): school_classes}
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An object that is meant, and its key in the directory, which nobody else is told."""
+
+    known: Known
+    key: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Runs:
+    """The newest runs of a profile and where they keep what they know."""
+
+    newest: Sequence[Row[Any]]
+    folders: list[str]
+    policy: Policy
+    owner: int  # the profile's number
+
+    @property
+    def whole(self) -> list[str]:
+        """The folders of the runs that looked at everybody."""
+        pairs = zip(self.newest, self.folders, strict=True)
+        return [folder for run, folder in pairs if run.only is None and run.undoes is None]
 
 
 class Explaining:
     """Explains the objects of all profiles. Safe to share between threads."""
 
     def __init__(
-        self, *, control: Control, settings: Settings, directories: Directories, readers: Readers, uploads: Uploads
+        self,
+        *,
+        control: Control,
+        settings: Settings,
+        directories: Directories,
+        readers: Readers,
+        uploads: Uploads,
+        clock: Callable[[], int],
     ) -> None:
         self._control = control
         self._settings = settings
         self._directories = directories
         self._readers = readers
         self._uploads = uploads
+        self._clock = clock
 
     def explain(self, principal: Principal, profile: str, wanted: str, inside: str | None) -> Explanation:
         """Why the object of that id, SIS ID, principal name or display name is (not) here, or not in `inside`.
@@ -58,40 +106,61 @@ class Explaining:
         wanted, inside = wanted.strip(), inside.strip() if inside is not None else None
         if not wanted or inside == "":
             raise Invalid("Say what is to be explained: an object id, a SIS ID, a principal name or a display name.")
+        tenant = principal.tenant
         with self._control.read() as connection:
-            listing.one(connection, principal.tenant, profile)
-            newest = self._newest(connection, principal.tenant, profile)
-            upload = next((row for row in newest if row.upload is not None), None)
-            files = (
-                self._uploads.files(connection, principal.tenant, profile, upload.upload) if upload is not None else []
-            )
-        folders = [str(run_folder(self._settings, principal.tenant_id, profile, row.id)) for row in newest]
-        objects = self._find(principal, folders, wanted)
-        places = self._find(principal, folders, inside) if inside is not None else ()
+            listing.one(connection, tenant, profile)
+            known = self._runs(connection, principal, profile)
+            upload = next((row for row in known.newest if row.upload is not None), None)
+            files = [] if upload is None else self._uploads.files(connection, tenant, profile, upload.upload)
+        objects = self._find(principal, known, wanted)
+        places = self._find(principal, known, inside) if inside is not None else ()
         linked = self._linked(principal, objects, places) if inside is not None else None
+        sure = len(objects) <= 1 and len(places) <= 1
         history: tuple[Happened, ...] = ()
         if len(objects) == 1 and (inside is None or len(places) == 1):
-            history = self._history(newest, folders, objects[0], places[0] if places else None)
+            history = self._history(known, objects[0], places[0] if places else None)
         kept = bool(files) and self._kept([file.path for file in files])
         lines: tuple[Line, ...] = ()
-        if kept and upload is not None and len(objects) <= 1 and len(places) <= 1:
-            texts = [_source(objects, wanted)] + ([_source(places, inside)] if inside is not None else [])
-            folder = folders[newest.index(upload)]
+        texts = [_source(objects, wanted)] + ([_source(places, inside)] if inside is not None else [])
+        if kept and upload is not None and sure:
+            folder = known.folders[known.newest.index(upload)]
             named = [(file.name, str(file.path)) for file in files]
             lines = self._readers.ask("lines_of", tuple[Line, ...], folder=folder, files=named, wanted=texts)
         made = Explanation(
             answer=(),
-            objects=objects,
-            inside=places,
+            objects=tuple(self._kept_by_hand(known, one) for one in objects),
+            inside=tuple(one.known for one in places),
             linked=linked,
+            roster=self._standing(known, objects, places, texts, inside=inside is not None) if sure else None,
+            errors=self._errors(tenant, profile, texts) if sure else (),
             upload_run=None if upload is None else upload.number,
             upload_kept=kept,
             lines=lines,
             history=history,
         )
-        return _answered(made, wanted, inside, newest)
+        first = known.newest[0] if known.newest else None
+        newest = None if first is None else explained_words.Newest(first.number, first.state, first.message)
+        return msgspec.structs.replace(made, answer=explained_words.sentences(made, wanted, inside, newest))
 
     # --- looking ---------------------------------------------------------------------------------------------------
+
+    def _runs(self, connection: Connection, principal: Principal, profile: str) -> _Runs:
+        tenant = principal.tenant
+        columns = (runs.c.id, runs.c.number, runs.c.state, runs.c.ended, runs.c.upload, runs.c.message, runs.c.stage)
+        query = (
+            select(*columns, runs.c.only, runs.c.undoes)
+            .where(runs.c.tenant == tenant, runs.c.profile == profile)
+            .order_by(runs.c.number.desc())
+            .limit(RUNS_LOOKED_AT)
+        )
+        newest = [*connection.execute(query)]
+        row = connection.execute(select(profiles).where(profiles.c.tenant == tenant, profiles.c.id == profile)).one()
+        return _Runs(
+            newest=newest,
+            folders=[str(run_folder(self._settings, principal.tenant_id, profile, run.id)) for run in newest],
+            policy=policy_of(row),
+            owner=row.number,
+        )
 
     def _kept(self, paths: list[Path]) -> bool:
         """Whether all these files are still there, which then are on this machine."""
@@ -102,84 +171,130 @@ class Explaining:
             return False
         return True
 
-    def _newest(self, connection: Connection, tenant: int, profile: str) -> list[Row[Any]]:
-        query = (
-            select(runs.c.id, runs.c.number, runs.c.state, runs.c.ended, runs.c.upload, runs.c.message, runs.c.held_for)
-            .where(runs.c.tenant == tenant, runs.c.profile == profile)
-            .order_by(runs.c.number.desc())
-            .limit(RUNS_LOOKED_AT)
-        )
-        return [*connection.execute(query)]
-
-    def _find(self, principal: Principal, folders: list[str], wanted: str) -> tuple[Known, ...]:
-        """The objects that are meant: those of the directory first, else those that a plan knows."""
+    def _find(self, principal: Principal, known: _Runs, wanted: str) -> tuple[_Found, ...]:
+        """The objects that are meant: those of the directory, the profile's own first, else those that a plan knows."""
         with self._directories.read(principal.tenant_id) as connection:
-            found = [
-                _known(kind, row)
+            rows = [
+                (kind, row)
                 for kind, table in _TABLES.items()
-                for row in connection.execute(_same(table, principal.tenant, wanted)).all()
+                for row in finding.named(connection, table, principal.tenant, wanted)
             ]
-            if found:
-                return tuple(found)
-            named = self._readers.ask("named", list[Named], folders=folders, wanted=wanted) if folders else []
+            own = [(kind, row) for kind, row in rows if row.profile == known.owner]
+            if rows:
+                return tuple(_found(kind, row, known.owner) for kind, row in own or rows)
+            named: list[Named] = []
+            if known.folders:
+                named = self._readers.ask("named", list[Named], folders=known.folders, whole=known.whole, wanted=wanted)
+            found = []
             for one in named:
                 table = _TABLES[one.kind]
                 row = connection.execute(
                     select(table).where(table.c.tenant == principal.tenant, table.c.id == one.id)
                 ).one_or_none()
-                found.append(_known(one.kind, row) if row is not None else _only_planned(one))
+                found.append(_only_planned(one) if row is None else _found(one.kind, row, known.owner))
         return tuple(found)
 
-    def _linked(self, principal: Principal, objects: Sequence[Known], places: Sequence[Known]) -> bool | None:
+    def _kept_by_hand(self, known: _Runs, one: _Found) -> Known:
+        if not known.policy.kept_by_hand or one.key is None:
+            return one.known
+        table = str(_TABLES[one.known.kind].name)  # SQLAlchemy has names of its own type
+        fields = self._readers.ask("kept_by_hand", tuple[str, ...], folders=known.whole, table=table, key=one.key)
+        return msgspec.structs.replace(one.known, kept_by_hand=fields)
+
+    def _linked(self, principal: Principal, objects: Sequence[_Found], places: Sequence[_Found]) -> bool | None:
         """Whether the one is in the other. Raises Invalid for two that cannot be."""
         if len(objects) != 1 or len(places) != 1:
             return None
         one, place = objects[0], places[0]
-        link = _LINKS.get((place.kind, one.kind))
+        link = _LINKS.get((place.known.kind, one.known.kind))
         if link is None:
-            raise Invalid(f"A {one.kind} cannot be in a {place.kind}: `in` names a class or a school.", target="in")
-        outer, inner = _TABLES[place.kind], _TABLES[one.kind]
-        tenant = principal.tenant
-        query = (
-            select(link.c.tenant)
-            .join(outer, (outer.c.tenant == link.c.tenant) & (outer.c.key == link.c[place.kind]))
-            .join(inner, (inner.c.tenant == link.c.tenant) & (inner.c.key == link.c[one.kind]))
-            .where(link.c.tenant == tenant, outer.c.id == place.object_id, inner.c.id == one.object_id)
+            raise Invalid(
+                f"A {one.known.kind} cannot be in a {place.known.kind}: `in` names a class or a school.", target="in"
+            )
+        if one.key is None or place.key is None:
+            return False
+        query = select(link.c.tenant).where(
+            link.c.tenant == principal.tenant,
+            link.c[place.known.kind] == place.key,
+            link.c[one.known.kind] == one.key,
         )
         with self._directories.read(principal.tenant_id) as connection:
             return connection.execute(query.limit(1)).first() is not None
 
-    def _history(
-        self, newest: Sequence[Row[Any]], folders: list[str], one: Known, place: Known | None
-    ) -> tuple[Happened, ...]:
+    def _history(self, known: _Runs, one: _Found, place: _Found | None) -> tuple[Happened, ...]:
         steps = self._readers.ask(
             "steps_of",
             list[tuple[int, PlannedStep]],
-            folders=folders,
-            wanted=one.object_id,
-            inside=None if place is None else place.object_id,
+            folders=known.folders,
+            one=_asked(one),
+            inside=None if place is None else _asked(place),
         )
+        runs_of = known.newest
         return tuple(
             Happened(
-                run=newest[number].id,
-                number=newest[number].number,
-                state=newest[number].state,
-                ended=None if newest[number].ended is None else ticks.text(newest[number].ended),
+                run=runs_of[number].id,
+                number=runs_of[number].number,
+                state=runs_of[number].state,
+                ended=None if runs_of[number].ended is None else ticks.text(runs_of[number].ended),
                 step=step,
             )
             for number, step in steps
         )
 
+    def _standing(
+        self, known: _Runs, objects: Sequence[_Found], places: Sequence[_Found], texts: Sequence[str], *, inside: bool
+    ) -> Standing | None:
+        """What the roster that was checked last has of the one, of the other and of the membership of the two."""
+        run = self._keeps_roster(known)
+        if run is None:
+            return None
+        records = self._readers.ask(
+            "standing",
+            tuple[Record, ...],
+            folder=known.folders[known.newest.index(run)],
+            one=_meant(objects, texts[0]),
+            inside=_meant(places, texts[1]) if inside else None,
+            policy=msgspec.to_builtins(known.policy),
+            now=self._clock(),
+        )
+        return Standing(run=run.number, records=records)
 
-def _same(table: Table, tenant: int, wanted: str) -> Any:  # a SELECT
-    same = [table.c.id == wanted.lower(), table.c.source_id == wanted]
-    if table is people:
-        same.append(table.c.account_name == wanted.lower())
-    return select(table).where(table.c.tenant == tenant, or_(*same)).limit(FOUND_MAX)
+    def _keeps_roster(self, known: _Runs) -> Row[Any] | None:
+        """The newest run that has kept the roster it checked."""
+        for run, folder in zip(known.newest, known.folders, strict=True):
+            if run.stage in {RunState.EXTRACTING, RunState.VALIDATING, None} or folder not in known.whole:
+                continue
+            try:
+                self._uploads.objects.fetch(Path(folder) / ROSTER / f"{ROSTER}.json")
+            except FileNotFoundError:
+                continue
+            return run
+        return None
+
+    def _errors(self, tenant: int, profile: str, texts: Sequence[str]) -> tuple[Failure, ...]:
+        """The errors of the last run that name what is asked about."""
+        query = (
+            select(errors.c.error_code, errors.c.error_message, errors.c.joining_value)
+            .where(errors.c.tenant == tenant, errors.c.profile == profile, errors.c.run.is_not(None))
+            .where(or_(errors.c.reportable_identifier.in_(texts), errors.c.joining_value.in_(texts)))
+            .order_by(errors.c.id)
+            .limit(ERRORS_MAX)
+        )
+        if len(texts) > 1:  # of a membership: its own error, not that of every other one of the same class
+            one, place = texts
+            itself = (errors.c.reportable_identifier == one) & (
+                errors.c.joining_value.is_(None) | (errors.c.joining_value == place)
+            )
+            query = query.where(or_(itself, errors.c.reportable_identifier == place))
+        with self._control.read() as connection:
+            return tuple(
+                Failure(code=row.error_code, message=row.error_message, joining_value=row.joining_value)
+                for row in connection.execute(query)
+            )
 
 
-def _known(kind: str, row: Row[Any]) -> Known:
-    return Known(
+def _found(kind: str, row: Row[Any], owner: int) -> _Found:
+    known = Known(
         kind=kind,
         object_id=row.id,
         source_id=row.source_id,
@@ -188,11 +303,14 @@ def _known(kind: str, row: Row[Any]) -> Known:
         here=True,
         active=bool(row.active),
         by_hand=row.profile is None,
+        elsewhere=row.profile not in (None, owner),
+        role=row.primary_role if kind == "person" else None,
     )
+    return _Found(known, row.key)
 
 
-def _only_planned(one: Named) -> Known:
-    return Known(
+def _only_planned(one: Named) -> _Found:
+    known = Known(
         kind=one.kind,
         object_id=one.id,
         source_id=one.source_id,
@@ -202,90 +320,17 @@ def _only_planned(one: Named) -> Known:
         active=False,
         by_hand=False,
     )
+    return _Found(known, None)
 
 
-def _source(found: Sequence[Known], wanted: str | None) -> str:
-    return str((found[0].source_id if found else None) or wanted)
+def _asked(one: _Found) -> dict[str, object]:
+    return {"kind": one.known.kind, "id": one.known.object_id, "key": one.key}
 
 
-# --- in words ------------------------------------------------------------------------------------------------------
+def _meant(found: Sequence[_Found], text: str) -> list[tuple[str, str]]:
+    """Whom a roster may mean: the one that is known, or whatever has that SIS ID."""
+    return [(found[0].known.kind, text)] if found else [(kind, text) for kind in _TABLES]
 
 
-def _answered(made: Explanation, wanted: str, inside: str | None, newest: Sequence[Row[Any]]) -> Explanation:
-    said: list[str] = []
-    for typed, found in ((wanted, made.objects), (inside, made.inside)):
-        if typed is not None:
-            said += _about(typed, found)
-    if inside is not None and made.linked is not None:
-        one, place = made.objects[0], made.inside[0]
-        said.insert(0, f"{_call(one)} is {'' if made.linked else 'not '}in {_call(place)}.")
-    said += _what_happened(made.history)
-    said += _in_the_upload(made, inside)
-    first = newest[0] if newest else None
-    if first is None:
-        said.append("The profile has never been synchronized.")
-    elif first.state in {RunState.HELD, RunState.FAILED, RunState.PAUSED} and first.message:
-        said.append(f"Run {first.number} is {first.state}: {first.message}")
-    return msgspec.structs.replace(made, answer=tuple(said))
-
-
-def _about(typed: str, found: Sequence[Known]) -> list[str]:
-    if not found:
-        return [f"The directory and the newest plans know nothing by “{typed}”."]
-    if len(found) > 1:
-        listed = ", ".join(f"{one.kind} {_call(one)} = {one.object_id}" for one in found)
-        return [f"“{typed}” may mean {len(found)} objects: {listed}. Ask again with an object id."]
-    (one,) = found
-    if not one.here:
-        return [f"{_call(one)} is not in the directory; a plan has it."]
-    if one.by_hand:
-        return [f"{_call(one)}, a {one.kind}, is in the directory: made by hand, no profile owns it."]
-    if not one.active:
-        return [f"{_call(one)}, a {one.kind}, is in the directory but marked inactive: its roster no longer has it."]
-    return [f"{_call(one)}, a {one.kind}, is in the directory."]
-
-
-def _what_happened(history: Sequence[Happened]) -> list[str]:
-    said = []
-    for one in history[:3]:
-        step = one.step
-        earlier = f", last known from run {step.upload_run}" if step.upload_run else ""
-        place = f" ({step.file} line {step.line}{earlier})" if step.file and step.line else ""
-        put_off = " A window puts it off." if step.part == "deferred" else ""
-        verb = {"done": "did", "held": "would do"}.get(one.state, f"is {one.state}, and planned")
-        what = f"{step.op} {step.kind}"
-        if step.member_name or step.member_source_id:
-            what += f" of {step.member_name or step.member_source_id} in {step.name or step.source_id}"
-        said.append(f"Run {one.number} {verb}: {what}. {step.reason}{place}{put_off}{_let_go(step)}")
-    return said
-
-
-def _let_go(step: PlannedStep) -> str:
-    """Who has let a step go that a guard held."""
-    if not step.held:
-        return ""
-    given = ", ".join(f"{yes.person} on {yes.given[:10]}" for yes in step.approved_by)
-    return f" A guard held it; approved by {given}." if given else " A guard held it, and nobody has approved it."
-
-
-def _in_the_upload(made: Explanation, inside: str | None) -> list[str]:
-    if made.upload_run is None:
-        return []
-    upload = f"the newest upload (run {made.upload_run})"
-    if not made.upload_kept:
-        return [f"The files of {upload} are not kept any more."]
-    if len(made.objects) > 1 or len(made.inside) > 1:
-        return []
-    if not made.lines:
-        return [f"No line of {upload} names {'both' if inside is not None else 'it'}."]
-    places = ", ".join(f"{line.file} line {line.line}" for line in made.lines[:5])
-    more = f" and {len(made.lines) - 5} more" if len(made.lines) > 5 else ""
-    said = [f"In {upload}: {places}{more}."]
-    said += [
-        f"{line.file} line {line.line}: {finding.message}" for line in made.lines for finding in line.findings[:3]
-    ][:10]
-    return said
-
-
-def _call(one: Known) -> str:
-    return f"{one.name or 'unnamed'} ({one.source_id or one.object_id})"
+def _source(found: Sequence[_Found], wanted: str | None) -> str:
+    return str((found[0].known.source_id if found else None) or wanted)

@@ -17,13 +17,14 @@ import duckdb
 import msgspec
 
 from schoolsync.roster.rules import RULES
-from schoolsync.runs.object_reader import in_roster, lines_of, named, steps_of
+from schoolsync.runs.object_reader import in_roster, kept_by_hand, lines_of, named, steps_of
 from schoolsync.runs.places import FINDINGS
 from schoolsync.runs.plan_differences import differences
 from schoolsync.runs.plan_question import BySchool, Page, PlannedStep, Renumbered
 from schoolsync.runs.plan_question import Question as Asked
 from schoolsync.runs.plan_reader import Reading
 from schoolsync.runs.readers import Question, Told
+from schoolsync.runs.standing import standing
 
 Json = dict[str, Any]  # plain values of any type
 
@@ -154,6 +155,8 @@ QUESTIONS: Mapping[str, Callable[..., Any]] = {
     "plan_differences": differences,
     "named": named,
     "steps_of": steps_of,
+    "kept_by_hand": kept_by_hand,
+    "standing": standing,
     "in_roster": in_roster,
     "lines_of": lines_of,
 }

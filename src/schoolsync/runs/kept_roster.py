@@ -60,6 +60,14 @@ def is_kept(run: Path) -> bool:
     return (run / ROSTER / _NOTE).is_file()
 
 
+def note(run: Path) -> Note | None:
+    """What has to be known of a run's roster; None when it has none (any more)."""
+    try:
+        return msgspec.json.decode((run / ROSTER / _NOTE).read_bytes(), type=Note)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
 def relation(run: Path, table: str) -> str:
     """A table of a run's roster, as SQL."""
     return "read_parquet('{}')".format(str(run / ROSTER / f"{table}.parquet").replace("'", "''"))
@@ -67,14 +75,12 @@ def relation(run: Path, table: str) -> str:
 
 def open_up(db: duckdb.DuckDBPyConnection, run: Path, schema: str) -> Note | None:
     """Views `<schema>.<table>` of a run's roster; None when it has none (any more)."""
-    try:
-        note = msgspec.json.decode((run / ROSTER / _NOTE).read_bytes(), type=Note)
-    except (OSError, msgspec.MsgspecError):
-        return None
-    db.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-    for table in TABLES:
-        db.execute(f"CREATE OR REPLACE VIEW {schema}.{table} AS SELECT * FROM {relation(run, table)}")
-    return note
+    there = note(run)
+    if there is not None:
+        db.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        for table in TABLES:
+            db.execute(f"CREATE OR REPLACE VIEW {schema}.{table} AS SELECT * FROM {relation(run, table)}")
+    return there
 
 
 class Rosters:

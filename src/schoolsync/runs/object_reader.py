@@ -4,30 +4,39 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
 
+from schoolsync.plan.kinds import LINK_SIDES
 from schoolsync.roster.rules import RULES
 from schoolsync.runs import kept_roster, lines
 from schoolsync.runs.explained import Line, LineFinding, Named
 from schoolsync.runs.places import FINDINGS
-from schoolsync.runs.plan_files import OBJECTS
-from schoolsync.runs.plan_question import PlannedStep, Question
+from schoolsync.runs.plan_files import OBJECTS, File
+from schoolsync.runs.plan_question import PlannedStep
 from schoolsync.runs.plan_reader import Reading
 from schoolsync.runs.stored_plan import Plans
 
 NAMED_MAX = 10
 """So many objects of one name are told apart."""
+SNAPSHOTS_MAX = 2
+"""In so many of the newest snapshots objects are looked for by a name; every one is read whole."""
 STEPS_MAX = 25
 """Steps of one run that are told of one object."""
 
 
-def named(db: duckdb.DuckDBPyConnection, *, folders: list[str], wanted: str) -> list[Named]:
-    """Objects with this id, SIS ID, principal name or display name, in the first of the runs whose snapshot has any."""
-    for folder in folders:
+def named(db: duckdb.DuckDBPyConnection, *, folders: list[str], whole: list[str], wanted: str) -> list[Named]:
+    """Objects with this id, SIS ID, principal name or display name, as plans know them.
+
+    Looked for in the newest snapshots (of the runs `whole`, newest first), where whatever is not purged stands; then
+    in the steps of all runs, by id and SIS ID.
+    """
+    looked = 0
+    for folder in whole:
         plan = Plans(Path(folder)).latest()
         if plan is None:
             continue
@@ -36,7 +45,24 @@ def named(db: duckdb.DuckDBPyConnection, *, folders: list[str], wanted: str) -> 
             found = [one for kind in OBJECTS for one in _named(db, snapshot, kind, wanted, exact=exact)]
             if found:
                 return found[:NAMED_MAX]
-    return []
+        looked += 1
+        if looked == SNAPSHOTS_MAX:
+            break
+    readings = list(_readings(db, folders))
+    by_path = {str(file.path): file for reading in readings for file in reading.files if file.of_objects}
+    if not by_path:
+        return []
+    rows = db.execute(
+        "SELECT filename, id, source_id FROM read_parquet($paths, filename = true) "
+        f"WHERE id = lower($wanted) OR source_id = $wanted LIMIT {NAMED_MAX * STEPS_MAX}",
+        {"paths": [*by_path], "wanted": wanted},
+    ).fetchall()
+    kinds = {objects: kind for kind, objects in OBJECTS.items()}
+    known = {
+        object_id: Named(kind=kinds[by_path[path].table], id=object_id, source_id=source_id, name=None, school=None)
+        for path, object_id, source_id in rows
+    }
+    return list(known.values())[:NAMED_MAX]
 
 
 def _named(db: duckdb.DuckDBPyConnection, folder: Path, kind: str, wanted: str, *, exact: bool) -> list[Named]:
@@ -77,19 +103,127 @@ def in_roster(db: duckdb.DuckDBPyConnection, *, folder: str, kinds: list[str], w
 
 
 def steps_of(
-    db: duckdb.DuckDBPyConnection, *, folders: list[str], wanted: str, inside: str | None
+    db: duckdb.DuckDBPyConnection, *, folders: list[str], one: dict[str, Any], inside: dict[str, Any] | None
 ) -> list[tuple[int, PlannedStep]]:
-    """Steps about an object (its id), each with the place of its run's folder in the list; with `inside`, of the
-    membership of the two alone."""
-    found: list[tuple[int, PlannedStep]] = []
-    for place, folder in enumerate(folders):
+    """Steps about an object, each with the place of its run's folder in the list; with `inside`, of the membership of
+    the two alone. Both are given by `kind`, `id` and the directory's `key`.
+
+    Keys are what steps of links name. Whoever knows them spares looking through what every run has left of everybody.
+    """
+    places = {Path(folder): place for place, folder in enumerate(folders)}
+    readings = list(_readings(db, folders))
+    asked = [one] if inside is None else [one, inside]
+    own, keys = _steps_of_objects(db, readings, asked)
+    found = own if inside is None else {}
+    for (number, file), rows in _steps_of_links(db, readings, asked, keys).items():
+        found.setdefault((number, file), []).extend(rows)
+    told: dict[int, list[PlannedStep]] = {}
+    for (number, file), rows in found.items():
+        told.setdefault(number, []).extend(readings[number].told(file, sorted(rows)))
+    return [
+        (places[readings[number].folder], step)
+        for number in sorted(told)  # the newest first, as the folders are
+        for step in sorted(told[number], key=_itself_first)[:STEPS_MAX]
+    ]
+
+
+def _itself_first(step: PlannedStep) -> tuple[bool, int]:
+    """What happens to an object itself says more than each of its memberships."""
+    return step.member_id is not None, step.number
+
+
+_Places = dict[tuple[int, File], list[int]]
+"""Rows of files, by the number of the reading."""
+_Keys = dict[tuple[int, str], set[int]]
+"""The keys that the steps of a reading have for an object, by its kind."""
+
+
+def _readings(db: duckdb.DuckDBPyConnection, folders: list[str]) -> Iterator[Reading]:
+    for folder in folders:
         try:
-            page = Reading(db, Path(folder)).page(Question(object=wanted, top=1000 if inside else STEPS_MAX))
+            yield Reading(db, Path(folder))
         except FileNotFoundError:
-            continue  # that run keeps no plan any more
-        steps = [step for step in page.steps if inside is None or inside in (step.object_id, step.member_id)]
-        found += [(place, step) for step in steps[:STEPS_MAX]]
+            continue  # that run has no plan, or keeps none any more
+
+
+def _steps_of_objects(
+    db: duckdb.DuckDBPyConnection, readings: list[Reading], asked: list[dict[str, Any]]
+) -> tuple[_Places, _Keys]:
+    """The rows about the objects themselves, in all plans at once, and how the plans call them."""
+    found: _Places = {}
+    keys: _Keys = {}
+    kinds = {one["id"]: one["kind"] for one in asked}
+    for number, reading in enumerate(readings):
+        for one in asked:
+            known = keys.setdefault((number, one["kind"]), set())
+            if one["key"] is not None:
+                known.add(reading.step_key_of(one["key"]))
+    there = _by_path(readings, {OBJECTS[one["kind"]] for one in asked})
+    if there:
+        rows = db.execute(
+            "SELECT filename, file_row_number, key, id FROM "
+            "read_parquet($paths, filename = true, file_row_number = true) WHERE id IN (SELECT unnest($ids))",
+            {"paths": [*there], "ids": [*kinds]},
+        ).fetchall()
+        for path, row, key, object_id in rows:
+            number, file = there[path]
+            found.setdefault((number, file), []).append(int(row))
+            keys[number, kinds[object_id]].add(int(key))
+    return found, keys
+
+
+def _steps_of_links(
+    db: duckdb.DuckDBPyConnection, readings: list[Reading], asked: list[dict[str, Any]], keys: _Keys
+) -> _Places:
+    """The rows about memberships of the one (and of nobody but the one in the other), in all plans at once."""
+    found: _Places = {}
+    for table, sides in LINK_SIDES.items():
+        if not {one["kind"] for one in asked} <= set(sides):
+            continue
+        there = _by_path(readings, {table})
+        if not there:
+            continue
+        terms = []
+        values: dict[str, Any] = {"paths": [*there]}
+        for one in asked:
+            side = one["kind"]
+            pairs = [(path, key) for path, (number, _) in there.items() for key in keys[number, side]]
+            values |= {f"of_{side}": [path for path, _ in pairs], f"keys_{side}": [key for _, key in pairs]}
+            listed = ", ".join(sorted({str(key) for _, key in pairs})) or "NULL"
+            terms.append(
+                f'"{side}" IN ({listed}) AND (filename, "{side}") IN '
+                f"(SELECT (unnest($of_{side}::VARCHAR[]), unnest($keys_{side}::BIGINT[])))"
+            )
+        rows = db.execute(
+            "SELECT filename, file_row_number FROM read_parquet($paths, filename = true, file_row_number = true) "
+            f"WHERE {' AND '.join(terms)} "
+            f"QUALIFY row_number() OVER (PARTITION BY filename ORDER BY file_row_number) <= {STEPS_MAX}",
+            values,
+        ).fetchall()
+        for path, row in rows:
+            found.setdefault(there[path], []).append(int(row))
     return found
+
+
+def _by_path(readings: list[Reading], tables: set[str]) -> dict[str, tuple[int, File]]:
+    """The files of the steps of some tables, with the number of the reading that they belong to."""
+    return {
+        str(file.path): (number, file)
+        for number, reading in enumerate(readings)
+        for file in reading.files
+        if file.table in tables
+    }
+
+
+def kept_by_hand(db: duckdb.DuckDBPyConnection, *, folders: list[str], table: str, key: int) -> list[str]:
+    """The properties of an object that somebody has written by hand and the first of the plans keeps so."""
+    for folder in folders:
+        plan = Plans(Path(folder)).latest()
+        path = None if plan is None else Plans(Path(folder)).snapshot(plan) / "by_hand.parquet"
+        if path is not None and path.is_file():
+            query = "SELECT field FROM read_parquet($1) WHERE key = $2 AND of_table = $3 ORDER BY field"
+            return [str(field) for (field,) in db.execute(query, [str(path), key, table]).fetchall()]
+    return []
 
 
 def lines_of(
@@ -102,16 +236,17 @@ def lines_of(
             found += lines.find(Path(path), name, tuple(wanted))
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError):
             continue  # it could not be read as a roster either, and a finding of its own says so
-    said = _findings_at(db, Path(folder) / FINDINGS, found)
+    said = findings_at(db, Path(folder) / FINDINGS, found)
     return [
         Line(file=name, line=line, findings=tuple(said.get((name.rpartition("/")[2].lower(), line), ())))
         for name, line in found
     ]
 
 
-def _findings_at(
+def findings_at(
     db: duckdb.DuckDBPyConnection, path: Path, places: list[tuple[str, int]]
 ) -> dict[tuple[str, int], list[LineFinding]]:
+    """What the verification says about lines, by the file's name in lower case and the line."""
     said: dict[tuple[str, int], list[LineFinding]] = {}
     if not places or not path.is_file():
         return said

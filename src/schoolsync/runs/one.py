@@ -10,11 +10,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
-from sqlalchemy import Connection, Select, Table, or_, select, update
+from sqlalchemy import Connection, Table, select, update
 
 from schoolsync.access import roles
 from schoolsync.access.principal import Principal
 from schoolsync.access.roles import Act
+from schoolsync.directory import finding
 from schoolsync.errors import Conflict, Invalid, NotFound
 from schoolsync.plan.policy import Only
 from schoolsync.profiles import states
@@ -168,9 +169,10 @@ class Ones:
         }
         with self._directories.read(principal.tenant_id) as connection:
             for table in dict.fromkeys(_TABLES[kind] for kind in kinds):
-                for row in connection.execute(_same(table, principal.tenant, number, one)):
+                # Whom the roster knows is in it by the SIS ID, so the index is enough; else nobody else can tell.
+                for row in finding.named(connection, table, principal.tenant, one, owner=number, thoroughly=not known):
                     kind = row.primary_role if table is people else "school" if table is schools else "section"
-                    if kind in kinds:
+                    if kind in kinds and row.source_id is not None:
                         known.add((kind, row.source_id))
         if not known:
             raise NotFound("Neither the last upload nor the directory knows that by an id or a principal name.")
@@ -181,16 +183,3 @@ class Ones:
             )
         ((kind, source_id),) = known
         return msgspec.convert({"kind": kind, "source_id": source_id}, Only)
-
-
-def _same(table: Table, tenant: int, number: int, one: str) -> Select[tuple[object, ...]]:
-    same = [table.c.id == one.lower(), table.c.source_id == one]
-    columns = [table.c.source_id]
-    if table is people:
-        same.append(table.c.account_name == one.lower())
-        columns.append(table.c.primary_role)
-    return (
-        select(*columns)
-        .where(table.c.tenant == tenant, table.c.profile == number, table.c.source_id.is_not(None), or_(*same))
-        .limit(10)
-    )

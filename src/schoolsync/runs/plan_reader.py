@@ -46,7 +46,7 @@ class Reading:
             raise FileNotFoundError(folder)
         self.plan: Description = plan
         self._db = db
-        self._folder = folder
+        self.folder = folder
         self._snapshot = folder / plan.folder / "snapshot"
         self.files = tuple(files_of(folder, plan))
         self._columns: dict[Path, frozenset[str]] = {}
@@ -82,7 +82,7 @@ class Reading:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["kind", "old", "new"])
-        path = self._folder / self.plan.folder / "renumbered.parquet"
+        path = self.folder / self.plan.folder / "renumbered.parquet"
         if path.is_file():
             query = "SELECT kind, old_id, new_id FROM read_parquet($1) ORDER BY ALL"
             writer.writerows(self._db.execute(query, [str(path)]).fetchall())
@@ -94,6 +94,10 @@ class Reading:
             if file.first <= number < file.first + file.rows:
                 return self._steps(file, [number - file.first])[0]
         return None
+
+    def told(self, file: File, places: Sequence[int]) -> list[PlannedStep]:
+        """The steps at some places inside a file, which rise."""
+        return self._steps(file, places)
 
     # --- which rows ------------------------------------------------------------------------------------------------
 
@@ -320,6 +324,10 @@ class Reading:
         """A key of the snapshot as the steps have it: new objects count from FRESH there."""
         first = self.plan.first_key
         return f"CASE WHEN {name} >= {first} THEN {name} - {first} + {FRESH} ELSE {name} END"
+
+    def step_key_of(self, key: int) -> int:
+        """The same of one key."""
+        return key - self.plan.first_key + FRESH if key >= self.plan.first_key else key
 
     def _real_key(self, key: int) -> int:
         return key - FRESH + self.plan.first_key if key >= FRESH else key

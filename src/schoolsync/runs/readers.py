@@ -38,8 +38,10 @@ NEEDED = {
     "plan_schools": _PLAN,
     "plan_differences": _PLAN,
     "plan_renumbered": _PLAN,
-    "named": ("plan-*.json", "plan-*/snapshot/*"),
+    "named": _PLAN,
     "steps_of": _PLAN,
+    "kept_by_hand": ("plan-*.json", "plan-*/snapshot/by_hand.parquet"),
+    "standing": (f"{ROSTER}/*", FINDINGS),
     "lines_of": (FINDINGS,),
     "in_roster": (f"{ROSTER}/*",),
 }

@@ -100,7 +100,12 @@ def build(
             profiles=profiles,
             runs=runs,
             explaining=Explaining(
-                control=control, settings=settings, directories=directories, readers=readers, uploads=uploads
+                control=control,
+                settings=settings,
+                directories=directories,
+                readers=readers,
+                uploads=uploads,
+                clock=clock,
             ),
             previews=Previews(control=control, uploads=uploads, runs=runs, new_id=new_id),
             plans=Plans(
