@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete, insert, select, update
 
-from schoolsync.access import clients, issuer
+from schoolsync.access import clients, issuer, refreshing
 from schoolsync.errors import UsageError
 from schoolsync.store.control import Control
 from schoolsync.store.tables import accounts, tenants
@@ -107,15 +107,20 @@ def change(
     if roles is not None:
         values["roles"] = " ".join(roles)
     tenant = control.known_tenant(account.tenant_id)
+    assert tenant is not None  # an account has one
     with control.write(tenant) as connection:
         mine = (accounts.c.tenant == tenant, accounts.c.id == account.id)
         connection.execute(update(accounts).where(*mine).values(**values))
+        if password is not None:
+            refreshing.forget(connection, tenant=tenant, person=account.id)
 
 
 def remove(control: Control, account: Account) -> None:
     """Forget an account; its tokens live until they end."""
     tenant = control.known_tenant(account.tenant_id)
+    assert tenant is not None  # an account has one
     with control.write(tenant) as connection:
+        refreshing.forget(connection, tenant=tenant, person=account.id)
         connection.execute(delete(accounts).where(accounts.c.tenant == tenant, accounts.c.id == account.id))
 
 

@@ -22,6 +22,7 @@ from schoolsync.store.tables import device_codes
 LIFETIME = 900  # seconds
 INTERVAL = 5  # seconds between two questions of one program
 WAITING_MAX = 100  # codes of one tenant that nobody has answered
+_OFFLINE = "offline_access"
 _EARLY = 2  # seconds that a question may come too soon: networks hurry and delay
 _LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # without vowels there are no words, and nothing looks like a digit
 
@@ -50,6 +51,7 @@ class Waiting:
     code: str
     client: str
     scopes: tuple[str, ...]  # that the program asks for
+    offline: bool  # whether it wants to go on when the person is not there
     expires: int  # ticks
 
 
@@ -97,7 +99,12 @@ def waiting(control: Control, *, tenant: int, now: int) -> list[Waiting]:
             .where(device_codes.c.tenant == tenant, device_codes.c.state == State.PENDING, device_codes.c.expires > now)
             .order_by(device_codes.c.expires)
         ).all()
-    return [Waiting(row.code, row.client, tuple(row.scopes.split()), row.expires) for row in rows]
+    found = []
+    for row in rows:
+        asked = tuple(row.scopes.split())
+        scopes = tuple(scope for scope in asked if scope != _OFFLINE)
+        found.append(Waiting(row.code, row.client, scopes, _OFFLINE in asked, row.expires))
+    return found
 
 
 def answer(control: Control, *, tenant: int, code: str, granted: Granted | None, now: int) -> bool:

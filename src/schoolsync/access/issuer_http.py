@@ -20,7 +20,7 @@ from urllib.parse import unquote_plus
 import structlog
 
 from schoolsync import ticks
-from schoolsync.access import clients, devices, issuer, permissions, sign_ins
+from schoolsync.access import clients, devices, issuer, permissions, refreshing, sign_ins
 from schoolsync.access.oauth import (
     NO_STORE,
     Answer,
@@ -119,6 +119,9 @@ class _Issuer:
                 only(method, "POST")
                 version: issuer.Version = "2.0" if "v2.0" in rest else "1.0"
                 return await self._token(scope, headers, receive, tenant, version)
+            case "oauth2/v2.0/revoke":
+                only(method, "POST")
+                return await self._revoked(headers, receive, tenant)
             case "oauth2/v2.0/devicecode":
                 only(method, "POST")
                 return await self._device(headers, receive, tenant)
@@ -149,9 +152,10 @@ class _Issuer:
             "authorization_endpoint": f"{base}/{tenant}/oauth2{infix}/authorize",
             "token_endpoint": f"{base}/{tenant}/oauth2{infix}/token",
             "device_authorization_endpoint": f"{base}/{tenant}/oauth2/v2.0/devicecode",
+            "revocation_endpoint": f"{base}/{tenant}/oauth2/v2.0/revoke",
             "jwks_uri": f"{base}/{tenant}/discovery{infix}/keys",
             "token_endpoint_auth_methods_supported": ["none", "client_secret_post", "client_secret_basic"],
-            "grant_types_supported": ["client_credentials", "authorization_code", DEVICE_GRANT],
+            "grant_types_supported": ["client_credentials", "authorization_code", "refresh_token", DEVICE_GRANT],
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": True,
             "response_types_supported": ["code"],
@@ -175,9 +179,12 @@ class _Issuer:
             return await self._signed_in(form, tenant)
         if grant_type == "authorization_code" and version == "2.0":
             return await self._redeemed(form, tenant)
+        if grant_type == "refresh_token" and version == "2.0":
+            return await self._refreshed(form, tenant)
         if grant_type != "client_credentials":
             raise OAuthError(
-                "unsupported_grant_type", "Granted are client_credentials, authorization_code and device codes."
+                "unsupported_grant_type",
+                "Granted are client_credentials, authorization_code, device codes and refresh_token.",
             )
         client_id, secret = _credentials(headers, form)
         resource, audience = self._audience(form, version)
@@ -222,9 +229,9 @@ class _Issuer:
         client = self._public_client(form)
         number = await self._known(tenant)
         asked = (scope.rpartition("/")[2] for scope in form.get("scope", "").split())
-        scopes = tuple(dict.fromkeys(scope for scope in asked if scope not in BESIDE))
+        scopes = tuple(dict.fromkeys(scope for scope in asked if scope not in BESIDE or scope == refreshing.OFFLINE))
         for scope in scopes:
-            if scope not in permissions.KNOWN_SCOPES:
+            if scope not in permissions.KNOWN_SCOPES and scope != refreshing.OFFLINE:
                 raise OAuthError("invalid_scope", "The scope holds a permission that is not known here.")
         made = await asyncio.to_thread(
             devices.begin, self._control, tenant=number, client=client, scopes=scopes, now=self._clock()
@@ -280,11 +287,37 @@ class _Issuer:
             raise OAuthError("invalid_grant", "The code is unknown, used, too old, or of another program: begin anew.")
         return await self._for_person(tenant, client, found.granted, nonce=found.nonce)
 
+    async def _refreshed(self, form: dict[str, str], tenant: str) -> Answer:
+        """A further token for a person who signed in before."""
+        client = self._public_client(form)
+        number = await self._known(tenant)
+        found = await asyncio.to_thread(
+            refreshing.redeem,
+            self._control,
+            tenant=number,
+            client=client,
+            token=form.get("refresh_token", ""),
+            now=self._clock(),
+        )
+        if found is None:
+            raise OAuthError("invalid_grant", "The refresh token is unknown, used or too old: sign in again.")
+        return await self._for_person(tenant, client, found[0], follows=found[1])
+
+    async def _revoked(self, headers: dict[str, str], receive: Receive, tenant: str) -> Answer:
+        """A program signs its person out (RFC 7009)."""
+        form = form_of(headers, await body_of(headers, receive))
+        client = self._public_client(form)
+        number = await self._known(tenant)
+        await asyncio.to_thread(
+            refreshing.revoke, self._control, tenant=number, client=client, token=form.get("token", "")
+        )
+        return Answer(200, {}, NO_STORE)
+
     async def _for_person(
-        self, tenant: str, client: str, granted: devices.Granted, *, nonce: str | None = None
+        self, tenant: str, client: str, granted: devices.Granted, *, nonce: str | None = None, follows: str = ""
     ) -> Answer:
-        """The answer with a person's token, and with an id token for programs that asked for one."""
-        scopes = tuple(scope for scope in granted.scopes if scope != OPENID)
+        """The answer with a person's token, and with an id token and a refresh token for programs that want them."""
+        scopes = tuple(scope for scope in granted.scopes if scope not in {OPENID, refreshing.OFFLINE})
         grant = issuer.Grant(
             tenant_id=tenant,
             client=client,
@@ -301,7 +334,14 @@ class _Issuer:
                     self._key.get(), grant, base_url=self._settings.base_url, now=now, lifetime=LIFETIME, nonce=nonce
                 )
             )
-        log.info("token issued for a code", tenant=tenant, client=client)
+        if refreshing.OFFLINE in granted.scopes:
+            number = await self._known(tenant)
+            follows = await asyncio.to_thread(
+                refreshing.begin, self._control, tenant=number, client=client, granted=granted, now=self._clock()
+            )
+        if follows:
+            body["refresh_token"] = follows
+        log.info("token issued to a person's program", tenant=tenant, client=client)
         return Answer(200, body | {"scope": " ".join(granted.scopes)}, NO_STORE)
 
     def _public_client(self, form: dict[str, str]) -> str:

@@ -11,6 +11,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from html import escape
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -19,12 +20,13 @@ import structlog
 from schoolsync.access import accounts, audit, devices, issuer, permissions, sign_ins
 from schoolsync.access.devices import Granted
 from schoolsync.access.oauth import NO_STORE, Answer, Guard, OAuthError, Receive, Scope, body_of, form_of, only
+from schoolsync.access.refreshing import OFFLINE
 from schoolsync.access.sign_ins import Question
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
 from schoolsync.store.directories import Directories
 
-BESIDE = frozenset({"openid", "profile", "email", "offline_access", ".default"})
+BESIDE = frozenset({"openid", "profile", "email", OFFLINE, ".default"})
 """Scopes that libraries ask for and that are no permissions."""
 
 _STYLE = """
@@ -139,6 +141,8 @@ class SignInPage:
             for one in devices.waiting(self._control, tenant=tenant, now=now):
                 granted = _granted(account, one.scopes)
                 if one.code == wanted and granted.scopes:
+                    if one.offline:
+                        granted = replace(granted, scopes=(*granted.scopes, OFFLINE))
                     with self._audit.acting(self._act(account, tenant, "device approve", one.client, request)):
                         return devices.answer(self._control, tenant=tenant, code=wanted, granted=granted, now=now)
             return False
@@ -197,6 +201,7 @@ def _question(asked: dict[str, str]) -> Question:
         challenge=challenge,
         scopes=scopes,
         openid="openid" in named,
+        offline=OFFLINE in named,
         state=asked.get("state"),
         nonce=asked.get("nonce"),
     )

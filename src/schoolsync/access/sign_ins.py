@@ -19,6 +19,7 @@ from sqlalchemy import delete, insert, select
 
 from schoolsync import ticks
 from schoolsync.access.devices import Granted
+from schoolsync.access.refreshing import OFFLINE
 from schoolsync.store.control import Control
 from schoolsync.store.tables import sign_ins
 
@@ -37,8 +38,14 @@ class Question:
     challenge: str
     scopes: tuple[str, ...]  # none: all that the person has
     openid: bool = False
+    offline: bool = False  # whether the program wants to go on when the person is not there
     state: str | None = None
     nonce: str | None = None
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """What is asked for and is no permission."""
+        return (*(("openid",) if self.openid else ()), *((OFFLINE,) if self.offline else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,7 @@ def begin(control: Control, *, tenant: int, question: Question, granted: Granted
                 nonce=question.nonce,
                 user_id=granted.user_id,
                 user_name=granted.user_name,
-                scopes=" ".join((*granted.scopes, *(("openid",) if question.openid else ()))),
+                scopes=" ".join((*granted.scopes, *question.beside)),
                 roles=" ".join(granted.roles),
                 expires=now + LIFETIME * ticks.PER_SECOND,
             )

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from schoolsync import __version__
-from schoolsync.cli import plan_commands, profile_commands, user_commands
+from schoolsync.cli import login_commands, plan_commands, profile_commands, user_commands
 from schoolsync.cli.answers import AsJson, tell
 from schoolsync.errors import SchoolsyncError, UsageError, WorldError
 
@@ -300,6 +300,7 @@ def freshness(
 
 
 plan_commands.register(app)
+login_commands.register(app)
 profile_commands.register(app)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -325,6 +326,7 @@ def whereto(
     from schoolsync.settings import load
 
     return Whereto(
+        local=data_dir is not None or "SCHOOLSYNC_DATA_DIR" in os.environ,
         settings=load({"data_dir": data_dir}),
         tenant=tenant,
         profile=profile,

@@ -1,7 +1,8 @@
 """How commands reach a server's own API: which address, as whom, and what is said when it does not work.
 
-With a token in SCHOOLSYNC_TOKEN any server can be worked with, from anywhere. Without one a token is made with the
-keys of the data directory, for the person who types: whoever can read those keys may have one anyway.
+With a token in SCHOOLSYNC_TOKEN, or after `schoolsync login`, any server can be worked with, from anywhere. Without
+either a token is made with the keys of the data directory, for the person who types: whoever can read those keys may
+have one anyway.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from schoolsync.cli import contexts
+from schoolsync.cli.contexts import Context
 from schoolsync.errors import SchoolsyncError, UsageError, WorldError
 from schoolsync.settings import Settings
 
@@ -55,6 +58,7 @@ class Whereto:
     server: str | None
     user: str | None
     administers: bool = False  # whether a token of our own making may write settings
+    local: bool = False  # a data directory was named: its keys make the token, not a sign-in elsewhere
 
 
 class Counted:
@@ -74,15 +78,20 @@ class Counted:
 class Remote:
     """One server, one token, one profile."""
 
-    def __init__(self, whereto: Whereto) -> None:
-        """Raises UsageError, WorldError, Refused."""
+    def __init__(self, whereto: Whereto, *, context: Context | None = None) -> None:
+        """`context`: the one to use, instead of looking for one. Raises UsageError, WorldError, Refused."""
         self._settings = whereto.settings
-        self.base = (whereto.server or os.environ.get(SERVER) or _local(whereto.settings)).rstrip("/")
+        given = os.environ.get(TOKEN, "").strip() if context is None else ""
+        named = whereto.server or os.environ.get(SERVER)
+        if context is None and not given and not whereto.local:
+            context = contexts.chosen(named)
+        self._authority = context.authority if context is not None else None
+        self.base = (named or (context.server if context is not None else _local(whereto.settings))).rstrip("/")
         if not _is_address(self.base):
             raise UsageError("--server must be scheme, host and port alone, such as https://sds.example.org.")
         if not all(map(_is_text, (whereto.user or "", whereto.profile or ""))):
             raise UsageError("--user and --profile must be text: what was typed is not UTF-8.")
-        self._token = os.environ.get(TOKEN, "").strip() or _own_token(whereto)
+        self._token = given or (_own_token(whereto) if context is None else _of_context(context, whereto))
         if not (self._token.isascii() and self._token.isprintable()) or " " in self._token:
             raise UsageError(f"{TOKEN} does not hold a token: it is one word, as `schoolsync token` prints it.")
         self.profile = "" if whereto.profile is None else self.named(whereto.profile)
@@ -198,7 +207,7 @@ class Remote:
         if parts.scheme == "http":
             return http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=patience, blocksize=BLOCK)
         context = ssl.create_default_context()
-        ours = self._settings.tls_cert or self._settings.data_dir / "tls" / "cert.pem"
+        ours = Path(self._authority or self._settings.tls_cert or self._settings.data_dir / "tls" / "cert.pem")
         if ours.is_file():
             context.load_verify_locations(cafile=ours)
         return http.client.HTTPSConnection(
@@ -264,6 +273,14 @@ def _local(settings: Settings) -> str:
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104
     host = f"[{host}]" if ":" in host else host
     return f"{'https' if settings.secure else 'http'}://{host}:{settings.port}"
+
+
+def _of_context(context: Context, whereto: Whereto) -> str:
+    if whereto.tenant is not None and context.tenant not in {None, whereto.tenant.strip().lower()}:
+        raise UsageError(f"You are signed in to tenant {context.tenant} (context {context.name}), not to --tenant.")
+    if whereto.user is not None:
+        raise UsageError(f"You are who you signed in as (context {context.name}): leave --user out.")
+    return contexts.token_of(context)
 
 
 def _own_token(whereto: Whereto) -> str:

@@ -329,6 +329,21 @@ sign_ins = _table(
     key=("tenant", "code_hash"),
 )
 
+refresh_tokens = _table(
+    control,
+    "refresh_tokens",  # what a program gets further tokens for, as long as the person's account is there
+    Column("tenant", Integer),
+    Column("token_hash", Text),
+    Column("family", Text, nullable=False),  # the same for all that followed one sign-in
+    Column("person", Text, nullable=False),  # accounts.id
+    Column("client", Text, nullable=False),
+    Column("scopes", Text, nullable=False),  # blank-separated: granted when the person signed in
+    Column("began", BigInteger, nullable=False),
+    Column("used", BigInteger),  # when it was exchanged for the one that follows
+    Column("expires", BigInteger, nullable=False),
+    key=("tenant", "token_hash"),
+)
+
 device_codes = _table(
     control,
     "device_codes",  # programs that wait until somebody vouches for a person
