@@ -46,7 +46,7 @@ def answer(capfd: pytest.CaptureFixture[str], path: Path, *, status: int) -> dic
     assert said.keys() == KEYS
     assert said["counts"].keys() == {"errors", "warnings"}
     for finding in said["findings"]:
-        assert finding.keys() == {"rule", "severity", "file", "line", "column", "message", "hint"}
+        assert finding.keys() == {"rule", "severity", "file", "line", "column", "message", "hint", "help"}
     found = [finding["severity"] for finding in said["findings"]]
     assert set(found) <= {"error", "warning", "information"}
     assert said["counts"] == {"errors": found.count("error"), "warnings": found.count("warning")}

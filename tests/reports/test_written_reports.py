@@ -54,6 +54,7 @@ def test_csv_and_parquet_have_every_finding(db: duckdb.DuckDBPyConnection, folde
         reports.write(db, report, tmp_path / name)
     said = json.loads((tmp_path / "all.json").read_text())["findings"]
     assert len(said) == report.errors + report.warnings > 700
+    assert all(one["help"] == f"docs/rules.md#{one['rule']}" for one in said)
     listed = pq.read_table(tmp_path / "all.parquet").to_pylist()
     order = sorted(said[0])
     assert sorted([str(one[key]) for key in order] for one in listed) == sorted(
@@ -123,6 +124,7 @@ def test_the_page_stands_alone(db: duckdb.DuckDBPyConnection, folder: Path, tmp_
     assert '<b>"Contoso" & Söhne</b>' in page.text
     assert "<img src=x onerror=alert(1)>.csv" in page.text
     assert "Section.csv, line 2" in page.text
+    assert "docs/rules.md#invalid-date" in page.text
     assert "@media print" in page.text
     assert "prefers-color-scheme: dark" in page.text
 
@@ -152,4 +154,4 @@ def test_the_text_fits_the_window(
     assert validate.run(folder, format=None, json=False) == 1
     out, _ = capfd.readouterr()
     assert max(map(len, out.splitlines())) <= min(width, 120)
-    assert "invalid-date" in out.replace("\n", "")
+    assert "docs/rules.md#invalid-date" in out.replace("\n", "")

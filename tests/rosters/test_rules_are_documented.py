@@ -1,4 +1,4 @@
-"""docs/rules.md has a row for every rule, and no row for anything else; docs/formats.md names every column."""
+"""docs/rules.md has a heading for every rule, and none for anything else; docs/formats.md names every column."""
 
 from __future__ import annotations
 
@@ -15,15 +15,21 @@ from schoolsync.sources.columns import File
 from schoolsync.sources.formats import Format
 
 DOCS = Path(__file__).parents[2] / "docs"
-ROW = re.compile(r"^\| `([a-z0-9-]+)` \| (error|error, fatal|warning|information) \|", re.MULTILINE)
+SECTION = re.compile(
+    r"^### `([a-z0-9-]+)`\n\n\*\*(error|error, fatal|warning|information)\.\*\* (?:(?!^#).)+?"
+    r"\n\n\*\*What to do:\*\* (?:(?!^#).)+?\n\nExample \((?:(?!^#{2}).)+?\n\nReported: `",
+    re.MULTILINE | re.DOTALL,
+)
 
 
-def test_every_rule_has_its_row() -> None:
-    """Rule id and severity are as the program has them."""
-    rows = ROW.findall((DOCS / "rules.md").read_text(encoding="utf-8"))
+def test_every_rule_has_its_heading() -> None:
+    """Rule id and severity are as the program has them; it says what the rule means, what to do, and has an example."""
+    page = (DOCS / "rules.md").read_text(encoding="utf-8")
+    found = SECTION.findall(page)
     said = {rule.id: rule.severity.value + (", fatal" if rule.fatal else "") for rule in RULES.values()}
-    assert dict(rows) == said
-    assert len(rows) == len(said), "no rule stands there twice"
+    assert dict(found) == said
+    assert len(found) == len(said), "no rule stands there twice"
+    assert page.count("\n### `") == len(said)
 
 
 PAGES = [(form, file) for form in FORMATS.values() for file in form.files if form.id != "sds-v1-uk"]

@@ -198,6 +198,7 @@ class Finding(Shape, frozen=True, kw_only=True):
     column: str | None
     message: str
     hint: str | None  # what was probably meant
+    help: str | None  # where the rule is explained
 
 
 class FindingGroup(Finding, frozen=True, kw_only=True):

@@ -28,6 +28,10 @@ def show(report: Report) -> None:
         console.width = _WIDEST
     for cause in report.causes:
         _show_cause(console, cause)
+    if report.causes:
+        console.print(
+            Text(f"What the rules in [ ] mean, with examples: {report.causes[0].help}", "dim"), overflow="fold"
+        )
     if report.comparison:
         _show_comparison(console, report.comparison)
     _show_schools(console, (report.statistics.total, *report.statistics.schools))

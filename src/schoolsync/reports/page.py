@@ -147,7 +147,8 @@ def _cause(cause: Cause) -> str:
     return (
         f'<article class="cause {cause.severity}"><header><span class="tag">{kind}</span>'
         f"<h3>{escape(where(cause))}</h3>{rows}</header><p>{escape(cause.message)}</p>{hint}{more}"
-        f'<p class="soft"><code>{escape(cause.rule)}</code></p></article>'
+        f'<p class="soft"><code>{escape(cause.rule)}</code> · explained in <code>{escape(cause.help)}</code></p>'
+        "</article>"
     )
 
 

@@ -23,7 +23,7 @@ from schoolsync.reports.contents import Report
 from schoolsync.roster import findings, values
 
 SUFFIXES = (".html", ".json", ".csv", ".parquet")
-_COLUMNS = ("rule", "severity", "file", "line", "column", "message", "hint")
+_COLUMNS = ("rule", "severity", "file", "line", "column", "message", "hint", "help")
 _TEXTS = frozenset(_COLUMNS) - {"line"}
 
 
@@ -51,7 +51,7 @@ def write_json(db: duckdb.DuckDBPyConnection, report: Report, target: BinaryIO) 
         "verdict": report.verdict,
         "files": {name: {"rows": rows} for name, rows in report.files.items()},
         "counts": {"errors": report.errors, "warnings": report.warnings},
-        "causes": [asdict(one) | {"message": one.message} for one in report.causes],
+        "causes": [asdict(one) | {"message": one.message, "help": one.help} for one in report.causes],
         "statistics": asdict(report.statistics),
         "against": None if report.comparison is None else asdict(report.comparison),
     }

@@ -106,6 +106,11 @@ class Cause:
             return f"{self.ids:,} more ids are named that are not in their file. {RULES[self.rule].advice}"
         return RULES[self.rule].message(column=self.column, detail=self.detail)
 
+    @property
+    def help(self) -> str:
+        """Where the rule is explained."""
+        return RULES[self.rule].help
+
 
 def entries(db: duckdb.DuckDBPyConnection) -> Sequence[Cause]:
     """All causes: the fatal ones first, then errors, then warnings; of a kind, what concerns most rows first.

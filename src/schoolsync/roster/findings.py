@@ -44,7 +44,7 @@ _TOLD = """
 SELECT one.rule, one.severity, one.file, one.line, one."column",
     replace(replace(says.text, '{column}', coalesce(one."column", 'the row')), '{detail}', coalesce(one.detail, ''))
         AS message,
-    one.hint
+    one.hint, says.help
 FROM roster.findings AS one JOIN sentences AS says ON says.rule = one.rule
 ORDER BY lower(one.file), one.line NULLS FIRST, one.rule, one."column"
 """
@@ -100,7 +100,8 @@ class Finding:
     line: int | None  # physical line, the header is line 1; None when it is about the file
     column: str | None
     message: str
-    hint: str | None = None  # what was probably meant
+    hint: str | None  # what was probably meant
+    help: str  # where the rule is explained
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,16 +191,17 @@ def listed(db: duckdb.DuckDBPyConnection, *, limit: int | None = None) -> Iterat
     rows = db.execute(_LIST.format(limit="ALL" if limit is None else int(limit)))
     while chunk := rows.fetchmany(2048):
         for rule, severity, file, line, column, detail, hint in chunk:
-            message = RULES[rule].message(column=column, detail=detail)
-            yield Finding(rule, severity, file, line, column, message, hint)
+            known = RULES[rule]
+            message = known.message(column=column, detail=detail)
+            yield Finding(rule, severity, file, line, column, message, hint, known.help)
 
 
 @contextmanager
 def told(db: duckdb.DuckDBPyConnection) -> Iterator[str]:
     """A query of all findings with their sentences, in the order of files and lines; good inside the `with` alone."""
-    sentences = [(one.id, f"{one.says} {one.advice}") for one in RULES.values()]
-    db.execute("CREATE OR REPLACE TEMP TABLE sentences (rule VARCHAR, text VARCHAR)")
-    db.executemany("INSERT INTO sentences VALUES (?, ?)", sentences)
+    sentences = [(one.id, f"{one.says} {one.advice}", one.help) for one in RULES.values()]
+    db.execute("CREATE OR REPLACE TEMP TABLE sentences (rule VARCHAR, text VARCHAR, help VARCHAR)")
+    db.executemany("INSERT INTO sentences VALUES (?, ?, ?)", sentences)
     try:
         yield _TOLD
     finally:

@@ -1,6 +1,7 @@
 """Every rule a roster can break, in one table.
 
-A rule has a fixed severity and two sentences: what is wrong and what to do. docs/rules.md lists exactly these. Checks
+A rule has a fixed severity and two sentences: what is wrong and what to do. docs/rules.md explains exactly these, each
+under its own heading. Checks
 live elsewhere (`roster.checks` and the sources); nothing here looks at data, and no sentence repeats a person's data.
 """
 
@@ -42,6 +43,11 @@ class Rule:
     # The upload cannot be used at all, whoever says to go on: it must never be read as "empty".
     fatal: bool = False
 
+    @property
+    def help(self) -> str:
+        """Where the rule is explained: a page of the documentation and the place in it."""
+        return f"{_PAGE}#{self.id}"
+
     def message(self, *, column: str | None, detail: str | None) -> str:
         """The sentences of one finding."""
         facts = {"column": column or "the row", "detail": detail or ""}
@@ -57,6 +63,8 @@ class Rule:
         text = self.summary.format(count=count, column=column or "", detail=detail or "")
         return f"{text} Field - {column}" if column and "{column}" not in self.summary else text
 
+
+_PAGE = "docs/rules.md"
 
 # Clients compare these texts with the documented ones: they are wire format, not prose.
 _DESCRIPTIONS = {

@@ -117,6 +117,7 @@ def _finding(row: Json) -> Json:
         "column": row["column"],
         "message": message,
         "hint": row.get("hint"),
+        "help": rule.help if rule else None,
     }
 
 

@@ -37,7 +37,7 @@ def keep(
     told = {
         "format": format,
         "why": why,
-        "causes": [asdict(one) | {"message": one.message} for one in causes.entries(db)],
+        "causes": [asdict(one) | {"message": one.message, "help": one.help} for one in causes.entries(db)],
         "statistics": asdict(counted),
         "changes": None if before is None else [asdict(one) for one in statistics.changes(before, counted)],
     }
