@@ -51,37 +51,49 @@ class Shape:
         return {path: self.table.c[column] for path, column in self.paths.items()}
 
     @cached_property
-    def _scalars(self) -> list[tuple[str, str]]:
-        return [(path, column) for path, column in self.paths.items() if "/" not in path]
+    def _places(self) -> dict[str, int]:
+        """Where the columns stand in a row."""
+        return {column.name: place for place, column in enumerate(self.table.c)}
 
     @cached_property
-    def _parts(self) -> dict[str, list[tuple[str, str]]]:
-        """Complex property -> names and columns of its parts."""
-        parts: dict[str, list[tuple[str, str]]] = {}
+    def _scalars(self) -> list[tuple[str, int]]:
+        return [(path, self._places[column]) for path, column in self.paths.items() if "/" not in path]
+
+    @cached_property
+    def _parts(self) -> list[tuple[str, int | None, list[tuple[str, int]]]]:
+        """Complex properties: name, the place of the column that makes it so, names and places of its parts."""
+        parts: dict[str, list[tuple[str, int]]] = {}
         for path, column in self.paths.items():
             owner, slash, name = path.partition("/")
             if slash:
-                parts.setdefault(owner, []).append((name, column))
-        return parts
+                parts.setdefault(owner, []).append((name, self._places[column]))
+        marked = {owner: self._places[column] for owner, (column, _) in self.always.items()}
+        return [(owner, marked.get(owner), places) for owner, places in parts.items()]
+
+    @cached_property
+    def _lists(self) -> list[tuple[str, int]]:
+        return [(name, self._places[column]) for name, column in self.lists.items()]
 
     def values(self, row: Row[Any]) -> Values:
-        """The properties of a row. A complex property without any value is None."""
-        found = row._mapping
-        result: Values = {name: found[column] for name, column in self._scalars}
-        for owner, parts in self._parts.items():
-            filled = {name: found[column] for name, column in parts}
-            marker = self.always.get(owner)
-            there = marker is not None and found[marker[0]] == marker[1]
+        """The properties of a row that begins with the table's columns. A complex property without any value is None.
+
+        Pages are made of these, so columns are taken by their place.
+        """
+        result: Values = {name: row[place] for name, place in self._scalars}
+        for owner, marker, parts in self._parts:
+            there = marker is not None and row[marker] == self.always[owner][1]
+            filled = {name: row[place] for name, place in parts}
             result[owner] = filled if there or any(value is not None for value in filled.values()) else None
-        for name, column in self.lists.items():
-            result[name] = json.loads(found[column])
+        for name, place in self._lists:
+            text = row[place]
+            result[name] = [] if text == "[]" else json.loads(text)
         if self.phone:
-            phone = found[self.phone]
+            phone = row[self._places[self.phone]]
             result["businessPhones"] = [] if phone is None else [phone]
         for name in self.empty_lists:
             result[name] = []
         result.update(self.constants)
-        created_by = found["created_by"]
+        created_by = row[self._places["created_by"]]
         result["createdBy"] = None if created_by is None else json.loads(created_by)
         return result
 

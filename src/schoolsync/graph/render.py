@@ -19,6 +19,8 @@ from schoolsync.graph.types import ENUMS, TYPES, UNKNOWN, Access, Property, cano
 _Writer = Callable[[Any], Any]  # one JSON-able value in, one out
 Tree = Mapping[str, "Tree | None"]  # what `$select` leaves of a type; None = all of it
 
+_NOT_GIVEN = object()
+
 OnRequest = Callable[[], Mapping[str, Any]]
 
 EXTENSION = "extension_"
@@ -118,6 +120,7 @@ def _freeze(tree: Tree | None) -> _Frozen:
 @lru_cache(512)
 def _writer(type_name: str, tree: _Frozen, unveiled: bool, v1: bool) -> Callable[[Mapping[str, Any]], Json]:
     chosen = None if tree is None else dict(tree)
+    lists = {prop.name for prop in TYPES[type_name].properties.values() if prop.collection}
     parts: list[tuple[str, _Writer | None]] = [
         (prop.name, _property_writer(prop, (chosen or {}).get(prop.name), unveiled, v1))
         for prop in TYPES[type_name].properties.values()
@@ -125,9 +128,13 @@ def _writer(type_name: str, tree: _Frozen, unveiled: bool, v1: bool) -> Callable
     ]
 
     def write(values: Mapping[str, Any]) -> Json:
-        return {
-            name: values[name] if writer is None else writer(values[name]) for name, writer in parts if name in values
-        }
+        written: Json = {}
+        for name, writer in parts:
+            value = values.get(name, _NOT_GIVEN)
+            if value is not _NOT_GIVEN:
+                # No property writer makes anything of null but a collection's.
+                written[name] = value if writer is None or (value is None and name not in lists) else writer(value)
+        return written
 
     return write
 
