@@ -10,7 +10,7 @@ ROSTER ?=
 TESTS ?= tests
 JS := tests/acceptance/js
 
-.PHONY: help setup demo test chaos promises fuzz lint format docs bench lock clean
+.PHONY: help setup demo test chaos promises schema sdks fuzz lint format docs bench lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -32,6 +32,14 @@ $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/runtime.stamp
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile -r requirements/dev.txt
 	@touch $@
 
+# Newer ones of the pinned SDK's name cannot be installed beside it: they lie in folders of their own.
+$(VENV)/sdks.stamp: requirements/sdks.txt requirements/unpack_sdks.py $(VENV)/dev.stamp
+	@echo "unpacking the newest Graph SDKs for the tests (once, or when their lock changes) ..."
+	@rm -rf $(VENV)/sdks
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: --dest $(VENV)/sdks -r requirements/sdks.txt
+	@$(BIN)/python requirements/unpack_sdks.py $(VENV)/sdks
+	@touch $@
+
 $(JS)/node_modules/.stamp: $(JS)/package-lock.json
 	@if command -v npm >/dev/null; then echo "installing the JavaScript Graph client for the tests ..."; cd $(JS) && npm ci --silent --no-audit --no-fund && touch node_modules/.stamp; else echo "npm is missing: the tests through the JavaScript Graph client will be skipped"; fi
 
@@ -48,6 +56,12 @@ chaos: $(VENV)/dev.stamp ## kill processes in the middle of runs (KILLS=1000, SE
 
 promises: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## run the tests that hold the promises of docs/promises.md, and print what they hold
 	@$(BIN)/python tests/acceptance/promises.py
+
+schema: $(VENV)/dev.stamp ## ask every operation of both APIs with requests made from their descriptions (SCHEMA_EXAMPLES=n, SCHEMA_SEED=n)
+	@SCHEMA_EXAMPLES=$${SCHEMA_EXAMPLES:-50} SCHEMA_VERSIONS=v1.0,beta $(BIN)/python -m pytest -q --timeout 7200 tests/acceptance/test_by_schema.py
+
+sdks: $(VENV)/sdks.stamp ## run the tests of the directory through the newest Graph SDKs, v1.0 and beta
+	@$(BIN)/python -m tests.acceptance.newest
 
 fuzz: $(VENV)/dev.stamp ## read 20 000 damaged rosters, for the night (FUZZ_EXAMPLES=n for another number)
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(BIN)/python -m pytest -n $${PYTEST_WORKERS:-2} -q tests/rosters/test_any_bytes.py

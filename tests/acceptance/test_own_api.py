@@ -9,8 +9,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
 from schoolsync.access.roles import MATRIX, RULES, Role
@@ -272,41 +270,6 @@ def test_what_is_refused(server: Server, method: str, path: str, status: int) ->
     asking.refusal(method, path, status)
     assert asking("HEAD", "/profiles").content == b""
     assert asking("OPTIONS", "/profiles").status_code == 204
-
-
-_TEXTS = st.text(max_size=40) | st.sampled_from(["", "1", "0", "-1", "'", '"', "%00", "null", "a,b", "99999999999999"])
-_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | _TEXTS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3),
-    max_leaves=8,
-)
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(data=st.data())
-def test_no_request_breaks_it(server: Server, district: Profile, data: st.DataObject) -> None:
-    """Whatever parameters, keys and bodies come, the answer is a described one or a Graph error, never a failure."""
-    route = data.draw(st.sampled_from([one for one in ROUTES if one.method == "GET" or one.takes is not None]))
-    keys = {"profile": district.id, "run": data.draw(st.sampled_from(["1", "2"]) | _TEXTS.filter(bool))}
-    path = "/" + re.sub(
-        r"\{(\w+)\}",
-        lambda key: _quoted(keys.get(key[1]) or data.draw(_TEXTS.filter(bool))),
-        route.template,
-    )
-    pairs = []
-    for parameter in route.parameters:
-        if data.draw(st.booleans()):
-            value = data.draw(st.sampled_from(parameter.values or ("2",)) | _TEXTS)
-            pairs.append(f"{parameter.name}={_quoted(value)}")
-    body = data.draw(st.dictionaries(_TEXTS | st.sampled_from(["dateFormat"]), _VALUES)) if route.takes else None
-    query = f"?{'&'.join(pairs)}" if pairs else ""
-    own(district.tenant, *EVERY_ROLE)(route.method, path + query, body)
-
-
-def _quoted(text: str) -> str:
-    from urllib.parse import quote
-
-    return quote(text.encode("utf-8", "replace"), safe="")
 
 
 def test_the_reader_is_replaced_when_it_dies(district: Profile, viewer: Own) -> None:
