@@ -142,6 +142,19 @@ class Settings:
     )
     seed_roster: Path | None = _setting(None, "roster that is synchronized before the server says that it is ready")
     seed_tenant: str = _setting("11111111-1111-4111-8111-111111111111", "tenant that `seed_roster` goes to")
+    webhook_url: str | None = _setting(
+        None, "address that is called when the condition of a profile changes, such as `https://hooks.example.org/x`"
+    )
+    webhook_secret: str | None = _setting(
+        None, "key that these calls are signed with, base64 of 24 bytes or more", secret=True
+    )
+    mail_server: str | None = _setting(
+        None, "mail server for notices, as `smtp://user@host:587` (STARTTLS) or `smtps://user@host`"
+    )
+    mail_password: str | None = _setting(None, "password of the user of `mail_server`", secret=True)
+    mail_from: str | None = _setting(None, "address that notices are sent from")
+    mail_to: tuple[str, ...] = _setting((), "addresses that get a mail when the condition of a profile changes")
+    stale_hours: int = _setting(26, "hours without a good run after which notices call a profile stale; 0 for never")
     console: bool = _setting(True, "whether the web console is served, at `/console`")
     console_hours: int = _setting(8, "hours that a sign-in to the console lasts")
     log_level: str = _setting("info", "debug, info, warning or error")

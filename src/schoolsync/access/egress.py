@@ -189,6 +189,39 @@ def fetch(
     raise Unreachable(f"{parts.scheme}://{host} does not answer as it should ({reason}).") from problem
 
 
+def post(url: str, policy: Policy, body: bytes, *, headers: Mapping[str, str], timeout: float = 2 * TIMEOUT) -> int:
+    """The status of the answer to `POST url`; blocks at most some `timeout` seconds.
+
+    The other side is asked once: what it may have taken is not sent to another address of it. Raises Denied, UsageError
+    or Unreachable.
+    """
+    parts = check_url(url)
+    host = str(parts.hostname)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    deadline = time.monotonic() + timeout
+    address = policy.addresses(host, port)[0]
+    connection = _Pinned(host, port, address, _context(parts, None), deadline)
+    try:
+        with contextlib.closing(connection), _ends_at(deadline, connection):
+            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            connection.request("POST", target, body, {**headers, "Connection": "close"})
+            return connection.getresponse().status
+    except (OSError, http.client.HTTPException) as failed:
+        raise Unreachable(
+            f"{parts.scheme}://{host} does not answer as it should ({type(failed).__name__})."
+        ) from failed
+
+
+def _context(parts: SplitResult, authority: Path | None) -> ssl.SSLContext | None:
+    if parts.scheme != "https":
+        return None
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if authority is not None:
+        context.load_verify_locations(authority)
+    return context
+
+
 class _Pinned(http.client.HTTPConnection):
     """A connection to one address that was judged; TLS and the Host header name the host."""
 
@@ -220,13 +253,7 @@ def _get(
     deadline: float,
     largest: int,
 ) -> bytes:
-    context = None
-    if parts.scheme == "https":
-        context = ssl.create_default_context()
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if authority is not None:
-            context.load_verify_locations(authority)
-    connection = _Pinned(host, port, address, context, deadline)
+    connection = _Pinned(host, port, address, _context(parts, authority), deadline)
     with contextlib.closing(connection), _ends_at(deadline, connection):
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("GET", target, headers={"Accept": "application/json", **headers, "Connection": "close"})

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 BELONGINGS = (
     tables.secrets,
     tables.profile_status,
+    tables.profile_conditions,
+    tables.notices,
     tables.runs,
     tables.errors,
     tables.approvals,

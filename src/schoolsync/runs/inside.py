@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import structlog
 
+from schoolsync.notices import teller
 from schoolsync.runs import scratches
 from schoolsync.runs.dial import Dial
 from schoolsync.runs.dispatcher import Dispatcher
@@ -91,4 +92,5 @@ def start(
         keep_warm=False,  # a server that only answers stays small
         stopping=lambda: False,
     )
+    teller.start(settings, control, clock=clock, new_id=new_id, stopping=lambda: False)
     threading.Thread(target=dispatcher.loop, name="dispatcher", daemon=True).start()

@@ -19,6 +19,7 @@ import structlog
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
 from schoolsync import logs
+from schoolsync.notices import teller
 from schoolsync.runs import durable, lifeline, scratches
 from schoolsync.runs.dispatcher import Dispatcher
 from schoolsync.runs.engines import Engines
@@ -133,6 +134,7 @@ def main() -> int:
         keep_warm=True,
         stopping=lambda: stopping,
     )
+    teller.start(settings, control, clock=clock, new_id=new_id, stopping=lambda: stopping)
     dispatcher.loop()
     if roll is not None:
         roll.leave()  # the others need not wait until they miss us

@@ -23,6 +23,7 @@ from pathlib import Path
 from types import FrameType
 
 from schoolsync.errors import UsageError, WorldError
+from schoolsync.notices.channels import channels
 from schoolsync.runs import scratches
 from schoolsync.runs.processes import GO, READY, WORKER_GONE, WORKER_READY, make_folders, to_line
 from schoolsync.serving import safety
@@ -193,6 +194,7 @@ def _check(settings: Settings, with_worker: bool) -> None:
     if settings.database_url is None and not with_worker:
         raise UsageError("Without database_url nobody else could do the work: serve has its worker inside.")
     safety.check(settings)
+    list(channels(settings))  # refused in words before anything is started
     if settings.seed_roster is not None and not settings.seed_roster.exists():
         raise UsageError(f"There is no roster at {settings.seed_roster}.")
 

@@ -166,6 +166,33 @@ Index(
 )
 Index("runs_queue", runs.c.state, runs.c.asked)
 
+profile_conditions = _table(
+    control,
+    "profile_conditions",  # what notices have last told of a profile
+    Column("tenant", Integer),
+    Column("profile", Text),
+    Column("condition", Text, nullable=False),  # notices.conditions.Condition
+    Column("since", BigInteger, nullable=False),
+    key=("tenant", "profile"),
+)
+
+notices = _table(
+    control,
+    "notices",  # what is to be told, and for a while what was
+    Column("tenant", Integer),
+    Column("id", Text),  # GUID; the same at every try
+    Column("profile", Text, nullable=False),
+    Column("channel", Text, nullable=False),  # webhook | mail
+    Column("body", Text, nullable=False),  # JSON
+    Column("made", BigInteger, nullable=False),
+    Column("due", BigInteger, nullable=False),  # when it is tried, or taken over from a sender that is gone
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("over", BigInteger),  # when it arrived or was given up; null: it waits
+    Column("sent", Boolean),
+    key=("tenant", "id"),
+)
+Index("notices_due", notices.c.due, sqlite_where=notices.c.over.is_(None), postgresql_where=notices.c.over.is_(None))
+
 workers = Table(
     "workers",
     control,

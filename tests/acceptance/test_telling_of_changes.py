@@ -1,0 +1,81 @@
+"""Notices by a whole server: a held plan and the yes to it are told, whatever is killed meanwhile."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from .house import Server, Tenant, until
+from .own import own
+from .rosters import DISTRICT
+
+SECRET = base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
+
+
+class Hook(BaseHTTPRequestHandler):
+    """Keeps what it gets; away as long as it says 503."""
+
+    def do_POST(self) -> None:
+        server: Any = self.server
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        server.asked += 1
+        if server.status == 200:
+            server.got.append((self.headers["webhook-id"], body["type"]))
+        self.send_response(server.status)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_nothing_is_lost_or_doubled_when_all_is_killed(tmp_path: Path, fresh_database: dict[str, object]) -> None:
+    """The receiver is away while a plan is held and everything is killed; afterwards each change arrives once."""
+    hook: Any = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+    hook.status, hook.asked, hook.got = 503, 0, []
+    thread = threading.Thread(target=hook.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        settings = {
+            **fresh_database,
+            "webhook_url": f"http://127.0.0.1:{hook.server_port}/hook",
+            "webhook_secret": SECRET,
+            "egress_allow": "127.0.0.1",
+        }
+        server = Server(tmp_path, settings=settings).start()
+        try:
+            _story(server, hook)
+        finally:
+            server.end()
+    finally:
+        hook.shutdown()
+        thread.join()
+        hook.server_close()
+
+
+def _story(server: Server, hook: Any) -> None:
+    profile = Tenant(server).profile()
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    limits = {"guards": {"removalLeast": 0}}
+    own(profile.tenant, "admin")("PATCH", f"/profiles/{profile.id}/settings", limits, expect=200)
+    fewer = DISTRICT.without("students", SIS_ID="3003").without("enrollments", SIS_ID="3003")
+    assert profile.sync(fewer.files())["status"] == "validationError"
+    # Once the failure is noted: a notice that is in somebody's hand is left to that one for half a minute.
+    tried = "SELECT count(*) FROM notices WHERE tries > 0 AND due < made + 200000000"
+    until("the notice is tried", lambda: hook.asked and server.control(tried) == [(1,)])
+    server.kill()
+    hook.status = 200
+    server.start()
+    until("the notice arrives", lambda: hook.got)
+    run = own(profile.tenant, "viewer").get(f"/profiles/{profile.id}/runs?limit=1")["value"][0]
+    yes = {"plan": run["plan"], "kind": None, "school": None, "objects": [], "why": None}
+    own(profile.tenant, "approver")("POST", f"/profiles/{profile.id}/runs/{run['id']}/approvals", yes, expect=201)
+    assert profile.wait()["status"] == "success"
+    until("the end of it is told", lambda: len(hook.got) > 1)
+    waiting = "SELECT count(*) FROM notices WHERE over IS NULL"
+    until("nothing waits", lambda: server.control(waiting) == [(0,)])
+    assert [told for _, told in hook.got] == ["profile.held", "profile.recovered"]
+    assert len({one for one, _ in hook.got}) == 2
