@@ -46,17 +46,20 @@ SELECT one.line, one.value, near.id, unread.line AS unread FROM raw.unknown AS o
 """
 # Rows whose key an earlier row has: their line, and that of the first. Sorting short hashes of all keys takes the least
 # time and memory; texts are compared only where hashes are alike, which is in one row of a thousand among millions.
+_DIGESTS = "CREATE OR REPLACE TABLE raw.digests AS SELECT {digest} AS digest{kept} FROM {rows}"
+_PLACED = "(SELECT *, rowid, {line} AS line FROM {table})"
+_SORTED = "CREATE OR REPLACE TABLE raw.sorted AS SELECT digest FROM raw.digests ORDER BY digest"
 _ALIKE_KEYS = """
 CREATE OR REPLACE TABLE raw.alike AS
-    SELECT DISTINCT digest FROM (
-        SELECT digest, lag(digest) OVER (ORDER BY digest) AS before FROM (SELECT {digest} AS digest FROM {rows})
-    ) WHERE digest = before
+    SELECT {place} AS place FROM raw.digests WHERE digest IN (
+        SELECT digest FROM (SELECT digest, lag(digest) OVER () AS before FROM raw.sorted) WHERE digest = before
+    )
 """
 _AGAIN = """
 CREATE OR REPLACE TABLE {made} AS
     SELECT line, first FROM (
         SELECT line, min(line) OVER (PARTITION BY {keys}) AS first FROM (
-            SELECT {listed}, line FROM {rows} WHERE {digest} IN (SELECT digest FROM raw.alike)
+            SELECT {listed}, line FROM {rows} WHERE {place} IN (SELECT place FROM raw.alike)
         ) WHERE {filled}
     ) WHERE line > first
 """
@@ -309,18 +312,24 @@ class Merger:
         made = f"{table.raw}_{name}"
         # Ids tell nearly all rows apart: hashing the rest of a key would find few candidates less.
         ids = [part for part in parts if part in table.columns and table.columns[part].kind is Kind.ID] or parts
+        # Of a table as it was read the place of a row tells its line, and finds it without a look at the others.
+        whole = rows is None and table.line == "rowid + 2"
         query = {
             "made": made,
             "digest": f"(hash({', '.join(ids)}) >> 32)::UINTEGER",
-            "listed": ", ".join(f"{part} AS k{place}" for place, part in enumerate(parts)),
-            "keys": ", ".join(f"k{place}" for place in range(len(parts))),
-            "filled": " AND ".join(f"k{place} IS NOT NULL" for place in range(len(parts))),
-            "rows": rows or table.lined,
+            "rows": _PLACED.format(line=table.line, table=table.raw) if whole else rows or table.lined,
+            "place": "rowid" if whole else "line",
+            "kept": "" if whole else ", line",
+            "listed": ", ".join(f"{part} AS k{number}" for number, part in enumerate(parts)),
+            "keys": ", ".join(f"k{number}" for number in range(len(parts))),
+            "filled": " AND ".join(f"k{number} IS NOT NULL" for number in range(len(parts))),
         }
-        if self._number(_ALIKE_KEYS.format(**query)) and self._number(_AGAIN.format(**query)):
-            return made
-        self.db.execute(f"DROP TABLE IF EXISTS {made}")
-        return None
+        self.db.execute(_DIGESTS.format(**query))
+        self.db.execute(_SORTED)
+        found = self._number(_ALIKE_KEYS.format(**query)) and self._number(_AGAIN.format(**query))
+        for name in ("digests", "sorted", "alike", *(() if found else (made.removeprefix("raw."),))):
+            self.db.execute(f"DROP TABLE IF EXISTS raw.{name}")
+        return made if found else None
 
     def without(self, rows: str, lines: str) -> str:
         """The rows without those whose line is in the table `lines`, if there is such a table."""

@@ -99,7 +99,7 @@ class _Records:
 
 
 # Somebody without a role, or with that of a guardian alone, is nobody in the directory.
-_NOT_ONLY_GUARDIAN = "coalesce(m.role <> 'none' OR m.role_name NOT IN ('parent', 'guardian', 'relative'), false)"
+_NOT_ONLY_GUARDIAN = "coalesce(role <> 'none' OR role_name NOT IN ('parent', 'guardian', 'relative'), false)"
 
 
 def fill(merger: Merger, form: Format, lists: Mapping[str, CodeList], *, guardians: bool) -> None:
@@ -208,7 +208,7 @@ def _people(records: _Records, *, guardians: bool) -> None:
         facts = ("NULL::VARCHAR", "NULL::VARCHAR")
 
     def told(expression: str) -> str:
-        return expression if guardians else f"CASE WHEN {_NOT_ONLY_GUARDIAN} THEN {expression} END"
+        return expression if guardians else f"CASE WHEN m.somebody THEN {expression} END"
 
     phone = told(values.phone(f"coalesce({own('sms')}, {own('phone')})"))
     records.fill(
@@ -218,7 +218,8 @@ def _people(records: _Records, *, guardians: bool) -> None:
             {told(f"lower({own('email')})")}, {phone}, {told(own("match_id"))}, {told(facts[1])}, NULL::VARCHAR,
             NULL::VARCHAR, {told(own("number"))}, coalesce(m.grade, {own("grade")}), NULL::VARCHAR, {told(facts[0])},
             {_nulls(3)}, u.file, u.line
-        FROM {users} AS u LEFT JOIN raw.main AS m ON m.user_id = u.source_id {joined}""",
+        FROM {users} AS u LEFT JOIN (SELECT *, {_NOT_ONLY_GUARDIAN} AS somebody FROM raw.main) AS m
+            ON m.user_id = u.source_id {joined}""",
     )
     # A role of somebody who is not among the users is left out already: only bad rows of users may be missing here.
     known = "" if records.whole("users") else f"SEMI JOIN {users} AS u ON u.source_id = s.user_id"
