@@ -11,12 +11,18 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
+from schoolsync.access import accounts, refreshing
+from schoolsync.access.devices import Granted
 from schoolsync.access.roles import ACCESS
 from schoolsync.cli import audit as audit_command
 from schoolsync.cli import erase as erase_command
 from schoolsync.errors import UsageError
+from schoolsync.runs.erased_files import ERASED
 from schoolsync.settings import Settings, load
+from schoolsync.store.control import open_control
+from schoolsync.store.tables import approvals
 
 from .house import Server, Tenant, command
 from .own import EVERY_ROLE, Own
@@ -100,11 +106,15 @@ def test_one_person_is_erased_from_everything(
     assert f"00{mark}" in json.dumps(own.all(quoting))  # “did you mean”
     before = {run["id"]: own.get(f"/profiles/{profile.id}/runs/{run['id']}/plan/steps?limit=200") for run in runs[1:]}
 
+    signs_in_and_is_written_about(server, tenant, profile.id, user["userPrincipalName"], user["displayName"])
     assert erase(tenant, f"00{mark}", waiting=True) == 0
     said = capsys.readouterr().out
     assert user["id"] in said
     assert mark not in said
 
+    left = [server.control(f"SELECT * FROM {table}") for table in ("accounts", "refresh_tokens", "approvals", "rekeys")]
+    assert mark not in json.dumps(left, default=str)
+    assert "the pupil of [erased]" in json.dumps(left).replace(ERASED, "[erased]")
     tenant.reader.refusal("GET", f"/users/{user['id']}", 404)
     (gone,) = tenant.reader.get(following)["value"]
     assert gone["id"] == user["id"]
@@ -133,6 +143,25 @@ def test_one_person_is_erased_from_everything(
     assert own.get(f"/profiles/{profile.id}/runs/{last['id']}/plan/steps")["value"] == []
     undone = own("POST", f"/profiles/{profile.id}/runs/{runs[2]['id']}/undo", {"why": "x"}).status_code
     assert undone < 500
+
+
+def signs_in_and_is_written_about(server: Server, tenant: Tenant, profile: str, name: str, called: str) -> None:
+    """The person has an account and is signed in; somebody has named them in a reason."""
+    control = open_control(settings(server))
+    try:
+        options = {"tenant_id": tenant.id, "name": name, "password": "four sounding brass bells"}
+        made = accounts.add(control, **options, scopes=("EduRoster.Read",), roles=(), now=1)
+        assert made is not None
+        number = control.known_tenant(tenant.id)
+        assert number is not None
+        granted = Granted(made.id, made.name, made.scopes, made.roles)
+        refreshing.begin(control, tenant=number, client=made.id, granted=granted, now=1)
+        with control.write(number) as connection:
+            row = {"tenant": number, "profile": profile, "why": f"the pupil of {name}, {called}, moved"}
+            approval = {"id": str(uuid.uuid4()), "run": "r", "plan": "p", "person": "x", "via": "approve", "given": 1}
+            connection.execute(insert(approvals).values(**row, **approval, expires=1))
+    finally:
+        control.close()
 
 
 def test_nobody_is_erased_by_mistake(server: Server, tmp_path: Path) -> None:

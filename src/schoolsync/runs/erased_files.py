@@ -45,6 +45,7 @@ class Traces:
     object_id: str
     keys: set[int] = field(default_factory=set)  # of the directory
     names: set[str] = field(default_factory=set)  # SIS IDs, principal names, mail addresses
+    called: set[str] = field(default_factory=set)  # full names, which others may have too
     lines: set[tuple[str, int]] = field(default_factory=set)  # of the files that the run at hand has read
 
     def __bool__(self) -> bool:
@@ -68,6 +69,12 @@ class Traces:
             for name in self.names:
                 value = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", ERASED, value, flags=re.IGNORECASE)
         return value
+
+    def out_of(self, text: str) -> str:
+        """What somebody wrote, without the person's names and full names."""
+        for name in self.names | self.called:
+            text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", ERASED, text, flags=re.IGNORECASE)
+        return text
 
     def are(self, value: object) -> bool:
         """Whether a value is one of the person's names."""

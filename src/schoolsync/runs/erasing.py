@@ -18,6 +18,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, or_, select, update
 
+from schoolsync.access import refreshing
 from schoolsync.access.issuer import GUID
 from schoolsync.directory import changes, reading
 from schoolsync.errors import UsageError, WorldError
@@ -29,7 +30,21 @@ from schoolsync.store.control import Control
 from schoolsync.store.database import scrub
 from schoolsync.store.directories import Directories
 from schoolsync.store.objects import objects_of
-from schoolsync.store.tables import errors, people, profile_status, profiles, rekeys, runs, upload_files, uploads
+from schoolsync.store.tables import (
+    accounts,
+    approvals,
+    console_sessions,
+    device_codes,
+    errors,
+    people,
+    profile_status,
+    profiles,
+    rekeys,
+    runs,
+    sign_ins,
+    upload_files,
+    uploads,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +115,7 @@ class Erasing:
         for profile in known_to:
             self._leave_rekeys(profile, traces)
             gone += self._leave_rows(profile, traces, with_waiting)
+        self._leave_accounts(traces)
         scrub(self._control.engine)
         with self._control.read() as connection:
             again = self._last_run(connection, known_to) != before
@@ -126,6 +142,8 @@ class Erasing:
             traces.keys.add(row.key)
             names = (row.source_id, row.user_principal_name, row.mail, row.secondary_email)
             traces.names.update(name for name in names if name)
+            if row.display_name:
+                traces.called.add(row.display_name)
             with self._control.read() as connection:
                 owner = select(profiles.c.id).where(profiles.c.tenant == self._tenant, profiles.c.number == row.profile)
                 knowing |= set(connection.execute(owner).scalars())
@@ -198,6 +216,7 @@ class Erasing:
                 )
             )
             self._scrub_runs(connection, profile, traces)
+            self._scrub_written(connection, profile, traces)
             mine = (profile_status.c.tenant == self._tenant, profile_status.c.profile == profile)
             message = connection.execute(select(profile_status.c.status_message).where(*mine)).scalar_one_or_none()
             if message is not None and (said := traces.scrubbed(message)) != message:
@@ -225,6 +244,34 @@ class Erasing:
                     f"The files of upload {upload} cannot be deleted: {problem.strerror}. Erase again once they can."
                 ) from problem
         return len(whole)
+
+    def _leave_accounts(self, traces: Traces) -> None:
+        """The person signs in no more: the account of that name goes, with its codes, tokens and sessions."""
+        names = {name.lower() for name in traces.names}
+        with self._control.write(self._tenant) as connection:
+            theirs = (accounts.c.tenant == self._tenant, accounts.c.name.in_(names))
+            ids = list(connection.execute(select(accounts.c.id).where(*theirs)).scalars())
+            connection.execute(delete(accounts).where(*theirs))
+            for person in ids:
+                refreshing.forget(connection, tenant=self._tenant, person=person)
+            for table in (sign_ins, device_codes):
+                named = or_(table.c.user_id.in_([traces.object_id, *ids]), func.lower(table.c.user_name).in_(names))
+                connection.execute(delete(table).where(table.c.tenant == self._tenant, named))
+            mine = console_sessions.c.tenant == self._tenant
+            for row in connection.execute(
+                select(console_sessions.c.id, console_sessions.c.principal).where(mine)
+            ).all():
+                if any(traces.are(value) or value in ids for value in json.loads(row.principal).values() if value):
+                    connection.execute(delete(console_sessions).where(mine, console_sessions.c.id == row.id))
+
+    def _scrub_written(self, connection: Connection, profile: str, traces: Traces) -> None:
+        """What people wrote as a reason loses the person's names."""
+        for table, key in ((approvals, approvals.c.id), (rekeys, rekeys.c.number)):
+            mine = (table.c.tenant == self._tenant, table.c.profile == profile)
+            wrote = select(key.label("key"), table.c.why).where(*mine, table.c.why.is_not(None))
+            for row in connection.execute(wrote).all():
+                if (left := traces.out_of(row.why)) != row.why:
+                    connection.execute(update(table).where(*mine, key == row.key).values(why=left))
 
     def _scrub_runs(self, connection: Connection, profile: str, traces: Traces) -> None:
         mine = (runs.c.tenant == self._tenant, runs.c.profile == profile)

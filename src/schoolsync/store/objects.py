@@ -117,7 +117,9 @@ class Objects:
         """Keep the files of a backup. Raises UsageError when they are encrypted and the settings do not say so."""
         if (folder / FILE_KEYS).exists():
             raise UsageError(ENCRYPTED)
-        shutil.copytree(folder, self.root, dirs_exist_ok=True, ignore=lambda _, names: _unfinished(names))
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if folder.is_dir():  # there is none in the backup of an installation without files
+            shutil.copytree(folder, self.root, dirs_exist_ok=True, ignore=lambda _, names: _unfinished(names))
 
     def probe(self) -> None:
         """Raise WorldError unless files can be kept, UsageError when they are encrypted and the settings say no."""
