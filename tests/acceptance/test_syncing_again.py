@@ -7,6 +7,7 @@ import datetime
 import pytest
 
 from .house import DOMAIN, Json, Profile, Tenant, creation, until
+from .own import own
 from .rosters import DISTRICT, GUARDIANS, Roster
 
 POSITIONS = "SELECT position FROM positions"
@@ -203,7 +204,8 @@ def test_licenses_are_given_at_creation_only(tenant: Tenant) -> None:
 
 
 def test_edits_by_hand_between_two_syncs_are_seen(synced: Profile) -> None:
-    """What somebody changed by hand is compared with the roster again, not with what we remember of it."""
+    """What somebody changed by hand is compared with the roster again, not with what we remember of it, and the plan
+    shows it."""
     tenant = synced.tenant
     zoe = next(user for user in tenant.reader.all("/users") if (user["student"] or {}).get("externalId") == "3001")
     tenant.reader("PATCH", f"/users/{zoe['id']}", {"surname": "Wrong", "officeLocation": "Room 5"}, expect=200)
@@ -211,6 +213,11 @@ def test_edits_by_hand_between_two_syncs_are_seen(synced: Profile) -> None:
     after = tenant.reader.get(f"/users/{zoe['id']}")
     assert after["surname"] == "Müller", "the roster's property is put right"
     assert after["officeLocation"] == "Room 5", "and only the roster's"
+    viewer = own(tenant, "viewer")
+    run = viewer.get(f"/profiles/{synced.id}/runs")["value"][0]["id"]
+    (step,) = viewer.all(f"/profiles/{synced.id}/runs/{run}/plan/steps")
+    assert (step["op"], step["objectId"], step["sourceId"]) == ("update", zoe["id"], "3001")
+    assert step["changes"] == [{"field": "surname", "before": "Wrong", "after": "Müller"}]
 
 
 def test_an_expired_profile_stops(tenant: Tenant) -> None:

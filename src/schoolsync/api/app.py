@@ -52,7 +52,7 @@ class OwnApi:
         query = _parameters(scope["query_string"], route.parameters)
         body = None
         if route.takes is not None:
-            requests.check_content_type(arrival.headers.get("content-type"))
+            requests.check_content_type(arrival.headers.get("content-type"), arrival.headers.get("content-encoding"))
             body = _body(requests.body(await requests.content(receive, self._services.settings.body_max_bytes)), route)
         await _send(send, await self._perform(arrival, match, route, query, body), route.media)
 

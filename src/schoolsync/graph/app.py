@@ -82,6 +82,7 @@ BATCH = "$batch"
 _BATCH_HEADERS = frozenset(
     {b"authorization", b"host", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-for"}
 )
+_MINIMAL = frozenset({("PATCH", 200), ("POST", 201)})  # what `Prefer: return=minimal` answers without a body
 _ARRIVAL = "schoolsync.arrival"  # key in the ASGI scope
 
 
@@ -489,7 +490,7 @@ async def _content(request: Request[Any, Any, Any], route: Route) -> bytes | Non
     """The body's bytes, read only where the operation takes one."""
     if not route.body:
         return None
-    requests.check_content_type(request.headers.get("content-type"))
+    requests.check_content_type(request.headers.get("content-type"), request.headers.get("content-encoding"))
     return await request.body()
 
 
@@ -536,8 +537,12 @@ def _answered(call: Call, route: Route, reply: Reply) -> _Answer:
     status, body = reply.status, reply.body
     if status < 300 and call.shows_unknown_members:
         applied.append(_UNKNOWN_MEMBERS)
-    if route.method == "PATCH" and status == 200 and call.prefers("return=minimal"):
+    if status == 201 and isinstance(body, dict) and "id" in body:
+        headers.setdefault("Location", f"{call.root}/{call.path}/{body['id']}")
+    if (route.method, status) in _MINIMAL and call.prefers("return=minimal"):
         applied.append("return=minimal")
+        if status == 201:
+            headers["OData-EntityId"] = headers["Location"]
         status, body = 204, None
     if any(applied):
         headers["Preference-Applied"] = ", ".join(filter(None, applied))
@@ -545,8 +550,6 @@ def _answered(call: Call, route: Route, reply: Reply) -> _Answer:
         return _Answer(status, headers)
     if isinstance(body, str):
         return _Answer(status, {"Content-Type": "text/plain", **headers}, body.encode())
-    if status == 201 and "id" in body:
-        headers.setdefault("Location", f"{call.root}/{call.path}/{body['id']}")
     headers["Content-Type"] = JSON if status < 400 else JSON_ERROR
     headers["OData-Version"] = "4.0"
     return _Answer(status, headers, msgspec.json.encode(body))

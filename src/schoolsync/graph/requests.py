@@ -112,8 +112,12 @@ def accepts_gzip(header: str | None) -> bool:
     return False
 
 
-def check_content_type(header: str | None) -> None:
-    """Raise UnsupportedMediaType when a body is announced as something else than JSON."""
+def check_content_type(header: str | None, encoding: str | None) -> None:
+    """Raise UnsupportedMediaType when a body is announced as something else than JSON, or as packed: clients that pack
+    send it again as it is after that answer.
+    """
+    if encoding and encoding.strip().lower() not in {"", "identity"}:
+        raise UnsupportedMediaType("The body must not be compressed: send it without Content-Encoding.")
     if header and header.strip() and not _JSON_TYPE.fullmatch(header.partition(";")[0].strip().lower()):
         raise UnsupportedMediaType("The body must be JSON: send Content-Type: application/json.")
 
@@ -126,10 +130,19 @@ def body(content: bytes) -> Json:
     try:
         value = msgspec.json.decode(content)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as problem:
-        raise BadRequest("Unable to read JSON request payload.") from problem
+        raise BadRequest(_unreadable(content)) from problem
     if not isinstance(value, dict):
         raise BadRequest("Unable to read JSON request payload: an object is expected.")
     return value
+
+
+def _unreadable(content: bytes) -> str:
+    """Why a body is no JSON, as far as it can be told."""
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return "Unable to read JSON request payload: it must be in UTF-8."
+    return "Unable to read JSON request payload."
 
 
 def headers(raw: list[tuple[bytes, bytes]]) -> Mapping[str, str]:
