@@ -174,6 +174,14 @@ def test_findings_of_a_run(district: Profile, viewer: Own) -> None:
     ]
     groups = viewer.get(f"{path}/groups")["value"]
     assert sum(group["count"] for group in groups) == len(found)
+    schools = viewer.get(f"{path}/schools")["value"]
+    assert sum(one["errors"] + one["warnings"] for one in schools) == len(found)
+    for one in (one for one in schools if one["school"]):
+        assert len(viewer.all(f"{path}?school={one['school']}")) == one["errors"] + one["warnings"]
+    (line,) = viewer.get(f"/profiles/{district.id}/runs/1/lines?file=student.csv&line=2")["value"]
+    cells = {cell["column"]: cell["value"] for cell in line["cells"]}
+    assert (cells["School SIS ID"], cells["Password"], cells["Birthdate"]) == ("100", None, None)
+    viewer.refusal("GET", f"/profiles/{district.id}/runs/1/lines?file=student.csv&line=x", 400)
     assert viewer.all(f"/profiles/{district.id}/runs/2/findings?severity=error") == []
 
 

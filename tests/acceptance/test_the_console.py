@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from schoolsync.access import roles
 from schoolsync.access.roles import Role
@@ -165,6 +165,59 @@ def test_from_nothing_to_a_run_that_is_watched(server: Server, browser: Browser,
         assert profile.wait()["status"] != "paused"
 
 
+def test_files_are_dropped_understood_and_synchronized(server: Server, browser: Browser, shots: Path) -> None:
+    """Files go in by hand, are checked, each mistake is shown in its line, its school gets a link, good ones go on."""
+    profile = Tenant(server).profile(creation(displayName="Nordkapp kommune"))
+    wrong = DISTRICT.changed("students", "3001", Username="", Password="hush-hush-1")  # in a file
+    with person(browser, profile.tenant, device="phone", shots=shots, color_scheme="dark") as ada:
+        page = ada.page
+        ada.sign_in("operator")
+        page.get_by_role("link", name="Nordkapp kommune").click()
+        page.get_by_role("link", name="Upload files").click()
+        ada.look("upload")
+        drop(page, wrong.files())
+        page.get_by_role("link", name="See what checking found").wait_for()
+        ada.look("preview-wrong")
+        page.get_by_role("link", name="See what checking found").click()
+        ada.look("findings")
+        page.get_by_role("link", name="Show the lines").first.click()
+        assert "Müller" in page.locator(".quoted").first.inner_text()
+        assert "hush-hush" not in page.content()
+        ada.look("findings-lines")
+        with page.expect_download() as download:
+            page.go_back()
+            page.get_by_role("link", name="All findings as CSV").click()
+        assert "Student.csv,2," in Path(download.value.path()).read_text("utf-8-sig")
+        page.get_by_role("button", name="Make a link for Nordkapp skole").click()
+        link = page.get_by_label("Link").input_value()
+        ada.look("findings-link")
+        with person(browser, profile.tenant, device="phone", shots=shots) as office:
+            office.page.goto(link)
+            office.page.get_by_role("heading", name="What has to be put right at Nordkapp skole").wait_for()
+            assert "Müller" in office.page.locator(".quoted").first.inner_text()
+            office.look("findings-school")
+            office.page.goto(link.replace("?link=", "?link=x"))
+            office.page.get_by_role("alert").get_by_text("not good any more").wait_for()
+        ada.open(f"/profiles/{profile.id}/upload")
+        drop(page, DISTRICT.files())
+        page.get_by_role("link", name="See what would change").click()
+        page.get_by_role("button", name="Synchronize exactly this").click()
+        page.get_by_role("status").get_by_text("A run has begun").wait_for()
+        page.locator("#live").get_by_text("Done").wait_for()
+    assert len(profile.tenant.objects()["schools"]) == len(DISTRICT.schools)
+
+
+def drop(page: Page, files: Mapping[str, str | bytes]) -> None:
+    """Put files into the page as a person does who chooses them."""
+    page.get_by_label("Drop all CSV files").set_input_files(
+        [
+            {"name": name, "mimeType": "text/csv", "buffer": text.encode() if isinstance(text, str) else text}
+            for name, text in files.items()
+        ]
+    )
+    page.get_by_role("status").get_by_text("The files are being checked").wait_for()
+
+
 def test_strangers_and_forged_forms_get_nowhere(server: Server) -> None:
     """Without a session every page leads to the sign-in, forms of other sites are refused, nothing is left open."""
     tenant = Tenant(server)
@@ -231,6 +284,9 @@ ACTIONS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("approve", "profiles/{profile}/runs/{run}/plan", {"what": "apply", "plan": "x"}),
     ("discard", "profiles/{profile}/runs/{run}/plan", {"what": "discard", "plan": "x"}),
     ("sync", "profiles/{profile}/previews/{run}/apply", {"plan": "x"}),
+    ("plan", "profiles/{profile}/upload", {}),
+    ("plan", "profiles/{profile}/upload/check", {"preview": "x"}),
+    ("read.people", "profiles/{profile}/runs/{run}/findings", {"school": "100"}),
 )
 FOR_EVERYBODY = {"sign-out", "sign-in", "language"}
 

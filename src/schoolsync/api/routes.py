@@ -295,6 +295,7 @@ ROUTES: tuple[Route, ...] = (
             Parameter(name="severity", meaning="only these", values=("error", "warning")),
             Parameter(name="file", meaning="only findings in this file"),
             Parameter(name="column", meaning="only findings in this column"),
+            Parameter(name="school", meaning="only findings in records of the school with this SIS ID"),
         ),
     ),
     Route(
@@ -304,6 +305,26 @@ ROUTES: tuple[Route, ...] = (
         summary="The findings of the run counted by rule, file and column, errors first.",
         answers=shapes.FindingGroups,
         act=Act.READ_PEOPLE,
+    ),
+    Route(
+        method="GET",
+        template=f"{_RUN}/findings/schools",
+        handler="findings.list_schools",
+        summary="The findings of the run counted by the school whose records they are in, most errors first.",
+        answers=shapes.FindingSchools,
+        act=Act.READ_PEOPLE,
+    ),
+    Route(
+        method="GET",
+        template=f"{_RUN}/lines",
+        handler="findings.list_lines",
+        summary="Lines of an uploaded file of the run, cell by cell; passwords and birth dates are not shown.",
+        answers=shapes.QuotedLines,
+        act=Act.READ_PEOPLE,
+        parameters=(
+            Parameter(name="file", meaning="the file, as findings call it"),
+            Parameter(name="line", meaning="physical lines, the header is 1; at most 20", several=True),
+        ),
     ),
     Route(
         method="GET",

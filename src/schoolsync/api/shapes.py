@@ -13,6 +13,7 @@ from msgspec import Meta
 from schoolsync.plan.verdicts import Verdict
 from schoolsync.runs.one import Kind as One
 from schoolsync.runs.plan_question import PlannedStep
+from schoolsync.runs.quoting import QuotedLine
 
 T = TypeVar("T")
 Guid = Annotated[str, Meta(pattern="^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$")]
@@ -211,6 +212,27 @@ class FindingGroups(Shape, frozen=True, kw_only=True):
     """All groups, errors first, then the largest."""
 
     value: tuple[FindingGroup, ...]
+
+
+class SchoolFindings(Shape, frozen=True, kw_only=True):
+    """How many findings are in the records of one school."""
+
+    school: str | None  # SIS ID; null: those of no school that is known
+    name: str | None
+    errors: Number
+    warnings: Number
+
+
+class FindingSchools(Shape, frozen=True, kw_only=True):
+    """All schools that have findings, those with most errors first."""
+
+    value: tuple[SchoolFindings, ...]
+
+
+class QuotedLines(Shape, frozen=True, kw_only=True):
+    """Lines of an uploaded file."""
+
+    value: tuple[QuotedLine, ...]
 
 
 class Report(Shape, frozen=True, kw_only=True):

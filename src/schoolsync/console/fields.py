@@ -312,6 +312,16 @@ SECTIONS: tuple[Section, ...] = (
                 ),
             ),
             Field(
+                path="expiry",
+                label=N_("Classes that leave"),
+                kind="table",
+                help=N_(
+                    'Whether and when they are marked as expired and emptied, as a JSON object: {"mark": true, '
+                    '"archive": true, "afterDays": 0, "termOver": false}. Empty: they are inactive under their own '
+                    "names."
+                ),
+            ),
+            Field(
                 path="purgeDays",
                 label=N_("Gone for good after"),
                 kind="table",

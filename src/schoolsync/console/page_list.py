@@ -29,8 +29,13 @@ the host's name is led there. This page is made from the table in `schoolsync.co
 * **Languages**: {languages}. The browser's language is taken, or the one chosen at the top of the page. Texts are
   gettext catalogues in `schoolsync/console/locales`; what the rest of schoolsync says in sentences (findings, verdicts
   of guards, errors) is in English and marked as such.
-* **Without scripts** every page can be read and every form sent. Scripts come from the server itself; the content
-  security policy allows no others, and none on the page.
+* **Uploading.** Files are dropped on a page and go straight into a preview: they are checked, what would change is
+  worked out, and nothing is changed until somebody applies exactly that. Findings are grouped by cause; each line is
+  quoted cell by cell, without passwords and birth dates. A school is sent a link: it is signed, shows what was found in
+  that school's records in that run and nothing else, needs no account, and ends after 14 days. Making one stands in the
+  audit log.
+* **Without scripts** every page can be read and every form sent, but choosing files to upload. Scripts come from the
+  server itself; the content security policy allows no others, and none on the page.
 * **Safety.** The cookie is signed, invisible to scripts and not sent along by other sites; every form carries a secret
   of its session; pages are kept in no cache.
 * **Numbers.** Lists are made page by page and searched on the server, so ten thousand profiles or ten million people do

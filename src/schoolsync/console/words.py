@@ -104,6 +104,7 @@ OP: dict[str, tuple[str, str]] = {
     "relink": (N_("other role"), "busy"),
     "unlink": (N_("leaves"), "bad"),
     "remove": (N_("goes"), "bad"),
+    "expire": (N_("expires"), "warn"),
     "purge": (N_("deleted for good"), "bad"),
 }
 
@@ -119,6 +120,8 @@ RULE: dict[str, str] = {
     "undone": N_("A person takes an earlier run back."),
     "kept-long-enough": N_("It left so long ago that it is not kept any more."),
     "gone": N_("The files do not have it any more."),
+    "expired": N_("The files do not have it any more, and this profile marks classes that leave as expired."),
+    "term-over": N_("Its term is over, and this profile lets classes expire then."),
     "erased": N_("The person was erased on request."),
 }
 
@@ -161,6 +164,7 @@ SAID: dict[str, str] = {
     "approved-part": N_("Approved. Approve more, or go on with the approved parts."),
     "second-person": N_("Approved. One more person has to approve the same."),
     "discarded": N_("The plan is thrown away; nothing of it was changed."),
+    "checking": N_("The files are being checked. Nothing is changed by that."),
     "begun": N_("A run has begun."),
 }
 """Sentences that follow an act."""

@@ -57,7 +57,8 @@ Own = Callable[[Scope, Receive, Send, "Arrival"], Awaitable[None]]
 JSON = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
 JSON_ERROR = "application/json"
 VERSIONS = {"v1.0": "v1.0", "beta": "beta"}
-EVENTS = b"text/event-stream"  # an answer without an end
+STREAMS = frozenset({b"text/event-stream", b"text/csv; charset=utf-8"})
+"""What is sent in parts: nobody knows its length when it begins."""
 METHODS = "GET,POST,PATCH,PUT,DELETE,HEAD,OPTIONS"
 THREADS = 16
 GZIP_MIN = 1400  # bytes: less fits into a packet anyway
@@ -364,7 +365,7 @@ class _Sender:
         if status in {204, 304}:
             headers.pop(b"content-type", None)
             headers.pop(b"content-length", None)
-        elif headers.get(b"content-type") != EVENTS and headers.get(b"content-length", b"0") == b"0":
+        elif headers.get(b"content-type") not in STREAMS and headers.get(b"content-length", b"0") == b"0":
             # A type without a body makes the JavaScript client throw.
             headers.pop(b"content-type", None)
             headers[b"content-length"] = b"0"

@@ -23,6 +23,7 @@ from schoolsync.runs.plan_differences import differences
 from schoolsync.runs.plan_question import BySchool, Page, PlannedStep, Renumbered
 from schoolsync.runs.plan_question import Question as Asked
 from schoolsync.runs.plan_reader import Reading
+from schoolsync.runs.quoting import QuotedLine, quote
 from schoolsync.runs.readers import Question, Told
 from schoolsync.runs.standing import standing
 
@@ -54,10 +55,13 @@ def findings(
     severity: str | None = None,
     file: str | None = None,
     column: str | None = None,
+    school: str | None = None,
 ) -> Json:
     """A page of a run's findings, in the order of files and lines; `last` is where the next page goes on."""
     path = _there(folder, FINDINGS)
-    where, values = _where({"rule": rule, "severity": severity, "lower(file)": _lower(file), '"column"': column})
+    where, values = _where(
+        {"rule": rule, "severity": severity, "lower(file)": _lower(file), '"column"': column, "school": school}
+    )
     rows = _rows(
         db,
         f"SELECT * FROM read_parquet($path, file_row_number = true) WHERE file_row_number > $after{where} "
@@ -81,6 +85,23 @@ def finding_groups(db: duckdb.DuckDBPyConnection, *, folder: str) -> list[Json]:
         {"path": _there(folder, FINDINGS)},
     )
     return [_finding(row) | {"count": row["count"]} for row in rows]
+
+
+def finding_schools(db: duckdb.DuckDBPyConnection, *, folder: str) -> list[Json]:
+    """How many findings are in the records of each school, the most errors first; null: of no school that is known."""
+    return _rows(
+        db,
+        "SELECT school, count(*) FILTER (severity = 'error') AS errors, count(*) FILTER (severity <> 'error') AS "
+        "warnings FROM read_parquet($path) GROUP BY school ORDER BY errors DESC, warnings DESC, school LIMIT 1000",
+        {"path": _there(folder, FINDINGS)},
+    )
+
+
+def quoted_lines(
+    db: duckdb.DuckDBPyConnection, *, files: list[tuple[str, str]], file: str, lines: list[int]
+) -> list[QuotedLine]:
+    """Single lines of an uploaded file, cell by cell."""
+    return quote(files, file, lines)
 
 
 def plan_page(db: duckdb.DuckDBPyConnection, *, folder: str, question: Json) -> Page:
@@ -149,6 +170,8 @@ def _rows(db: duckdb.DuckDBPyConnection, query: str, values: Json) -> list[Json]
 QUESTIONS: Mapping[str, Callable[..., Any]] = {
     "findings": findings,
     "finding_groups": finding_groups,
+    "finding_schools": finding_schools,
+    "quoted_lines": quoted_lines,
     "plan_page": plan_page,
     "plan_step": plan_step,
     "plan_schools": plan_schools,

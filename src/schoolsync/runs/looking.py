@@ -48,6 +48,7 @@ class Run:
     messages: tuple[dict[str, Any], ...]  # of the verification, as `runs.job.Message` is stored
     stages: tuple[Stage, ...]
     progress: Progress
+    upload: str | None  # the upload whose files it works with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,4 +303,5 @@ def _run(row: Row[Any], *, before: dict[str, float], now: int) -> Run:
         messages=tuple(json.loads(row.verification or "[]")[:_MESSAGES_MAX]),
         stages=known,
         progress=progress(known, rows_done=row.rows_done, rows_total=row.rows_total, before=before, now=now),
+        upload=row.upload,
     )

@@ -33,6 +33,8 @@ _PLAN = ("plan-*",)
 NEEDED = {
     "findings": (FINDINGS,),
     "finding_groups": (FINDINGS,),
+    "finding_schools": (FINDINGS,),
+    "quoted_lines": (),
     "plan_page": _PLAN,
     "plan_step": _PLAN,
     "plan_schools": _PLAN,

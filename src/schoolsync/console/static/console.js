@@ -31,6 +31,70 @@
     for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
   });
 
+  // Files go one after the other straight to where the preview waits for them; then they are checked.
+  const send = (url, file, show) => new Promise((done, failed) => {
+    const request = new XMLHttpRequest();
+    request.open("PUT", url);
+    request.setRequestHeader("x-ms-blob-type", "BlockBlob");
+    request.upload.onprogress = (event) => show(event.loaded / Math.max(1, event.total));
+    request.onload = () => {
+      if (request.status === 201) return done();
+      const said = /<Message>([^<]*)/.exec(request.responseText);
+      return failed(new Error(said ? said[1] : `${request.status} ${request.statusText}`));
+    };
+    request.onerror = () => failed(new Error(file.name));
+    request.send(file);
+  });
+  const upload = async (form, files) => {
+    const list = form.querySelector(".sending");
+    const problem = form.querySelector(".problem");
+    problem.hidden = true;
+    list.replaceChildren();
+    form.setAttribute("aria-busy", "true");
+    try {
+      const begun = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+      const told = await begun.json().catch(() => ({ message: `${begun.status} ${begun.statusText}` }));
+      if (!begun.ok) throw new Error(told.message);
+      const [base, query] = told.url.split("?");
+      for (const file of files) {
+        const row = document.createElement("li");
+        const name = document.createElement("span");
+        const bar = document.createElement("progress");
+        name.textContent = file.name;
+        bar.setAttribute("aria-label", file.name);
+        bar.max = 1;
+        bar.value = 0;
+        row.append(name, bar);
+        list.append(row);
+        await send(`${base}/${encodeURIComponent(file.name)}?${query}`, file, (part) => { bar.value = part; });
+        bar.value = 1;
+      }
+      const check = document.getElementById(form.dataset.then);
+      check.elements.preview.value = told.preview;
+      check.requestSubmit();
+    } catch (error) {
+      problem.textContent = error.message;
+      problem.hidden = false;
+      form.removeAttribute("aria-busy");
+    }
+  };
+  for (const form of document.querySelectorAll("form[data-upload]")) {
+    const zone = form.querySelector(".drop");
+    const chosen = form.querySelector("input[type=file]");
+    form.hidden = false;
+    chosen.addEventListener("change", () => chosen.files.length && upload(form, [...chosen.files]));
+    form.addEventListener("submit", (event) => event.preventDefault());
+    for (const name of ["dragenter", "dragover"]) {
+      zone.addEventListener(name, (event) => { event.preventDefault(); zone.classList.add("over"); });
+    }
+    zone.addEventListener("dragleave", () => zone.classList.remove("over"));
+    zone.addEventListener("drop", (event) => {
+      event.preventDefault();
+      zone.classList.remove("over");
+      if (event.dataTransfer.files.length) upload(form, [...event.dataTransfer.files]);
+    });
+  }
+
   document.addEventListener("htmx:after:swap", () => localize(document));
   document.addEventListener("htmx:after:settle", () => localize(document));
   localize(document);
