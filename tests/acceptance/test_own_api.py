@@ -14,6 +14,9 @@ from openapi_spec_validator import validate
 from schoolsync.access.roles import MATRIX, RULES, Role
 from schoolsync.api.pages import api_page
 from schoolsync.api.routes import ROUTES, Route
+from schoolsync.directory import browsing
+from schoolsync.settings import Settings
+from schoolsync.store.directories import Directories
 
 from .house import Profile, Server, Tenant, until
 from .own import EVERY_ROLE, ROOT, Own, own
@@ -22,7 +25,8 @@ from .rosters import DISTRICT
 pytestmark = pytest.mark.xdist_group("own-api")
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
-KEYS = {"profile": NOBODY, "run": "1", "step": "0", "approval": NOBODY, "preview": NOBODY}
+_IDS = ("profile", "approval", "preview", "school", "class", "person")
+KEYS = {"run": "1", "step": "0"} | dict.fromkeys(_IDS, NOBODY)
 
 
 def filled(route: Route, **keys: str) -> str:
@@ -183,6 +187,40 @@ def test_findings_of_a_run(district: Profile, viewer: Own) -> None:
     assert (cells["School SIS ID"], cells["Password"], cells["Birthdate"]) == ("100", None, None)
     viewer.refusal("GET", f"/profiles/{district.id}/runs/1/lines?file=student.csv&line=x", 400)
     assert viewer.all(f"/profiles/{district.id}/runs/2/findings?severity=error") == []
+
+
+def test_looking_around_in_the_directory(district: Profile, viewer: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists page by page, from a school down to a person; a search reads names piece by piece and misses nobody."""
+    everybody = viewer.all("/directory/people?limit=3")
+    assert everybody == viewer.all("/directory/people")
+    assert all(one["profile"] == district.id and one["signIn"] for one in everybody)
+    school = next(one for one in viewer.all("/directory/schools") if one["sourceId"] == "100")
+    inside = viewer.all(f"/directory/people?school={school['id']}")
+    whole = viewer.get(f"/directory/schools/{school['id']}")
+    assert whole["counts"]["people"] == len(inside) < len(everybody)
+    group = viewer.all(f"/directory/classes?school={school['id']}")[0]
+    members = viewer.all(f"/directory/people?class={group['id']}")
+    assert {one["role"] for one in members} == {"student", "teacher"}
+    person = viewer.get(f"/directory/people/{members[0]['id']}")
+    assert group["id"] in {one["id"] for one in person["classes"]}
+    assert viewer.get(f"/directory/people/{members[0]['signIn'].upper()}") == person
+    wanted = [one["id"] for one in everybody if "ø" in one["name"].lower() or one["signIn"].startswith("ø")]
+    assert wanted
+    assert [one["id"] for one in viewer.all("/directory/people?search=Ø")] == wanted
+    assert [one["sourceId"] for one in viewer.all("/directory/people?search=3001")] == ["3001"]
+    monkeypatch.setattr(browsing, "WINDOW", 2)
+    server = district.tenant.server
+    ((number,),) = server.control("SELECT number FROM tenants WHERE id = ?", district.tenant.id)
+    found, after = list[str](), None
+    with Directories(Settings(data_dir=server.data, database_url=server.database_url)).read(district.tenant.id) as read:
+        while (page := browsing.listed(read, number, "person", search="Ø", after=after, limit=5)) is not None:
+            found += [one.id for one in page.entries]
+            after = page.last
+            if after is None:
+                break
+            assert page.looked == 2
+    assert found == wanted
+    viewer.refusal("GET", f"/directory/people?class={NOBODY}", 404)
 
 
 def test_the_report_of_a_run(district: Profile, viewer: Own) -> None:

@@ -15,7 +15,7 @@ from schoolsync.access import roles
 from schoolsync.access.roles import Role
 from schoolsync.console.routes import ROWS
 
-from .browser import DEVICES, PASSWORD, account, approve, browsing, person
+from .browser import DEVICES, PASSWORD, Person, account, approve, browsing, person
 from .house import Profile, Server, Tenant, creation, until
 from .own import EVERY_ROLE, own
 from .rosters import DISTRICT
@@ -159,6 +159,8 @@ def test_from_nothing_to_a_run_that_is_watched(server: Server, browser: Browser,
         page.get_by_role("link", name="Nordkapp kommune").click()
         page.get_by_text("In sync").wait_for()
         ada.look("profile")
+        look_around(ada)
+        ada.open(f"/profiles/{profile.id}")
         page.get_by_role("button", name="Pause").click()
         page.get_by_role("button", name="Resume").click()
         page.get_by_role("button", name="Pause").wait_for()
@@ -216,6 +218,28 @@ def drop(page: Page, files: Mapping[str, str | bytes]) -> None:
         ]
     )
     page.get_by_role("status").get_by_text("The files are being checked").wait_for()
+
+
+def look_around(ada: Person) -> None:
+    """From the schools down to a person, why that person is here, and a search for somebody."""
+    page = ada.page
+    page.get_by_role("link", name="Directory").click()
+    ada.look("directory")
+    page.get_by_role("link", name="Nordkapp skole").click()
+    ada.look("school")
+    page.get_by_role("link", name="Math 7").click()
+    ada.look("class")
+    page.get_by_role("link", name="Zoë Müller").click()
+    page.get_by_role("link", name="Math 7").wait_for()
+    ada.look("person")
+    page.get_by_role("link", name="Why it is here").click()
+    page.get_by_text("The files have it for the first time.").first.wait_for()
+    assert "Student.csv line 2" in page.locator("section", has=page.get_by_role("heading", name="Answer")).inner_text()
+    ada.look("why")
+    ada.open("/directory?kind=people")
+    page.get_by_role("searchbox").press_sequentially("DVOŘ", delay=20)
+    page.locator("#entries li", has_text="Müller").wait_for(state="detached")
+    assert page.locator("#entries li").all_inner_texts()[0].startswith("Łukasz Dvořák")
 
 
 def test_strangers_and_forged_forms_get_nowhere(server: Server) -> None:

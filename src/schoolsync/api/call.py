@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from schoolsync.runs.service import Runs
     from schoolsync.settings import Settings
     from schoolsync.store.control import Control
+    from schoolsync.store.directories import Directories
     from schoolsync.uploads.service import Uploads
 
 Json = dict[str, Any]  # a JSON object: its values are of any kind
@@ -45,6 +46,7 @@ class Services:
     explaining: Explaining
     uploads: Uploads
     readers: Readers
+    directories: Directories
     clock: Callable[[], int]  # now, in ticks
     new_id: Callable[[], str]  # a fresh lower-case GUID
 

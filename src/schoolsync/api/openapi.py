@@ -41,6 +41,9 @@ _KEYS = {
     "step": "Number of the step.",
     "preview": "Id of the preview.",
     "approval": "Id of the approval.",
+    "school": "Object id of the school.",
+    "class": "Object id of the class.",
+    "person": "Object id or sign-in name of the person.",
 }
 
 

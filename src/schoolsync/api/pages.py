@@ -26,6 +26,7 @@ Beside Graph's routes, below `/schoolsync/v1`: what Graph has no word for. This 
 """
 
 _TITLES = {
+    "directory": "Directory",
     "root": "The API itself",
     "profiles": "Profiles",
     "runs": "Runs",

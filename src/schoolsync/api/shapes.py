@@ -403,6 +403,38 @@ class Rekeyed(Shape, frozen=True, kw_only=True):
     pairs: Number
 
 
+class Entry(Shape, frozen=True, kw_only=True):
+    """One school, class or person of the directory."""
+
+    kind: str  # school, class or person
+    id: Guid
+    source_id: str | None  # SIS ID
+    name: str | None
+    active: bool  # whether it is in its source still
+    by_hand: bool  # made by hand: no profile owns it
+    profile: Guid | None  # the owner; null also when that profile is gone
+    role: str | None  # of a person; in the list of a class what the person is there
+    sign_in: str | None  # of a person
+    details: dict[str, str]  # what else is shown, by the names of columns; only of single objects
+
+
+class Entries(Shape, frozen=True, kw_only=True):
+    """A part of a list of the directory."""
+
+    value: tuple[Entry, ...]
+    looked_at: Number | None  # of a search that is not done: how many names it has read for this page
+    next_link: str | None
+
+
+class DirectoryObject(Shape, frozen=True, kw_only=True):
+    """One object of the directory and what stands beside it."""
+
+    object: Entry
+    schools: tuple[Entry, ...]  # of a class or person
+    classes: tuple[Entry, ...]  # of a person
+    counts: dict[str, int]  # classes and people of a school, people of a class; counted to 10,000
+
+
 class Started(Shape, frozen=True, kw_only=True):
     """What starting a profile said."""
 

@@ -128,6 +128,26 @@ RULE: dict[str, str] = {
 FIELD: dict[str, str] = {
     # columns of the directory that a school sees most; others are shown by their names
     "display_name": N_("name"),
+    "school_number": N_("school number"),
+    "state_id": N_("state id"),
+    "lowest_grade": N_("lowest grade"),
+    "highest_grade": N_("highest grade"),
+    "address_city": N_("city"),
+    "phone": N_("phone"),
+    "principal_name": N_("head"),
+    "class_code": N_("class code"),
+    "course_name": N_("course"),
+    "course_subject": N_("subject"),
+    "term_name": N_("term"),
+    "term_start": N_("term begins"),
+    "term_end": N_("term ends"),
+    "status": N_("status"),
+    "period": N_("period"),
+    "student_number": N_("student number"),
+    "student_grade": N_("grade"),
+    "graduation_year": N_("graduation year"),
+    "teacher_number": N_("teacher number"),
+    "title": N_("title"),
     "given_name": N_("first name"),
     "surname": N_("last name"),
     "middle_name": N_("middle name"),
@@ -139,6 +159,15 @@ FIELD: dict[str, str] = {
     "school_id": N_("school"),
     "role": N_("role"),
     "birth_date": N_("birth date"),
+}
+
+ENTRIES: dict[str, str] = {"schools": N_("Schools"), "classes": N_("Classes"), "people": N_("People")}
+
+PERSON: dict[str, str] = {
+    "student": N_("student"),
+    "teacher": N_("teacher"),
+    "none": N_("neither student nor teacher"),
+    "faculty": N_("faculty"),
 }
 
 ROLES: dict[str, str] = {

@@ -121,6 +121,7 @@ def build(
             ),
             uploads=uploads,
             readers=readers,
+            directories=directories,
             clock=clock,
             new_id=new_id,
         )
