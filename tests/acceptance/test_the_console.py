@@ -16,7 +16,7 @@ from schoolsync.access.roles import Role
 from schoolsync.console.routes import ROWS
 
 from .browser import DEVICES, PASSWORD, Person, account, approve, browsing, person
-from .house import Profile, Server, Tenant, creation, until
+from .house import Profile, Server, Tenant, creation, serving, until
 from .own import EVERY_ROLE, own
 from .rosters import DISTRICT
 
@@ -121,7 +121,7 @@ def test_a_part_is_approved_without_scripts(held: Profile, browser: Browser, sho
 def test_from_nothing_to_a_run_that_is_watched(server: Server, browser: Browser, shots: Path) -> None:
     """Somebody signs in with name and password, makes a profile, sets its guards, and watches a run to its end."""
     tenant = Tenant(server)
-    account(tenant, "ada@skole.example", "admin")
+    account(tenant, "ada@skole.example", "admin", "auditor")
     with person(browser, tenant, device="desktop", shots=shots) as ada:
         page = ada.page
         ada.open(f"/sign-in?tenant={tenant.id}")
@@ -160,6 +160,12 @@ def test_from_nothing_to_a_run_that_is_watched(server: Server, browser: Browser,
         page.get_by_text("In sync").wait_for()
         ada.look("profile")
         look_around(ada)
+        page.get_by_role("link", name="Activity").click()
+        page.get_by_text("console sign-in").wait_for()
+        ada.look("activity")
+        page.get_by_role("link", name="System").click()
+        page.get_by_role("heading", name="Installation").wait_for()
+        ada.look("system")
         ada.open(f"/profiles/{profile.id}")
         page.get_by_role("button", name="Pause").click()
         page.get_by_role("button", name="Resume").click()
@@ -281,8 +287,12 @@ def test_a_session_opens_what_its_roles_open(server: Server) -> None:
         assert "How your rosters are doing" in page.text
         assert http.post("/console/sign-out", data={"csrf": "guessed"}).status_code == 403
         assert http.get("/console").url.path == "/console"
-        entries = [row[0] for row in server.control("SELECT operation FROM audit WHERE operation LIKE 'console%'")]
-        assert "console sign-in" in entries
+        assert "console sign-in" in http.get("/console/activity?operation=SIGN-IN").text
+        assert "console sign-in" not in http.get("/console/activity?operation=SIGN-OUT").text
+        exported = http.get("/console/activity.csv").text
+        assert exported.startswith("\ufeffnumber,at,actor,")
+        assert exported.count("console sign-in") == 1
+        assert http.get("/console/directory?kind=people").status_code == 403
 
 
 def vouched(http: httpx.Client, tenant: Tenant, *named: str) -> httpx.Response:
@@ -290,6 +300,19 @@ def vouched(http: httpx.Client, tenant: Tenant, *named: str) -> httpx.Response:
     code = http.get("/console/sign-in/wait").text.partition('class="code">')[2].partition("<")[0]
     approve(tenant, code, named, user="ada@skole.example")
     return http.get("/console/sign-in/wait")
+
+
+def test_the_admin_of_an_installation_sees_what_doctor_finds(tmp_path: Path, fresh_database: dict[str, object]) -> None:
+    """Where there is one tenant alone its admin sees all checks; nobody else may read the audit log there."""
+    with serving(tmp_path, settings=fresh_database) as server, httpx.Client(base_url=server.base) as http:
+        http.follow_redirects = True
+        tenant = Tenant(server)
+        http.post("/console/sign-in", data={"tenant": tenant.id})
+        vouched(http, tenant, "admin")
+        page = http.get("/console/system").text
+        assert "What doctor finds" in page
+        assert "No worker is there" not in page
+        assert http.get("/console/activity").status_code == 403
 
 
 ACTIONS: tuple[tuple[str, str, dict[str, str]], ...] = (

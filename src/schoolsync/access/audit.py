@@ -40,6 +40,8 @@ from schoolsync.store.tables import audit, audit_heads, audit_outbox, tenants
 
 BEGINNING = "0" * 64
 PAGE = 500
+WINDOW = 20_000
+"""Entries that one search looks at."""
 OBJECT_MAX = 400
 MEMBERS_MAX = 40
 
@@ -64,6 +66,7 @@ FIELDS = (
 # Every act passes here, so the statements are put together once.
 _ITS_HEAD = audit_heads.c.tenant == bindparam("its_tenant")
 _HEAD = select(audit_heads.c.number, audit_heads.c.hash).where(_ITS_HEAD).with_for_update()
+_HEAD_READ = select(audit_heads.c.number).where(_ITS_HEAD)
 _MOVE = update(audit_heads).where(_ITS_HEAD).values(number=bindparam("number"), hash=bindparam("hash"))
 _ADD = insert(audit)
 
@@ -283,6 +286,36 @@ class Audit:
         query = select(audit).where(audit.c.tenant == tenant, audit.c.number > after).order_by(audit.c.number)
         with self._control.read() as connection:
             return [*connection.execute(query.limit(most)).all()]
+
+    def newest(
+        self,
+        tenant: int,
+        tenant_id: str,
+        *,
+        below: int | None = None,
+        most: int = PAGE,
+        containing: Mapping[str, str] | None = None,
+    ) -> tuple[list[Row[tuple[object, ...]]], int | None]:
+        """Entries, the newest first, and where to go on; None when there are no more.
+
+        `containing` says what must stand in a field. `WINDOW` entries are looked at once, so a page may hold fewer than
+        `most` and still not be the last.
+        """
+        self.take_over(tenant, tenant_id)
+        mine = audit.c.tenant == tenant
+        query = select(audit).where(mine).order_by(audit.c.number.desc()).limit(most + 1)
+        with self._control.read() as connection:
+            if below is None:
+                head = connection.execute(_HEAD_READ, {"its_tenant": tenant}).scalar_one_or_none()
+                below = int(head or 0) + 1
+            floor = max(0, below - WINDOW - 1)
+            query = query.where(audit.c.number < below, audit.c.number > floor)
+            for name, text in (containing or {}).items():
+                query = query.where(audit.c[name].icontains(text, autoescape=True))
+            rows = connection.execute(query).all()
+        if len(rows) > most:
+            return [*rows[:most]], int(rows[most - 1].number)
+        return [*rows], floor + 1 if floor else None
 
     def all(self, tenant: int, tenant_id: str, *, after: int = 0) -> Iterator[Row[tuple[object, ...]]]:
         """Every entry, page by page."""

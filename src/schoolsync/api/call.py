@@ -6,7 +6,7 @@ errors of `schoolsync.errors`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -17,6 +17,7 @@ from schoolsync.errors import Invalid, PreconditionFailed
 from schoolsync.graph import etags
 
 if TYPE_CHECKING:
+    from schoolsync.access.audit import Audit
     from schoolsync.profiles.service import Profiles
     from schoolsync.runs.explaining import Explaining
     from schoolsync.runs.one import Ones
@@ -47,6 +48,9 @@ class Services:
     uploads: Uploads
     readers: Readers
     directories: Directories
+    audit: Audit
+    working: Callable[[], bool]  # whether this machine's worker is there
+    examine: Callable[[], Sequence[tuple[str, str, str]]]  # what doctor finds: check, level, sentence
     clock: Callable[[], int]  # now, in ticks
     new_id: Callable[[], str]  # a fresh lower-case GUID
 

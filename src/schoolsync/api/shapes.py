@@ -403,6 +403,55 @@ class Rekeyed(Shape, frozen=True, kw_only=True):
     pairs: Number
 
 
+class AuditEntry(Shape, frozen=True, kw_only=True):
+    """One act as the audit log keeps it: ids alone."""
+
+    number: Number
+    at: Moment
+    actor: str  # delegated:<id>, application:<id> or machine:<who may run commands here>
+    client: str | None
+    operation: str
+    object: str
+    members: str  # names of the members that a body gave
+    outcome: str
+    request: str | None
+    hash: str
+
+
+class AuditEntries(Shape, frozen=True, kw_only=True):
+    """A part of the audit log, the newest entries first; it may be short and still not be the last."""
+
+    value: tuple[AuditEntry, ...]
+    next_link: str | None
+
+
+class System(Shape, frozen=True, kw_only=True):
+    """How this installation is, as far as it concerns the tenant."""
+
+    version: str
+    database: str  # sqlite or postgresql
+    storage: str  # folder, or the kind of the object storage: s3, az, gs …
+    workers: Number  # that are there
+    queued: Number  # runs of the tenant that wait for a worker
+    at_work: Number
+    held: Number  # that wait for a person
+    paused: Number
+
+
+class Diagnosis(Shape, frozen=True, kw_only=True):
+    """What one check of `schoolsync doctor` found."""
+
+    check: str
+    level: str  # ok, warning or error
+    message: str
+
+
+class Diagnoses(Shape, frozen=True, kw_only=True):
+    """All of them, in the order of docs/doctor.md."""
+
+    value: tuple[Diagnosis, ...]
+
+
 class Entry(Shape, frozen=True, kw_only=True):
     """One school, class or person of the directory."""
 

@@ -26,6 +26,7 @@ from granian.server.embed import Server
 
 from schoolsync import logs
 from schoolsync.access import issuer_http
+from schoolsync.access.audit import Audit
 from schoolsync.access.tokens import Verifier
 from schoolsync.api import call as api
 from schoolsync.api.app import OwnApi
@@ -122,6 +123,9 @@ def build(
             uploads=uploads,
             readers=readers,
             directories=directories,
+            audit=Audit(control, directories, settings),
+            working=worker_ready.is_set,
+            examine=partial(_examined, settings),
             clock=clock,
             new_id=new_id,
         )
@@ -226,6 +230,13 @@ def _forget(settings: Settings) -> None:
     """What was kept in memory goes with the server, also when that was killed."""
     if settings.memory:
         shutil.rmtree(settings.data_dir, ignore_errors=True)
+
+
+def _examined(settings: Settings) -> list[tuple[str, str, str]]:
+    """What `schoolsync doctor` finds; loaded when somebody asks, because a server starts without it."""
+    from schoolsync.serving import doctor
+
+    return [(one.check, str(one.level), one.sentence) for one in doctor.examine(settings)]
 
 
 class AtWork:

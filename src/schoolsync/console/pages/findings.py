@@ -148,19 +148,20 @@ async def _quoted(visit: Visit, run: str, file: str, lines: Sequence[int]) -> Se
 
 
 async def _rows(visit: Visit, wanted: Mapping[str, Any]) -> AsyncIterator[str]:
-    """All findings as CSV; what a spreadsheet would take for a formula begins with an apostrophe."""
+    """All findings as CSV."""
     after: str | None = None
-    yield "\ufeff" + _line(COLUMNS)
+    yield "\ufeff" + line(COLUMNS)
     while True:
         found = await visit.ask("GET", f"{here(visit)}/findings", {**wanted, "after": after, "limit": _PART})
         if found.value:
-            yield "".join(_line([getattr(one, name) for name in COLUMNS]) for one in found.value)
+            yield "".join(line([getattr(one, name) for name in COLUMNS]) for one in found.value)
         if not found.next_link:
             return
         after = found.next_link.rpartition("after=")[2]
 
 
-def _line(values: Sequence[Any]) -> str:
+def line(values: Sequence[Any]) -> str:
+    """A line of CSV; what a spreadsheet would take for a formula begins with an apostrophe."""
     sink = io.StringIO()
     texts = ["" if value is None else str(value) for value in values]
     csv.writer(sink).writerow([f"'{text}" if text.startswith(_FORMULAS) else text for text in texts])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from schoolsync.api.routes import STEP_KINDS, STEP_OPS
+from schoolsync.console.pages.findings import line
 from schoolsync.console.pages.profiles import place
 from schoolsync.console.pages.runs import here
 from schoolsync.console.visit import Page, Visit
@@ -15,6 +16,12 @@ from schoolsync.errors import Invalid, NotFound
 
 STEPS = 50
 SCHOOLS = 50
+COLUMNS = (
+    *("number", "op", "kind", "name", "source_id", "object_id", "member_name", "member_source_id", "member_id"),
+    *("school", "rule", "file", "line", "held", "part"),
+    *("field", "before", "after"),
+)
+_PART = 500
 FILTERS = ("kind", "op", "school", "search", "object", "part")
 
 
@@ -72,6 +79,13 @@ async def step(visit: Visit) -> Page:
     return visit.page("plan_step.html", profile=profile, run=run, plan=plan, step=found, decidable=decidable)
 
 
+async def download(visit: Visit) -> Page:
+    """GET profiles/{profile}/runs/{run}/plan.csv."""
+    await visit.ask("GET", f"{here(visit)}/plan/steps", {"limit": 1})  # refused before the answer begins
+    headers = (("Content-Disposition", 'attachment; filename="changes.csv"'),)
+    return Page(media="text/csv; charset=utf-8", stream=_rows(visit), headers=headers)
+
+
 async def decide(visit: Visit) -> Page:
     """POST profiles/{profile}/runs/{run}/plan."""
     form, plan = visit.form, visit.form.get("plan", "")
@@ -107,6 +121,22 @@ async def _steps(visit: Visit, plan: Any) -> Mapping[str, Any]:  # plan: a shape
     )
     following = found.value[-1].number if found.next_link else None
     return {"steps": found.value, "next": following, "wanted": wanted, "plan": plan}
+
+
+async def _rows(visit: Visit) -> AsyncIterator[str]:
+    """The steps that the filters pick, one line for each property that changes."""
+    wanted = {name: visit.query.get(name, "") for name in FILTERS}
+    after: int | None = None
+    yield "\ufeff" + line(COLUMNS)
+    while True:
+        found = await visit.ask("GET", f"{here(visit)}/plan/steps", {**wanted, "after": after, "limit": _PART})
+        for one in found.value:
+            said = [getattr(one, name) for name in COLUMNS[:-3]]
+            changed = [(each.field, each.before, each.after) for each in one.changes] or [(None, None, None)]
+            yield "".join(line([*said, *each]) for each in changed)
+        if not found.next_link:
+            return
+        after = found.value[-1].number
 
 
 def _by_school(counted: Iterable[Any]) -> list[School]:

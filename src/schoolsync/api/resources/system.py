@@ -1,0 +1,82 @@
+"""The tenant's audit log, and how the installation is as far as it concerns the tenant."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+
+from schoolsync import __version__, ticks
+from schoolsync.api import shapes
+from schoolsync.api.call import Answer, Call
+from schoolsync.errors import Conflict
+from schoolsync.runs.states import RunState
+from schoolsync.store.tables import runs, tenants, workers
+
+FILTERS = ("actor", "operation", "object")
+
+
+def list_audit(call: Call) -> Answer:
+    """GET audit."""
+    wanted = {name: call.query[name] for name in FILTERS if call.query.get(name)}
+    rows, further = call.services.audit.newest(
+        call.tenant, call.principal.tenant_id, below=call.position(), most=call.limit, containing=wanted
+    )
+    entries = tuple(
+        shapes.AuditEntry(
+            number=row.number,
+            at=ticks.text(row.at),
+            actor=row.actor,
+            client=row.client,
+            operation=row.operation,
+            object=row.object,
+            members=row.members,
+            outcome=row.outcome,
+            request=row.request,
+            hash=row.hash,
+        )
+        for row in rows
+    )
+    return Answer(
+        body=shapes.AuditEntries(value=entries, next_link=None if further is None else call.next_link(further))
+    )
+
+
+def get_system(call: Call) -> Answer:
+    """GET system."""
+    settings = call.services.settings
+    counted = (
+        select(runs.c.state, func.count().label("n"))
+        .where(runs.c.tenant == call.tenant, runs.c.ended.is_(None))
+        .group_by(runs.c.state)
+    )
+    with call.services.control.read() as connection:
+        found = {row.state: row.n for row in connection.execute(counted)}
+        many = connection.execute(select(func.count()).select_from(workers)).scalar_one()
+    resting = {RunState.QUEUED, RunState.HELD, RunState.PAUSED}
+    return Answer(
+        body=shapes.System(
+            version=__version__,
+            database="postgresql" if settings.database_url else "sqlite",
+            storage=settings.storage_url.partition(":")[0] if settings.storage_url else "folder",
+            workers=max(many, int(call.services.working())),
+            queued=found.get(RunState.QUEUED, 0),
+            at_work=sum(n for state, n in found.items() if state not in resting),
+            held=found.get(RunState.HELD, 0),
+            paused=found.get(RunState.PAUSED, 0),
+        )
+    )
+
+
+def list_diagnoses(call: Call) -> Answer:
+    """GET system/doctor."""
+    with call.services.control.read() as connection:
+        several = connection.execute(select(tenants.c.number).limit(2)).all()
+    if len(several) > 1:
+        raise Conflict(
+            "This installation has several tenants: whoever runs it sees this on the server, by `schoolsync doctor`."
+        )
+    found = call.services.examine()
+    return Answer(
+        body=shapes.Diagnoses(
+            value=tuple(shapes.Diagnosis(check=check, level=level, message=said) for check, level, said in found)
+        )
+    )
