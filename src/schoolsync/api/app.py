@@ -46,6 +46,7 @@ class OwnApi:
         match, route = await self._find(scope, arrival)
         if not route.public:
             principal = arrival.principal or await arrival.identify()
+            arrival.asked = f"{route.method} {ROOT}/", match
             if route.act is not None:
                 roles.check(principal, route.act)
         requests.check_accept(arrival.headers.get("accept"), text=route.media != JSON)

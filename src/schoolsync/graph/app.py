@@ -29,6 +29,7 @@ from litestar.types import ASGIApp
 from schoolsync import ticks
 from schoolsync.access import audit, permissions
 from schoolsync.access.principal import Principal
+from schoolsync.access.refusals import Refusals
 from schoolsync.access.throttle import Throttle
 from schoolsync.access.tokens import identify
 from schoolsync.errors import Forbidden, Invalid, NotFound, TooLarge
@@ -64,6 +65,7 @@ THREADS = 16
 GZIP_MIN = 1400  # bytes: less fits into a packet anyway
 GZIP_LEVEL = 4
 FOUND_MAX = 1024  # paths whose operation is remembered
+FORBIDDEN = 403
 MAX_AGE = "86400"  # seconds that a browser may remember a preflight
 
 _SERVER_INFO = (
@@ -128,6 +130,7 @@ class Arrival:
     object: str = ""
     members: str = ""
     run: batch.Run | None = None  # how a batch runs its requests
+    asked: tuple[str, Match[Any]] | None = None  # method with what stands before the path, and the operation's path
 
     async def identify(self) -> Principal:
         """Find out who is asking. Raises Unauthenticated."""
@@ -139,13 +142,20 @@ class Arrival:
         """The request as an entry of the audit log, or None when it is none, or not known yet."""
         if self.operation is None or self.principal is None:
             return None
+        return self._act(self.principal, self.operation, self.object)
+
+    def refused(self) -> tuple[Principal, audit.Act] | None:
+        """Who asked for what, when a permission was missing for it."""
+        if self.asked is None or self.principal is None:
+            return None
+        method, match = self.asked
+        before = method.partition(" ")[2]
+        about = before + audit.without_names(match.path, match.keys)
+        return self.principal, self._act(self.principal, method + match.template, about)
+
+    def _act(self, principal: Principal, operation: str, about: str) -> audit.Act:
         return audit.of_principal(
-            self.principal,
-            at=self.now,
-            operation=self.operation,
-            about=self.object,
-            request=self.request_id,
-            members=self.members,
+            principal, at=self.now, operation=operation, about=about, request=self.request_id, members=self.members
         )
 
     def failure(self, error: Exception, *, late: bool = False) -> errors.Failure:
@@ -182,6 +192,7 @@ class Front:
         self._find = lru_cache(FOUND_MAX)(partial(_find, Tree(routes)))
         self._origin = Origin(services.settings)
         self._audit = audit.Audit(services.control, services.directories, services.settings)
+        self._refusals = Refusals(self._audit)
         self._throttle = Throttle(services.settings.throttle_requests, services.settings.throttle_seconds)
         self._litestar = _operations(routes, services.settings.body_max_bytes)
 
@@ -204,12 +215,14 @@ class Front:
         arrival = self._arrive(scope)
         pending = self._audit.expect(arrival.act)
         with acts.acting(pending):
-            await self._answered(scope, receive, _Sender(send, arrival, pending, head=scope["method"] == "HEAD"))
+            head = scope["method"] == "HEAD"
+            await self._answered(scope, receive, _Sender(send, arrival, pending, self._refusals, head=head))
 
     async def refuse(self, scope: Scope, send: Send, error: Exception) -> None:
         """Answer with an error and do nothing else."""
         arrival = self._arrive(scope)
-        sender = _Sender(send, arrival, self._audit.expect(arrival.act), head=scope["method"] == "HEAD")
+        pending = self._audit.expect(arrival.act)
+        sender = _Sender(send, arrival, pending, self._refusals, head=scope["method"] == "HEAD")
         await _send_failure(sender, arrival.failure(error))
 
     async def _answered(self, scope: Scope, receive: Receive, sender: _Sender) -> None:
@@ -268,6 +281,7 @@ class Front:
         if route is None:
             methods = [*match.routes, "HEAD"] if "GET" in match.routes else [*match.routes]
             raise MethodNotAllowed((*methods, "OPTIONS"))
+        arrival.asked = f"{route.method} ", match
         if not route.public:
             check(cast(Principal, arrival.principal), route)  # before the body is read
         arrival.version, arrival.match = version, match
@@ -340,8 +354,9 @@ class Front:
 class _Sender:
     """Passes an answer on with the headers that every answer has, and without a body where there is none to send."""
 
-    def __init__(self, send: Send, arrival: Arrival, pending: audit.Pending, *, head: bool) -> None:
+    def __init__(self, send: Send, arrival: Arrival, pending: audit.Pending, refusals: Refusals, *, head: bool) -> None:
         self._send = send
+        self._refusals = refusals
         self._pending = pending
         self.arrival = arrival
         self._head = head
@@ -351,6 +366,8 @@ class _Sender:
         if message["type"] == "http.response.start":
             if self._pending.waits(message["status"]):
                 await asyncio.to_thread(self._pending.settle, message["status"])
+            elif message["status"] == FORBIDDEN and (refused := self.arrival.refused()) is not None:
+                await self._refusals.note(*refused, FORBIDDEN)
             self.started = True
             message = {**message, "headers": self._headers(message["status"], message["headers"])}
         elif self._head and message["type"] == "http.response.body":
