@@ -85,6 +85,7 @@ bench: $(VENV)/dev.stamp ## measure against the floors; writes benchmarks/RESULT
 	@$(BIN)/python -m benchmarks.checking
 	@$(BIN)/python -m benchmarks.plans
 	@$(BIN)/python -m benchmarks.million
+	@$(BIN)/python -m benchmarks.start
 	@$(BIN)/python -m benchmarks.explaining
 
 lock: $(VENV)/dev.stamp ## renew the locks in requirements/ from pyproject.toml

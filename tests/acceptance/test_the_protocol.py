@@ -9,6 +9,7 @@ import socket
 import subprocess
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -198,6 +199,43 @@ def test_strange_bytes_do_no_harm(server: Server, sent: bytes) -> None:
         while part := connection.recv(65536):
             answer += part
     assert answer.split(b" ", 2)[1].startswith(b"4"), answer[:300]
+    assert server.healthy()
+
+
+ONE_HEADER = b"GET /v1.0/education/me HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "sent"),
+    [
+        (b"400", b"GET /v1.0/education/me\r\n\r\n"),
+        (b"400", b"GET /v1.0/education/us ers HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (b"400", b"GET / HTTP/1.1\r\nHost: a\r\nno header\r\n\r\n"),
+        (b"400", b"POST /v1.0/education/users HTTP/1.1\r\nHost: a\r\nContent-Length: a\r\n\r\n"),
+        (b"400", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
+        (b"400", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n"),
+        (b"414", b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (b"431", ONE_HEADER + b"".join(b"A%d: b\r\n" % number for number in range(120)) + b"\r\n"),
+        (b"431", ONE_HEADER + b"A: " + b"b" * 600_000 + b"\r\n\r\n"),
+        # These come as far as us, and get a Graph error.
+        (b"401", ONE_HEADER.replace(b"GET", b"BREW") + b"\r\n"),
+        (b"414", b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+        (b"431", ONE_HEADER + b"A: " + b"b" * 100_000 + b"\r\n\r\n"),
+    ],
+)
+def test_what_is_no_request_gets_a_bare_answer(server: Server, status: bytes, sent: bytes) -> None:
+    """Either a Graph error with its type, or no body and no type, which both SDKs can take; then the line is cut."""
+    parts = urlsplit(server.base)
+    answer = b""
+    with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection, suppress(ConnectionError):
+        connection.sendall(sent)
+        while part := connection.recv(65536):
+            answer += part
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.split(b" ", 2)[1] == status, answer[:300]
+    assert (b"content-type: application/json" in head.lower()) == bool(body)
+    if body:
+        assert json.loads(body)["error"]["code"]
     assert server.healthy()
 
 

@@ -26,7 +26,7 @@ from schoolsync.errors import (
     WorldError,
 )
 from schoolsync.graph.call import Call, Json
-from schoolsync.graph.filters import UnsupportedQuery
+from schoolsync.graph.filterable import UnsupportedQuery
 
 RETRY_AFTER = 5  # seconds; clients read 0 as absent
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from schoolsync.errors import Invalid
-from schoolsync.graph.filters import UnsupportedQuery
+from schoolsync.graph.filterable import UnsupportedQuery
 from schoolsync.graph.types import find
 
 LENGTH_MAX = 1024

@@ -20,6 +20,7 @@ from sqlalchemy import cast as sql_cast
 
 from schoolsync import ticks
 from schoolsync.errors import Forbidden, Invalid
+from schoolsync.graph.filterable import Items, Scope, UnsupportedQuery
 from schoolsync.graph.types import ENUMS, Property, at, canonical, find
 from schoolsync.store.json_text import folded, text_place
 
@@ -47,30 +48,6 @@ _MIRRORED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE}
 _LAST = "\U0010ffff"  # behind every text that goes on
 _DATE_PARTS = {"year": (1, 4), "month": (6, 2), "day": (9, 2)}  # where they stand in YYYY-MM-DD
 _LITERALS = (ast.Null, ast.String, ast.Integer, ast.Float, ast.Boolean, ast.Date, ast.DateTime, ast.GUID)
-
-
-class UnsupportedQuery(Invalid):
-    """OData can say this, this server does not do it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """What can be asked of one kind of object."""
-
-    type_name: str
-    columns: Mapping[str, ColumnElement[Any]]  # behind the properties that can be compared, by path
-    visible: frozenset[str] | None = None  # what the caller may see, None is all; to ask for more would tell its value
-    folded: frozenset[str] = frozenset({"id"})  # text properties whose column holds lower case: an index on it serves
-    extension: Callable[[str], ColumnElement[Any] | None] | None = None  # what an extension attribute is in a query
-    items: Callable[[str], Items | None] | None = None  # a collection, by its declared name
-
-
-@dataclass(frozen=True, slots=True)
-class Items:
-    """A collection that `any` and `all` look into: the scope of an item, or the column of one that is a text."""
-
-    scope: Scope | ColumnElement[Any]
-    exists: Callable[[ColumnElement[bool]], ColumnElement[bool]]  # whether an item meets the condition
 
 
 def where(

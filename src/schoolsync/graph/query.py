@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 
 from schoolsync.errors import Forbidden, Invalid
-from schoolsync.graph import expand, filters, render, search
+from schoolsync.graph import expand, filterable, render, search
 from schoolsync.graph.call import Call, Json, Reply
 from schoolsync.graph.types import canonical
 
@@ -62,7 +62,7 @@ class Listing:
     folded: frozenset[str] = frozenset({"id"})  # text properties whose column holds lower case already
     extension: Callable[[str], ColumnElement[Any] | None] | None = None  # what an extension attribute is in a query
     indexed: frozenset[str] = frozenset()  # names of columns that an index leads from to few objects
-    items: Callable[[str], filters.Items | None] | None = None  # a collection that `any` and `all` look into
+    items: Callable[[str], filterable.Items | None] | None = None  # a collection that `any` and `all` look into
     on_request: Callable[[Row[Any]], Mapping[str, Any]] | None = None  # values that come only when `$select` names them
     expand: Callable[[str], Callable[[Sequence[Row[Any]]], Sequence[Json]]] | None = None  # what `$expand` adds to rows
     write: Callable[[Row[Any]], Json] | None = None  # instead of entities: what is written of a row
@@ -129,8 +129,12 @@ def page(call: Call, connection: Connection, listing: Listing) -> Reply:
 
 def _pinned(listing: Listing, text: str | None) -> bool:
     """Whether the filter leads to few objects by an index."""
-    scope = filters.Scope(type_name=listing.type_name, columns=listing.columns, extension=listing.extension)
-    return text is not None and filters.pins(text, scope, listing.indexed)
+    if text is None:
+        return False
+    from schoolsync.graph import filters  # its grammar is loaded when somebody filters
+
+    scope = filterable.Scope(type_name=listing.type_name, columns=listing.columns, extension=listing.extension)
+    return filters.pins(text, scope, listing.indexed)
 
 
 def _sorted_after(order: _Order) -> _Order:
@@ -206,6 +210,8 @@ def _where(call: Call, listing: Listing, given: Mapping[str, str]) -> ColumnElem
     text = given.get("filter")
     if text is None:
         return and_(*conditions)
+    from schoolsync.graph import filters  # its grammar is loaded when somebody filters
+
     return and_(
         *conditions,
         filters.where(

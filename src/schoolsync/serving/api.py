@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -77,6 +78,8 @@ def build(
     settings: Settings, *, worker_ready: threading.Event, engines: Engines | None = None
 ) -> Any:  # an ASGI application
     """Everything one API process serves, as one ASGI application; with `engines`, the worker is inside."""
+    if not settings.memory:  # what is there for long loads the grammar of filters before anybody waits for it
+        import_module("schoolsync.graph.filters")
     dial = follow(settings)
     control = open_control(settings)
     directories = Directories(settings)

@@ -18,7 +18,7 @@ from schoolsync.directory import following
 from schoolsync.directory.following import Gone, Membership, Place
 from schoolsync.directory.shapes import CLASS, PERSON, SCHOOL, Shape
 from schoolsync.errors import Invalid
-from schoolsync.graph import filters, query, render
+from schoolsync.graph import query, render
 from schoolsync.graph.call import Call, Json, Reply
 from schoolsync.graph.errors import SyncStateNotFound
 from schoolsync.graph.resources.views import View, reading_view
@@ -230,6 +230,8 @@ class _Reader:
         table = self._shape.table
         if text is None:
             return table.c.tenant == self._view.tenant
+        from schoolsync.graph import filters  # its grammar is loaded when somebody filters
+
         return filters.where(text, self._shape.type_name, {"id": table.c.id})
 
     def _reply(

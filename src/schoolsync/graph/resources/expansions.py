@@ -17,7 +17,7 @@ from schoolsync.directory.shapes import Shape
 from schoolsync.errors import Forbidden
 from schoolsync.graph import expand, render
 from schoolsync.graph.call import Json
-from schoolsync.graph.filters import Items, Scope
+from schoolsync.graph.filterable import Items, Scope
 from schoolsync.graph.types import ENUMS, TYPES, Access
 from schoolsync.store.json_text import json_items, json_text
 
