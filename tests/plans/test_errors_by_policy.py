@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from schoolsync.plan.policy import Errors
+from schoolsync.plan.policy import Errors, Policy, Scope
 from schoolsync.runs.job import Validated
 from schoolsync.testing import rosters
 
 from .districts import CREATES, Directory, GivenSource, Outcome, Roster, engine, refused
-from .test_real_files import job_of
+from .test_real_files import files_of, job_of
 
 SIZE = {"people": 400, "classes": 40, "enrollments": 1200}
 
@@ -24,7 +25,7 @@ def house(tmp_path: Path) -> Directory:
     return Directory(tmp_path / "house", GivenSource())
 
 
-def policy(percent: float) -> object:
+def policy(percent: float) -> Policy:
     return msgspec.structs.replace(CREATES, errors=Errors(policy="leaveOut", most_percent=percent))
 
 
@@ -122,6 +123,88 @@ def test_a_row_that_cannot_be_read_is_counted_and_removes_nobody(house: Director
     outcome: Outcome = house.work(job_of(house, folder, policy=policy(5)), Roster())
     assert outcome.planned is not None
     assert "remove" not in outcome.steps.get("people", {})
+
+
+def cell(folder: Path, name: str, line: int, header: str, value: str) -> None:
+    """Another value in one cell of a file without quotes."""
+    rows = (folder / name).read_text(encoding="utf-8").splitlines()
+    cells = rows[line - 1].split(",")
+    cells[rows[0].split(",").index(header)] = value
+    rows[line - 1] = ",".join(cells)
+    (folder / name).write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+_ALL, _DATED = Scope(), Scope(first_day=date(2026, 1, 1))
+_MISTAKES = (
+    ("academicSessions.csv", 3, "startDate", "soon", _ALL),
+    ("academicSessions.csv", 3, "title", '"autumn" term', _DATED),  # a row that cannot be read
+    ("courses.csv", 4, "title", "", _ALL),
+    ("courses.csv", 4, "title", '"Art" of drawing', _DATED),
+    ("demographics.csv", 5, "birthDate", '"soon" enough', _ALL),
+)
+
+
+@pytest.mark.parametrize(("name", "line", "header", "value", "scope"), _MISTAKES)
+def test_what_a_wrong_row_says_of_others_stays(
+    house: Directory, tmp_path: Path, name: str, line: int, header: str, value: str, scope: Scope
+) -> None:
+    """Classes keep term and course, pupils their birth date: a row that is left out takes nothing from anybody."""
+    folder = tmp_path / "roster"
+    rosters.write(folder, people=60, classes=8, enrollments=150, format="oneroster-1.2", optional=True)
+    fields = ("demographics", "birthDate")
+    leaving = msgspec.structs.replace(policy(5), scope=scope, fields=fields)
+
+    def synced() -> Outcome:
+        files = files_of(folder)
+        job = house.job(Roster(), format="oneroster-1.2", files=files, max_rows=1_000, policy=leaving)
+        return house.work(job, Roster())
+
+    assert synced().errors == []
+    before = house.content()
+    told = [house.objects("classes", one) for one in ("term_name", "course_name")] + [
+        house.objects("people", "birth_date")
+    ]
+    assert all(any(values != (None,) for values in one.values()) for one in told)
+    cell(folder, name, line, header, value)
+    again = synced()
+    assert not again.unchanged
+    assert again.steps == {}
+    assert house.content() == before
+
+
+def test_a_class_whose_term_cannot_be_told_is_not_made(house: Directory, tmp_path: Path) -> None:
+    """It lay outside of what is synchronized, and does not come in because the row of its term is wrong."""
+    folder = tmp_path / "roster"
+    rosters.write(folder, people=60, classes=8, enrollments=150, format="oneroster-1.2")
+    early = msgspec.structs.replace(policy(5), scope=Scope(last_day=date(2026, 1, 1)))
+
+    def synced() -> Outcome:
+        files = files_of(folder)
+        return house.work(
+            house.job(Roster(), format="oneroster-1.2", files=files, max_rows=1_000, policy=early), Roster()
+        )
+
+    assert synced().errors == []
+    cell(folder, "academicSessions.csv", 3, "endDate", "soon")
+    assert synced().steps == {}
+    assert house.objects("classes", "term_name") == {}
+
+
+def test_what_no_row_says_any_more_is_gone(house: Directory, tmp_path: Path) -> None:
+    """A class whose own row names no course any more has none, whatever is wrong with other courses."""
+    folder = tmp_path / "roster"
+    rosters.write(folder, people=60, classes=8, enrollments=150, format="oneroster-1.2")
+
+    def synced() -> Outcome:
+        job = house.job(Roster(), format="oneroster-1.2", files=files_of(folder), max_rows=1_000, policy=policy(5))
+        return house.work(job, Roster())
+
+    synced()
+    cell(folder, "courses.csv", 4, "title", "")
+    cell(folder, "classes.csv", 2, "courseSourcedId", "")
+    assert synced().steps == {"classes": {"update": 1}}
+    courses = house.objects("classes", "source_id", "course_name")
+    assert [row[0] for row in courses.values() if row[1] is None] == ["2000001"]
 
 
 def test_the_report_is_kept_with_the_changes_since_the_last_run(house: Directory, tmp_path: Path) -> None:

@@ -181,8 +181,14 @@ def _after(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind) -> Non
     writing = {one.column: how for one, how in terms.writing(kind).items()}
     columns, reasons = [], []
     recipe = recipes.of(terms, kind)
+    lost = {name for (name,) in db.execute("SELECT DISTINCT kind FROM roster.left_out").fetchall()}
+    told_by = {one.column: one.told_by for one in kind.properties if one.told_by in lost}
     for column in kinds.compared(kind.table):
         value = _value(kind, column, writing.get(column, Writing.LEAVE))
+        if column in told_by:
+            value = (
+                f"CASE WHEN t.how <> 'created' AND {_unsure(kind, told_by[column])} THEN h.{column} ELSE {value} END"
+            )
         if column == "mail" and recipe is not None and recipe.mail is not None:
             value = f"CASE WHEN t.how = 'created' THEN {recipes.mail(recipe, 'n.name')} ELSE h.mail END"
         if column in terms.policy.kept_by_hand:
@@ -218,6 +224,16 @@ def _after(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind) -> Non
         ) AS d ON d.key = t.key
         )
     """)
+
+
+def _unsure(kind: ObjectKind, told_by: str | None) -> str:
+    """Whether a row that says something of the record `r` is left out; one without a readable id may be anybody's."""
+    listed = f"FROM roster.left_out AS l WHERE l.kind = '{told_by}'"
+    listed += f" AND l.role = '{kind.role}'" if kind.role else ""
+    return (
+        f"(r.source_id IN (SELECT l.source_id {listed} AND l.source_id IS NOT NULL) "
+        f"OR EXISTS (SELECT 1 {listed} AND l.source_id IS NULL))"
+    )
 
 
 def _value(kind: ObjectKind, column: str, how: Writing) -> str:

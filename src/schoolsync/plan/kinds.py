@@ -26,6 +26,9 @@ class Property:
     header: str | None = None  # CSV header, for what a profile may choose to leave out
     account: bool = False  # belongs to the account: written only by profiles that create accounts
     sticky: bool = False  # given once; later only when the profile allows display names to be updated
+    # What other rows say of the record, by their kind in `roster.left_out`: when such a row is left out for a mistake,
+    # an object that is there keeps the value.
+    told_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,15 +156,15 @@ SECTION = ObjectKind(
         Property("external_name", "name"),
         Property("school_source_id", "school_id"),
         Property("class_code", "number", "Section Number"),
-        Property("term_external_id", "term_id", "Term SIS ID"),
-        Property("term_name", "term_name", "Term Name"),
-        Property("term_start", "term_start", "Term StartDate"),
-        Property("term_end", "term_end", "Term EndDate"),
-        Property("course_external_id", "course_id", "Course SIS ID"),
-        Property("course_name", "course_name", "Course Name"),
-        Property("course_number", "course_number", "Course Number"),
-        Property("course_description", "course_description", "Course Description"),
-        Property("course_subject", "course_subject", "Course Subject"),
+        Property("term_external_id", "term_id", "Term SIS ID", told_by="class_terms"),
+        Property("term_name", "term_name", "Term Name", told_by="class_terms"),
+        Property("term_start", "term_start", "Term StartDate", told_by="class_terms"),
+        Property("term_end", "term_end", "Term EndDate", told_by="class_terms"),
+        Property("course_external_id", "course_id", "Course SIS ID", told_by="class_courses"),
+        Property("course_name", "course_name", "Course Name", told_by="class_courses"),
+        Property("course_number", "course_number", "Course Number", told_by="class_courses"),
+        Property("course_description", "course_description", "Course Description", told_by="class_courses"),
+        Property("course_subject", "course_subject", "Course Subject", told_by="class_courses"),
         Property("period", "periods", "Periods"),
         Property("status", "status", "Status"),
     ),
@@ -179,8 +182,8 @@ STUDENT = ObjectKind(
         Property("student_external_id", "source_id"),
         Property("student_number", "number", "Student Number"),
         Property("student_grade", "grade", "Grade"),
-        Property("birth_date", "birth_date", "Birthdate"),
-        Property("gender", "gender"),
+        Property("birth_date", "birth_date", "Birthdate", told_by="demographics"),
+        Property("gender", "gender", told_by="demographics"),
         Property("graduation_year", "graduation_year", "Graduation Year"),
         Property("related_contacts", CONTACTS),
     ),

@@ -13,6 +13,7 @@ import duckdb
 
 from schoolsync.plan.desired import Terms
 from schoolsync.plan.identity import text
+from schoolsync.roster import findings
 
 
 def narrow(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
@@ -25,6 +26,7 @@ def narrow(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     over = terms.policy.expiry is not None and terms.policy.expiry.term_over
     if not (scope.narrows or over):
         return
+    findings.make_tables(db)
     db.execute("CREATE TABLE outside.people (role VARCHAR, source_id VARCHAR)")
     if scope.schools:
         gone = f"is_school AND source_id NOT IN ({_listed(scope.schools)})"
@@ -78,6 +80,7 @@ def narrow(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
 
 def _outside_their_terms(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     """Classes whose term lies outside; who has no days is in. The days on which that changes are remembered."""
+    _leave_unsure(db)
     scope, day = terms.policy.scope, terms.day
     begins, ends = "try_cast(term_start AS DATE)", "try_cast(term_end AS DATE)"
     conditions = []
@@ -99,6 +102,7 @@ def _outside_their_terms(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
 
 def _whose_term_is_over(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     """Classes that expire with their term. The day on which the next one does is remembered."""
+    _leave_unsure(db)
     ends = "try_cast(term_end AS DATE)"
     db.execute(f"INSERT INTO outside.over SELECT source_id FROM roster.classes WHERE {ends} < {terms.day}")
     _note(db, "SELECT 'section', source_id FROM outside.over")
@@ -106,6 +110,13 @@ def _whose_term_is_over(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         INSERT INTO outside.days SELECT min({ends}) + 1 FROM roster.classes WHERE {ends} >= {terms.day}
         HAVING min({ends}) IS NOT NULL
     """)
+
+
+def _leave_unsure(db: duckdb.DuckDBPyConnection) -> None:
+    """Where terms decide, a class whose term is left out for a mistake stays as it is, whatever that is."""
+    unsure = "FROM roster.left_out WHERE kind = 'class_terms'"
+    db.execute(f"INSERT INTO roster.left_out SELECT 'classes', role, source_id, other, rule, file, line {unsure}")
+    db.execute(f"DELETE FROM roster.classes WHERE source_id IN (SELECT source_id {unsure})")
 
 
 def _note(db: duckdb.DuckDBPyConnection, records: str) -> None:

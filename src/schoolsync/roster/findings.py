@@ -216,14 +216,14 @@ def grouped(db: duckdb.DuckDBPyConnection) -> list[Group]:
 
 def leave_out(db: duckdb.DuckDBPyConnection) -> None:
     """Take what hangs on left-out records out of the canonical tables, and list it in `roster.left_out` as well."""
-    for name in _views(db):
-        db.execute(f"CREATE TABLE roster.solid AS FROM roster.{name}")
-        db.execute(f"DROP VIEW roster.{name}")
-        db.execute(f"ALTER TABLE roster.solid RENAME TO {name}")
+    make_tables(db)
     db.execute(_CASCADE)
 
 
-def _views(db: duckdb.DuckDBPyConnection) -> list[str]:
-    """Canonical tables that a source left as views over what it read; deleting needs tables."""
+def make_tables(db: duckdb.DuckDBPyConnection) -> None:
+    """Make tables of what a source left as views over what it read: nothing can be deleted from a view."""
     query = "SELECT view_name FROM duckdb_views() WHERE schema_name = 'roster' AND NOT internal"
-    return [row[0] for row in db.execute(query).fetchall()]
+    for (name,) in db.execute(query).fetchall():
+        db.execute(f"CREATE TABLE roster.solid AS FROM roster.{name}")
+        db.execute(f"DROP VIEW roster.{name}")
+        db.execute(f"ALTER TABLE roster.solid RENAME TO {name}")

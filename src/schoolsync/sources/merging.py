@@ -63,6 +63,11 @@ CREATE OR REPLACE TABLE {made} AS
         ) WHERE {filled}
     ) WHERE line > first
 """
+_UNSURE = """
+CREATE TABLE IF NOT EXISTS raw.unsure (name VARCHAR, line BIGINT);
+INSERT INTO raw.unsure SELECT {name}, line FROM raw.unknown
+    WHERE EXISTS (SELECT 1 FROM raw.rejected WHERE file = {file})
+"""
 _DROP = "UPDATE {table} SET {column} = NULL WHERE {line} IN (SELECT line FROM raw.unknown)"
 _DROP_ALL = "UPDATE {table} SET {column} = NULL"
 _FILLED = "SELECT count({column}) FROM {table}"
@@ -216,6 +221,8 @@ class Merger:
             cause_line="found.unread",
         )
         if not needed and table.columns[column].kind is not Kind.IDS:
+            # What may stand in a row that cannot be read is not known to be nowhere.
+            self.db.execute(_UNSURE.format(name=literal(f"{table.file.table}.{column}"), file=where))
             line = table.line
             self.db.execute(_DROP.format(table=table.raw, column=column, line=line))
 

@@ -222,6 +222,7 @@ DEMOGRAPHICS = File(
     name="demographics.csv",
     table="demographics",
     records="demographics",
+    left_out=(LeftOut("demographics", "user_id"),),
     required=False,
     sensitive="demographics",
     keys=(Key(("user_id",)),),

@@ -467,13 +467,16 @@ def _extras(records: _Records) -> None:
 
 def _left_out(records: _Records) -> None:
     """A row whose role cannot be told leaves out whoever it may be about, pupil or teacher."""
+    _unsure(records, "class_terms", "sessions", "term_ids")
+    _unsure(records, "class_courses", "courses", "course_id")
     role = codes.group(records.codes["enrollment-roles"], "one_role.role")
     for name, table in records.merger.tables.items():
         if table.uploaded not in records.merger.bad:
             continue
         plain = {one: "NULL" for one in table.file.left_out if one.kind in {"organizations", "classes", "contacts"}}
         filling.leave_out(records.db, table, plain)
-        people = {one: "roles.role" for one in table.file.left_out if one.kind in {"people", "person_organizations"}}
+        about = {"people", "person_organizations", "demographics"}
+        people = {one: "roles.role" for one in table.file.left_out if one.kind in about}
         if people:
             key = "source_id" if name == "users" else "user_id"
             main = f"m.user_id = one.{key}" if key in table.columns else "false"
@@ -487,6 +490,28 @@ def _left_out(records: _Records) -> None:
             kind = role.replace("one_role.role", f"({said})")
             joins = f"JOIN {_BOTH} ON ({kind}) IN ('none', roles.role)"
             filling.leave_out(records.db, table, links, joins=joins)
+
+
+def _unsure(records: _Records, kind: str, other: str, column: str) -> None:
+    """Classes that name a row with an error, or one that may not be readable: what it said of them is not known.
+
+    The classes themselves are good. That they have no term or no course any more is not what the roster says.
+    """
+    table = records.merger.tables.get(other)
+    if table is None or table.uploaded not in records.merger.bad or not records.has("classes", column):
+        return
+    ids = codes.parts(column) if column == "term_ids" else f"[{column}]"
+    there = f"SELECT source_id FROM {records.merger.once[other]}"
+    known = "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'raw' AND table_name = 'unsure'"
+    lost = ""
+    if records.db.execute(known).fetchone() != (0,):
+        lost = f"OR line IN (SELECT line FROM raw.unsure WHERE name = 'classes.{column}')"
+    records.db.execute(
+        f"""INSERT INTO roster.left_out
+        SELECT DISTINCT '{kind}', NULL, source_id, NULL, 'unknown-reference', file, line FROM (
+            SELECT source_id, unnest(coalesce({ids}, [NULL])) AS id, file, line FROM {records.rows("classes")}
+        ) WHERE id NOT IN ({there}) {lost}"""
+    )
 
 
 def said(tables: Mapping[str, Table]) -> dict[str, frozenset[str]]:
