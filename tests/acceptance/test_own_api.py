@@ -122,20 +122,33 @@ def test_who_am_i(server: Server) -> None:
 
 
 def test_another_tenant_finds_nothing(server: Server, district: Profile) -> None:
-    """A stranger with every role gets 404 for whatever the path names, and changes nothing."""
+    """A stranger with every role gets 404 for whatever the path names, below the profile or below one of its own; what
+    names nothing has no trace of the other tenant, and nothing changes there."""
     mine = own(district.tenant, *EVERY_ROLE)
-    run = mine.all(f"/profiles/{district.id}/runs")[0]["id"]
+    keys = {
+        "run": mine.all(f"/profiles/{district.id}/runs")[0]["id"],
+        "preview": mine("POST", f"/profiles/{district.id}/previews", expect=201).json()["id"],
+    }
     before = [mine.get(f"/profiles/{district.id}/settings"), mine.all(f"/profiles/{district.id}/runs")]
     tried = 0
-    for stranger in (own(Tenant(server), *EVERY_ROLE), own(Tenant(server), *EVERY_ROLE, user=None)):
-        assert stranger.all("/profiles") == []
+    other = Tenant(server)
+    profiles = {district.id: True, other.profile().id: False}
+    for stranger in (own(other, *EVERY_ROLE), own(other, *EVERY_ROLE, user=None)):
         for route in ROUTES:
-            if "{profile}" in route.template:
-                path = filled(route, profile=district.id, run=run)
+            if "{" not in route.template:
+                if route.method == "GET" and not route.public:
+                    text = stranger("GET", f"/{route.template}", expect=200).text
+                    assert district.id not in text
+                    assert district.tenant.id not in text
+                continue
+            for profile, foreign in profiles.items():
+                if not foreign and not re.search(r"\{(run|preview)\}", route.template):
+                    continue
+                path = filled(route, profile=profile, **keys)
                 if route.handler == "explain.explain":
                     path += f"?object={DISTRICT.students[0]['SIS ID']}"
                 status = stranger(route.method, path, body(route)).status_code
-                assert status in {403, 404}, named(route)
+                assert status in {403, 404}, f"{named(route)} below {'theirs' if foreign else 'its own'}: {status}"
                 tried += status == 404
     assert tried > len(ROUTES)
     after = [mine.get(f"/profiles/{district.id}/settings"), mine.all(f"/profiles/{district.id}/runs")]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import httpx
 import pytest
+
+from schoolsync.graph.routes import ROUTES
 
 from .house import Api, Server, Tenant, creation, put_blob
 from .rosters import DISTRICT
@@ -146,7 +149,39 @@ def test_the_same_names_and_ids_live_side_by_side(theirs: dict[str, Any], server
         mine = {item["id"] for item in other.reader.all(f"/{kind}")}
         assert len(mine) == len(theirs[kind])
         assert not mine & set(theirs[kind])
+    foreign_keys_below_own(other, theirs)
     assert snapshot(theirs) == before
+
+
+def foreign_keys_below_own(other: Tenant, theirs: dict[str, Any]) -> None:
+    """Every route that names two objects: with one's own first and a stranger's behind it there is nothing, and a
+    stranger's object cannot be linked to one's own.
+    """
+    person, program = other.api(scope=EVERY_SCOPE, user="gokafor@skole.example"), other.api(roles=EVERY_ROLE)
+    profile = program.get("/synchronizationProfiles")["value"][0]["id"]
+    many = {"school": "schools", "class": "classes", "user": "users"}
+    own = {"profile": profile, **{key: program.get(f"/{kind}?$top=1")["value"][0]["id"] for key, kind in many.items()}}
+    foreign = {"error": theirs["error"], **{key: theirs[kind][0] for key, kind in many.items()}}
+    tried = 0
+    for route in ROUTES:
+        template = route.template.removeprefix("education")
+        keys = re.findall(r"\{(\w+)\}", template)
+        adds = template.endswith("/$ref") and route.method == "POST"
+        removes = template.endswith("s/$ref") and route.method == "DELETE"
+        if not template.startswith("/") or len(keys) + adds + removes < 2:
+            continue
+        path = template.replace(f"{{{keys[0]}}}", own[keys[0]], 1)
+        path = re.sub(r"\{(\w+)\}", lambda key: foreign[key[1]], path)
+        named = "classes" if template.endswith("/classes/$ref") else "users"
+        link = f"https://graph.microsoft.com/v1.0/education/{named}/{theirs[named][0]}"
+        if removes:
+            path += f"?@id={link}"
+        body = {"@odata.id": link} if adds else {"errorMessage": "mine"} if route.body else None
+        asking = program if route.application else person
+        error = asking.refusal(route.method, path, 404, body)
+        assert theirs["profile"] not in error["message"]
+        tried += 1
+    assert tried > 25
 
 
 def test_a_signature_opens_one_container(theirs: dict[str, Any], server: Server) -> None:
