@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from .house import Profile, Server, Tenant, until
@@ -132,6 +134,76 @@ def test_a_part_is_approved(server: Server) -> None:
     approver("POST", f"{path}/apply", {"plan": plan}, expect=202)
     until("the run is done", lambda: approver.get(path)["state"] == "done")
     assert profile.tenant.reader.get("/users?$filter=student/externalId eq '3001'")["value"][0]["surname"] == "Møller"
+
+
+def test_just_this_school(server: Server) -> None:
+    """A yes to a school applies its new people, classes and memberships, and of no other school anything."""
+    profile = Tenant(server).profile()
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    # Somebody was made by hand whom a new pupil of school 200 would take over, which holds the whole plan.
+    hand = {"displayName": "Hand", "userPrincipalName": "new9@skole.example", "mailNickname": "new9"}
+    account = hand | {"primaryRole": "student", "accountEnabled": True, "passwordProfile": {"password": "Fjord-2026-x"}}
+    profile.tenant.reader("POST", "/users", account, expect=201)
+    pupil, teacher = DISTRICT.students[0], DISTRICT.teachers[2]
+    roster = replace(
+        DISTRICT,
+        sections=(
+            *DISTRICT.sections,
+            {**DISTRICT.sections[0], "SIS ID": "N1", "School SIS ID": "100"},
+            {**DISTRICT.sections[0], "SIS ID": "N2", "School SIS ID": "200"},
+        ),
+        students=(
+            *DISTRICT.students,
+            {**pupil, "SIS ID": "3101", "Username": "new1", "School SIS ID": "100"},
+            {**pupil, "SIS ID": "3201", "Username": "new2", "School SIS ID": "200"},
+            {**pupil, "SIS ID": "3209", "Username": "new9", "School SIS ID": "200"},
+        ),
+        teachers=(*DISTRICT.teachers, {**teacher, "SIS ID": "5101", "Username": "new3", "School SIS ID": "100"}),
+        enrollments=(
+            *DISTRICT.enrollments,
+            *({"Section SIS ID": section, "SIS ID": one} for section, one in (("N1", "3101"), ("N1", "3001"))),
+            *({"Section SIS ID": section, "SIS ID": one} for section, one in (("N2", "3201"), ("N1", "3201"))),
+            {"Section SIS ID": "N1", "SIS ID": "3209"},
+        ),
+        assignments=(
+            *DISTRICT.assignments,
+            *({"Section SIS ID": section, "SIS ID": "5101"} for section in ("N1", "N2", "M2")),
+        ),
+    )
+    assert profile.sync(roster.files())["status"] == "validationError"
+    path, approver = f"/profiles/{profile.id}/runs/2", own(profile.tenant, "approver")
+    plan = approver.get(f"{path}/plan")["plan"]
+    before = profile.tenant.objects()
+    approver("POST", f"{path}/approvals", {"plan": plan, "school": "100"}, expect=201)
+    approver("POST", f"{path}/apply", {"plan": plan}, expect=202)
+    until("the run is done", lambda: approver.get(path)["ended"] is not None)
+    run = approver.get(path)
+    assert run["state"] == "done"
+    assert "passed over" not in run["message"]
+
+    ids = "SELECT key, source_id FROM {}"
+    named = {
+        table: dict(server.select(profile.tenant.id, ids.format(table))) for table in ("schools", "classes", "people")
+    }
+    assert {"N1"} == set(named["classes"].values()) - {row["SIS ID"] for row in DISTRICT.sections}
+    assert {"3101", "5101"} <= set(named["people"].values())
+    assert "3201" not in named["people"].values()
+    links = server.select(profile.tenant.id, 'SELECT "class", person, teacher FROM class_people')
+    made = {(named["classes"][key], named["people"][person]) for key, person, _ in links}
+    assert {pair for pair in made if "N1" in pair} == {("N1", "3101"), ("N1", "3001"), ("N1", "5101")}
+    assert ("M2", "5101") in made  # the class was there; N2 and its pupil were not let go
+    schools = server.select(profile.tenant.id, "SELECT school, person FROM school_people")
+    assert ("100", "3101") in {(named["schools"][key], named["people"][person]) for key, person in schools}
+    after = profile.tenant.objects()
+    assert len(after["users"]) == len(before["users"]) + 2
+
+    steps = approver.all(f"{path}/plan/steps")
+    assert all(step["held"] for step in steps)
+    let_go = {(step["op"], step["sourceId"], step["memberSourceId"]) for step in steps if step["approvedBy"]}
+    assert ("link", "N1", "3101") in let_go
+    assert ("link", "M2", "5101") in let_go
+    assert not {step for step in let_go if "3201" in step or "N2" in step or "3209" in step}
+    assert approver.all(f"{path}/plan/steps?applied=true&limit=4") == [step for step in steps if step["approvedBy"]]
 
 
 def test_a_plan_is_discarded(server: Server) -> None:

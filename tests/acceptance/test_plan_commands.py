@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -233,7 +234,8 @@ def test_explain_answers_why_somebody_is_not_in_a_class(profile: Profile, tmp_pa
     typed("explain", section, "--in", "3004", expect=2)
     typed("explain", " ", expect=2)
     wrong = DISTRICT.changed("students", "3001", School_SIS_ID="NOWHERE")
-    typed("sync", written(tmp_path / "wrong", wrong), expect=1)
+    typed("plan", written(tmp_path / "wrong", wrong), expect=1)
+    typed("sync", tmp_path / "wrong", expect=1)
     path = f"/profiles/{profile.id}/explain"
     assert own(profile.tenant, "viewer").get(f"{path}?object=3004&in={section}")["linked"] is False
     own(profile.tenant, "auditor").refusal("GET", f"{path}?object=3004", 403)
@@ -353,6 +355,53 @@ def test_changed_ids_are_told_by_a_map(profile: Profile, tmp_path: Path) -> None
     assert {step["op"] for step in steps} == {"rekey"}
 
 
+def test_what_waits_for_a_person_has_a_status_of_its_own(profile: Profile) -> None:
+    """One alone and an undo are held like any other; an undo says what it cannot take back; other limits let one go."""
+    typed, path = Typed(profile), f"/profiles/{profile.id}"
+    admin = own(profile.tenant, "admin", "approver")
+    admin("PATCH", f"{path}/settings", {"guards": {"removalLeast": 0}}, expect=200)
+    assert profile.sync(FEWER.files())["status"] == "validationError"
+    admin("POST", f"{path}/runs/2/discard", {}, expect=200)
+    assert "HELD" in typed("sync-one", "student", "3003", expect=3).stdout
+    admin("POST", f"{path}/runs/3/discard", {}, expect=200)
+    told = typed("undo", "1", expect=3).stdout
+    assert "HELD" in told
+    made = sum(len(getattr(DISTRICT, kind)) for kind in ("schools", "sections", "students")) + 2  # teachers
+    assert f"CANNOT: {made} objects that the run made stay in the directory, inactive." in told
+    words = ("--plan", admin.get(f"{path}/runs/4")["plan"][:12], "--limit")
+    assert "removalPercent=20" in typed("override", "4", *words, "removalPercent", expect=2).stderr
+    assert "limits" in typed("override", "4", *words, "noSuchLimit=1", expect=2).stderr
+    typed("override", "4", *words, "removalPercent=1", expect=3)
+    words = ("--plan", admin.get(f"{path}/runs/4")["plan"][:12], "--limit")
+    wide = ("removalLeast=1000", "--limit", "classPercent=100", "--limit", "schoolGone=false")
+    typed("override", "4", *words, *wide, "--limit", "leaverPercent=100", "--limit", "classLeast=1000")
+    assert len(left(profile)) == len(DISTRICT.students) + 2
+    assert typed("rekey", "--proposed", "1").stdout == "kind,old,new\n"
+
+
+def test_every_exit_status_is_documented_and_reached() -> None:
+    """docs/commands.md gives each command its statuses, and a process is held to each of them in this module."""
+    text = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([\w-]+)` \| (.+) \| (.+) \| (.+) \|$", text, re.MULTILINE)
+    documented = {(row[0], code) for row in rows for code, says in zip((0, 1, 3), row[1:], strict=True) if says != "-"}
+    assert {name for name, _ in documented} == ABOUT_PLANS
+    reached = set()
+    for call in ast.walk(ast.parse(Path(__file__).read_text("utf-8"))):
+        if isinstance(call, ast.Call) and call.args and isinstance(call.args[0], ast.Constant):
+            typed = call.func.value if isinstance(call.func, ast.Attribute) else call.func
+            if isinstance(typed, ast.Name) and typed.id == "typed":
+                given = [word.value for word in call.keywords if word.arg == "expect"]
+                reached.add((call.args[0].value, given[0].value if given else 0))
+    # A run fails when the world does; a server that is not there stands for it, in the test above.
+    assert documented - {(name, 1) for name in ABOUT_PLANS} <= reached
+    assert {(name, 2) for name in ABOUT_PLANS} <= reached
+
+
+ABOUT_PLANS = {
+    *("plan", "sync", "apply", "approve", "override", "discard", "undo", "sync-one", "explain", "rekey"),
+}
+
+
 def test_what_goes_wrong_is_one_sentence(profile: Profile, tmp_path: Path) -> None:
     """No roster, no server, no profile, no run, no token: status 1 or 2, one line, what to do next."""
     typed = Typed(profile)
@@ -361,6 +410,8 @@ def test_what_goes_wrong_is_one_sentence(profile: Profile, tmp_path: Path) -> No
     typed("apply", "../../secrets", expect=2)
     typed("apply", "999", expect=2)
     typed("discard", "1", expect=2)
+    typed("undo", "999", expect=2)
+    typed("sync", tmp_path / "nothing", expect=2)
     where = ("--tenant", profile.tenant.id, "--data-dir", server.data)
     for arguments, status in (
         (("undo", "1", "--profile", "no such", "--server", server.base, *where), 2),

@@ -177,6 +177,7 @@ class Run(Shape, frozen=True, kw_only=True):
     error_count: Number
     asked: Moment
     asked_by: str | None
+    approved_by: tuple[str, ...]  # who has said yes to its plan or a part of it
     began: Moment | None
     ended: Moment | None
     unchanged: bool

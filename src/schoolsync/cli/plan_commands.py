@@ -50,6 +50,7 @@ def register(app: typer.Typer) -> None:
         ("show", show),
         ("apply", apply),
         ("approve", approve),
+        ("override", override),
         ("discard", discard),
         ("undo", undo),
         ("sync", sync),
@@ -183,6 +184,34 @@ def approve(
             as_json=json,
         )
     )
+
+
+def override(
+    run: Run,
+    profile: Profile,
+    plan: Annotated[
+        str, typer.Option("--plan", metavar="HASH", help="Hash of the plan you have seen, or its first 12 characters.")
+    ],
+    limits: Annotated[
+        list[str],
+        typer.Option("--limit", metavar="NAME=VALUE", help="A guard's setting, as removalPercent=20; may be repeated."),
+    ],
+    tenant: Tenant = None,
+    why: Why = None,
+    wait: Wait = True,
+    json: AsJson = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Plan a held run again under other limits, for this one plan only; what still holds it is told as before.
+
+    Exit status: 0 applied, 1 it failed, 2 wrong usage or refused, 3 a guard still holds it.
+    """
+    from schoolsync.cli import plans as command
+
+    where = whereto(tenant, profile, server, user, data_dir)
+    raise typer.Exit(command.override(where, run, plan=plan, limits=limits, why=why, follow=wait, as_json=json))
 
 
 def discard(

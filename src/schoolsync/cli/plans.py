@@ -167,6 +167,26 @@ def approve(
     return follow_run(remote, seen["id"], as_json) if follow else tell_begun(remote, seen["id"], as_json)
 
 
+def override(
+    whereto: Whereto, run: str, *, plan: str, limits: list[str], why: str | None, follow: bool, as_json: bool
+) -> int:
+    """Plan a held run again under other limits, each `name=value`, for this plan only."""
+    named: dict[str, Any] = {}  # what JSON can hold
+    for one in limits:
+        name, given, value = one.partition("=")
+        try:
+            named[name.strip()] = json.loads(value)
+        except json.JSONDecodeError:
+            given = ""
+        if not given or not name.strip():
+            raise UsageError(f"--limit {one}: say a setting of the guards and a number, such as removalPercent=20.")
+    remote = Remote(whereto)
+    seen = remote.get(f"/runs/{_word(run)}")
+    body = {"plan": _same(seen, plan), "limits": named, "why": why}
+    begun = remote.post(f"/runs/{seen['id']}/override", body)["id"]
+    return follow_run(remote, begun, as_json) if follow else tell_begun(remote, begun, as_json)
+
+
 def discard(whereto: Whereto, run: str, *, plan: str | None, why: str | None, as_json: bool) -> int:
     """Throw a held or paused run away."""
     remote = Remote(whereto)

@@ -134,6 +134,8 @@ def line(run: looking.Run) -> str:
         parts.append(f"{duration(done.seconds_left)} left")
     if run.error_count:
         parts.append(f"{run.error_count:,} errors")
+    if run.approved_by:
+        parts.append(f"approved by {', '.join(run.approved_by)}")
     if run.message:
         parts.append(run.message)
     return "  ".join(parts)
@@ -153,6 +155,7 @@ def _plain(run: looking.Run) -> dict[str, Any]:
         "rowsTotal": run.progress.rows_total,
         "rate": run.progress.rate,
         "secondsLeft": run.progress.seconds_left,
+        "approvedBy": list(run.approved_by),
         "errorCount": run.error_count,
         "message": run.message,
     }

@@ -275,13 +275,18 @@ class Erasing:
 
     def _scrub_runs(self, connection: Connection, profile: str, traces: Traces) -> None:
         mine = (runs.c.tenant == self._tenant, runs.c.profile == profile)
-        told = (runs.c.message, runs.c.verification, runs.c.summary, runs.c.only)
+        told = (runs.c.message, runs.c.verification, runs.c.summary, runs.c.only, runs.c.limits)
         for row in connection.execute(select(runs.c.id, *told).where(*mine)).all():
             after: dict[str, Any] = {
                 "message": traces.scrubbed(row.message),
                 "verification": _scrubbed_json(row.verification, traces),
                 "summary": _scrubbed_json(row.summary, traces),
             }
+            if row.limits is not None:  # for one plan only, with a reason of their own
+                given = json.loads(row.limits)
+                why = given.get("why")
+                if why is not None and (left := traces.out_of(why)) != why:
+                    after["limits"] = json.dumps(given | {"why": left})
             if row.only is not None and traces.are(one.wanted(row.only).only.source_id):
                 after["only"] = one.forgotten(row.only)
             if any(getattr(row, name) != value for name, value in after.items()):

@@ -17,7 +17,7 @@ from schoolsync.errors import NotFound
 from schoolsync.runs import previews
 from schoolsync.runs.progress import Progress, Stage, progress, stages, took
 from schoolsync.runs.states import ACTIVE, Cause, RunState
-from schoolsync.store.tables import profile_status, profiles, runs, tenants, uploads
+from schoolsync.store.tables import approvals, profile_status, profiles, runs, tenants, uploads
 
 _MESSAGES_MAX = 1_000
 
@@ -38,6 +38,7 @@ class Run:
     error_count: int
     asked: int
     asked_by: str | None
+    approved_by: tuple[str, ...]  # who has said yes to its plan or a part of it, the first one first
     began: int | None
     ended: int | None
     unchanged: bool  # nothing had changed since the run before: nothing was planned
@@ -92,7 +93,8 @@ def find(connection: Connection, tenant: int, profile: str, run: str, *, now: in
             ).one_or_none()
     if row is None:
         raise NotFound(f"The profile has no run {run[:40]}.")
-    return _run(row, before=_before(connection, tenant, profile), now=now)
+    approvers = _approvers(connection, tenant, profile, [row])
+    return _run(row, approvers, before=_before(connection, tenant, profile), now=now)
 
 
 def many(
@@ -114,7 +116,8 @@ def many(
         query = query.where(runs.c.state.in_(states))
     rows = connection.execute(query.order_by(runs.c.number.desc()).limit(limit)).all()
     before = _before(connection, tenant, profile) if any(row.state in ACTIVE for row in rows) else {}
-    return [_run(row, before=before, now=now) for row in rows]
+    approvers = _approvers(connection, tenant, profile, rows)
+    return [_run(row, approvers, before=before, now=now) for row in rows]
 
 
 def freshness(connection: Connection, tenant: int, profile: str) -> Freshness:
@@ -277,7 +280,25 @@ def _before(connection: Connection, tenant: int, profile: str) -> dict[str, floa
     return took(stages(json.loads(rows[0].stages), stopped=rows[0].ended), rows[0].ended) if rows else {}
 
 
-def _run(row: Row[Any], *, before: dict[str, float], now: int) -> Run:
+def _approvers(
+    connection: Connection, tenant: int, profile: str, rows: Sequence[Row[Any]]
+) -> dict[tuple[str, str], list[str]]:
+    """Who has approved the plans of runs, or parts of them: by run and the plan's hash."""
+    query = (
+        select(approvals.c.run, approvals.c.plan, approvals.c.person)
+        .where(approvals.c.tenant == tenant, approvals.c.profile == profile)
+        .where(approvals.c.run.in_([row.id for row in rows]))
+        .order_by(approvals.c.given, approvals.c.id)
+    )
+    found: dict[tuple[str, str], list[str]] = {}
+    for run, plan, person in connection.execute(query):
+        persons = found.setdefault((run, plan), [])
+        if person not in persons:
+            persons.append(person)
+    return found
+
+
+def _run(row: Row[Any], approvers: dict[tuple[str, str], list[str]], *, before: dict[str, float], now: int) -> Run:
     summary = json.loads(row.summary or "{}")
     known = stages([(name, began) for name, began in json.loads(row.stages)], stopped=row.ended)
     return Run(
@@ -293,6 +314,7 @@ def _run(row: Row[Any], *, before: dict[str, float], now: int) -> Run:
         error_count=row.error_count,
         asked=row.asked,
         asked_by=row.asked_by,
+        approved_by=tuple(approvers.get((row.id, summary.get("plan")), ())),
         began=row.began,
         ended=row.ended,
         unchanged=bool(summary.get("unchanged")),

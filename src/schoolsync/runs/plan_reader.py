@@ -231,7 +231,7 @@ class Reading:
         steps = [made(file, file.first + number, row, known) for number, row in zip(numbers, rows, strict=True)]
         if not self._releases.holds(file):
             return steps
-        given = self._releases.given(file, numbers, rows)
+        given = self._releases.given(file, numbers)
         return [
             msgspec.structs.replace(step, held=True, approved_by=yes) for step, yes in zip(steps, given, strict=True)
         ]

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow.parquet as pq
 
 from schoolsync import ticks
 from schoolsync.plan.kinds import LINK_SIDES
-from schoolsync.runs.plan_files import OBJECTS, File, Row, table_of
+from schoolsync.plan.steps import FRESH
+from schoolsync.runs.plan_files import OBJECTS, File, table_of
 from schoolsync.runs.plan_question import Yes
 from schoolsync.runs.selections import Selection
-from schoolsync.runs.stored_plan import Description, held_ops, let, release_of_batch
+from schoolsync.runs.stored_plan import COMING, GOING, Description, held_ops, let
 
 
 class Releases:
@@ -31,28 +31,35 @@ class Releases:
         self._planned = plan.planned
         self._files = files
         self._let = let(folder, plan)
+        self._snapshot = folder / plan.folder / "snapshot"
+        self._first_key = plan.first_key
         self._ends = list(itertools.accumulate(batch.rows for batch in plan.batches)) if self._let else []
 
     def holds(self, file: File) -> bool:
         """Whether a guard holds, or held, the steps of a file."""
         return self._planned.held is not None and file.part == "apply" and held_ops(self._planned.holds, file.op)
 
-    def given(self, file: File, places: Sequence[int], rows: Sequence[Row]) -> list[tuple[Yes, ...]]:
-        """For rows of a file and their places in it: whose yes let each of them go."""
-        going = self._going(file, rows)
-        found: list[tuple[Yes, ...]] = []
-        for place, row in zip(places, rows, strict=True):
-            release = release_of_batch(self._let, bisect.bisect_right(self._ends, file.first + place))
-            itself = {"id": row.get("id"), "school": row.get("of_school"), "kind": file.record or row.get("kind")}
-            ends = [going[end] for end in _ends(file, row) if end in going]
-            found.append(
-                tuple(
-                    Yes(approval=one.id, person=one.person, given=ticks.text(one.given))
-                    for one in (() if release is None else release.given)
-                    if _meets(one.what, itself) or any(_meets(one.what, end) for end in ends)
-                )
-            )
-        return found
+    def given(self, file: File, places: Sequence[int]) -> list[tuple[Yes, ...]]:
+        """For places in a file: whose yes let the step there go."""
+        found: dict[int, list[Yes]] = {place: [] for place in places}
+        by_release: dict[int, list[int]] = {}
+        for place in places:
+            number = sum(one.batch <= bisect.bisect_right(self._ends, file.first + place) for one in self._let)
+            if number:
+                by_release.setdefault(number - 1, []).append(place)
+        for number, inside in by_release.items():
+            release = self._let[number].release
+            for one in release.given:
+                values: dict[str, Any] = {"file": str(file.path), "places": inside}
+                term = self._term(file, one.what, release.selections, "y", values)
+                rows = self._db.execute(
+                    "SELECT file_row_number FROM read_parquet($file, file_row_number = true) "
+                    f"WHERE file_row_number IN (SELECT unnest($places)) AND {term}",
+                    values,
+                ).fetchall()
+                for (place,) in rows:
+                    found[int(place)].append(Yes(approval=one.id, person=one.person, given=ticks.text(one.given)))
+        return [tuple(found[place]) for place in places]
 
     def condition(self, file: File) -> tuple[str, dict[str, Any]] | None:
         """The condition that rows of a held file were let go; None when all of them are, or none is held."""
@@ -67,66 +74,79 @@ class Releases:
             if last <= 0 or first >= file.rows:
                 continue
             place = f"file_row_number >= {first} AND file_row_number < {last}"
-            terms = [self._term(file, what, f"y{number}_{n}", values) for n, what in enumerate(one.release.selections)]
+            all_of_it = one.release.selections
+            terms = [self._term(file, what, all_of_it, f"y{number}_{n}", values) for n, what in enumerate(all_of_it)]
             parts.append(f"({place} AND ({' OR '.join(terms)}))")
         return (f"({' OR '.join(parts)})" if parts else "false"), values
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
-    def _term(self, file: File, what: Selection, name: str, values: dict[str, Any]) -> str:
-        """The condition that rows of a file meet a selection; links go with an end that goes."""
+    def _term(self, file: File, what: Selection, let_go: Sequence[Selection], name: str, values: dict[str, Any]) -> str:
+        """The condition that rows of a file meet a selection; links come and go with an end that does.
+
+        A new link waits for ends that are not there before a step that is not among all that is `let_go`.
+        """
         terms = [self._own_term(file, what, name, values)]
-        if file.op == "unlink":
-            for side in LINK_SIDES[file.table]:  # type: ignore[index]  # stored names are those of tables
-                for other in self._removes(OBJECTS[side]):
-                    inside = self._own_term(other, what, name, values)
-                    terms.append(f'"{side}" IN (SELECT key FROM {table_of(other)} WHERE {inside})')
-        return f"({' OR '.join(terms)})"
+        if file.of_objects or what.whole:
+            return terms[0]
+        moves = GOING if file.op == "unlink" else COMING
+        waits = ["true"]
+        for side in LINK_SIDES[file.table]:  # type: ignore[index]  # stored names are those of tables
+            for n, other in enumerate(self._moves(OBJECTS[side], moves)):
+                inside = self._own_term(other, what, name, values)
+                terms.append(f'"{side}" IN (SELECT key FROM {table_of(other)} WHERE {inside})')
+                if file.op != "unlink":
+                    known = [
+                        self._own_term(other, one, f"{name}w{side}{n}_{m}", values) for m, one in enumerate(let_go)
+                    ]
+                    waits.append(
+                        f'"{side}" NOT IN (SELECT key FROM {table_of(other)} WHERE NOT ({" OR ".join(known)}))'
+                    )
+        return f"(({' OR '.join(terms)}) AND {' AND '.join(waits)})"
 
     def _own_term(self, file: File, what: Selection, name: str, values: dict[str, Any]) -> str:
-        there = pq.read_schema(file.path).names
         terms = []
-        if what.kind is not None and file.record:
-            terms.append("true" if file.record == what.kind else "false")
-        for column, value in (("kind", None if file.record else what.kind), ("of_school", what.school)):
-            if value is not None:
-                terms.append(f"coalesce({column} = ${name}{column}, false)" if column in there else "false")
-                if column in there:
-                    values[f"{name}{column}"] = value
+        if what.kind is not None:
+            terms.append(self._kind_term(file, what.kind, name, values))
+        if what.school is not None:
+            terms.append(self._school_term(file, what.school, name, values))
         if what.objects:
-            terms.append(f"id IN (SELECT unnest(${name}id))" if "id" in there else "false")
-            if "id" in there:
+            terms.append(f"id IN (SELECT unnest(${name}id))" if file.of_objects else "false")
+            if file.of_objects:
                 values[f"{name}id"] = list(what.objects)
         return f"({' AND '.join(terms) or 'true'})"
 
-    def _removes(self, table: str) -> list[File]:
-        return [one for one in self._files if one.op == "remove" and one.part == "apply" and one.table == table]
+    def _kind_term(self, file: File, kind: str, name: str, values: dict[str, Any]) -> str:
+        if file.record:
+            return "true" if file.record == kind else "false"
+        if file.op == "unlink":
+            values[f"{name}kind"] = kind
+            return f"coalesce(kind = ${name}kind, false)"
+        if file.table == "class_people":
+            return {"teacherRoster": "teacher", "studentEnrollment": "NOT teacher"}.get(kind, "false")
+        if file.table == "school_classes":
+            return "true" if kind == "schoolSections" else "false"
+        role = kind.removesuffix("Schools") if kind.endswith("Schools") else ""
+        return self._having("person", "primary_role", role, f"{name}kind", values)
 
-    def _going(self, file: File, rows: Sequence[Row]) -> dict[tuple[str, int], Row]:
-        """The ends of links that go because an object goes."""
-        found: dict[tuple[str, int], Row] = {}
-        if file.op != "unlink" or not self._let or not rows:
-            return found
-        for side in LINK_SIDES[file.table]:  # type: ignore[index]  # stored names are those of tables
-            keys = ", ".join(sorted({str(int(row[side])) for row in rows}))
-            for other in self._removes(OBJECTS[side]):
-                for key, object_id, school in self._db.execute(
-                    f"SELECT key, id, of_school FROM {table_of(other)} WHERE key IN ({keys})"
-                ).fetchall():
-                    found[side, int(key)] = {"id": object_id, "school": school, "kind": other.record}
-        return found
+    def _school_term(self, file: File, school: str, name: str, values: dict[str, Any]) -> str:
+        if file.of_objects or file.op == "unlink":
+            values[f"{name}of_school"] = school
+            return f"coalesce(of_school = ${name}of_school, false)"
+        side = LINK_SIDES[file.table][0]  # type: ignore[index]  # as above
+        place = "source_id" if side == "school" else "school_source_id"
+        return self._having(side, place, school, f"{name}of_school", values)
 
+    def _having(self, side: str, column: str, value: str, name: str, values: dict[str, Any]) -> str:
+        """The condition that an end of a link has a value once the plan is applied."""
+        path = self._snapshot / f"{OBJECTS[side]}.parquet"
+        if not path.is_file():
+            return "false"
+        values[name] = value
+        quoted = str(path).replace("'", "''")
+        first = self._first_key
+        key = f"CASE WHEN key >= {first} THEN key - {first} + {FRESH} ELSE key END"
+        return f"\"{side}\" IN (SELECT {key} FROM read_parquet('{quoted}') WHERE {column} = ${name})"
 
-def _ends(file: File, row: Row) -> list[tuple[str, int]]:
-    if file.of_objects:
-        return []
-    return [(side, int(row[side])) for side in LINK_SIDES[file.table]]  # type: ignore[index]  # as above
-
-
-def _meets(one: Selection, row: Row) -> bool:
-    """Whether an approval is about a row: id, school and kind of it."""
-    return (
-        one.kind in (None, row["kind"])
-        and one.school in (None, row["school"])
-        and (not one.objects or row["id"] in one.objects)
-    )
+    def _moves(self, table: str, ops: Collection[str]) -> list[File]:
+        return [one for one in self._files if one.op in ops and one.part == "apply" and one.table == table]

@@ -41,6 +41,12 @@ TAKING = frozenset({"unlink", "remove", "expire", "purge"})
 CHANGING = frozenset({"update", "restore", "rekey"})
 """Steps that change objects which belong to the profile."""
 
+COMING = frozenset({"create", "restore", "adopt"})
+"""Steps before which the profile has no active object: links to it wait for them."""
+
+GOING = frozenset({"remove", "expire"})
+"""Steps of objects that take links along."""
+
 KEYS = frozenset({"key", "school", "class", "person"})
 """Columns with keys of the directory."""
 
@@ -197,27 +203,74 @@ class Plans:
         return self._reading[1]
 
     def _mask(self, plan: Description, batch: StoredBatch, table: pa.Table, picked: Sequence[Selection]) -> Any:
-        """Which rows of a batch meet one of the selections; the links of an object that may go come along."""
+        """Which rows of a batch meet one of the selections; the links of an object that may come or go come along."""
         false = pa.repeat(pa.scalar(False), table.num_rows)
         if batch.record:
             return reduce(pc.or_, (_meets(batch, table, one) for one in picked), false)
-        mask = reduce(pc.or_, (_meets(batch, table, one) for one in picked if not one.objects), false)
         if batch.op == "unlink":
-            left, right = LINK_SIDES[batch.table]  # type: ignore[index]  # stored names are those of tables
-            for side, objects in ((left, _OBJECTS_OF[left]), (right, _OBJECTS_OF[right])):
-                mask = pc.or_(mask, pc.is_in(table.column(side), value_set=self._going(plan, objects, picked)))
+            mask = reduce(pc.or_, (_meets(batch, table, one) for one in picked if not one.objects), false)
+            for side in LINK_SIDES[batch.table]:  # type: ignore[index]  # stored names are those of tables
+                mask = pc.or_(mask, pc.is_in(table.column(side), value_set=self._moving(plan, side, picked, GOING)))
+            return mask
+        table = _with_real_keys(plan, table)
+        mask = reduce(pc.or_, (self._links_met(plan, batch, table, one) for one in picked if not one.objects), false)
+        there = pa.repeat(pa.scalar(True), table.num_rows)
+        for side in LINK_SIDES[batch.table]:  # type: ignore[index]  # as above
+            keys = table.column(side)
+            comes = pc.is_in(keys, value_set=self._moving(plan, side, picked, COMING))
+            waits = pc.is_in(keys, value_set=self._moving(plan, side, None, COMING))
+            mask = pc.or_(mask, comes)
+            there = pc.and_(there, pc.or_(comes, pc.invert(waits)))
+        return pc.and_(mask, there)
+
+    def _links_met(self, plan: Description, batch: StoredBatch, table: pa.Table, one: Selection) -> Any:  # no types
+        """Which new links meet a selection; their school and kind are those of their ends in the snapshot."""
+        left, right = LINK_SIDES[batch.table]  # type: ignore[index]  # stored names are those of tables
+        mask = pa.repeat(pa.scalar(True), table.num_rows)
+        if one.kind is not None:
+            if batch.table == "class_people":
+                wanted = {"teacherRoster": True, "studentEnrollment": False}.get(one.kind)
+                met = (
+                    pa.repeat(pa.scalar(False), table.num_rows)
+                    if wanted is None
+                    else pc.equal(table.column("teacher"), wanted)
+                )
+            elif batch.table == "school_classes":
+                met = pa.repeat(pa.scalar(one.kind == "schoolSections"), table.num_rows)
+            else:
+                role = one.kind.removesuffix("Schools") if one.kind.endswith("Schools") else ""
+                met = pc.is_in(table.column(right), value_set=self._having(plan, "people", "primary_role", role))
+            mask = pc.and_(mask, met)
+        if one.school is not None:
+            place = "source_id" if left == "school" else "school_source_id"
+            keys = self._having(plan, _OBJECTS_OF[left], place, one.school)
+            mask = pc.and_(mask, pc.is_in(table.column(left), value_set=keys))
         return mask
 
-    def _going(self, plan: Description, objects: str, picked: Sequence[Selection]) -> pa.Array:
-        """The keys of the objects of a table that are to go and meet one of the selections."""
-        known = (plan.planned.plan, objects, tuple(picked))
+    def _having(self, plan: Description, objects: str, column: str, value: str) -> pa.Array:
+        """The keys of the objects that have a value, once the plan is applied."""
+        known = (plan.planned.plan, objects, column, value)
+        if known not in self._keys:
+            path = self.snapshot(plan) / f"{objects}.parquet"
+            rows = pq.read_table(path, columns=["key"], filters=[(column, "=", value)]) if path.is_file() else None
+            self._keys[known] = pa.array([], pa.int64()) if rows is None else rows.column("key").combine_chunks()
+        return self._keys[known]
+
+    def _moving(
+        self, plan: Description, side: str, picked: Sequence[Selection] | None, ops: frozenset[str]
+    ) -> pa.Array:
+        """The keys of the objects that come or go by some steps and meet one of the selections (None: all)."""
+        objects = _OBJECTS_OF[side]
+        known = (plan.planned.plan, objects, None if picked is None else tuple(picked), ops)
         if known not in self._keys:
             found: list[Any] = []
             for batch in plan.batches:
-                if batch.op == "remove" and batch.table == objects:
-                    rows = pq.ParquetFile(self._folder / plan.folder / batch.file).read_row_group(batch.group)
-                    met = reduce(pc.or_, (_meets(batch, rows, one) for one in picked))
-                    found += rows.filter(met).column("key").chunks
+                if batch.op in ops and batch.table == objects:
+                    with pq.ParquetFile(self._folder / plan.folder / batch.file) as file:
+                        rows = file.read_row_group(batch.group)
+                    if picked is not None:
+                        rows = rows.filter(reduce(pc.or_, (_meets(batch, rows, one) for one in picked)))
+                    found += (rows if ops is GOING else _with_real_keys(plan, rows)).column("key").chunks
             self._keys[known] = pa.chunked_array(found, pa.int64()).combine_chunks()
         return self._keys[known]
 

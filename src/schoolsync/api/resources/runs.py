@@ -85,6 +85,7 @@ def shape(run: looking.Run, now: int) -> shapes.Run:
         error_count=run.error_count,
         asked=moment(run.asked) or "",
         asked_by=run.asked_by,
+        approved_by=run.approved_by,
         began=moment(run.began),
         ended=moment(run.ended),
         unchanged=run.unchanged,
