@@ -84,7 +84,7 @@ class Cluster:
         with cluster.connect("postgres") as connection:
             connection.execute(f"CREATE DATABASE {TEMPLATE}")
         engine = postgresql_engine(cluster.url(TEMPLATE), 1)
-        schema.upgrade(engine)
+        schema.prepare(engine)
         engine.dispose()
         return cluster
 

@@ -17,6 +17,10 @@ class WorldError(SchoolsyncError):
     """The world failed us: a disk, a database, a network. Trying again may help."""
 
 
+class Refusal(WorldError):
+    """A database or storage that this release, or this installation, must leave alone; trying again does not help."""
+
+
 class UsageError(SchoolsyncError):
     """A command or a setting was used wrongly."""
 
@@ -69,6 +73,10 @@ class Throttled(Refused):
     def __init__(self, seconds: int) -> None:
         super().__init__(f"Too many requests. Try again in {seconds} seconds.")
         self.seconds = seconds
+
+
+class Unready(Refused):
+    """Something that serving takes is missing for a while (HTTP 503); the message says what, and no secret of it."""
 
 
 class TooLarge(Refused):

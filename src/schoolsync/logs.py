@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 import sys
 import traceback
 from collections.abc import MutableMapping
@@ -16,6 +17,7 @@ from typing import Any, TextIO
 
 import structlog
 
+_KIND = re.compile(r"^([A-Za-z_][\w.]*)(?::|$)", re.MULTILINE)
 FRAMES = 12
 """How many places an exception came through are told, the innermost last."""
 
@@ -62,6 +64,16 @@ def _located(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mut
     return event
 
 
+def _without_traces(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor: of a traceback that a library put into its message, the class of the last error stays."""
+    said, mark, trace = str(event.get("event", "")).partition("Traceback (most recent call last)")
+    if mark:
+        kinds = _KIND.findall(trace)
+        event["event"] = said.rstrip(": \n")
+        event["error"] = kinds[-1].rpartition(".")[2] if kinds else None
+    return event
+
+
 def configure(level: str, process: str) -> None:
     """Log from `level` on, every line marked with the process it comes from."""
     number = logging.getLevelNamesMapping()[level.upper()]
@@ -90,6 +102,7 @@ def configure(level: str, process: str) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _located,
+                _without_traces,
                 structlog.processors.JSONRenderer(ensure_ascii=False),
             ],
         )

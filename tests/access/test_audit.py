@@ -66,7 +66,7 @@ class Server:
     def serve(self, own):
         graph_app._operations.cache_clear()  # faces of one process share the handlers of the first
         services = Services(**self.parts, directories=self.directories)
-        self.app = create_app(services, verify=self.verify, blobs=None, issuer=None, ready=lambda: True, own=own)
+        self.app = create_app(services, verify=self.verify, blobs=None, issuer=None, ready=lambda: None, own=own)
 
     def verify(self, _authorization, _now):
         return self.principal(self.grants)

@@ -103,7 +103,7 @@ def test_a_throttled_request_has_not_acted(tmp_path, monkeypatch, fresh_handlers
         verify=lambda client, _now: caller(number, client, "delegated", *everything),
         blobs=None,
         issuer=None,
-        ready=lambda: True,
+        ready=lambda: None,
     )
 
     async def ask(client):

@@ -19,7 +19,7 @@ from sqlalchemy import insert
 from schoolsync import ticks
 from schoolsync.access.principal import Principal
 from schoolsync.directory import positions
-from schoolsync.errors import Unauthenticated
+from schoolsync.errors import Unauthenticated, Unready
 from schoolsync.graph.app import create_app
 from schoolsync.graph.call import Services
 from schoolsync.profiles.service import Profiles
@@ -195,12 +195,16 @@ def builder(settings: Settings, clock: _Clock) -> Iterator[Any]:
 
             return app
 
+        def ready() -> None:
+            if not house.ready:
+                raise Unready("The sync engine is starting.")
+
         app = create_app(
             services,
             verify=verify,
             blobs=neighbour("blobs"),
             issuer=neighbour("issuer"),
-            ready=lambda: house.ready,
+            ready=ready,
         )
         house = House(app, services, numbers)
         return house

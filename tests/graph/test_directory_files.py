@@ -41,7 +41,7 @@ class TestFiles:
         assert not path.exists()
         with directories.read(tenant(1)) as connection:
             for table in tables.directory.sorted_tables:
-                expected = [(tables.SCHEMA_VERSION,)] if table.name == "schema_version" else []
+                expected = [(tables.SCHEMA_VERSION, tables.SCHEMA_VERSION)] if table.name == "schema_version" else []
                 assert connection.execute(select(table)).all() == expected
         assert path.stat().st_mode & 0o777 == 0o600
 
@@ -71,7 +71,7 @@ class TestFiles:
     def test_of_another_version_are_refused(self, directories: Any, settings: Settings) -> None:
         """A file that another release wrote is not touched, and the message says so."""
         with directories.write(tenant(3)) as connection:
-            connection.execute(update(tables.directory_schema).values(version=99))
+            connection.execute(update(tables.directory_schema).values(version=99, oldest=99))
         again = Directories(settings)
         with pytest.raises(WorldError, match="schema 99"), again.read(tenant(3)):
             pass
@@ -149,6 +149,8 @@ class TestStatements:
             for statement in directory_statements():
                 connection.exec_driver_sql(statement)
             assert connection.exec_driver_sql("SELECT sql FROM sqlite_master ORDER BY name").all() == before
-            assert connection.execute(select(tables.directory_schema)).all() == [(tables.SCHEMA_VERSION,)]
+            assert connection.execute(select(tables.directory_schema)).all() == [
+                (tables.SCHEMA_VERSION, tables.SCHEMA_VERSION)
+            ]
         looks = "ANALYZE sqlite_master"  # has the present tables' statistics read again, and writes nothing
         assert all("NOT EXISTS" in statement or statement == looks for statement in directory_statements())

@@ -221,7 +221,7 @@ def test_a_directory_that_is_locked_may_be_tried_again(directory: Directory, mon
 def test_a_directory_of_another_release_is_not_touched(directory: Directory) -> None:
     """A file with an unknown schema is refused with a sentence that says what to do."""
     directory.sync(DISTRICT)
-    directory.query("UPDATE schema_version SET version = 99")
+    directory.query("UPDATE schema_version SET version = 99, oldest = 99")
     with refused() as said:
         directory.sync(DISTRICT, ignore_findings=True)
     assert "99" in said[0].reason

@@ -417,12 +417,18 @@ def device_deny(
 
 
 @db.command("upgrade")
-def db_upgrade(data_dir: DataDir = None, json: AsJson = False) -> None:
-    """Make the tables in an empty PostgreSQL."""
+def db_upgrade(
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Take away what only the release before needed; it is refused then.")
+    ] = False,
+    data_dir: DataDir = None,
+    json: AsJson = False,
+) -> None:
+    """Make the tables in an empty PostgreSQL, or bring those of an earlier release up to this one."""
     from schoolsync.cli import db as command
     from schoolsync.settings import load
 
-    raise typer.Exit(command.upgrade(load({"data_dir": data_dir})))
+    raise typer.Exit(command.upgrade(load({"data_dir": data_dir}), finish=finish))
 
 
 @keys.command("rotate")

@@ -13,15 +13,20 @@ from schoolsync.cli.answers import tell
 from schoolsync.errors import UsageError
 from schoolsync.settings import Settings
 from schoolsync.store import backups, copying, schema
-from schoolsync.store.database import postgresql_engine
 
 
-def upgrade(settings: Settings) -> int:
+def upgrade(settings: Settings, *, finish: bool = False) -> int:
     """Bring the tables up to this release; 0 when they are."""
-    if settings.database_url is None:
-        raise UsageError("No database_url is set: the SQLite files of an installation without one need no upgrade.")
-    schema.upgrade(postgresql_engine(settings.database_url, settings.database_connections))
-    tell("The database is up to date.", upgraded=True)
+    if settings.database_url is None and not settings.control_db.exists():
+        raise UsageError(f"There is no installation in {settings.data_dir} yet: serve makes its files.")
+    version, oldest = schema.upgrade(settings, finish=finish)
+    lines = [f"The database is up to date: it has schema {version}."]
+    if oldest < version:
+        lines.append(
+            "The release before this one can still use it. When every process runs this release, type “schoolsync db "
+            "upgrade --finish”."
+        )
+    tell(*lines, upgraded=True, schema=version, oldest=oldest)
     return 0
 
 

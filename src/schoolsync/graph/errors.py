@@ -23,6 +23,7 @@ from schoolsync.errors import (
     TooCostly,
     TooLarge,
     Unauthenticated,
+    Unready,
     WorldError,
 )
 from schoolsync.graph.call import Call, Json
@@ -115,6 +116,7 @@ KINDS: dict[type[Exception], Kind] = {
     UnsupportedMediaType: Kind(415, "UnsupportedMediaType"),
     Throttled: Kind(429, "TooManyRequests"),
     HeadersTooLarge: Kind(431, "RequestHeaderFieldsTooLarge"),
+    Unready: Kind(503, "serviceNotAvailable", headers={"Retry-After": str(RETRY_AFTER)}),
     WorldError: Kind(503, "serviceNotAvailable", headers={"Retry-After": str(RETRY_AFTER)}),
 }
 _BUG = Kind(500, "InternalError")

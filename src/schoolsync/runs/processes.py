@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from schoolsync import ticks
-from schoolsync.errors import WorldError
+from schoolsync.errors import Refusal, WorldError
 from schoolsync.runs.dial import Dial
 from schoolsync.settings import Settings
 from schoolsync.store.objects import objects_of
 
 READY = b"ready\n"
 """What a child says once it works, and what the API hears when the worker does."""
+REFUSED = b"refused "
+"""How a child's last word begins when it must not work here at all; the sentence for people follows."""
 WORKER_READY = b"worker ready\n"
 WORKER_GONE = b"worker gone\n"
 GO = b"go\n"
@@ -73,9 +75,18 @@ def run(main: Callable[[], int]) -> int:
     """Run the main function of a child process; what the world does to it is one line, not a traceback."""
     try:
         return main()
+    except Refusal as problem:
+        return refuse(problem)
     except WorldError as problem:
         sys.stderr.write(f"schoolsync: {problem}\n")
         return 1
+
+
+def refuse(problem: Refusal) -> int:
+    """Have the parent say why this process must not work here."""
+    sys.stdout.buffer.write(REFUSED + str(problem).encode() + b"\n")
+    sys.stdout.buffer.flush()
+    return 1
 
 
 def make_folders(settings: Settings) -> None:

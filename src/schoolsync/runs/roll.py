@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable
 
 import structlog
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, exists, insert, select, update
 
 from schoolsync.errors import WorldError
 from schoolsync.runs.records import Key
 from schoolsync.runs.states import ACTIVE, RunState
 from schoolsync.store.control import Control
-from schoolsync.store.tables import runs, workers
+from schoolsync.store.tables import SCHEMA_VERSION, control_schema, runs, workers
 
 BEAT = 2.0
 """Seconds between two beats of a worker."""
@@ -49,10 +49,11 @@ class Roll:
             connection.execute(insert(workers).values(id=self._executor, beat=0, began=now))
 
     def beat(self) -> bool:
-        """Say that we live; False when we were given up and must not go on."""
+        """Say that we live; False when we must not go on: given up, or of a release that the database has left."""
         with self._control.write(_NOBODY) as connection:
-            mine = workers.c.id == self._executor
-            return bool(connection.execute(update(workers).where(mine).values(beat=workers.c.beat + 1)).rowcount)
+            served = exists().where(control_schema.c.oldest <= SCHEMA_VERSION)
+            mine = update(workers).where(workers.c.id == self._executor, served)
+            return bool(connection.execute(mine.values(beat=workers.c.beat + 1)).rowcount)
 
     def leave(self) -> list[Key]:
         """Leave the roll in good order; our runs are another's at once."""
@@ -99,7 +100,7 @@ def keep_beating(roll: Roll) -> None:
             time.sleep(BEAT)
             try:
                 if not roll.beat():
-                    log.error("this worker was given up by the others and ends")
+                    log.error("this worker was given up, or its release is not served any more: it ends")
                     os._exit(3)
             except WorldError as problem:
                 log.error("a beat is missing", reason=str(problem))

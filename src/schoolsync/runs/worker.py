@@ -31,6 +31,7 @@ from schoolsync.runs.schedules import Schedules
 from schoolsync.runs.service import Runs
 from schoolsync.runs.workflow import synchronize, worker
 from schoolsync.settings import Settings
+from schoolsync.store import installation
 from schoolsync.store.control import open_control
 from schoolsync.store.database import driver_url
 from schoolsync.uploads.service import Uploads
@@ -82,6 +83,7 @@ def main() -> int:
     logs.configure(settings.log_level, "worker")
     make_folders(settings)
     control = open_control(settings)
+    installation.join(control, settings, new_id)
     uploads = Uploads(control=control, settings=settings, clock=clock, new_id=new_id)
     scratch = scratches.own(settings.scratch, new_id()[:8])
     runs = Runs(control=control, settings=settings, uploads=uploads, clock=clock, new_id=new_id)

@@ -31,7 +31,7 @@ from schoolsync.access.audit import Audit
 from schoolsync.access.tokens import Verifier
 from schoolsync.api import call as api
 from schoolsync.api.app import OwnApi
-from schoolsync.errors import SchoolsyncError
+from schoolsync.errors import Refusal, SchoolsyncError
 from schoolsync.graph.app import Arrival, create_app
 from schoolsync.graph.call import Services
 from schoolsync.profiles.service import Profiles
@@ -51,13 +51,16 @@ from schoolsync.runs.processes import (
     make_folders,
     new_id,
     real_clock,
+    refuse,
     run,
 )
 from schoolsync.runs.readers import Readers
 from schoolsync.runs.service import Runs
 from schoolsync.serving import connections
 from schoolsync.serving.faults import Faults
+from schoolsync.serving.readiness import Readiness
 from schoolsync.settings import Settings
+from schoolsync.store import installation
 from schoolsync.store.control import Control, open_control
 from schoolsync.store.directories import Directories
 from schoolsync.uploads import blobs
@@ -75,13 +78,19 @@ log = structlog.get_logger()
 
 
 def build(
-    settings: Settings, *, worker_ready: threading.Event, engines: Engines | None = None
+    settings: Settings,
+    *,
+    worker_ready: threading.Event,
+    ending: threading.Event,
+    engines: Engines | None = None,
 ) -> Any:  # an ASGI application
     """Everything one API process serves, as one ASGI application; with `engines`, the worker is inside."""
     if not settings.memory:  # what is there for long loads the grammar of filters before anybody waits for it
         import_module("schoolsync.graph.filters")
     dial = follow(settings)
     control = open_control(settings)
+    if not settings.memory:
+        installation.join(control, settings, new_id)
     directories = Directories(settings)
     uploads = Uploads(control=control, settings=settings, clock=clock, new_id=new_id)
     runs = Runs(control=control, settings=settings, uploads=uploads, clock=clock, new_id=new_id)
@@ -141,7 +150,7 @@ def build(
         verify=verifier.verify if dial is None else lambda token, _now: verifier.verify(token),
         blobs=blobs.app(uploads),
         issuer=issuer_http.app(control=control, settings=settings, clock=real_clock, directories=directories),
-        ready=worker_ready.is_set,
+        ready=Readiness(control, settings, worker=worker_ready.is_set, ending=ending.is_set).check,
         own=own,
         console=pages,
     )
@@ -173,7 +182,7 @@ def main() -> int:
 
 def serve(settings: Settings, said: Iterator[bytes], engines: Engines | None = None) -> int:
     """Serve until `said` ends, or the supervisor asks for the end."""
-    worker_ready = threading.Event()
+    worker_ready, ending = threading.Event(), threading.Event()
 
     def heard(line: bytes) -> None:
         if line == WORKER_READY:
@@ -185,12 +194,14 @@ def serve(settings: Settings, said: Iterator[bytes], engines: Engines | None = N
     logs.configure(settings.log_level, "api")
     make_folders(settings)
     try:
-        app = build(settings, worker_ready=worker_ready, engines=engines)
+        app = build(settings, worker_ready=worker_ready, ending=ending, engines=engines)
+    except Refusal as problem:
+        return refuse(problem)
     except SchoolsyncError as problem:
         print(f"schoolsync: {problem}", file=sys.stderr)  # noqa: T201
         return 1
     cert, key = _certificate(settings)
-    asyncio.run(_serve(settings, app, cert, key))
+    asyncio.run(_serve(settings, app, cert, key, ending))
     return 0
 
 
@@ -272,7 +283,7 @@ def _leave(at_work: AtWork) -> None:
     os._exit(0)
 
 
-async def _serve(settings: Settings, app: Any, cert: Path | None, key: Path | None) -> None:
+async def _serve(settings: Settings, app: Any, cert: Path | None, key: Path | None, ending: threading.Event) -> None:
     at_work = AtWork(connections.paced(app))
     server = Server(
         at_work,
@@ -293,6 +304,7 @@ async def _serve(settings: Settings, app: Any, cert: Path | None, key: Path | No
     )
 
     def end(_number: int, _frame: FrameType | None) -> None:
+        threading.Thread(target=ending.set, daemon=True).start()  # its lock may be held by whom this interrupts
         server.stop()  # type: ignore[no-untyped-call]  # no new connections; idle ones would keep it waiting
         threading.Thread(target=_leave, args=(at_work,), daemon=True).start()
 

@@ -27,6 +27,7 @@ from schoolsync.errors import SchoolsyncError
 from schoolsync.graph.origin import Origin
 from schoolsync.serving import safety
 from schoolsync.settings import Settings
+from schoolsync.store import installation
 from schoolsync.store.control import open_control
 from schoolsync.store.objects import objects_of
 
@@ -160,15 +161,11 @@ def _database(settings: Settings) -> Iterator[Verdict]:
     if settings.database_url is None and not settings.control_db.exists():
         yield Verdict("database", Level.WARNING, "there is no database yet; serve makes it")
         return
-    control = open_control(settings)
+    control = open_control(settings)  # raises for a schema that this release must leave alone
     try:
-        missing = control.missing()
+        installation.refuse_strangers(installation.known(control), installation.beside_files(settings), settings)
     finally:
         control.close()
-    if missing:
-        told = f"lacks {', '.join(missing[:5])}: it was made by another release than this one; use that release"
-        yield Verdict("database", Level.ERROR, told)
-        return
     if settings.database_url is not None:
         parts = urlsplit(settings.database_url)
         mode = (parse_qs(parts.query).get("sslmode") or ["prefer"])[0]

@@ -22,10 +22,10 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from schoolsync.errors import UsageError, WorldError
+from schoolsync.errors import Refusal, UsageError, WorldError
 from schoolsync.notices.channels import channels
 from schoolsync.runs import scratches
-from schoolsync.runs.processes import GO, READY, WORKER_GONE, WORKER_READY, make_folders, to_line
+from schoolsync.runs.processes import GO, READY, REFUSED, WORKER_GONE, WORKER_READY, make_folders, to_line
 from schoolsync.serving import safety
 from schoolsync.settings import Settings
 from schoolsync.store.objects import objects_of
@@ -62,6 +62,8 @@ class Child:
         self.wanted = True
         self.deaths = 0
         self.not_before = 0.0
+        self.refusal = ""
+        self._listener = threading.Thread()
 
     def start(self) -> None:
         """Start the process and listen for its word."""
@@ -73,7 +75,8 @@ class Child:
         )
         self._process = process
         self.say(to_line(self._settings))
-        threading.Thread(target=self._listen, args=(process,), daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
+        self._listener.start()
 
     def say(self, line: bytes) -> None:
         """Tell the process something; a process that is gone hears nothing."""
@@ -92,7 +95,10 @@ class Child:
         return self._process is None or self._process.poll() is not None
 
     def died(self, now: float) -> None:
-        """Note that the process ended unasked."""
+        """Note that the process ended unasked. Raises Refusal when it has said that it must not work here."""
+        self._listener.join(1.0)  # its last word may still be on its way
+        if self.refusal:
+            raise Refusal(self.refusal)
         self.deaths += 1
         self.not_before = now + min(BACKOFF, 0.1 * 2 ** min(self.deaths, 10))
         self.forget()
@@ -130,6 +136,8 @@ class Child:
             for line in process.stdout:
                 if line == READY and process is self._process:
                     self.ready = self.was_ready = True
+                elif line.startswith(REFUSED):
+                    self.refusal = line.removeprefix(REFUSED).decode().strip()
         except (OSError, ValueError):
             return  # it ended
 

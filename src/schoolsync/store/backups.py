@@ -21,7 +21,7 @@ from schoolsync import __version__
 from schoolsync.access.keys import sync_folder
 from schoolsync.errors import UsageError, WorldError
 from schoolsync.settings import Settings
-from schoolsync.store import copying
+from schoolsync.store import copying, installation
 from schoolsync.store.control import Control, open_control
 from schoolsync.store.database import world
 from schoolsync.store.objects import objects_of
@@ -47,6 +47,7 @@ def back_up(settings: Settings, folder: Path, *, now: str) -> int:
             copied = Settings(data_dir=made)
             if not _copy_databases(settings, copied):
                 continue
+            _settle(copied)
             count = objects_of(settings).export(copied.objects)
             _copy_files(settings.keys, copied.keys)
             _copy_files(settings.data_dir / _TLS, made / _TLS)
@@ -93,6 +94,7 @@ def restore(folder: Path, settings: Settings) -> None:
             _copy_sqlite(source, settings)
         _copy_files(source.keys, settings.keys)
         objects_of(settings).take_in(source.objects)
+        _settle(settings)
         _copy_files(folder / _TLS, settings.data_dir / _TLS)
     except BaseException as problem:
         for left in settings.data_dir.iterdir() if settings.data_dir.exists() else ():
@@ -100,6 +102,15 @@ def restore(folder: Path, settings: Settings) -> None:
         if isinstance(problem, OSError):
             raise WorldError(f"The backup cannot be put back: {problem.strerror}.") from problem
         raise
+
+
+def _settle(settings: Settings) -> None:
+    """Databases and files belong together, as they did where the backup was made."""
+    control = open_control(settings)
+    try:
+        installation.settle(control, settings)
+    finally:
+        control.close()
 
 
 def _copy_databases(settings: Settings, copied: Settings) -> bool:

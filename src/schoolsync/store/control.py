@@ -15,7 +15,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, inspect, select
 
-from schoolsync.errors import WorldError
 from schoolsync.settings import Settings
 from schoolsync.store import acts, locks, tables
 from schoolsync.store.database import (
@@ -101,20 +100,6 @@ class Control:
         """A cheap way to learn that somebody has written; for one thread."""
         return Watch(self.engine)
 
-    def missing(self) -> list[str]:
-        """Tables and columns that this release knows and the database does not have."""
-        with world(WHAT):
-            there = inspect(self.engine)
-            known = set(there.get_table_names())
-            found: list[str] = []
-            for table in tables.control.sorted_tables:
-                if table.name not in known:
-                    found.append(table.name)
-                    continue
-                columns = {column["name"] for column in there.get_columns(table.name)}
-                found += [f"{table.name}.{column.name}" for column in table.columns if column.name not in columns]
-        return found
-
     def close(self) -> None:
         """Give back every connection."""
         self.engine.dispose()
@@ -153,7 +138,7 @@ class Watch:
 def open_control(settings: Settings) -> Control:
     """Open the control database; a SQLite file is made when it is not there.
 
-    Raises WorldError when it cannot be used or its schema is one that this release does not know.
+    Raises WorldError when it cannot be used, Refusal when it does not serve the schema of this release.
     """
     if settings.database_url is None:
         return _open_file(settings.control_db)
@@ -165,19 +150,19 @@ def open_control(settings: Settings) -> Control:
 
 
 def _open_file(path: Path) -> Control:
+    from schoolsync.store import schema
+
     path.parent.mkdir(parents=True, exist_ok=True)
     control = Control(sqlite_engine(path))
     fresh = not path.exists()
-    with control.write() as connection:
-        tables.control.create_all(connection, checkfirst=True)
-        version = connection.execute(select(tables.control_schema.c.version)).scalar_one_or_none()
-        if version is None:
-            connection.execute(insert(tables.control_schema).values(version=tables.SCHEMA_VERSION))
-        elif version != tables.SCHEMA_VERSION:
-            raise WorldError(
-                f"The database {path.name} has schema {version}, this schoolsync knows {tables.SCHEMA_VERSION}: "
-                "use the schoolsync release that wrote it."
-            )
+    try:
+        with control.write() as connection:
+            if not inspect(connection).has_table(tables.control_schema.name):
+                schema.make(connection, tables.control)
+            schema.look(connection, f"database {path.name}", tables.control)
+    except BaseException:
+        control.close()
+        raise
     if fresh:
         path.chmod(0o600)
     return control

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, func, insert, select, text, update
+from sqlalchemy import Connection, Row, Table, delete, func, insert, select, text, update
 
 from schoolsync.errors import UsageError, WorldError
 from schoolsync.settings import Settings
@@ -21,7 +21,7 @@ from schoolsync.store.database import is_postgresql, postgresql_engine, world, w
 from schoolsync.store.directories import Directories
 from schoolsync.store.tables import control as control_tables
 from schoolsync.store.tables import directory as directory_tables
-from schoolsync.store.tables import runs, tenants
+from schoolsync.store.tables import installation, runs, tenants
 
 ROWS = 2000
 _LOCAL = {"schema_version", "workers"}
@@ -39,7 +39,7 @@ def copy(source: Settings, target: Settings) -> dict[str, int]:
     """
     counts: dict[str, int] = {}
     if target.database_url is not None:
-        schema.upgrade(postgresql_engine(target.database_url, target.database_connections))
+        schema.prepare(postgresql_engine(target.database_url, target.database_connections))
     with ExitStack() as stack:
         here, there = open_control(source), open_control(target)
         stack.callback(here.close)
@@ -48,6 +48,7 @@ def copy(source: Settings, target: Settings) -> dict[str, int]:
         writes = stack.enter_context(_writing(target, there))
         if writes.control.execute(select(func.count()).select_from(tenants)).scalar_one():
             raise UsageError("The target has data already: copy into an empty one.")
+        writes.control.execute(delete(installation))  # an empty one may have been served once
         for table in _own(control_tables.sorted_tables):
             counts[table.name] = _copy(table, reading.control(table), writes.control)
         hand_over(writes.control)

@@ -87,8 +87,26 @@ def connect_options(url: str) -> dict[str, object]:
 
 def _prepare_sqlite(connection: SqliteConnection, _: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # transactions are ours to begin
-    for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in (f"busy_timeout={BUSY_MS}", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+    _use_log(connection)
+
+
+def _use_log(connection: SqliteConnection) -> None:
+    """Have the file's changes in a log beside it. Of several that open a new file at once only one can see to it.
+
+    SQLite tells the others that the file is locked, without the wait that every other statement is given.
+    """
+    deadline = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except Exception as problem:  # of a library that processes without it never load
+            if getattr(problem, "sqlite_errorname", "") != "SQLITE_BUSY" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            return
 
 
 @contextmanager

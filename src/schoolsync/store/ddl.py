@@ -68,7 +68,7 @@ def _statements() -> tuple[str, ...]:
         made.extend(str(CreateIndex(index, if_not_exists=True).compile(dialect=dialect)).strip() for index in indexes)
     made.extend(_expectations())
     made.append(
-        f"INSERT INTO schema_version (version) SELECT {SCHEMA_VERSION} "  # noqa: S608  # a number of ours
+        f"INSERT INTO schema_version (version, oldest) SELECT {SCHEMA_VERSION}, {SCHEMA_VERSION} "  # noqa: S608  # ours
         "WHERE NOT EXISTS (SELECT 1 FROM schema_version)"
     )
     return tuple(made)

@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, inspect
 
-from schoolsync.errors import WorldError
 from schoolsync.settings import Settings
-from schoolsync.store import acts, locks
+from schoolsync.store import acts, locks, migrations, schema
 from schoolsync.store.database import is_postgresql, postgresql_engine, reading, scrub, sqlite_engine, world, writing
 from schoolsync.store.ddl import directory_statements
-from schoolsync.store.tables import SCHEMA_VERSION, directory_schema
+from schoolsync.store.migrations import Family
+from schoolsync.store.tables import SCHEMA_VERSION, directory, directory_schema
 
 WHAT = "directory database"
 OPEN_MAX = 64  # tenants whose files are kept open
@@ -118,13 +118,23 @@ class Directories:
 
 
 def make(settings: Settings, tenant_id: str) -> None:
-    """Make a tenant's file unless it is there; a PostgreSQL has its tables already. Raises WorldError."""
+    """Have a tenant's file with the tables of this release; a PostgreSQL has its tables already. Raises WorldError."""
     if settings.database_url is not None:
         return
     path = settings.directory_db(tenant_id)
-    if not path.exists() or not path.stat().st_size:
-        with world(WHAT):
+    with world(WHAT):
+        if not path.exists() or not path.stat().st_size or _behind(path):
             _made(path).dispose()
+
+
+def _behind(path: Path) -> bool:
+    """Whether a file has the tables of an earlier release: the one before may have made it beside this one."""
+    engine = sqlite_engine(path)
+    try:
+        with engine.connect() as connection:
+            return schema.version_of(connection) < SCHEMA_VERSION
+    finally:
+        engine.dispose()
 
 
 def _made(path: Path) -> Engine:
@@ -139,18 +149,16 @@ def _prepared(path: Path) -> Engine:
         with engine.connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
-                for statement in directory_statements():
-                    connection.exec_driver_sql(statement)
-                version = connection.execute(select(directory_schema.c.version)).scalar_one()
+                if not inspect(connection).has_table(directory_schema.name):
+                    for statement in directory_statements():
+                        connection.exec_driver_sql(statement)
+                # The control database is looked at before anything is served: its directories follow it.
+                migrations.upgrade(connection, (Family.DIRECTORY,))
+                schema.look(connection, f"database {path.name}", directory)
                 connection.exec_driver_sql("COMMIT")
             except BaseException:
                 connection.exec_driver_sql("ROLLBACK")
                 raise
-        if version != SCHEMA_VERSION:
-            raise WorldError(
-                f"The database {path.name} has schema {version}, this schoolsync knows {SCHEMA_VERSION}: "
-                "use the schoolsync release that wrote it."
-            )
     except BaseException:
         engine.dispose()
         raise

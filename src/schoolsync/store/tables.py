@@ -44,12 +44,25 @@ def _table(
 
 
 def _schema(metadata: MetaData) -> Table:
-    return Table("schema_version", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
+    """Which schemas a database serves: `store.migrations` says what that means."""
+    return Table(
+        "schema_version",
+        metadata,
+        Column("version", Integer, primary_key=True, autoincrement=False),
+        Column("oldest", Integer, nullable=False),
+    )
 
 
 # --- control -------------------------------------------------------------------------------------------------------
 
 control_schema = _schema(control)
+
+installation = Table(
+    "installation",
+    control,
+    Column("only", Integer, primary_key=True, autoincrement=False),  # 1: there is one
+    Column("id", Text, nullable=False),  # GUID; the files of the same installation carry it, too
+)
 
 tenants = Table(
     "tenants",

@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import adbc_driver_postgresql.dbapi as driver
 import pyarrow as pa
 
-from schoolsync.errors import WorldError
+from schoolsync.errors import Refusal, WorldError
 from schoolsync.store import locks
 from schoolsync.store.release import SCHEMA_VERSION
 from schoolsync.targets.bulk import Row, Value, selected
@@ -36,11 +36,11 @@ class PostgresTables:
         with _world():
             self._connection = driver.connect(_url(url), autocommit=True)  # transactions are ours to begin
         try:
-            ((version,),) = self.execute("SELECT version FROM schema_version")
-            if version != SCHEMA_VERSION:
-                raise WorldError(
-                    f"The database has schema {version}, this schoolsync knows {SCHEMA_VERSION}: "
-                    "type “schoolsync db upgrade”, or use the schoolsync release that wrote it."
+            ((version, oldest),) = self.execute("SELECT version, oldest FROM schema_version")
+            if not oldest <= SCHEMA_VERSION <= version:
+                raise Refusal(
+                    f"The database serves the schemas {oldest} to {version}, not this release's {SCHEMA_VERSION}: "
+                    "type “schoolsync db upgrade” of the newest release, and run that one."
                 )
         except BaseException:
             self._connection.close()

@@ -15,7 +15,7 @@ from pathlib import Path
 import adbc_driver_sqlite.dbapi as driver
 import pyarrow as pa
 
-from schoolsync.errors import WorldError
+from schoolsync.errors import Refusal, WorldError
 from schoolsync.store.release import SCHEMA_VERSION
 from schoolsync.targets.bulk import Row, Value, selected
 
@@ -109,7 +109,7 @@ class SqliteFile:
         self.execute("COMMIT")
 
     def _prepare(self, path: Path) -> None:
-        """Make the tables unless they are there. Raises WorldError when another release has made them."""
+        """Make the tables unless they are there. Raises Refusal when they are of another release."""
         if not self.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_version'"):
             # Loads SQLAlchemy, which costs half the start of an engine; the worker has usually made the file before.
             from schoolsync.store.ddl import directory_statements
@@ -117,11 +117,11 @@ class SqliteFile:
             with self.writing():
                 for statement in directory_statements():
                     self.execute(statement)
-        ((version,),) = self.execute("SELECT version FROM schema_version")
-        if version != SCHEMA_VERSION:
-            raise WorldError(
-                f"The directory {path.name} has schema {version}, this schoolsync knows {SCHEMA_VERSION}: "
-                "use the schoolsync release that wrote it."
+        ((version, oldest),) = self.execute("SELECT version, oldest FROM schema_version")
+        if not oldest <= SCHEMA_VERSION <= version:
+            raise Refusal(
+                f"The directory {path.name} serves the schemas {oldest} to {version}, not this release's "
+                f"{SCHEMA_VERSION}: type “schoolsync db upgrade” of the newest release, and run that one."
             )
 
 
