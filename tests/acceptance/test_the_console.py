@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from schoolsync.access import roles
+from schoolsync.access.issuer import GRAPH_AUDIENCES
 from schoolsync.access.roles import Role
 from schoolsync.console.routes import ROWS
 
@@ -302,17 +304,38 @@ def vouched(http: httpx.Client, tenant: Tenant, *named: str) -> httpx.Response:
     return http.get("/console/sign-in/wait")
 
 
-def test_the_admin_of_an_installation_sees_what_doctor_finds(tmp_path: Path, fresh_database: dict[str, object]) -> None:
-    """Where there is one tenant alone its admin sees all checks; nobody else may read the audit log there."""
-    with serving(tmp_path, settings=fresh_database) as server, httpx.Client(base_url=server.base) as http:
-        http.follow_redirects = True
-        tenant = Tenant(server)
-        http.post("/console/sign-in", data={"tenant": tenant.id})
-        vouched(http, tenant, "admin")
-        page = http.get("/console/system").text
-        assert "What doctor finds" in page
-        assert "No worker is there" not in page
-        assert http.get("/console/activity").status_code == 403
+def test_an_admin_signs_in_at_an_issuer_of_ones_own(
+    server: Server, tmp_path: Path, fresh_database: dict[str, object]
+) -> None:
+    """People of a trusted issuer come in with their roles there; an admin of the only tenant sees what doctor finds."""
+    tenant = Tenant(server)
+    account(tenant, "ada@skole.example", "admin")
+    authority = f"{server.base}/{tenant.id}/v2.0"
+    issuers = tmp_path / "issuers.toml"
+    issuers.write_text(
+        f'[[issuer]]\nkind = "oidc"\nname = "the district"\nurl = "{authority}"\ntenants = ["{tenant.id}"]\n'
+        f'audiences = {json.dumps(sorted(GRAPH_AUDIENCES))}\nscope_claim = "scp"\nuser_claim = "oid"\n'
+        f'console_client = "{uuid.uuid4()}"\nconsole_scopes = ["openid", "https://graph.microsoft.com/.default"]\n',
+        "utf-8",
+    )
+    settings = {"issuers": issuers, "egress_allow": "127.0.0.1", "built_in_issuer": "false", **fresh_database}
+    with serving(tmp_path / "own", settings=settings) as own_server, httpx.Client(follow_redirects=True) as http:
+        console = f"{own_server.base}/console"
+        page = http.get(console)
+        assert "Sign in with the district" in page.text
+        assert "Use a code" not in page.text
+        asked = http.get(f"{console}/sign-in/go?issuer=the+district&next=%2Fconsole%2Fsystem")
+        assert str(asked.url).startswith(server.base)
+        wrong = http.get(f"{console}/sign-in/back?code=x&state=guessed")
+        assert wrong.status_code == 400
+        form = {"username": "ada@skole.example", "password": PASSWORD}
+        page = http.post(asked.url, data=form)
+        assert str(page.url) == f"{console}/system", page.text
+        assert "ada@skole.example" in page.text
+        assert "What doctor finds" in page.text
+        assert "No worker is there" not in page.text
+        assert http.get(f"{console}/activity").status_code == 403
+        assert http.get(f"{console}/sign-in/go?issuer=another").status_code == 403
 
 
 ACTIONS: tuple[tuple[str, str, dict[str, str]], ...] = (

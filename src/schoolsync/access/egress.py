@@ -167,22 +167,24 @@ def fetch(
     headers: Mapping[str, str] | None = None,
     timeout: float = TIMEOUT,
     largest: int = LARGEST,
+    form: bytes | None = None,
     resolve: Resolve = _resolve,
 ) -> bytes:
-    """The body of a 200 answer to `GET url`; blocks at most some `timeout` seconds.
+    """The body of a 200 answer to `GET url`, or to a POST of `form`; blocks at most some `timeout` seconds.
 
-    `authority` is a file of certificates trusted beside the system's. Raises Denied, UsageError or Unreachable.
+    `authority` is a file of certificates trusted beside the system's. A form is sent once, to one address. Raises
+    Denied, UsageError or Unreachable.
     """
     parts = check_url(url)
     host = str(parts.hostname)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     deadline = time.monotonic() + timeout
     problem: Exception | None = None
-    for address in policy.addresses(host, port, resolve=resolve)[:4]:
+    for address in policy.addresses(host, port, resolve=resolve)[: 1 if form else 4]:
         if time.monotonic() >= deadline:
             break
         try:
-            return _get(parts, host, port, address, authority, headers or {}, deadline, largest)
+            return _get(parts, host, port, address, authority, headers or {}, deadline, largest, form)
         except (OSError, http.client.HTTPException) as failed:
             problem = failed
     reason = type(problem).__name__ if problem is not None else "time is over"
@@ -252,11 +254,17 @@ def _get(
     headers: Mapping[str, str],
     deadline: float,
     largest: int,
+    form: bytes | None = None,
 ) -> bytes:
     connection = _Pinned(host, port, address, _context(parts, authority), deadline)
     with contextlib.closing(connection), _ends_at(deadline, connection):
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("GET", target, headers={"Accept": "application/json", **headers, "Connection": "close"})
+        sent = {"Accept": "application/json", **headers, "Connection": "close"}
+        if form is None:
+            connection.request("GET", target, headers=sent)
+        else:
+            kind = {"Content-Type": "application/x-www-form-urlencoded"}
+            connection.request("POST", target, body=form, headers={**sent, **kind})
         answer = connection.getresponse()
         if answer.status != 200:
             raise http.client.HTTPException(f"status {answer.status}")

@@ -52,6 +52,9 @@ class Trusted:
     scope_claim: str = "scope"
     roles_claim: str = "roles"
     role_map: tuple[tuple[str, str], ...] = ()  # value of the roles claim -> role that it means here
+    console_client: str | None = None  # the console's client id there; None: nobody signs in to the console with it
+    console_scopes: tuple[str, ...] = ("openid",)  # what the console asks for
+    console_secret_file: Path | None = None  # where a confidential client's secret stands
 
     def discovery(self, version: str) -> str:
         """Where the issuer describes itself; Entra does so for each version of its tokens."""
@@ -124,6 +127,7 @@ class _Entry:
                 "registration, such as api://schoolsync"
             )
         return Trusted(
+            **self._console(("openid", *(f"{audience}/.default" for audience in sorted(audiences)[:1]))),
             name=self._text("name", f"entra-{cloud}") or "",
             kind="entra",
             url=self._url("authority", url).rstrip("/"),
@@ -149,6 +153,7 @@ class _Entry:
                     f"the algorithm “{algorithm}” is not allowed; allowed are {', '.join(sorted(ALGORITHMS))}"
                 )
         return Trusted(
+            **self._console(("openid",)),
             name=self._text("name", url) or url,
             kind="oidc",
             url=url,
@@ -169,6 +174,17 @@ class _Entry:
             roles_claim=self._text("roles_claim", "roles") or "roles",
             role_map=self._role_map(),
         )
+
+    def _console(self, scopes: tuple[str, ...]) -> dict[str, Any]:
+        """How people of the console sign in there."""
+        given = self._table.pop("console_scopes", [*scopes])
+        if not isinstance(given, list) or not all(isinstance(one, str) and one for one in given):
+            raise self.wrong("console_scopes must be a list of texts")
+        return {
+            "console_client": self._text("console_client"),
+            "console_scopes": tuple(given),
+            "console_secret_file": self._path("console_secret_file"),
+        }
 
     def _text(self, key: str, default: str | None = None) -> str | None:
         value = self._table.pop(key, default)

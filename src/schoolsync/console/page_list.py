@@ -22,7 +22,8 @@ the host's name is led there. This page is made from the table in `schoolsync.co
       schoolsync device approve CODE --tenant TENANT --user YOU --role schoolsync.admin
 
   A session lasts as long as the setting `console_hours` says, or until its person signs out. Sign-ins stand in the
-  [audit log](audit.md). Signing in at an issuer of one's own is not built yet.
+  [audit log](audit.md). People sign in at an issuer of one's own, such as Entra ID, when its entry in the issuers file
+  has `console_client` ([access.md](access.md#entra-id-and-other-issuers)).
 * **What one may see and do** is decided by the [roles](access.md#roles-of-our-own), as everywhere. A page asks the
   operations of [our own API](api.md) in the name of the person; it decides nothing itself, and what a person may not do
   is not offered.

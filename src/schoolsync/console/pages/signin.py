@@ -13,13 +13,16 @@ import hmac
 import re
 import secrets
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlencode
 
 from schoolsync import ticks
 from schoolsync.access import devices, roles, sign_ins
 from schoolsync.access.issuer import GUID
 from schoolsync.access.principal import Principal
-from schoolsync.console import catalogue
+from schoolsync.access.tokens import identify
+from schoolsync.console import catalogue, issuers
 from schoolsync.console.app import LANGUAGE
 from schoolsync.console.catalogue import N_
 from schoolsync.console.sessions import COOKIE
@@ -39,19 +42,21 @@ async def form(visit: Visit) -> Page:
     """GET sign-in."""
     if visit.session is not None:
         return visit.go(_next(visit.query.get("next")))
-    return visit.page("signin.html", next=visit.query.get("next", ""), tenant=visit.query.get("tenant", ""))
+    return await _page(visit, after=visit.query.get("next", ""), tenant=visit.query.get("tenant", ""))
 
 
 async def go(visit: Visit) -> Page:
-    """GET sign-in/go: on to the page of the built-in issuer."""
+    """GET sign-in/go: on to the page of the built-in issuer, or of the trusted one that is named."""
+    if "issuer" in visit.query:
+        return await _go_to(visit, visit.query["issuer"])
     _built_in(visit)
     tenant_id = visit.query.get("tenant", "").strip().lower()
     number = None
     if GUID.fullmatch(tenant_id):
         number = await asyncio.to_thread(visit.console.control.known_tenant, tenant_id)
     if number is None:
-        return _no_tenant(visit, tenant_id, visit.query.get("next", ""))
-    verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(24)
+        return await _no_tenant(visit, tenant_id, visit.query.get("next", ""))
+    verifier, state, challenge = _proof()
     held = {"t": number, "id": tenant_id, "v": verifier, "st": state, "n": visit.query.get("next", "")}
     signed = visit.console.sessions.signed(held, purpose="sign-in", until=visit.now + _PATIENCE * ticks.PER_SECOND)
     asked = {
@@ -59,11 +64,37 @@ async def go(visit: Visit) -> Page:
         "redirect_uri": _back(visit),
         "response_type": "code",
         "state": state,
-        "code_challenge": urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode(),
+        "code_challenge": challenge,
         "code_challenge_method": "S256",
     }
     where = f"{visit.arrival.origin}/{tenant_id}/oauth2/v2.0/authorize?{urlencode(asked)}"
     return Page(status=303, headers=(("Location", where), visit.cookie(UNDER_WAY, signed, seconds=_PATIENCE)))
+
+
+async def _go_to(visit: Visit, name: str) -> Page:
+    settings = visit.console.settings
+    issuer = issuers.named(settings, name)
+    told = await asyncio.to_thread(issuers.endpoints, settings, issuer)
+    verifier, state, challenge = _proof()
+    held = {"i": issuer.name, "iss": told.issuer, "v": verifier, "st": state, "n": visit.query.get("next", "")}
+    signed = visit.console.sessions.signed(held, purpose="sign-in", until=visit.now + _PATIENCE * ticks.PER_SECOND)
+    where = issuers.asking(issuer, told, back=_back(visit), state=state, challenge=challenge)
+    return Page(status=303, headers=(("Location", where), visit.cookie(UNDER_WAY, signed, seconds=_PATIENCE)))
+
+
+async def _came_back(visit: Visit, held: Mapping[str, Any]) -> Page:
+    """In, when the trusted issuer's code is good for a token that our own API would take from a person."""
+    if visit.query.get("iss", held["iss"]) != held["iss"]:
+        raise Forbidden("Another issuer has answered than the one that was asked: sign in again.")
+    settings = visit.console.settings
+    issuer = issuers.named(settings, held["i"])
+    token = await asyncio.to_thread(
+        issuers.redeem, settings, issuer, code=visit.query["code"], back=_back(visit), verifier=held["v"]
+    )
+    principal = await identify(visit.arrival.verify, f"Bearer {token}", visit.now)
+    if principal.kind != "delegated":
+        raise Forbidden("The issuer's token is a program's: people sign in to the console.")
+    return await enter(visit, principal, after=held["n"])
 
 
 async def back(visit: Visit) -> Page:
@@ -72,9 +103,10 @@ async def back(visit: Visit) -> Page:
     if held is None or "st" not in held or not hmac.compare_digest(held["st"], visit.query.get("state", "")):
         raise Invalid("This sign-in was not begun in this browser, or it took too long: sign in again.")
     if "code" not in visit.query:
-        return visit.page(
-            "signin.html", next=held["n"], tenant=held["id"], problem=visit.text(N_("You are not signed in."))
-        )
+        problem = visit.text(N_("You are not signed in."))
+        return await _page(visit, after=held["n"], tenant=held.get("id", ""), problem=problem)
+    if "i" in held:
+        return await _came_back(visit, held)
     found = await asyncio.to_thread(
         sign_ins.redeem,
         visit.console.control,
@@ -95,7 +127,7 @@ async def begin(visit: Visit) -> Page:
     _built_in(visit)
     tenant_id = visit.form.get("tenant", "").strip().lower()
     if not GUID.fullmatch(tenant_id):
-        return _no_tenant(visit, tenant_id, visit.form.get("next", ""))
+        return await _no_tenant(visit, tenant_id, visit.form.get("next", ""))
     control = visit.console.control
     number = await asyncio.to_thread(control.tenant_number, tenant_id, visit.now)
     begun = await asyncio.to_thread(
@@ -169,9 +201,31 @@ def _built_in(visit: Visit) -> None:
         raise Forbidden("The built-in issuer is turned off here: nobody can sign in with it.")
 
 
-def _no_tenant(visit: Visit, tenant: str, after: str) -> Page:
+async def _no_tenant(visit: Visit, tenant: str, after: str) -> Page:
     problem = visit.text(N_("That is no tenant id. It looks like 11111111-2222-4333-8444-555555555555."))
-    return visit.page("signin.html", status=400, next=after, tenant=tenant[:40], problem=problem)
+    return await _page(visit, status=400, after=after, tenant=tenant[:40], problem=problem)
+
+
+async def _page(visit: Visit, *, after: str, tenant: str, problem: str | None = None, status: int = 200) -> Page:
+    """How to sign in: at the trusted issuers that are offered, and at the built-in one unless it is turned off."""
+    settings = visit.console.settings
+    elsewhere = [one.name for one in await asyncio.to_thread(issuers.offered, settings)]
+    return visit.page(
+        "signin.html",
+        status=status,
+        next=after,
+        tenant=tenant,
+        problem=problem,
+        elsewhere=elsewhere,
+        built_in=settings.built_in_issuer,
+    )
+
+
+def _proof() -> tuple[str, str, str]:
+    """Verifier, state and challenge of one sign-in (RFC 7636)."""
+    verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(24)
+    challenge = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    return verifier, state, challenge
 
 
 def _back(visit: Visit) -> str:
