@@ -151,6 +151,13 @@ def test_from_nothing_to_a_run_that_is_watched(server: Server, browser: Browser,
         page.get_by_role("status").get_by_text("Saved.").wait_for()
         settings = own(tenant, "viewer").get(f"/profiles/{profile.id}/settings")["settings"]
         assert settings["guards"]["removalPercent"] == 10
+        page.get_by_role("link", name="Columns").click()
+        ada.look("columns")
+        page.get_by_label("Graduation Year").uncheck()
+        page.get_by_role("button", name="Save").click()
+        page.get_by_role("status").get_by_text("Saved.").wait_for()
+        assert not page.get_by_label("Graduation Year").is_checked()
+        assert page.get_by_label("Middle Name").first.is_checked()
         until("it is set up", lambda: tenant.admin.get(profile.path)["state"] == "provisioned")
         profile.upload(DISTRICT.files())
         profile.start()
@@ -347,6 +354,7 @@ ACTIONS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("sync", "profiles/{profile}/do", {"what": "retry"}),
     ("policy", "profiles/{profile}/accounts", {"displayName": "x"}),
     ("policy", "profiles/{profile}/settings/{section}", {"guards.removalPercent": "10"}),
+    ("policy", "profiles/{profile}/columns", {"student.deferred": "on"}),
     ("sync", "profiles/{profile}/runs/{run}/do", {"what": "cancel"}),
     ("undo", "profiles/{profile}/runs/{run}/do", {"what": "undo"}),
     ("approve", "profiles/{profile}/runs/{run}/plan", {"what": "approve", "plan": "x"}),
