@@ -8,11 +8,17 @@ import sqlite3
 import uuid
 from pathlib import Path
 
+from schoolsync.access import accounts
+from schoolsync.settings import Settings
+from schoolsync.store.control import open_control
+
 from .house import ROSTER_WRITE, Api, Server, Tenant, command, creation
+from .own import own
 from .rosters import DISTRICT
 
 SECRET = "canary-secret-Q7x"
 NAME = "Canarybird-Zyx"
+PASSWORD = "canary bells Q8y sound brass"
 
 
 def provider(secret: str) -> dict[str, object]:
@@ -45,9 +51,35 @@ def person(**changes: object) -> dict[str, object]:
     }
 
 
+def account(server: Server, tenant: Tenant) -> str:
+    """Somebody who signs in with a password, and tries a wrong one first; the refresh token of their program."""
+    settings = Settings(data_dir=server.data)
+    control = open_control(settings)
+    try:
+        options = {"tenant_id": tenant.id, "name": "ann@x.example", "password": PASSWORD}
+        made = accounts.add(control, **options, scopes=("EduAdministration.Read",), roles=(), now=1)
+        number = control.known_tenant(tenant.id)
+    finally:
+        control.close()
+    assert made is not None
+    assert number is not None
+    program, base = str(uuid.uuid4()), f"{server.base}/{tenant.id}/oauth2/v2.0"
+    asked = {"client_id": program, "scope": "offline_access EduAdministration.Read"}
+    begun = server.http.post(f"{base}/devicecode", data=asked).json()
+    form = {"username": "ann@x.example", "user_code": begun["user_code"]}
+    assert server.http.post(f"{base}/authorize", data={**form, "password": PASSWORD + "x"}).status_code == 401
+    assert server.http.post(f"{base}/authorize", data={**form, "password": PASSWORD}).status_code == 200
+    grant = {"grant_type": "urn:ietf:params:oauth:grant-type:device_code", "device_code": begun["device_code"]}
+    given = server.http.post(f"{base}/token", data={**asked, **grant}).json()
+    further = {"grant_type": "refresh_token", "client_id": program, "refresh_token": given["refresh_token"]}
+    refreshed = server.http.post(f"{base}/token", data=further).json()
+    assert Api(server, refreshed["access_token"])("GET", "/synchronizationProfiles").status_code == 200
+    return str(refreshed["refresh_token"])
+
+
 def test_canaries_are_seen_nowhere(server: Server, tmp_path: Path) -> None:
-    """Secrets of a provider, a client, a person and a token stand in no log, error, audit entry, database or backup;
-    names stand in no log, error or audit entry."""
+    """Secrets of a provider, a client, a person, an account and a token stand in no log, error, metric, audit entry,
+    database or backup; names stand in no log, error, metric or audit entry."""
     tenant = Tenant(server)
     added = command("client", "add", "--data-dir", server.data, "--tenant", tenant.id, "--role", ROSTER_WRITE)
     client_id, client_secret = (line.split()[-1] for line in added.stdout.splitlines()[1:3])
@@ -85,12 +117,16 @@ def test_canaries_are_seen_nowhere(server: Server, tmp_path: Path) -> None:
     assert SECRET not in "".join(told)
     assert NAME not in "".join(told)
 
+    metrics = own(tenant, "viewer")("GET", "/metrics", expect=200).text
+    assert "schoolsync_" in metrics
+    refresh = account(server, tenant)
     exported = command("audit", "export", "--data-dir", server.data, "--tenant", tenant.id).stdout
     assert "POST education/synchronizationProfiles" in exported
     log = server.log.read_text("utf-8", "replace")
-    for text in (SECRET, client_secret, token, NAME):
+    for text in (SECRET, client_secret, token, NAME, PASSWORD, refresh):
         assert text not in log
         assert text not in exported
+        assert text not in metrics
     # A backup of everything but the keys: copies of the databases, and the files as they lie there. What the roster's
     # Password column holds is in the uploaded file alone, for as long as that is kept.
     backup = tmp_path / "backup"
@@ -103,7 +139,7 @@ def test_canaries_are_seen_nowhere(server: Server, tmp_path: Path) -> None:
     for path in [*backup.rglob("*"), *server.data.glob("*.db-wal"), *server.data.glob("directory/*.db-wal")]:
         if path.is_file():
             content = path.read_bytes()
-            for text in (SECRET, client_secret, token):
+            for text in (SECRET, client_secret, token, PASSWORD, refresh):
                 assert text.encode() not in content, path
 
 
