@@ -255,14 +255,6 @@ def test_half_a_class_holds_and_less_does_not(directory: Directory) -> None:
     assert guards_of(directory, less) == set()
 
 
-def test_memberships_that_ended_by_their_dates_are_not_endangered(directory: Directory) -> None:
-    """A class whose term is over loses everybody, and an enrollment that has ended says so itself."""
-    over = district(20).changed("classes", {"source_id": "KA"}, term_end="2020-01-31")
-    directory.sync(over, policy=STRICT)
-    without = Roster({**over.tables, "enrollments": over.rows("enrollments")[:1]})
-    assert guards_of(directory, without) == set()
-
-
 def test_records_that_are_left_out_count_as_endangered(directory: Directory) -> None:
     """Two gone and four that cannot be read are six of forty; nobody of the four would go by itself."""
     roster = district(40)

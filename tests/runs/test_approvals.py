@@ -23,7 +23,7 @@ from schoolsync.runs.records import Key
 from schoolsync.runs.selections import Selection
 from schoolsync.runs.states import RunState
 from schoolsync.store.directories import Directories
-from schoolsync.store.tables import profiles
+from schoolsync.store.tables import profiles, runs
 
 House = Any  # the fixture of conftest
 
@@ -324,3 +324,17 @@ def test_maps_of_ids_come_with_the_next_run(house: House, plans: Plans) -> None:
     first, second = house.journal.job(house.begin(profile)).rekeys
     assert Path(first).read_text() == 'kind,old,new\nstudent,"1,5",2\n'
     assert Path(second).read_text() == "kind,old,new\nschool,1,2\n"
+
+
+@pytest.mark.parametrize(("days", "counts"), [(6.99, True), (7.01, False)])
+def test_what_went_within_the_window_counts(house: House, days: float, counts: bool) -> None:
+    """Seven days back from now, of runs that were applied whole; the guard's setting says how many days."""
+    profile = house.profile()
+    first = house.begin(profile)
+    with house.control.write() as connection:
+        connection.execute(update(runs).where(runs.c.id == first.run).values(state=RunState.DONE, ended=house.clock()))
+    house.time[0] += int(days * 24 * HOUR)
+    job = house.journal.job(house.begin(profile))
+    assert [Path(one).parent.name for one in job.tallies] == ([first.run] if counts else [])
+    settle(house, profile, window_days=14)
+    assert len(house.journal.job(Key(1, profile, house.run(profile).id, 1)).tallies) == 1

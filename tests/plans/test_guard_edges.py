@@ -1,0 +1,174 @@
+"""Every guard just below its edge and just above: by percent, number, class, school, kind, profile, and over days."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+import duckdb
+import msgspec
+import pytest
+
+from schoolsync import ticks
+from schoolsync.plan import guards
+from schoolsync.plan.desired import Terms
+from schoolsync.plan.policy import Guards, Policy
+from schoolsync.plan.verdicts import Guard
+
+from .districts import CREATES, NOW, Directory, Roster, engine
+from .test_guards import STRICT, counted, district, gone_lately, guards_of, judged, without_pupils
+from .test_guards import db as db  # the fixture
+
+OBJECTS = ("school", "section", "student", "teacher")
+KINDS = tuple(guards.NAMES)
+
+
+def said(db: duckdb.DuckDBPyConnection, settings: Guards) -> set[tuple[str, str, str, str | None]]:
+    found = {(one.guard, one.kind, one.scope, one.scope_id) for one in judged(db, settings).verdicts}
+    for table in ("endangered", "lately", "purging", "renumbered", "adopting", "others"):
+        db.execute(f"DELETE FROM planned.{table}")  # ours
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_in_the_profile_and_in_a_school(db: duckdb.DuckDBPyConnection, kind: str) -> None:
+    """Removals at 10 %, with rejected records, by number; updates at 75 %; a week's removals together."""
+    limits = Guards(removal_count=40)
+    for place in (None, "101") if kind != "school" else (None,):
+        scope, where = ("profile" if place is None else "school"), place
+        edges: list[tuple[Guard, int, dict[str, int], dict[str, int], int]] = [
+            ("removals", 200, {"going": 20}, {"going": 21}, 0),
+            ("removals", 200, {"going": 15, "rejected": 5}, {"going": 15, "rejected": 6}, 0),
+            ("removals", 20, {"going": 5}, {"going": 6}, 0),
+            ("removals", 900, {"going": 40}, {"going": 41}, 0),  # 4 %, and one more than the number
+            ("updates", 200, {"changing": 150}, {"changing": 151}, 0),
+            ("window", 180, {"going": 1}, {"going": 2}, 19),  # of the 200 that there were
+            ("window", 189, {"going": 9}, {"going": 10}, 11),
+        ]
+        for guard, held, below, above, before in edges:
+            for counts, holds in ((below, False), (above, True)):
+                counted(db, kind, place, held=held, **counts)
+                if before:
+                    gone_lately(db, kind, place, 200, before)
+                assert said(db, limits) == ({(guard, kind, scope, where)} if holds else set()), (guard, counts)
+
+
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_what_goes_for_good(db: duckdb.DuckDBPyConnection, kind: str) -> None:
+    """As many as may leave: 10 % of what is in use, and five whatever that is."""
+    for held, below in ((100, 10), (20, 5), (0, 5)):
+        for many, holds in ((below, False), (below + 1, True)):
+            counted(db, kind, None, held=held)
+            db.execute("INSERT INTO planned.purging VALUES ($1, $2)", [kind, many])
+            assert said(db, Guards()) == ({("purges", kind, "profile", None)} if holds else set())
+
+
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_known_ones_under_other_ids(db: duckdb.DuckDBPyConnection, kind: str) -> None:
+    """In the profile and in a school as many as may leave; a school under another id always."""
+    for pairs, school, holds in ((10, "A", False), (11, "A", True), (5, "B", False), (6, "B", True)):
+        counted(db, kind, None, held=100 if school == "A" else 1000)
+        if kind != "school":
+            counted(db, kind, school, held=100 if school == "A" else 20)
+        db.execute(
+            "INSERT INTO planned.renumbered SELECT $1, 'o' || i, 'n' || i, 'i', $2 FROM range($3) AS r(i)",
+            [kind, school, pairs],
+        )
+        found = {one for one in said(db, Guards()) if one[0] == "renumbered"}
+        if kind == "school":
+            assert found == {("renumbered", kind, "profile", None)}
+        else:
+            assert bool(found) is holds
+            assert {one[2] for one in found} == (
+                {"school"} | ({"profile"} if school == "A" else set()) if holds else set()
+            )
+
+
+Halved = tuple[int, int, bool, Guards]
+HALVED: list[Halved] = [
+    # pupils, of whom leave, whether that holds
+    (10, 4, False, Guards()),
+    (10, 5, True, Guards()),
+    (11, 5, False, Guards()),
+    (11, 6, True, Guards()),
+    (5, 2, False, Guards()),
+    (5, 3, True, Guards()),
+    (4, 4, False, Guards()),
+    (4, 2, True, Guards(class_least=4)),
+    (40, 7, False, Guards(class_percent=20)),
+    (40, 8, True, Guards(class_percent=20)),
+    (30, 29, False, Guards(class_percent=100)),
+    (30, 30, True, Guards(class_percent=100)),
+]
+
+
+@pytest.mark.parametrize(("held", "going", "holds", "settings"), HALVED)
+@pytest.mark.parametrize("how", ["stays", "goes", "ended", "teachers"])
+def test_half_of_a_class(
+    db: duckdb.DuckDBPyConnection,
+    held: int,
+    going: int,
+    holds: bool,
+    settings: Guards,
+    how: Literal["stays", "goes", "ended", "teachers"],
+) -> None:
+    """Only of classes that stay; whose enrollment has ended is no loss, and teachers do not count."""
+    db.execute("DROP TABLE planned.halved")
+    db.execute("CREATE SCHEMA held")
+    db.execute('CREATE TABLE held.class_people ("class" BIGINT, owner BIGINT, teacher BOOLEAN)')
+    db.execute('CREATE TABLE planned.class_people_stale ("class" BIGINT, kind VARCHAR, ended BOOLEAN)')
+    db.execute("CREATE TABLE planned.targets (kind VARCHAR, key BIGINT)")
+    db.execute("INSERT INTO planned.own VALUES ('section', 'K', 7)")
+    if how != "goes":
+        db.execute("INSERT INTO planned.targets VALUES ('section', 7)")
+    db.execute("INSERT INTO held.class_people SELECT 7, 1, false FROM range($1)", [held])
+    db.execute("INSERT INTO held.class_people SELECT 7, 1, true FROM range($1)", [99 if how == "teachers" else 0])
+    db.execute("INSERT INTO held.class_people SELECT 7, 2, false FROM range(99)")  # another profile's
+    kind = "teacherRoster" if how == "teachers" else "studentEnrollment"
+    db.execute("INSERT INTO planned.class_people_stale SELECT 7, $1, $2 FROM range($3)", [kind, how == "ended", going])
+    policy = Policy(profile_name="Fjord", guards=settings)
+    guards.count_classes(db, Terms(tenant_id="t", profile=1, living=(1, 2), policy=policy, now=NOW))
+    expected = holds and how == "stays"
+    assert said(db, settings) == ({("class-halved", "studentEnrollment", "class", "K")} if expected else set())
+
+
+@pytest.mark.parametrize(
+    ("column", "day", "holds"),
+    [("term_end", -1, False), ("term_end", 0, True), ("end_date", 0, False), ("end_date", 1, True)],
+)
+def test_what_has_ended_is_no_loss_from_its_day_on(directory: Directory, column: str, day: int, holds: bool) -> None:
+    """A term's last day still belongs to it; an enrollment's end is the first day that does not."""
+    end = ticks.day(NOW, "UTC") + timedelta(days=day)
+    roster = district(20)
+    if column == "term_end":
+        roster = roster.changed("classes", {"source_id": "KA"}, term_end=end.isoformat())
+        directory.sync(roster, policy=STRICT)
+        after = Roster({**roster.tables, "enrollments": roster.rows("enrollments")[:1]})
+    else:
+        directory.sync(roster, policy=STRICT)
+        rows = [{**row, "end_date": end} for row in roster.rows("enrollments")[1:]]
+        after = Roster({**roster.tables, "enrollments": (roster.rows("enrollments")[0], *rows)})
+        if holds:  # who is still in it stays in it: the same without those rows
+            assert guards_of(directory, after) == set()
+            after = Roster({**roster.tables, "enrollments": roster.rows("enrollments")[:1]})
+    assert bool(guards_of(directory, after)) is holds
+
+
+def test_a_school_bleeds_over_days(directory: Directory) -> None:
+    """Four and then three of forty: neither holds by itself, together they do, and not under other limits."""
+    roster = district(40)
+    directory.sync(roster, policy=STRICT)
+    four, seven = (without_pupils(roster, *(f"A{n}" for n in range(many))) for many in (4, 7))
+    assert guards_of(directory, four) == set()
+    tally = str(directory.folder / "runs" / "run-2" / "tally.parquet")
+    nine = msgspec.structs.replace(CREATES, guards=Guards(removal_percent=17.5))
+    with_both = guards_of(directory, seven, tallies=(tally,))
+    assert with_both == {("window", kind, scope) for kind in _PUPIL for scope in ("profile", "school")}
+    off = msgspec.structs.replace(CREATES, guards=Guards(window_days=0))
+    for policy in (off, nine):
+        job = directory.job(seven, policy=policy, tallies=(tally,))
+        with engine(job) as work:
+            assert work.plan().verdicts == ()
+
+
+_PUPIL = ("student", "studentSchools", "studentEnrollment")
