@@ -255,8 +255,8 @@ def _value(kind: ObjectKind, column: str, how: Writing) -> str:
 def want_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     """`planned.<links>_wanted`: every pair the roster wants; records without one of their ends become errors.
 
-    `planned.<links>_asked` are the pairs whose ends were there before and that are not this profile's yet: others may
-    have made them, which whoever reads the directory adds to `held`.
+    `planned.<links>_met` are those of them that are not yet the profile's as they shall be. Of these, `_asked` are the
+    pairs whose ends were there before: others may have made them, which whoever reads the directory adds to `held`.
     """
     deferred = ", ".join(f"'{kind.name}'" for kind in OBJECTS if kind not in terms.objects) or "''"
     db.execute(f"""
@@ -272,15 +272,24 @@ def want_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     db.execute(f"CREATE TABLE planned.files AS SELECT list(DISTINCT file) AS names FROM ({named})")
     for table in LINK_TABLES:
         left, right = LINK_SIDES[table]
-        # Records are unique by the ids they name, and so are ends: no pair comes twice. Sorted, because the links of
-        # one object then lie together wherever they are stored; the steps keep the order.
-        parts = [_pairs(kind) for kind in LINKS if kind.table == table and kind in terms.links]
+        # Records are unique by the ids they name, and so are ends: no pair comes twice.
+        parts = [_pairs(kind, _place(db, kind)) for kind in LINKS if kind.table == table and kind in terms.links]
         pairs = " UNION ALL ".join(parts) or _no_pairs(table)
-        db.execute(f"CREATE TABLE planned.{table}_wanted AS SELECT * FROM ({pairs}) ORDER BY 1, 2")
+        db.execute(f"CREATE TABLE planned.{table}_wanted AS {pairs}")
+        # Links are very many: they are compared once, and what differs is little.
+        same = f'h."{left}" = w."{left}" AND h."{right}" = w."{right}"'
+        if db.execute(f"SELECT 1 FROM held.{table} LIMIT 1").fetchall():
+            db.execute(f"""
+                CREATE TABLE planned.{table}_met AS
+                SELECT w.*, h."{left}" IS NULL AS missing FROM planned.{table}_wanted AS w
+                LEFT JOIN held.{table} AS h ON {same}
+                WHERE h."{left}" IS NULL OR NOT coalesce({terms.is_ours("h.owner")}, false) OR ({flags_differ(table)})
+            """)
+        else:
+            db.execute(f"CREATE VIEW planned.{table}_met AS SELECT *, true AS missing FROM planned.{table}_wanted")
         db.execute(f"""
             CREATE VIEW planned.{table}_asked AS
-            SELECT w."{left}", w."{right}" FROM planned.{table}_wanted AS w
-            ANTI JOIN held.{table} AS h ON h."{left}" = w."{left}" AND h."{right}" = w."{right}" WHERE NOT w.fresh
+            SELECT "{left}", "{right}" FROM planned.{table}_met WHERE missing AND NOT fresh
         """)
         if _records(db, terms, table) != _number(db, f"SELECT count(*) FROM planned.{table}_wanted"):
             for kind in terms.links:
@@ -299,13 +308,23 @@ def _number(db: duckdb.DuckDBPyConnection, query: str) -> int:
     return int(number)
 
 
-def _pairs(kind: LinkKind) -> str:
+def _place(db: duckdb.DuckDBPyConnection, kind: LinkKind) -> str:
+    """The SQL for the number of a record's file."""
+    found = "list_position((SELECT names FROM planned.files), {})::INTEGER"
+    first, last = db.execute(f"SELECT min(file), max(file) FROM {kind.relation} AS r WHERE {kind.where}").fetchall()[0]
+    if first is None or first != last:
+        return found.format("r.file")
+    ((number,),) = db.execute(f"SELECT {found.format('$1')}", [first]).fetchall()
+    return f"{int(number)}::INTEGER"
+
+
+def _pairs(kind: LinkKind, place: str) -> str:
     left, right = LINK_SIDES[kind.table]
     late = "true" if kind.name == "studentEnrollment" else "false"
     right_kind = f"r.{kind.person}" if kind.person else text(kind.right)
     return f"""
         SELECT l.key AS "{left}", p.key AS "{right}", {str(kind.teacher).lower()} AS teacher, {late} AS late,
-            l.fresh OR p.fresh AS fresh, list_position((SELECT names FROM planned.files), r.file) AS place, r.line
+            l.fresh OR p.fresh AS fresh, {place} AS place, r.line
         FROM {kind.relation} AS r
         JOIN planned.ends AS l ON l.kind = '{kind.left}' AND l.source_id = r.{kind.left_source}
         JOIN planned.ends AS p ON p.kind = {right_kind} AND p.source_id = r.{kind.right_source}
@@ -317,7 +336,7 @@ def _no_pairs(table: LinkTable) -> str:
     left, right = LINK_SIDES[table]
     return (
         f'SELECT 0::BIGINT AS "{left}", 0::BIGINT AS "{right}", false AS teacher, false AS late, false AS fresh, '
-        "0 AS place, 0::BIGINT AS line LIMIT 0"
+        "0::INTEGER AS place, 0::BIGINT AS line LIMIT 0"
     )
 
 
@@ -350,6 +369,10 @@ def compare_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     db.execute("CREATE TABLE planned.taken_over AS SELECT key FROM planned.own UNION SELECT key FROM planned.targets")
     for table in LINK_TABLES:
         left, right = LINK_SIDES[table]
+        db.execute(f"""
+            CREATE TABLE planned.{table}_unwanted AS SELECT h.* FROM held.{table} AS h
+            ANTI JOIN planned.{table}_wanted AS w ON w."{left}" = h."{left}" AND w."{right}" = h."{right}"
+        """)
         kind = {
             "school_classes": "'schoolSections'",
             "school_people": "CASE k.kind WHEN 'teacher' THEN 'teacherSchools' ELSE 'studentSchools' END",
@@ -361,9 +384,8 @@ def compare_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         db.execute(f"""
             CREATE TABLE planned.{table}_stale AS
             SELECT h."{left}", h."{right}", {kind} AS kind, s.of_school, {over} AS ended,
-                'gone' AS rule, {last_lines.COLUMNS} FROM held.{table} AS h {join}
+                'gone' AS rule, {last_lines.COLUMNS} FROM planned.{table}_unwanted AS h {join}
             LEFT JOIN planned.{"class_schools" if left == "class" else "school_keys"} AS s ON s.key = h."{left}"
-            ANTI JOIN planned.{table}_wanted AS w ON w."{left}" = h."{left}" AND w."{right}" = h."{right}"
             WHERE {kind} IN ({ruled}) AND (
                 {terms.is_ours("h.owner")}
                 OR ({terms.is_orphaned("h.owner")} AND h."{left}" IN (SELECT key FROM planned.taken_over))
@@ -466,20 +488,29 @@ def objects_after(terms: Terms, table: ObjectTable, first_key: int) -> str:
     return " UNION ALL ".join(parts)
 
 
+def flags_differ(table: LinkTable) -> str:
+    """The condition that a link (`h`) is not what is wanted of it (`w`)."""
+    return (
+        "h.member IS DISTINCT FROM true OR h.teacher IS DISTINCT FROM w.teacher" if table == "class_people" else "false"
+    )
+
+
 def links_after(terms: Terms, table: LinkTable, first_key: int) -> str:
     """The query for the profile's links in `table` once the plan is applied, in the columns of `held` but `owner`."""
     left, right = LINK_SIDES[table]
     same = f'h."{left}" = w."{left}" AND h."{right}" = w."{right}"'
     others = f"coalesce(h.owner IN ({terms.owners}) AND NOT {terms.is_ours('h.owner')}, false)"
-    on_time = "true" if terms.waits_until is None else f'(NOT w.late OR h."{left}" IS NOT NULL)'
+    early = "false" if terms.waits_until is None else f'(w.late AND h."{left}" IS NULL)'
     wanted, kept = (", true AS member, w.teacher", ", h.member, h.teacher") if table == "class_people" else ("", "")
     ends = ", ".join(f'{real_key(f"""w."{side}" """, first_key)} AS "{side}"' for side in (left, right))
     return f"""
-        SELECT {ends}{wanted} FROM planned.{table}_wanted AS w LEFT JOIN held.{table} AS h ON {same}
-        WHERE NOT {others} AND {on_time}
+        SELECT {ends}{wanted} FROM planned.{table}_wanted AS w
+        ANTI JOIN (
+            SELECT w."{left}", w."{right}" FROM planned.{table}_met AS w LEFT JOIN held.{table} AS h ON {same}
+            WHERE {others} OR {early}
+        ) AS h ON {same}
         UNION ALL
-        SELECT h."{left}", h."{right}"{kept} FROM held.{table} AS h
-        ANTI JOIN planned.{table}_wanted AS w ON {same}
+        SELECT h."{left}", h."{right}"{kept} FROM planned.{table}_unwanted AS h
         ANTI JOIN planned.{table}_stale AS s ON s."{left}" = h."{left}" AND s."{right}" = h."{right}"
         WHERE {terms.is_ours("h.owner")}
     """

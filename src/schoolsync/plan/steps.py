@@ -182,7 +182,7 @@ def _link(terms: Terms, table: LinkTable) -> list[Step]:
     left, right = LINK_SIDES[table]
     flags = ", true AS member, w.teacher" if table == "class_people" else ""
     was = ", h.member AS was_member, h.teacher AS was_teacher" if flags else ""
-    differs = "OR h.member IS DISTINCT FROM true OR h.teacher IS DISTINCT FROM w.teacher" if flags else ""
+    differs = "h.member IS DISTINCT FROM true OR h.teacher IS DISTINCT FROM w.teacher" if flags else "false"
     same = f'h."{left}" = w."{left}" AND h."{right}" = w."{right}"'
     on_time = "true" if terms.waits_until is None else "NOT w.late"
     shown = f'SELECT w."{left}", w."{right}"{flags}'
@@ -191,15 +191,15 @@ def _link(terms: Terms, table: LinkTable) -> list[Step]:
         Step(
             "link",
             table,
-            f"""{shown}, 'new-record' AS rule, {file}, w.line FROM planned.{table}_wanted AS w
-            ANTI JOIN held.{table} AS h ON {same} WHERE {on_time}""",
+            f"""{shown}, 'new-record' AS rule, {file}, w.line FROM planned.{table}_met AS w
+            ANTI JOIN held.{table} AS h ON {same} WHERE missing AND {on_time} ORDER BY 1, 2""",
         ),
         Step(
             "relink",
             table,
             f"""{shown}{was}, CASE WHEN {terms.is_ours("h.owner")} THEN 'role' ELSE 'adopted' END AS rule,
-            {file}, w.line FROM planned.{table}_wanted AS w JOIN held.{table} AS h ON {same}
-            WHERE ({terms.is_free("h.owner")} OR ({terms.is_ours("h.owner")} AND (false {differs}))) ORDER BY 1, 2""",
+            {file}, w.line FROM planned.{table}_met AS w JOIN held.{table} AS h ON {same}
+            WHERE ({terms.is_free("h.owner")} OR ({terms.is_ours("h.owner")} AND ({differs}))) ORDER BY 1, 2""",
         ),
     ]
 
