@@ -29,7 +29,7 @@ from schoolsync.roster import tables as roster_tables
 from schoolsync.runs import checking
 from schoolsync.runs.checking import StageFailed
 from schoolsync.runs.job import Base, Failed, Finished, Job, JobFile, Known, Planned, Undone
-from schoolsync.runs.selections import Release, Selection
+from schoolsync.runs.selections import Release, Selection, Yes
 from schoolsync.runs.stages import Stages
 from schoolsync.sources import Checked, Extract
 from schoolsync.sources.changes import NO_PACKAGE
@@ -37,6 +37,7 @@ from schoolsync.sources.needs import Needs
 from schoolsync.store import locks
 from schoolsync.store.tables import directory as directory_tables
 
+APPROVER = "ada@fjord.example"
 TENANT = "0f1e2d3c-4b5a-4697-8877-665544332211"
 CREATES = Policy(
     profile_name="Fjord",
@@ -301,6 +302,7 @@ class Directory:
         self._before: dict[int, Base] = {}
         self._runs = 0
         self.rosters: dict[int, tuple[int, Roster]] = {}  # run -> profile and roster
+        self.rekeys: tuple[str, ...] = ()  # the maps of ids that runs are given
 
     def job(self, roster: Roster, *, policy: Policy = CREATES, profile: int = 1, **values: Any) -> Job:
         """The job of the next run; `values` replace members of it."""
@@ -333,6 +335,7 @@ class Directory:
                 for number in range(self._runs - 1, 0, -1)
                 if self.rosters.get(number, (0,))[0] == profile
             ),
+            "rekeys": self.rekeys,
             "ignore_findings": False,
             "now": NOW + self._runs,
             "memory_limit": "200MiB",
@@ -374,7 +377,8 @@ class Directory:
         self.source.roster = roster
         with engine(msgspec.structs.replace(job, fence=job.fence + 1)) as work:
             planned = work.plan()
-        given = Release(plan=planned.plan, selections=selections, given=(), expires=job.now + 1)
+        said = tuple(Yes(id=f"yes-{n}", what=one, person=APPROVER, given=job.now) for n, one in enumerate(selections))
+        given = Release(plan=planned.plan, selections=selections, given=said, expires=job.now + 1)
         with engine(msgspec.structs.replace(job, fence=job.fence + 2, released=given)) as work:
             assert work.plan() == planned
             for batch in range(planned.batches):

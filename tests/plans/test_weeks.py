@@ -1,4 +1,4 @@
-"""Weeks of uploads, hand edits, held plans, runs that are cut off and runs that are taken back, in any order."""
+"""Weeks of uploads, whole and partial, new ids, hand edits, held plans, runs cut off or taken back, in any order."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from hypothesis.stateful import (
 
 from schoolsync.plan.policy import Guards
 from schoolsync.runs.selections import WHOLE
+from schoolsync.runs.stored_plan import Plans
 
-from .districts import CREATES, Directory, Outcome, Roster, engine, named_lines
+from .districts import APPROVER, CREATES, Directory, Outcome, Roster, engine, named_lines
 from .test_properties import FREE, active, rosters
+from .test_taking_back import ask
 
 WEEKS = settings(
     max_examples=4,
@@ -48,6 +50,7 @@ class Weeks(RuleBasedStateMachine):
         self.roster = roster
         self.clean = False  # the directory equals the roster
         self.undoable: tuple[str, dict[str, Any]] | None = None
+        self.names: dict[str, str] = {}  # what students were called by the first SIS, and are by now
         self.upload(roster)
 
     def _done(self, outcome: Outcome, roster: Roster) -> None:
@@ -64,6 +67,7 @@ class Weeks(RuleBasedStateMachine):
     @rule(roster=rosters())
     def upload(self, roster: Roster) -> None:
         """An upload that nothing holds: the directory is as the roster says, whatever was before."""
+        roster = renamed(roster, self.names)
         before, clean = (active(self.directory) if self.clean else {}), self.clean
         outcome = self.directory.sync(roster, policy=FREE)
         self._done(outcome, roster)
@@ -79,11 +83,55 @@ class Weeks(RuleBasedStateMachine):
         assert outcome.unchanged or outcome.steps == {}
         assert self.directory.touched() == before
 
+    def _let_go(self, run: str) -> None:
+        """Every step that a guard held names who has let it go; the yes names the run and its plan."""
+        steps = ask(self.directory, run, top=1000).steps
+        assert {one.held for one in steps} >= {True}
+        assert all([yes.person for yes in one.approved_by] == [APPROVER] for one in steps if one.held)
+        plans = Plans(self.directory.folder / "runs" / run)
+        plan = plans.latest()
+        assert plan is not None
+        assert {(one.run, one.release.plan) for one in plans.let(plan)} == {(run, plan.planned.plan)}
+
+    @precondition(lambda self: self.clean)
+    @rule(roster=rosters())
+    def without_a_file(self, roster: Roster) -> None:
+        """An upload without the guardians' file: whoever is there keeps the guardians."""
+        roster = renamed(roster, self.names)
+        part = {table: rows for table, rows in roster.tables.items() if table != "contacts"}
+        roster = Roster(part, absent=frozenset({"contacts"}))
+        query = "SELECT id, related_contacts FROM people"
+        before = dict(self.directory.query(query))
+        self._done(self.directory.sync(roster, policy=FREE), roster)
+        after = dict(self.directory.query(query))
+        assert {one: after[one] for one in before} == before
+        self.undoable = None
+
+    @precondition(lambda self: self.clean)
+    @rule()
+    def renumber(self) -> None:
+        """All students have new ids, and a map says so: they are who they were."""
+        query = "SELECT source_id, id FROM people WHERE active AND primary_role = 'student'"
+        before = dict(self.directory.query(query))
+        new = {one: f"{one}n" for one in before}
+        number = len(self.directory.rekeys) + 1
+        path = self.directory.folder / f"map-{number}.csv"
+        path.write_text("kind,old,new\n" + "".join(f"student,{old},{now}\n" for old, now in new.items()), "utf-8")
+        self.directory.rekeys += (str(path),)
+        self.names = {
+            **{first: new.get(now, now) for first, now in self.names.items()},
+            **{one: now for one, now in new.items() if one not in self.names.values()},
+        }
+        roster = renamed(self.roster, new)
+        self._done(self.directory.sync(roster, policy=FREE), roster)
+        assert dict(self.directory.query(query)) == {new[one]: key for one, key in before.items()}
+        self.undoable = None
+
     @precondition(lambda self: self.clean)
     @rule(roster=rosters(), yes=st.booleans())
     def guarded(self, roster: Roster, yes: bool) -> None:
         """Within the limits it goes on; beyond them nothing is changed until a person says yes."""
-        before = content(self.directory)
+        roster, before = renamed(roster, self.names), content(self.directory)
         job = self.directory.job(roster, policy=CAREFUL)
         outcome = self.directory.work(job, roster)
         if outcome.unchanged or outcome.finished is not None:
@@ -93,6 +141,7 @@ class Weeks(RuleBasedStateMachine):
             self._done(outcome, roster)
         elif yes:
             self._done(self.directory.release(job, roster, WHOLE), roster)
+            self._let_go(job.run)
         else:
             assert content(self.directory) == before
         self.undoable = None
@@ -101,6 +150,7 @@ class Weeks(RuleBasedStateMachine):
     @rule(roster=rosters(), part=st.integers(0, 3))
     def cut_off(self, roster: Roster, part: int) -> None:
         """A run that ends after some of its batches, one of them twice; nobody goes on with it."""
+        roster = renamed(roster, self.names)
         job = self.directory.job(roster, policy=FREE, batch_rows=4)
         with engine(job) as work:
             batches = work.plan().batches
@@ -152,6 +202,22 @@ def content(directory: Directory) -> dict[str, set[Any]]:
         )
         found[role] = {tuple(row) for row in rows}
     return found | {table: {tuple(row[1:]) for row in directory.links(table)} for table in LINKS}
+
+
+def renamed(roster: Roster, names: dict[str, str]) -> Roster:
+    """The same with other SIS IDs of students."""
+    if not names:
+        return roster
+    tables = {}
+    for table, rows in roster.tables.items():
+        column = "student_id" if table == "contacts" else "source_id"
+        tables[table] = tuple(
+            {**row, column: names.get(row[column], row[column])}
+            if table == "contacts" or row.get("role") == "student"
+            else row
+            for row in rows
+        )
+    return Roster(tables, absent=roster.absent)
 
 
 def keys(objects: set[Any]) -> set[str]:
