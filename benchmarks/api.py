@@ -26,7 +26,7 @@ from typing import Self
 
 import psutil
 
-from benchmarks.__main__ import MIB, _free_port, machine
+from benchmarks.__main__ import MIB, free_port, machine
 from benchmarks.load import NUMBER, Measured, Order
 from benchmarks.million import _cluster
 from benchmarks.server import Server
@@ -126,7 +126,7 @@ def main() -> int:
 
 def _measure(folder: Path, roster: Path, url: str | None, options: argparse.Namespace, requests: int) -> Found:
     settings = {} if url is None else {"database_url": url}
-    with Server(folder, _free_port(), settings) as server, Client() as client:
+    with Server(folder, free_port(), settings) as server, Client() as client:
         profiles = [server.create_profile() for _ in range(CONNECTIONS)]
         server.upload(profiles[0], roster)
         server.sync(profiles[0])
@@ -200,7 +200,7 @@ def _request(method: str, path: str, token: str, body: str = "") -> str:
 @contextmanager
 def _bare(folder: Path, server: Server, url: str | None) -> Iterator[int]:
     """The floors' server; yields its port."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "benchmarks.bare", server._data, str(port), server.tenant]
     with (folder / "bare.log").open("wb") as log:
         process = subprocess.Popen([*command, *([url] if url else [])], stdout=log, stderr=subprocess.STDOUT)
