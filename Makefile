@@ -10,7 +10,7 @@ ROSTER ?=
 TESTS ?= tests
 JS := tests/acceptance/js
 
-.PHONY: help setup demo test chaos promises schema sdks fuzz lint format docs bench lock clean
+.PHONY: help setup demo test chaos promises schema sdks fuzz lint format docs wheel bench lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -78,6 +78,9 @@ format: $(VENV)/dev.stamp ## settle the layout of the code
 
 docs: $(VENV)/dev.stamp ## build README and docs/ as a site that opens from disk, into build/docs
 	@$(BIN)/python -m docs.site
+
+wheel: $(VENV)/dev.stamp ## build wheel and sdist into dist/, the same bytes whoever builds a commit
+	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} $(BIN)/python -m hatchling build
 
 bench: $(VENV)/dev.stamp ## measure against the floors; writes benchmarks/RESULTS.md, API.md, CHECKING.md, PLANS.md, MILLION.md, EXPLAINING.md
 	@$(BIN)/python -m benchmarks

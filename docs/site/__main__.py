@@ -13,6 +13,7 @@ import sys
 import tempfile
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 from docs.site import reference
 from mkdocs.commands.build import build
@@ -39,7 +40,7 @@ def stage(folder: Path) -> None:
     for name, text in reference.pages().items():
         (folder / "reference" / f"{name}.md").write_text(text, "utf-8")
     for path in folder.rglob("*.md"):
-        path.write_text(_as_markdown(path.read_text("utf-8")), "utf-8")
+        path.write_text(_as_markdown(with_figures(path.read_text("utf-8"), folder)), "utf-8")
 
 
 def _as_markdown(text: str) -> str:
@@ -54,6 +55,38 @@ def _as_markdown(text: str) -> str:
             lines.append("")
         lines.append(line)
     return "\n".join(lines) + "\n"
+
+
+def whole(nav: list[Any], folder: Path) -> list[Any]:
+    """The order of the pages, with those that it does not name behind the others: none is forgotten."""
+    named: set[str] = set()
+
+    def look(entries: list[Any]) -> None:
+        for entry in entries:
+            for value in entry.values():
+                if isinstance(value, str):
+                    named.add(value)
+                else:
+                    look(value)
+
+    look(nav)
+    more = sorted({path.relative_to(folder).as_posix() for path in folder.rglob("*.md")} - named)
+    return [*nav, {"More": [{_title(folder / name): name} for name in more]}] if more else nav
+
+
+def _title(page: Path) -> str:
+    found = re.search(r"^# (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return found[1] if found else page.stem
+
+
+def with_figures(text: str, folder: Path) -> str:
+    """A page whose marks `<!-- figures: FILE -->` have become the tables of these files."""
+
+    def tables(found: re.Match[str]) -> str:
+        lines = (folder / found[1]).read_text("utf-8").splitlines()
+        return "\n".join(line for line in lines if not line.startswith("# "))
+
+    return re.sub(r"<!-- figures: (\S+) -->", tables, text)
 
 
 def slug(text: str, separator: str) -> str:
@@ -75,6 +108,7 @@ def main(target: Path) -> int:
             site_dir=str(target),
             strict=True,
         )
+        config["nav"] = whole(config["nav"], Path(folder))
         config["mdx_configs"]["toc"] = {"slugify": slug, "permalink": "#"}
         try:
             build(config)

@@ -1,19 +1,54 @@
-"""`make demo`: the first thing anybody runs."""
+"""`make demo`: the first thing anybody runs, here from the wheel that is handed out, in an environment of its own."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import sysconfig
 import time
+import venv
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from .rosters import DISTRICT
 
+ROOT = Path(__file__).parents[2]
 
-def demo(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a fresh environment with the built wheel in it; only its dependencies are those of the tests."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    (wheel,) = folder.glob("*.whl")
+    venv.create(folder / "venv", with_pip=False)
+    made = folder / "venv" / "bin" / "python"
+    uv = [
+        Path(sys.executable).with_name("uv"),
+        "pip",
+        "install",
+        "--quiet",
+        "--offline",
+        "--no-deps",
+        "--compile-bytecode",
+        "--python",
+        made,
+    ]
+    subprocess.run([*uv, wheel], check=True, capture_output=True, timeout=120)
+    own = Path(sysconfig.get_path("purelib", vars={"base": str(folder / "venv")}))
+    (own / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", "utf-8")
+    ask = [made, "-I", "-c", "import schoolsync; print(schoolsync.__file__)"]
+    where = subprocess.run(ask, check=True, capture_output=True, text=True, timeout=60).stdout
+    assert Path(where.strip()).is_relative_to(own), where
+    return made
+
+
+def demo(python: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "schoolsync.testing.demo", *map(str, arguments)],
+        [python, "-m", "schoolsync.testing.demo", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=90,
@@ -21,10 +56,10 @@ def demo(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_demo_shows_the_main_job_and_cleans_up() -> None:
+def test_the_demo_shows_the_main_job_and_cleans_up(python: Path) -> None:
     """It syncs the bundled roster, lists what arrived, reports a status, says 200, exits 0 and is soon done."""
     began = time.monotonic()
-    answer = demo()
+    answer = demo(python)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert time.monotonic() - began < 45, "fifteen seconds on a machine that does nothing else"
     assert "success" in answer.stdout
@@ -33,13 +68,13 @@ def test_the_demo_shows_the_main_job_and_cleans_up() -> None:
     assert "Traceback" not in answer.stdout + answer.stderr
 
 
-def test_the_demo_takes_any_roster(tmp_path: Path) -> None:
+def test_the_demo_takes_any_roster(python: Path, tmp_path: Path) -> None:
     """A zip works as well as a folder; what is not there is exit status 2."""
     packed = tmp_path / "district.zip"
     with zipfile.ZipFile(packed, "w") as archive:
         for name, content in DISTRICT.files().items():
             archive.writestr(name, content)
-    answer = demo(packed)
+    answer = demo(python, packed)
     assert answer.returncode == 0, answer.stdout
     assert "2 schools, 4 classes, 8 users" in answer.stdout
-    assert demo(tmp_path / "nowhere").returncode == 2
+    assert demo(python, tmp_path / "nowhere").returncode == 2

@@ -14,7 +14,10 @@ from .test_the_readme import run
 
 DOCS = Path(__file__).parents[2] / "docs"
 SERVE = "schoolsync serve --data-dir ./data --port 8080 &\n"
-ON_THE_TUTORIAL = ("first-district", "many-districts", "matching", "rollover", "monitoring", "backup")
+ON_THE_TUTORIAL = (
+    *("first-district", "many-districts", "matching", "rollover", "monitoring", "postgresql", "backup"),
+    "upgrade",
+)
 """Guides that go on where the tutorial has ended, in the same shell."""
 
 
