@@ -155,6 +155,9 @@ class Settings:
     mail_from: str | None = _setting(None, "address that notices are sent from")
     mail_to: tuple[str, ...] = _setting((), "addresses that get a mail when the condition of a profile changes")
     stale_hours: int = _setting(26, "hours without a good run after which notices call a profile stale; 0 for never")
+    traces_endpoint: str | None = _setting(
+        None, "OpenTelemetry collector that traces are sent to over HTTP, such as `http://localhost:4318`; none without"
+    )
     console: bool = _setting(True, "whether the web console is served, at `/console`")
     console_hours: int = _setting(8, "hours that a sign-in to the console lasts")
     log_level: str = _setting("info", "debug, info, warning or error")

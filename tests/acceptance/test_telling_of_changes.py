@@ -1,4 +1,4 @@
-"""Notices by a whole server: a held plan and the yes to it are told, whatever is killed meanwhile."""
+"""Notices and traces by a whole server: a held plan and the yes to it are told, whatever is killed meanwhile."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from .house import Server, Tenant, until
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from .house import Profile, Server, Tenant, until
 from .own import own
 from .rosters import DISTRICT
 
@@ -21,6 +23,12 @@ class Hook(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         server: Any = self.server
+        if self.path == "/v1/traces":
+            server.traced.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.send_header("Content-Type", "application/x-protobuf")
+            self.end_headers()
+            return
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         server.asked += 1
         if server.status == 200:
@@ -35,7 +43,7 @@ class Hook(BaseHTTPRequestHandler):
 def test_nothing_is_lost_or_doubled_when_all_is_killed(tmp_path: Path, fresh_database: dict[str, object]) -> None:
     """The receiver is away while a plan is held and everything is killed; afterwards each change arrives once."""
     hook: Any = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
-    hook.status, hook.asked, hook.got = 503, 0, []
+    hook.status, hook.asked, hook.got, hook.traced = 503, 0, [], []
     thread = threading.Thread(target=hook.serve_forever, args=(0.05,))
     thread.start()
     try:
@@ -44,6 +52,7 @@ def test_nothing_is_lost_or_doubled_when_all_is_killed(tmp_path: Path, fresh_dat
             "webhook_url": f"http://127.0.0.1:{hook.server_port}/hook",
             "webhook_secret": SECRET,
             "egress_allow": "127.0.0.1",
+            "traces_endpoint": f"http://127.0.0.1:{hook.server_port}",
         }
         server = Server(tmp_path, settings=settings).start()
         try:
@@ -79,3 +88,43 @@ def _story(server: Server, hook: Any) -> None:
     until("nothing waits", lambda: server.control(waiting) == [(0,)])
     assert [told for _, told in hook.got] == ["profile.held", "profile.recovered"]
     assert len({one for one, _ in hook.got}) == 2
+    _traced(profile, run["id"], hook)
+
+
+def _traced(profile: Profile, run: str, hook: Any) -> None:
+    """The stages of a run are one trace under its id, requests are named by their operations, and nobody is in it."""
+    named = "/users?$filter=userPrincipalName eq '3001@skole.example'"
+    profile.tenant.reader.get(named)
+
+    def told(name: str) -> list[Any]:
+        return [span for span in spans(hook.traced) if span.name == name]
+
+    until("the request is told", lambda: told("GET /education/users"))
+    stages = {span.name for span in spans(hook.traced) if span.trace_id.hex() == run.replace("-", "")}
+    assert stages >= {"run extract", "run validate", "run plan", "run apply", "run finish"}
+    assert told("GET /schoolsync/v1/profiles/{profile}/runs")
+    (one,) = told("GET /education/users")
+    attributes = {entry.key: entry.value for entry in one.attributes}
+    assert attributes["http.response.status_code"].int_value == 200
+    assert attributes.keys() == {
+        "http.request.method",
+        "http.route",
+        "http.response.status_code",
+        "schoolsync.request_id",
+    }
+    whole = b"".join(hook.traced)
+    people = [*DISTRICT.students, *DISTRICT.teachers]
+    names = {str(row[column]) for row in people for column in ("SIS ID", "First Name", "Last Name", "Username")}
+    # What is digits or very short alone may stand in ids by chance.
+    telling = [name for name in names if len(name) > 4 and not name.isdigit()]
+    assert telling
+    assert not [name for name in (*telling, "skole.example", "127.0.0.1") if name.encode() in whole]
+
+
+def spans(sent: list[bytes]) -> list[Any]:
+    """What a collector reads."""
+    found = []
+    for body in sent:
+        request = ExportTraceServiceRequest.FromString(body)
+        found += [span for one in request.resource_spans for scope in one.scope_spans for span in scope.spans]
+    return found

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, quote
 
 import msgspec
 
+from schoolsync import traces
 from schoolsync.access import audit, roles
 from schoolsync.api.call import Answer, Call, Services
 from schoolsync.api.routes import ROOT, ROUTES, TEXT_MAX, Handler, Parameter, Route
@@ -44,6 +45,7 @@ class OwnApi:
     async def __call__(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> None:
         """Answer one request. Raises what the caller is to be told."""
         match, route = await self._find(scope, arrival)
+        scope[traces.ROUTE] = f"/{ROOT}/{route.template}"
         if not route.public:
             principal = arrival.principal or await arrival.identify()
             arrival.asked = f"{route.method} {ROOT}/", match

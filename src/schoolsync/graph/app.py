@@ -27,7 +27,7 @@ from litestar.exceptions import HTTPException, InternalServerException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
-from schoolsync import ticks
+from schoolsync import ticks, traces
 from schoolsync.access import audit, permissions
 from schoolsync.access.principal import Principal
 from schoolsync.access.refusals import Refusals
@@ -288,6 +288,7 @@ class Front:
         if not route.public:
             check(cast(Principal, arrival.principal), route)  # before the body is read
         arrival.version, arrival.match = version, match
+        scope[traces.ROUTE] = f"/{match.template}"
         if route.audited:
             arrival.operation = f"{route.method} {match.template}"
             arrival.object = audit.without_names(match.path, match.keys)

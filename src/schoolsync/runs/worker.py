@@ -18,7 +18,7 @@ from types import FrameType
 import structlog
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
-from schoolsync import logs
+from schoolsync import logs, traces
 from schoolsync.notices import teller
 from schoolsync.runs import durable, lifeline, scratches
 from schoolsync.runs.dispatcher import Dispatcher
@@ -81,6 +81,7 @@ def main() -> int:
     settings = from_line(next(said))
     lifeline.watch(said)
     logs.configure(settings.log_level, "worker")
+    traces.configure(settings, "worker")
     make_folders(settings)
     control = open_control(settings)
     installation.join(control, settings, new_id)
@@ -141,6 +142,7 @@ def main() -> int:
     if roll is not None:
         roll.leave()  # the others need not wait until they miss us
     shutil.rmtree(scratch, ignore_errors=True)
+    traces.flush()
     os._exit(0)
 
 

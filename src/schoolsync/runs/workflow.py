@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 
-from schoolsync import fault_points
+from schoolsync import fault_points, traces
 from schoolsync.errors import WorldError
 from schoolsync.runs.dial import Dial
 from schoolsync.runs.durable import step, workflow
@@ -213,7 +213,8 @@ def _ask(key: Key, stage: str, kind: type[T], *, batch: int | None = None) -> Ke
         if tried:
             time.sleep(0.1 * 2**tried)
         try:
-            return _of(worker.engines.of(key.workflow, job).ask(stage, kind, batch=batch))
+            with traces.stage(stage, run=key.run, profile=key.profile, attempt=key.attempt, batch=batch):
+                return _of(worker.engines.of(key.workflow, job).ask(stage, kind, batch=batch))
         except EngineLost as problem:
             log.warning("engine lost", run=key.run, stage=stage, batch=batch, reason=str(problem))
         except WorldError as problem:  # the job could not be put together

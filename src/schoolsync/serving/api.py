@@ -25,7 +25,7 @@ from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.server.embed import Server
 
-from schoolsync import logs
+from schoolsync import logs, traces
 from schoolsync.access import issuer_http
 from schoolsync.access.audit import Audit
 from schoolsync.access.tokens import Verifier
@@ -192,6 +192,7 @@ def serve(settings: Settings, said: Iterator[bytes], engines: Engines | None = N
 
     lifeline.watch(said, heard, ending=partial(_forget, settings))
     logs.configure(settings.log_level, "api")
+    traces.configure(settings, "api")
     make_folders(settings)
     try:
         app = build(settings, worker_ready=worker_ready, ending=ending, engines=engines)
@@ -280,11 +281,12 @@ def _leave(at_work: AtWork) -> None:
     while at_work.count and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(0.1)  # what was just answered is still being sent
+    traces.flush()
     os._exit(0)
 
 
 async def _serve(settings: Settings, app: Any, cert: Path | None, key: Path | None, ending: threading.Event) -> None:
-    at_work = AtWork(connections.paced(app))
+    at_work = AtWork(connections.paced(app if settings.traces_endpoint is None else traces.Traced(app)))
     server = Server(
         at_work,
         address=settings.host,

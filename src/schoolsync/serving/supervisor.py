@@ -22,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
+from schoolsync import traces
 from schoolsync.errors import Refusal, UsageError, WorldError
 from schoolsync.notices.channels import channels
 from schoolsync.runs import scratches
@@ -202,6 +203,7 @@ def _check(settings: Settings, with_worker: bool) -> None:
     if settings.database_url is None and not with_worker:
         raise UsageError("Without database_url nobody else could do the work: serve has its worker inside.")
     safety.check(settings)
+    traces.check(settings)
     list(channels(settings))  # refused in words before anything is started
     if settings.seed_roster is not None and not settings.seed_roster.exists():
         raise UsageError(f"There is no roster at {settings.seed_roster}.")
