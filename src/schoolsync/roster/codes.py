@@ -53,6 +53,9 @@ def _plain(text: str, group: str | None = None) -> tuple[Entry, ...]:
     return tuple(Entry(code, tuple(words), group) for code, *words in (part.split("=") for part in text.split()))
 
 
+GUARDIANS = ("parent", "guardian", "relative")
+"""Roles of people who are nobody in the directory themselves."""
+
 # The order in which one person's roles count, the first most of all: those of School Data Sync, then the rest.
 _STAFF = (
     *("principal", "chair", "professor", "researcher", "adjunct", "affiliate", "occupationalTherapist"),

@@ -16,7 +16,8 @@ from pathlib import Path
 import duckdb
 import msgspec
 
-from schoolsync.roster import findings
+from schoolsync.roster import codes, findings
+from schoolsync.roster.codes import CodeList
 from schoolsync.sources.columns import EARLIER, LINE_BITS, Column, File, Kind, Need, Table, real_line
 from schoolsync.sources.formats import Format
 from schoolsync.sources.needs import Needs
@@ -115,6 +116,7 @@ def completed(
     *,
     earlier: Path | None,
     keep: Path | None,
+    lists: Mapping[str, CodeList],
 ) -> tuple[dict[str, Table], bool]:
     """The raw tables with rows that are marked as deleted taken away, and with what is kept from uploads before.
 
@@ -134,7 +136,8 @@ def completed(
         made = _together(db, made, form, given, needs, earlier)
         whole = msgspec.json.decode((earlier / "records.json").read_bytes(), type=Records).whole
     if keep is not None:
-        _keep(db, made, form, keep, whole=whole and (given.changes or not _rejected(db)))
+        nobody = None if needs.names("contacts") else _nobody(made, lists["roles"])
+        _keep(db, made, form, keep, whole=whole and (given.changes or not _rejected(db)), nobody=nobody)
     if given.changes:
         _set_aside(db, made, form)
     return made, True
@@ -356,10 +359,44 @@ def _hanging(table: Table, tables: Mapping[str, Table]) -> Sequence[tuple[Table,
     ]
 
 
+_PRIVATE = frozenset(
+    {*("username", "given_name", "middle_name", "surname", "email", "sms", "phone", "match_id", "number", "user_ids")}
+    | {*("master_id", "preferred_given_name", "preferred_middle_name", "preferred_surname", "pronouns")}
+)
+"""What is not kept of people who are guardians alone, or nobody, unless the profile lets their contacts in."""
+
+_FILLED = {
+    **dict.fromkeys(("username", "given_name", "surname"), "source_id"),
+    **{name: f"CASE WHEN {name} IS NOT NULL THEN source_id END" for name in ("number", "match_id")},
+    "email": "CASE WHEN email IS NOT NULL THEN hash(source_id) || '@guardian.invalid' END",
+}
+"""Of those, what a format or a profile may want to be filled, with what stands there instead."""
+
+
+def _nobody(tables: Mapping[str, Table], roles: CodeList) -> str:
+    """The condition that a row of the file of users is about somebody who has no role but that of a guardian."""
+    said = next((one for name in ("roles", "users") if (one := tables.get(name)) and "role" in one.columns), None)
+    if said is None:
+        return "true"
+    key = "user_id" if "user_id" in said.columns else "source_id"
+    guardians = ", ".join(f"'{role}'" for role in codes.GUARDIANS)
+    somebody = f"SELECT {key} FROM {said.raw} WHERE {codes.normal(roles, 'role')} NOT IN ({guardians})"
+    return f"source_id NOT IN ({somebody} AND {key} IS NOT NULL)"
+
+
 def _keep(
-    db: duckdb.DuckDBPyConnection, tables: Mapping[str, Table], form: Format, folder: Path, *, whole: bool
+    db: duckdb.DuckDBPyConnection,
+    tables: Mapping[str, Table],
+    form: Format,
+    folder: Path,
+    *,
+    whole: bool,
+    nobody: str | None,
 ) -> None:
-    """Write the records down, for packages of changes to come. Passwords are not among them."""
+    """Write the records down, for packages of changes to come. Passwords are not among them.
+
+    Of people for whom `nobody` holds no more than the id is kept; it stands for what the format wants to be filled.
+    """
     aside = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True, mode=0o700)
@@ -370,8 +407,11 @@ def _keep(
             ours: ours
             for ours, column in table.columns.items()
             if column.kind is not Kind.PASSWORD and ours != "row_status"
-        } | dict(table.extras)
-        columns = ", ".join(f'{ours} AS "{word}"' for ours, word in stored.items())
+        } | {header: ours for ours, header in table.extras.items()}
+        if nobody is not None and name == "users":
+            for word in stored.keys() & (_PRIVATE | set(table.extras.values())):
+                stored[word] = f"CASE WHEN {nobody} THEN {_FILLED.get(word, 'NULL')} ELSE {stored[word]} END"
+        columns = ", ".join(f'{expression} AS "{word}"' for word, expression in stored.items())
         path = str(aside / f"{name}.parquet").replace("'", "''")
         db.execute(
             f"COPY (SELECT {columns}, {real_line('line')} AS line FROM {table.lined} AS one ORDER BY one.line) "

@@ -37,7 +37,7 @@ def validate(db: duckdb.DuckDBPyConnection, extracted: Extract, options: CheckOp
     lists = codes.lists(options.codes, options.policy.codes if options.policy else {})
     tables = {name: cells.clean(db, table, most=options.limits.cell) for name, table in extracted.tables.items()}
     tables, whole = changes.completed(
-        db, tables, form, extracted.package, needs, earlier=options.earlier, keep=options.keep
+        db, tables, form, extracted.package, needs, earlier=options.earlier, keep=options.keep, lists=lists
     )
     for table in tables.values():
         cells.check(
