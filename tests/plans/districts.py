@@ -301,6 +301,7 @@ class Directory:
         self._bases: dict[int, Base] = {}
         self._before: dict[int, Base] = {}
         self._runs = 0
+        self._applied: set[str] = set()  # runs that were applied whole, since a run was last taken back
         self.rosters: dict[int, tuple[int, Roster]] = {}  # run -> profile and roster
         self.rekeys: tuple[str, ...] = ()  # the maps of ids that runs are given
 
@@ -331,7 +332,11 @@ class Directory:
             "base": self._bases.get(profile),
             "before": self._before.get(profile),
             "known": tuple(
-                Known(number=number, folder=str(self.folder / "runs" / f"run-{number}"))
+                Known(
+                    number=number,
+                    folder=str(self.folder / "runs" / f"run-{number}"),
+                    applied=f"run-{number}" in self._applied,
+                )
                 for number in range(self._runs - 1, 0, -1)
                 if self.rosters.get(number, (0,))[0] == profile
             ),
@@ -366,6 +371,7 @@ class Directory:
         number = int(run.rpartition("-")[2])
         undone = Undone(run=run, number=number, folder=str(self.folder / "runs" / run))
         job = self.job(self.source.roster, policy=policy, profile=profile, undoes=undone, **values)
+        self._applied.clear()
         with engine(job) as work:
             outcome = carried_out(job, work)
         if outcome.finished is not None:
@@ -392,6 +398,7 @@ class Directory:
     def done(self, job: Job, finished: Finished) -> None:
         """Remember a run as the one that the next is compared with."""
         assert finished.snapshot is not None
+        self._applied.add(job.run)
         self._bases[job.profile] = self._before[job.profile] = Base(
             run=job.run, snapshot=finished.snapshot, input_hash=finished.input_hash, position=finished.position
         )

@@ -42,7 +42,7 @@ def compare_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         UPDATE planned.gone SET rule = 'term-over'
         WHERE kind = 'section' AND source_id IN (SELECT source_id FROM outside.over)
     """)
-    last_lines.of_objects(db, terms, "gone")
+    last_lines.of_objects(db, terms, "gone", among=last_lines.present(terms))
     _defer(db, terms, "gone")
     # What is needed of people and classes once `forget_objects` has done its work.
     db.execute("""

@@ -34,6 +34,7 @@ class Terms:
     columns: Mapping[str, Collection[str]] | None = None  # of the canonical tables that this roster has; None: all
     absent: Collection[str] = ()  # canonical tables that this roster has no file for
     known: Iterable[int] = ()  # runs whose rosters are there (`last_lines`), by number, in the order of looking
+    known_present: Iterable[int] | None = None  # the first of them, which know all that is there now; None: all
 
     def deferred(self, kind: Kind) -> bool:
         """Whether the profile leaves this kind alone for now."""
@@ -83,6 +84,15 @@ class Terms:
     def defers(self) -> Window | None:
         """The open window in which nothing is taken away, if there is one."""
         return self.policy.window("additionsOnly", self.now)
+
+    @property
+    def keeps_nothing_else(self) -> bool:
+        """Whether the profile has nothing that the roster does not have, once the plan is applied.
+
+        Kinds that wait, a window and classes that expire leave things where they are.
+        """
+        waits = any(one.deferred for one in self.policy.customizations.values())
+        return not (waits or self.defers or self.policy.expiry)
 
     def dated(self, table: str) -> bool:
         """Whether records of the canonical table may have days: only then can there be several for one pair."""

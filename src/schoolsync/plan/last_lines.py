@@ -8,7 +8,7 @@ rosters gives `known_<number>.<table>` for each, by the number of its run, and `
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import duckdb
 
@@ -20,9 +20,9 @@ COLUMNS = "NULL::VARCHAR AS file, NULL::BIGINT AS line, NULL::BIGINT AS upload_r
 """The columns that name a line; `upload_run` is the number of the run whose upload has it, NULL the run's own."""
 
 
-def of_objects(db: duckdb.DuckDBPyConnection, terms: Terms, table: str) -> None:
-    """Fill in the lines of the objects in `planned.<table>`."""
-    for number in _rosters(db, terms, f"planned.{table} AS g WHERE g.line IS NULL"):
+def of_objects(db: duckdb.DuckDBPyConnection, terms: Terms, table: str, *, among: Iterable[int]) -> None:
+    """Fill in the lines of the objects in `planned.<table>`, from some of the rosters."""
+    for number in _rosters(db, among, f"planned.{table} AS g WHERE g.line IS NULL"):
         for kind in terms.objects:
             ids = f"SELECT source_id FROM planned.{table} WHERE kind = '{kind.name}' AND line IS NULL"
             db.execute(f"""
@@ -38,7 +38,7 @@ def of_expiring(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     """Fill in the lines of the classes in `planned.expiring`, by the SIS IDs that they had."""
     db.execute("ALTER TABLE planned.expiring RENAME source_id TO marked_id")
     db.execute("ALTER TABLE planned.expiring RENAME was_source_id TO source_id")
-    of_objects(db, terms, "expiring")
+    of_objects(db, terms, "expiring", among=terms.known)
     db.execute("ALTER TABLE planned.expiring RENAME source_id TO was_source_id")
     db.execute("ALTER TABLE planned.expiring RENAME marked_id TO source_id")
 
@@ -61,7 +61,7 @@ def _of_kind(db: duckdb.DuckDBPyConnection, terms: Terms, kind: LinkKind) -> Non
         JOIN planned.rekeyed AS k ON k.kind = o.kind AND k.new_id = o.source_id
     """
     person = f" AND p.kind = r.{kind.person}" if kind.person else ""
-    for number in terms.known:
+    for number in present(terms):
         missing = f"{stale} AS s WHERE s.kind = '{kind.name}' AND s.line IS NULL"
         if not db.execute(f"SELECT 1 FROM {missing} LIMIT 1").fetchall():
             return
@@ -80,9 +80,14 @@ def _of_kind(db: duckdb.DuckDBPyConnection, terms: Terms, kind: LinkKind) -> Non
         """)
 
 
-def _rosters(db: duckdb.DuckDBPyConnection, terms: Terms, missing: str) -> Iterator[int]:
+def present(terms: Terms) -> Iterable[int]:
+    """The rosters to look through for what leaves now: older ones than these cannot know it."""
+    return terms.known if terms.known_present is None else terms.known_present
+
+
+def _rosters(db: duckdb.DuckDBPyConnection, among: Iterable[int], missing: str) -> Iterator[int]:
     """The rosters to look through, as long as there are rows that are `missing` their line."""
-    known = iter(terms.known)
+    known = iter(among)
     while db.execute(f"SELECT 1 FROM {missing} LIMIT 1").fetchall():
         number = next(known, None)
         if number is None:

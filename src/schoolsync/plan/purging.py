@@ -68,7 +68,7 @@ def find(db: duckdb.DuckDBPyConnection, terms: Terms) -> int | None:
         ((going,),) = db.execute("SELECT count(*) FROM planned.gone WHERE kind = $1", [kind.name]).fetchall()
         if going:
             ends.append(terms.now + days * DAY)
-    last_lines.of_objects(db, terms, "purged")
+    last_lines.of_objects(db, terms, "purged", among=terms.known)
     first_end = min(ends, default=None)
     if first_end is not None and terms.defers is not None:
         return max(first_end, terms.defers.ends)

@@ -49,6 +49,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     folder: str
+    applied: bool = False  # whole, and no later run has taken anything back
 
 
 class Undone(msgspec.Struct, frozen=True, kw_only=True):

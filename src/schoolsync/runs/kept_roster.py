@@ -37,6 +37,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     reading: str  # hash of the settings that it was read under
     columns: Mapping[str, Collection[str]] | None  # of its canonical tables; None: all
     absent: Collection[str]  # canonical tables that it has no file for
+    everything: bool = False  # whoever applies it whole has nothing in the directory that is not in it
 
 
 def keep(db: duckdb.DuckDBPyConnection, run: Path, note: Note) -> None:
@@ -96,13 +97,37 @@ class Rosters:
         self._db = db
         self._fetch = fetch
         self._folders = {0: own, **{one.number: Path(one.folder) for one in earlier if Path(one.folder) != own}}
-        self._there: dict[int, bool] = {}
+        self.present = _Present(self)
+        self._applied = {0 if Path(one.folder) == own else one.number for one in earlier if one.applied}
+        self._there: dict[int, Note | None] = {}
 
     def __iter__(self) -> Iterator[int]:
         for number, folder in self._folders.items():
             if number not in self._there:
                 if number:
                     self._fetch(folder / ROSTER)
-                self._there[number] = open_up(self._db(), folder, f"known_{number}") is not None
-            if self._there[number]:
+                self._there[number] = open_up(self._db(), folder, f"known_{number}")
+            if self._there[number] is not None:
                 yield number
+
+    def had_everything(self, number: int) -> bool:
+        """Whether all that the directory has of the profile was in this roster, so that no older one knows more."""
+        there = self._there.get(number)
+        return there is not None and there.everything and number in self._applied
+
+
+class _Present:
+    """The first of the rosters, until one that had everything; may be gone through several times.
+
+    Mostly these are two, the run's own and the one that was applied last. More are read only behind rosters that left
+    something in the directory which they did not have: records with mistakes, kinds that wait, windows.
+    """
+
+    def __init__(self, rosters: Rosters) -> None:
+        self._rosters = rosters
+
+    def __iter__(self) -> Iterator[int]:
+        for number in self._rosters:
+            yield number
+            if self._rosters.had_everything(number):
+                return

@@ -278,16 +278,27 @@ class Records:
 
     def _known(self, connection: Connection, key: Key, tenant_id: str) -> tuple[Known, ...]:
         """The newest earlier runs that may have kept the rosters they read."""
+        mine = (runs.c.tenant == key.tenant, runs.c.profile == key.profile)
+        taken_back = connection.execute(
+            select(func.max(runs.c.number)).where(*mine, runs.c.undoes.is_not(None))
+        ).scalar_one()
         rows = connection.execute(
-            select(runs.c.id, runs.c.number)
+            select(runs.c.id, runs.c.number, runs.c.snapshot)
             .where(
-                *(runs.c.tenant == key.tenant, runs.c.profile == key.profile, runs.c.id != key.run),
+                *(*mine, runs.c.id != key.run),
                 *(runs.c.upload.is_not(None), runs.c.stage.in_([RunState.PLANNING, RunState.APPLYING])),
             )
             .order_by(runs.c.number.desc())
             .limit(_KNOWN_MAX)
         ).all()
-        return tuple(Known(number=row.number, folder=str(self.folder(tenant_id, key.profile, row.id))) for row in rows)
+        return tuple(
+            Known(
+                number=row.number,
+                folder=str(self.folder(tenant_id, key.profile, row.id)),
+                applied=row.snapshot is not None and row.number > (taken_back or 0),
+            )
+            for row in rows
+        )
 
     def _rekeys(self, connection: Connection, key: Key) -> tuple[str, ...]:
         rows = connection.execute(

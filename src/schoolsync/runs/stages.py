@@ -249,6 +249,8 @@ class Stages(Holding):
 
     def _terms(self, checked: sources.Checked | kept_roster.Note | None) -> Terms:
         job = self._job
+        own = Path(job.kept or job.folder)
+        rosters = kept_roster.Rosters(self._roster, self._objects.fetch_folder, own, job.known)
         return Terms(
             tenant_id=job.tenant_id,
             profile=job.profile,
@@ -257,9 +259,8 @@ class Stages(Holding):
             now=job.now,
             columns=None if checked is None else checked.columns,
             absent=() if checked is None else checked.absent,
-            known=kept_roster.Rosters(
-                self._roster, self._objects.fetch_folder, Path(job.kept or job.folder), job.known
-            ),
+            known=rosters,
+            known_present=rosters.present,
         )
 
     def _still_holds(self, stored: Description) -> bool:
@@ -320,7 +321,12 @@ class Stages(Holding):
         if checked.errors and (lost is None or too_much is not None):
             raise StageFailed(Failed(reason="The roster has errors; nothing was changed.", retry=False))
         columns = None if checked.columns is None else {table: sorted(c) for table, c in checked.columns.items()}
-        note = kept_roster.Note(reading=self._reading_hash(), columns=columns, absent=sorted(checked.absent))
+        note = kept_roster.Note(
+            reading=self._reading_hash(),
+            columns=columns,
+            absent=sorted(checked.absent),
+            everything=not checked.errors and self._terms(checked).keeps_nothing_else,
+        )
         kept_roster.keep(self._roster(), Path(self._job.folder), note)
         return self._terms(checked)
 
