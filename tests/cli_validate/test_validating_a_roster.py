@@ -200,6 +200,30 @@ def test_many_findings_are_all_in_the_json(folder: Path, capfd: pytest.CaptureFi
     assert len(out.splitlines()) < 60
 
 
+def test_an_empty_file_of_no_roster_is_not_clean(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Nothing was checked, so nothing is right."""
+    (tmp_path / "people.csv").touch()
+    assert validate.run(tmp_path / "people.csv", format=None, json=False) == 2
+    assert "holds no roster" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["validate", "convert"])
+def test_a_full_disk_is_one_sentence(folder: Path, tmp_path: Path, command: str) -> None:
+    """Where the answer is written to, too."""
+    more = ["--to", "sds-v2.1", str(tmp_path / "made")] if command == "convert" else []
+    with Path("/dev/full").open("wb") as full:
+        said = subprocess.run(
+            [sys.executable, "-m", "schoolsync", command, str(folder), *more],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert said.returncode == 2
+    assert said.stderr.splitlines()[-1].endswith("No space left on device.")
+    assert "Traceback" not in said.stderr
+
+
 def test_the_report_may_be_cut_off_by_its_reader(folder: Path) -> None:
     """`schoolsync validate … | head -1` is no reason for a traceback."""
     command = f'"{sys.executable}" -m schoolsync validate "{folder}" --json | head -c 1'

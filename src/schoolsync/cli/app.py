@@ -6,6 +6,7 @@ A face: it reads arguments, calls one function, prints. Every command imports wh
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -529,13 +530,28 @@ def _root(
     pass
 
 
+def _written() -> None:
+    """Let the answer go where it is read; that there is no room for it is one sentence, and status 2."""
+    try:
+        sys.stdout.flush()
+    except OSError as problem:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would try once more at its end
+        if isinstance(problem, BrokenPipeError):  # whoever reads it has seen enough
+            sys.exit(1)
+        print(f"schoolsync: The answer could not be written: {problem.strerror}.", file=sys.stderr)
+        sys.exit(2)
+
+
 def main() -> int:
     """Run a command; every expected problem is one line on standard error.
 
     Exit status 2 for wrong usage or refused input, 1 when the world failed us.
     """
     try:
-        app(standalone_mode=True)
+        try:
+            app(standalone_mode=True)
+        finally:
+            _written()
     except (UsageError, WorldError, SchoolsyncError) as problem:
         print(f"schoolsync: {problem}", file=sys.stderr)
         return 1 if isinstance(problem, WorldError) else 2

@@ -65,6 +65,11 @@ def run(
             convert.prepare(db, day=day.isoformat())
             rows = _write(db, target, out, Path(folder))
             unheld = convert.unheld(db, target)
+        if json:
+            said = {"from": checked.format, "to": target.id, "files": rows, "left_out": lost, "not_held": unheld}
+            print(msgspec.json.encode(said).decode())
+        else:
+            _print(target, out, checked.format, rows, lost, unheld, passwords=passwords)
     except BrokenPipeError:
         return 1
     except (NoRosterError, UsageError) as problem:
@@ -73,12 +78,7 @@ def run(
         return refuse(str(problem))
     except (OSError, duckdb.IOException, duckdb.OutOfMemoryException) as problem:
         told = problem.strerror if isinstance(problem, OSError) else None
-        return refuse(f"{path} could not be converted: {told or type(problem).__name__}.")
-    if json:
-        said = {"from": checked.format, "to": target.id, "files": rows, "left_out": lost, "not_held": unheld}
-        print(msgspec.json.encode(said).decode())
-    else:
-        _print(target, out, checked.format, rows, lost, unheld, passwords=passwords)
+        return refuse(f"{path} could not be converted to {out}: {told or type(problem).__name__}.")
     return 1 if checked.errors else 0
 
 

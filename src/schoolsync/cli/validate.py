@@ -55,6 +55,8 @@ def run(
                 comparison.keep(db)
             kept = None if onto is None else earlier(db, onto, format, Path(folder))
             checked = _check(db, path, format, Path(folder), onto=kept)
+            if not checked.rows and not checked.errors:
+                return refuse(f"{path} holds no roster: it has no file that belongs to one and is not empty.")
             report = reports.gather(
                 db, title=str(path), format=checked.format, why=checked.why, files=checked.rows, before=before
             )
