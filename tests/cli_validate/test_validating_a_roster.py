@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from schoolsync.cli import convert, validate
+from schoolsync.cli import app, convert, validate
 from schoolsync.testing import demo, rosters
 
 KEYS = {"format", "why", "verdict", "files", "counts", "causes", "statistics", "against", "findings"}
@@ -222,6 +222,20 @@ def test_a_full_disk_is_one_sentence(folder: Path, tmp_path: Path, command: str)
     assert said.returncode == 2
     assert said.stderr.splitlines()[-1].endswith("No space left on device.")
     assert "Traceback" not in said.stderr
+
+
+def test_ctrl_c_in_the_engine_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The roster engine has an error of its own for it, which ends the command as Ctrl-C does; any other stays one."""
+    said = {"text": "Query interrupted"}
+
+    def failing(*_: object, **__: object) -> None:
+        raise RuntimeError(said["text"])
+
+    monkeypatch.setattr("schoolsync.cli.app.app", failing)
+    assert app.main() == 130
+    said["text"] = "something else"
+    with pytest.raises(RuntimeError, match="something else"):
+        app.main()
 
 
 def test_the_report_may_be_cut_off_by_its_reader(folder: Path) -> None:

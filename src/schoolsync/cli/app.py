@@ -557,4 +557,8 @@ def main() -> int:
         return 1 if isinstance(problem, WorldError) else 2
     except KeyboardInterrupt:
         return 130
+    except RuntimeError as problem:
+        if str(problem) != "Query interrupted":  # how the roster engine says that somebody pressed Ctrl-C
+            raise
+        return 130
     return 0
