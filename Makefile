@@ -49,7 +49,7 @@ demo: $(VENV)/runtime.stamp ## run the main job on the bundled roster, or on ROS
 	@$(BIN)/python -m schoolsync.testing.demo $(if $(ROSTER),"$(ROSTER)")
 
 test: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## run all tests (TESTS=path for some, DATABASE=postgresql or sqlite for one of the two)
-	@$(BIN)/python -m pytest -n $${PYTEST_WORKERS:-2} --dist loadgroup -q $(TESTS)
+	@$(BIN)/python -m pytest -n $${PYTEST_WORKERS:-3} --dist loadgroup -q $(TESTS)
 
 chaos: $(VENV)/dev.stamp ## kill processes in the middle of runs (KILLS=1000, SEED=, DATABASE=sqlite or postgresql)
 	@$(BIN)/python -m tests.chaos --kills $${KILLS:-1000} --database $${DATABASE:-sqlite} $(if $(SEED),--seed $(SEED))

@@ -27,7 +27,7 @@ from .districts import (
 )
 
 LAWS = settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -150,7 +150,7 @@ def test_there_and_back_again(directories: Callable[[], Directory], first: Roste
     assert active(directory) == before
 
 
-@settings(LAWS, max_examples=12)
+@settings(LAWS, max_examples=6)
 @given(first=rosters(), second=rosters(), third=rosters(), data=st.data())
 def test_an_interrupted_run_ends_the_same(
     directories: Callable[[], Directory], first: Roster, second: Roster, third: Roster, data: st.DataObject

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import msgspec
 
-from schoolsync import ticks
+from schoolsync import roster_engine, ticks
 from schoolsync.plan import scope
 from schoolsync.plan.desired import Terms
 from schoolsync.plan.policy import KINDS, Policy
@@ -62,7 +62,7 @@ def standing(
         absent=note.absent,
     )
     # A database of its own: the canonical tables are filled with the few records that are meant.
-    with duckdb.connect(config={"threads": 1, "memory_limit": "128MB"}) as own:
+    with roster_engine.opened(memory_limit="128MB", scratch="", threads=1) as own:
         for statement in tables.ddl():
             own.execute(statement)
         return _Standing(own, run, terms).records(one, inside)
