@@ -10,7 +10,7 @@ ROSTER ?=
 TESTS ?= tests
 JS := tests/acceptance/js
 
-.PHONY: help setup demo test chaos promises schema sdks fuzz lint format docs wheel bench lock clean
+.PHONY: help setup demo test nightly chaos promises schema sdks fuzz lint format docs wheel bench lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -48,8 +48,11 @@ setup: $(VENV)/dev.stamp ## create .venv from the locks; does nothing when it is
 demo: $(VENV)/runtime.stamp ## run the main job on the bundled roster, or on ROSTER=<folder or zip>
 	@$(BIN)/python -m schoolsync.testing.demo $(if $(ROSTER),"$(ROSTER)")
 
-test: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## run all tests (TESTS=path for some, DATABASE=postgresql or sqlite for one of the two)
-	@$(BIN)/python -m pytest -n $${PYTEST_WORKERS:-3} --dist loadgroup -q $(TESTS)
+test: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## run all tests but the long ones (TESTS=path for some, DATABASE=postgresql or sqlite for one of the two)
+	@$(BIN)/python -m pytest -n $${PYTEST_WORKERS:-2} --dist loadgroup -q $(TESTS)
+
+nightly: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## run the long tests too, and the others with more examples (TESTS=path for some)
+	@NIGHTLY=1 $(BIN)/python -m pytest -n $${PYTEST_WORKERS:-2} --dist loadgroup -q --timeout 1800 $(TESTS)
 
 chaos: $(VENV)/dev.stamp ## kill processes in the middle of runs (KILLS=1000, SEED=, DATABASE=sqlite or postgresql)
 	@$(BIN)/python -m tests.chaos --kills $${KILLS:-1000} --database $${DATABASE:-sqlite} $(if $(SEED),--seed $(SEED))

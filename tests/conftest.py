@@ -20,19 +20,36 @@ DATABASES = [os.environ["DATABASE"]] if os.environ.get("DATABASE") else ["sqlite
 """`make test DATABASE=…` chooses one."""
 
 
+NIGHTLY = os.environ.get("NIGHTLY") == "1"
+"""`make nightly`: the long tests too, and more examples."""
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of one `xdist_group` run in one worker.
+    """Long tests wait for the night, and tests of one `xdist_group` run in one worker.
 
     pytest-xdist 3.8 writes the group behind a test's name for its scheduler, in an attribute that pytest 9.2 no longer
     reads; so it is written where it is read. Without it both workers start the servers of every group.
     """
+    if not NIGHTLY:
+        left = [_left_to_the_night(item) for item in items]
+        config.hook.pytest_deselected(items=[item for item, late in zip(items, left, strict=True) if late])
+        items[:] = [item for item, late in zip(items, left, strict=True) if not late]
     if not getattr(config.option, "loadgroup", False):
         return
     for item in items:
         group = item.get_closest_marker("xdist_group")
         if group is not None and "@" not in item.nodeid.rpartition("::")[2].rpartition("]")[2]:
             item._id = coerce_node_id(f"{item.nodeid}@{group.args[0]}")  # type: ignore[attr-defined]
+
+
+def _left_to_the_night(item: pytest.Item) -> bool:
+    """Whether a test is one of the long ones: itself, or with the parameters it has here."""
+    mark = item.get_closest_marker("nightly")
+    if mark is None:
+        return False
+    drawn = getattr(item, "callspec", None)
+    return not mark.args or (drawn is not None and any(value in mark.args for value in drawn.params.values()))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -24,6 +25,7 @@ def main() -> int:
         answer = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-n", "0", *tests],
             cwd=ROOT,
+            env={**os.environ, "NIGHTLY": "1"},
             capture_output=True,
             text=True,
             check=False,

@@ -48,6 +48,7 @@ def audit_is_whole(settings: Mapping[str, object], data: Path) -> None:
     assert "whole" in run(settings, data, "audit", "verify")
 
 
+@pytest.mark.nightly("sqlite")
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_a_backup_made_in_the_middle_of_a_run(
     tmp_path: Path, request: pytest.FixtureRequest, roster: dict[str, bytes], kind: str

@@ -150,6 +150,7 @@ def caught(profile: Profile) -> None:
     assert profile.status()["status"] == "inProgress", "caught too late: the roster is too small for this machine"
 
 
+@pytest.mark.nightly("api")
 @pytest.mark.parametrize("victim", ["engine", "worker", "api", "everything", "serve alone"])
 def test_a_run_survives_the_death_of(
     fragile: Server,
@@ -187,6 +188,7 @@ def settled(profile: Profile) -> Any:
     return None if status["status"] in {"extracting", "validating", "inProgress"} else status
 
 
+@pytest.mark.nightly
 def test_a_second_run_survives_too(
     fragile: Server,
     roster: dict[str, bytes],
@@ -216,6 +218,7 @@ def test_a_second_run_survives_too(
     assert_same(contents(fragile), undisturbed[1])
 
 
+@pytest.mark.nightly
 def test_a_run_killed_again_and_again_arrives(
     fragile: Server, roster: dict[str, bytes], undisturbed: tuple[dict[str, Any], dict[str, Any]]
 ) -> None:

@@ -110,6 +110,7 @@ def reading_while(profile: Profile, work: Any, readers: list[Reader]) -> None:
     assert not problems, problems
 
 
+@pytest.mark.nightly("sqlite")
 def test_a_reader_during_a_synchronization_ends_with_the_directory(busy: Server, tmp_path: Path) -> None:
     """First load, a day's changes and changes by hand, read all the while; then nothing is missing and nothing is left
     over. The same roster again tells nothing. A link outlives the processes that gave it."""

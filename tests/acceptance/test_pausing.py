@@ -287,6 +287,7 @@ def test_two_profiles_share_a_slow_server_fairly(slow: Server, big: dict[str, by
     assert busy.wait()["status"] == "success"
 
 
+@pytest.mark.nightly(12)
 @pytest.mark.parametrize("seed", [11, 12])
 def test_whatever_people_press_in_whatever_order(
     slow: Server, big: dict[str, bytes], changed: dict[str, bytes], seed: int

@@ -27,6 +27,7 @@ def turned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
+@pytest.mark.nightly(-90)
 @pytest.mark.parametrize("step", [-40 * 86_400, -90, 40 * 86_400])
 def test_a_clock_that_is_put_back_or_forward_stops_nothing(turned: Server, step: int) -> None:
     """Between two syncs the clock jumps: the second is applied like any other, and so is a third."""

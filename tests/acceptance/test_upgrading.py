@@ -98,6 +98,7 @@ class Release:
             server.end()
 
 
+@pytest.mark.nightly("sqlite")
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_two_releases_over_one_database(
     tmp_path: Path, request: pytest.FixtureRequest, next_release: Path, kind: str

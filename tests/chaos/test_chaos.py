@@ -32,6 +32,7 @@ def test_a_run_that_dies_at_every_named_point_loses_nothing(fire: Fire) -> None:
     assert not fire.tally.lost
 
 
+@pytest.mark.nightly
 def test_random_kills_lose_nothing(fire: Fire) -> None:
     """Any process, at instants that a seed decides, several times a run."""
     fire.tally.lost.clear()

@@ -48,6 +48,7 @@ def given(folder: Path) -> dict[str, object]:
     return {"format": AUTO, "files": files_of(folder), "max_rows": 1_000_000}
 
 
+@pytest.mark.nightly("cut in a line")
 @pytest.mark.parametrize("damage", list(DAMAGES))
 def test_a_damaged_file_takes_nothing_away(district: tuple[Path, Directory], damage: str) -> None:
     """Refused, held, or planned without a single removal; also when a person has said to leave out what is wrong."""

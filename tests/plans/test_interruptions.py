@@ -255,6 +255,7 @@ for batch in range(int(sys.argv[2])):
 """
 
 
+@pytest.mark.nightly(2)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_kill_9_while_batches_are_applied(directories: Callable[[], Directory], tmp_path: Path, seed: int) -> None:
     """A process that is killed at any moment leaves whole batches, and the next goes on to the same end."""

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schoolsync.plan.policy import Guards
 
+from ..conftest import NIGHTLY
 from .districts import (
     CREATES,
     Directory,
@@ -27,7 +29,7 @@ from .districts import (
 )
 
 LAWS = settings(
-    max_examples=5,
+    max_examples=30 if NIGHTLY else 3,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -150,7 +152,8 @@ def test_there_and_back_again(directories: Callable[[], Directory], first: Roste
     assert active(directory) == before
 
 
-@settings(LAWS, max_examples=6)
+@pytest.mark.nightly("postgresql")
+@settings(LAWS, max_examples=30 if NIGHTLY else 4)
 @given(first=rosters(), second=rosters(), third=rosters(), data=st.data())
 def test_an_interrupted_run_ends_the_same(
     directories: Callable[[], Directory], first: Roster, second: Roster, third: Roster, data: st.DataObject

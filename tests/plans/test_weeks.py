@@ -21,12 +21,13 @@ from schoolsync.plan.policy import Guards
 from schoolsync.runs.selections import WHOLE
 from schoolsync.runs.stored_plan import Plans
 
+from ..conftest import NIGHTLY
 from .districts import APPROVER, CREATES, Directory, Outcome, Roster, engine, named_lines
 from .test_properties import FREE, active, rosters
 from .test_taking_back import ask
 
 WEEKS = settings(
-    max_examples=4,
+    max_examples=20 if NIGHTLY else 3,
     stateful_step_count=6,
     deadline=None,
     derandomize=True,

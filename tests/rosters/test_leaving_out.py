@@ -136,7 +136,7 @@ CELL = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     changes=st.lists(
         st.tuples(st.sampled_from([*HEADERS, *GUARDIAN_HEADERS]), st.lists(CELL, min_size=1, max_size=11)), max_size=8

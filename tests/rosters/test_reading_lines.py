@@ -262,7 +262,7 @@ TABLES = st.integers(2, 4).flatmap(
 )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=50)
 @given(table=TABLES, end=st.sampled_from(["\n", "\r\n", "\r"]), quoted=st.booleans(), damage=st.booleans())
 def test_every_well_formed_table_is_read_as_written(
     tmp_path_factory: pytest.TempPathFactory, table: list[list[str]], end: str, quoted: bool, damage: bool
@@ -317,7 +317,7 @@ def _bare(cell: object) -> object:
     return (cell.strip(" ") or None) if isinstance(cell, str) else cell
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=50)
 @given(content=st.binary(max_size=60) | st.text('",\n\r a\0;', max_size=40).map(str.encode))
 def test_no_file_makes_the_reader_fail(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     """Whatever the bytes are, the answer is a finding or rows, never another exception."""
