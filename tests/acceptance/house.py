@@ -176,7 +176,10 @@ class Server:
         found = []
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
-                if any(word.startswith("schoolsync.") and word.endswith(f".{part}") for word in process.cmdline()):
+                words, parent = process.cmdline(), process.parent()
+                if parent is not None and parent.cmdline() == words:
+                    continue  # it was begun this moment, and is not yet what it will be: it looks like its parent
+                if any(word.startswith("schoolsync.") and word.endswith(f".{part}") for word in words):
                     found.append(process)
         return found
 

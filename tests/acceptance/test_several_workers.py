@@ -122,6 +122,11 @@ def begin(installation: Installation, roster: dict[str, bytes]) -> tuple[Profile
     return profile, holder
 
 
+def holders(server: Server) -> set[str | None]:
+    """Who has the run; None while nobody has."""
+    return {row[0] for row in server.control("SELECT worker FROM runs")}
+
+
 @pytest.mark.parametrize("how", ["killed", "stopped", "ended"])
 def test_a_survivor_takes_over(
     installation: Installation, roster: dict[str, bytes], undisturbed: dict[str, Any], how: str
@@ -130,6 +135,7 @@ def test_a_survivor_takes_over(
     profile, first = begin(installation, roster)
     server = installation.server
     wait_for_batches(server, 3)
+    (before,) = holders(server)
     if how == "killed":
         first.signal(signal.SIGKILL)
     elif how == "stopped":
@@ -137,8 +143,8 @@ def test_a_survivor_takes_over(
     else:
         first.process.send_signal(signal.SIGTERM)
     assert profile.status()["status"] == "inProgress", "caught too late: the roster is too small for this machine"
-    seen, began = len(ledger(server)), time.monotonic()
-    until("another worker goes on", lambda: len(ledger(server)) > seen + 1, seconds=TAKEN_OVER, pause=0.1)
+    began = time.monotonic()
+    until("another worker has it", lambda: holders(server) - {None, before}, seconds=TAKEN_OVER, pause=0.1)
     if how == "ended":
         assert time.monotonic() - began < 10, "who leaves in good order is not waited for"
     assert profile.wait()["status"] == "success"
@@ -147,9 +153,9 @@ def test_a_survivor_takes_over(
         until(
             "the frozen worker finds that it was given up",
             lambda: "was given up" in first.log.read_text("utf-8", "replace"),
-            seconds=30,
+            seconds=90,
         )
-        until("its successor is there", lambda: len(server.control("SELECT id FROM workers")) == 2, seconds=30)
+        until("its successor is there", lambda: len(server.control("SELECT id FROM workers")) == 2, seconds=90)
     check_ledger(server, runs=1)
     assert contents(server) == undisturbed
 
@@ -162,7 +168,11 @@ def test_a_database_that_is_cut_off_again_and_again_loses_nothing(
     server = installation.server
     written = 0
     for _ in range(3):
-        wait_for_batches(server, written)
+        # On a busy machine all batches may be there before we look.
+        until(
+            "another batch, or all of them",
+            lambda at=written: len(ledger(server)) > at or server.control("SELECT state FROM runs") == [("done",)],
+        )
         written = len(ledger(server))
         until(
             "sessions are there and are ended",
