@@ -124,6 +124,10 @@ class Settings:
     concurrent_runs_per_tenant: int = _setting(
         4, "synchronizations of one tenant that work at the same time, over all workers"
     )
+    concurrent_small_runs: int = _setting(
+        1, "synchronizations beside these in one worker: small ones, of tenants that have none at work"
+    )
+    small_run_bytes: int = _setting(16 * MIB, "bytes of files, unpacked, up to which a synchronization counts as small")
     delta_deleted_classes: bool = _setting(
         False, "whether delta queries of classes tell deleted classes, which Microsoft Graph never does"
     )
@@ -425,6 +429,7 @@ def _check(values: dict[str, Value]) -> None:
         "batch_rows",
         "concurrent_runs",
         "concurrent_runs_per_tenant",
+        "small_run_bytes",
         "body_max_bytes",
         "database_connections",
         "roster_max_rows",

@@ -71,7 +71,7 @@ class Installation:
     def __init__(self, folder: Path, url: str, stack: ExitStack) -> None:
         self._folder = folder
         self._stack = stack
-        self.settings = {"database_url": url, "batch_rows": 250}
+        self.settings = {"database_url": url, "batch_rows": 250, "concurrent_small_runs": 0}
         self.workers: list[Worker] = []
         self.server: Server = stack.enter_context(serving(folder, settings=self.settings, options=["--no-worker"]))
 

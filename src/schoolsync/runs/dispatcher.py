@@ -83,6 +83,7 @@ class Dispatcher:
         self._roll = roll
         self._keep_warm = keep_warm
         self._stopping = stopping
+        self._beside: set[str] = set()  # runs that were taken up beside those that have the places
         self._silent: dict[str, float] = {}  # workflows that nobody executes, since when
 
     def loop(self) -> None:
@@ -120,11 +121,20 @@ class Dispatcher:
         at_work = self._journal.unfinished()
         for key in at_work:
             self._mend(key)
-        for key in self._journal.queued(self._settings.concurrent_runs - len(at_work)):
-            if self._journal.take(key):
-                self._begin(key)
+        self._take(at_work)
         if self._keep_warm:
             self._engines.warm_up()
+
+    def _take(self, at_work: list[Key]) -> None:
+        """Take up what waits: as many runs as there are places, and small ones of other tenants beside them."""
+        self._beside &= {key.run for key in at_work}
+        for key in self._journal.queued(self._settings.concurrent_runs - len(at_work) + len(self._beside)):
+            if self._journal.take(key):
+                self._begin(key)
+        for key in self._journal.queued(self._settings.concurrent_small_runs - len(self._beside), small=True):
+            if self._journal.take(key):
+                self._beside.add(key.run)
+                self._begin(key)
 
     def _begin(self, key: Key) -> None:
         log.info("run attempt begins", tenant=key.tenant, profile=key.profile, run=key.run, attempt=key.attempt)

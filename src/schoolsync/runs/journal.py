@@ -23,7 +23,7 @@ from schoolsync.profiles.policy import policy_of
 from schoolsync.runs import cancelling, endings, previews
 from schoolsync.runs.alone_records import AloneRecords
 from schoolsync.runs.job import Finished, Job, JobFile, Planned, Storage, Validated
-from schoolsync.runs.records import Key, release_of
+from schoolsync.runs.records import UNPACKED, Key, release_of
 from schoolsync.runs.sentences import MOVED, STAGES, counts, done_message, held_message, rung, told
 from schoolsync.runs.service import Runs
 from schoolsync.runs.states import ACTIVE, Cause, HeldFor, RunState, Wish
@@ -40,8 +40,6 @@ SOON = 60 * ticks.PER_SECOND
 
 TELL = ticks.PER_SECOND // 5
 """Progress of a run is written down this often, in ticks."""
-
-_UNPACKED = 10  # times that a roster is larger than the zip file it is in
 
 
 class Journal(AloneRecords):
@@ -591,7 +589,7 @@ class Journal(AloneRecords):
 
 def _opened(file: StoredFile) -> int:
     """About how large a file is once it is unpacked."""
-    return file.size * (_UNPACKED if file.name.lower().endswith(".zip") else 1)
+    return file.size * (UNPACKED if file.name.lower().endswith(".zip") else 1)
 
 
 def _under_limits(policy: Policy, limits: str | None) -> Policy:

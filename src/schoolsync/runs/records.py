@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, case, func, or_, select, update
 
 from schoolsync import ticks
 from schoolsync.plan.policy import Policy
@@ -29,10 +29,12 @@ from schoolsync.settings import Settings
 from schoolsync.store import errors as error_rows
 from schoolsync.store.control import Control
 from schoolsync.store.objects import objects_of
-from schoolsync.store.tables import profiles, rekeys, runs
+from schoolsync.store.tables import profiles, rekeys, runs, upload_files
 
 _LOOKED_BACK = 50
 """So many runs are looked through for the last one that has read a roster."""
+UNPACKED = 10
+"""Times that a roster is larger than the zip file it is in."""
 _KNOWN_MAX = 30
 """So many earlier rosters are looked through for the line that knew a record last."""
 ENTRY_TYPES = {
@@ -70,11 +72,12 @@ class Records:
         self._objects = objects_of(settings)
         self._clock = clock
 
-    def queued(self, most: int) -> list[Key]:
+    def queued(self, most: int, *, small: bool = False) -> list[Key]:
         """The runs that are to be taken up next; their next attempts.
 
-        Tenants take turns: who has the fewest runs at work comes first, and among those whoever has waited longest.
-        A tenant has at most `concurrent_runs_per_tenant` at work, over all workers.
+        Tenants take turns: who has the fewest runs at work comes first, among those whoever's last run began longest
+        ago, and then whoever has waited longest. A tenant has at most `concurrent_runs_per_tenant` at work, over all
+        workers. With `small` only runs that are quickly done, and only of tenants that have none at work.
         """
         if most <= 0:
             return []
@@ -90,16 +93,32 @@ class Records:
             select(runs.c.tenant, runs.c.profile, runs.c.id, runs.c.attempt, runs.c.asked, turn.label("turn"))
             .outerjoin(busy, busy.c.tenant == runs.c.tenant)
             .where(runs.c.state == RunState.QUEUED)
-            .subquery()
         )
+        if small:
+            waiting = waiting.where(self._is_small())
+        found = waiting.subquery()
+        earlier = runs.alias()
+        served = select(func.max(earlier.c.began)).where(earlier.c.tenant == found.c.tenant).scalar_subquery()
+        most_turns = 1 if small else self._settings.concurrent_runs_per_tenant
         with self._control.read() as connection:
             rows = connection.execute(
-                select(waiting.c.tenant, waiting.c.profile, waiting.c.id, waiting.c.attempt)
-                .where(waiting.c.turn <= self._settings.concurrent_runs_per_tenant)
-                .order_by(waiting.c.turn, waiting.c.asked, waiting.c.id)
+                select(found.c.tenant, found.c.profile, found.c.id, found.c.attempt)
+                .where(found.c.turn <= most_turns)
+                .order_by(found.c.turn, func.coalesce(served, 0), found.c.asked, found.c.id)
                 .limit(most)
             ).all()
         return [Key(row.tenant, row.profile, row.id, row.attempt + 1) for row in rows]
+
+    def _is_small(self) -> ColumnElement[bool]:
+        """Whether the files of a run are few enough that it is done before anybody minds."""
+        mine = (
+            upload_files.c.tenant == runs.c.tenant,
+            upload_files.c.profile == runs.c.profile,
+            upload_files.c.upload == runs.c.upload,
+        )
+        unpacked = case((upload_files.c.name.ilike("%.zip"), upload_files.c.size * UNPACKED), else_=upload_files.c.size)
+        size = select(func.sum(unpacked)).where(*mine).scalar_subquery()
+        return size <= self._settings.small_run_bytes  # without files it is null: nobody knows how large it is
 
     def is_planned(self, key: Key) -> bool:
         """Whether there is nothing to read first: a plan is gone on with, or an earlier run's is taken back."""

@@ -178,6 +178,7 @@ Index(
     postgresql_where=runs.c.ended.is_(None),
 )
 Index("runs_queue", runs.c.state, runs.c.asked)
+Index("runs_begun", runs.c.tenant, runs.c.began)  # whose turn it is: who was served longest ago
 
 profile_conditions = _table(
     control,
