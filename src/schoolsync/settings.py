@@ -114,7 +114,7 @@ class Settings:
     page_size: int = _setting(100, "objects on a page when the client does not say")
     page_max: int = _setting(999, "most objects on a page")
     query_seconds: int = _setting(30, "seconds that a list with options may keep the database busy")
-    memory_limit: str = _setting("768MiB", "most memory that the roster engine may use before it spills to disk")
+    memory_limit: str = _setting("848MiB", "most memory that the roster engine may use before it spills to disk")
     threads: int = _setting(2, "threads of the roster engine")
     reader_memory_limit: str = _setting(
         "192MiB", "memory that reading stored plans and findings for the API may use before it spills to disk"

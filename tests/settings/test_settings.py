@@ -77,9 +77,9 @@ def test_every_setting_says_what_it_is_for() -> None:
 @pytest.mark.parametrize(
     ("limit", "upload", "given"),
     [
-        ("768MiB", 0, "320MiB"),
-        ("768MiB", 100 * 1024**2, "420MiB"),
-        ("768MiB", 4 * 1024**3, "768MiB"),
+        ("848MiB", 0, "320MiB"),
+        ("848MiB", 100 * 1024**2, "420MiB"),
+        ("848MiB", 4 * 1024**3, "848MiB"),
         ("0.5 gb", 10**9, "0.5 gb"),
         ("256MiB", 0, "256MiB"),
     ],

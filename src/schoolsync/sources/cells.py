@@ -61,9 +61,9 @@ def clean(db: duckdb.DuckDBPyConnection, table: Table, *, most: int) -> Table:
     made = db.execute(_REBUILD.format(columns=", ".join(every), table=tidied, blank=blank)).fetchone()
     if made == (0,):
         findings.add_file(db, "no-rows", file=table.uploaded)
-    db.execute(f"DROP TABLE {table.raw}")
+    db.execute(f"DROP TABLE {table.stored}")
     db.execute(f"ALTER TABLE raw.rebuilt RENAME TO {table.file.table}")
-    return replace(table, line="line")
+    return replace(table, line="line", void=())
 
 
 def _blank_rows(db: duckdb.DuckDBPyConnection, table: Table, blank: str) -> int:
@@ -136,7 +136,7 @@ def check(
         _add(db, table, test)
     for test in broken:
         if test.emptied:
-            db.execute(_EMPTY.format(table=table.raw, column=test.column.name, test=test.broken))
+            db.execute(_EMPTY.format(table=table.stored, column=test.column.name, test=test.broken))
 
 
 def check_filled(db: duckdb.DuckDBPyConnection, table: Table, column: Column) -> None:

@@ -205,9 +205,9 @@ def _without_gone(db: duckdb.DuckDBPyConnection, table: Table, given: Package) -
 
 
 def _rebuilt(db: duckdb.DuckDBPyConnection, table: Table) -> Table:
-    db.execute(f"DROP TABLE IF EXISTS {table.raw}")
+    db.execute(f"DROP TABLE IF EXISTS {table.stored}")
     db.execute(f"ALTER TABLE raw.rebuilt RENAME TO {table.file.table}")
-    return replace(table, line="line")
+    return replace(table, line="line", void=())
 
 
 # --- rows that are kept ---------------------------------------------------------------------------------------------
@@ -338,7 +338,7 @@ def _set_aside(db: duckdb.DuckDBPyConnection, tables: Mapping[str, Table], form:
                 counted = db.execute("SELECT count(*) FROM raw.aside").fetchone()
                 if counted is None or not counted[0]:
                     continue
-                here = f"FROM {table.raw} WHERE line IN (SELECT line FROM raw.aside)"
+                here = f"FROM {table.stored} WHERE line IN (SELECT line FROM raw.aside)"
                 db.execute(f"INSERT INTO raw.gone SELECT '{name}', {_key(table.file)}, true {here}")
                 db.execute(f"DELETE {here}")
                 aside[name] = aside.get(name, 0) + counted[0]

@@ -8,6 +8,8 @@ from enum import Enum
 
 from schoolsync.roster.values import DateFormat
 
+LARGE = 100_000  # rows from which it matters what a table takes in memory
+_WITH = "(SELECT *, {others} FROM {table})"
 _LINED = "(SELECT *, {line} AS line FROM {table})"
 LINE_BITS = 31
 EARLIER = " (earlier upload)"
@@ -122,11 +124,26 @@ class Table:
     extras: Mapping[str, str] = field(default_factory=dict)  # columns of anybody's own: our name -> header
     dates: DateFormat  # how its dates are written
     earlier: bool = False  # some of its rows are kept from earlier uploads (`changes`)
+    void: tuple[str, ...] = ()  # columns that the file has and fills in no row: they are not stored
+
+    @property
+    def stored(self) -> str:
+        """The table's name in SQL, to change it."""
+        return f"raw.{self.file.table}"
 
     @property
     def raw(self) -> str:
-        """The table's name in SQL."""
-        return f"raw.{self.file.table}"
+        """The table with all columns that the file has, as a FROM item."""
+        return self._with("rowid") if self.void else self.stored
+
+    @property
+    def placed(self) -> str:
+        """The table as it was read, with its columns `rowid` and `line`, as a FROM item."""
+        return self._with("rowid", f"{self.line} AS line")
+
+    def _with(self, *others: str) -> str:
+        given = (*others, *(f"NULL::VARCHAR AS {name}" for name in self.void))
+        return _WITH.format(others=", ".join(given), table=self.stored)
 
     @property
     def lined(self) -> str:

@@ -23,6 +23,7 @@ from schoolsync.roster import findings
 from schoolsync.sources.encodings import refusal
 
 _CHUNK = 1024**2
+_LOOK = _CHUNK // 4  # stays in the cache of the processor while it is searched for one byte after the other
 _HEADER_BYTES = 256 * 1024
 _MAX_LINE = 4 * _CHUNK  # a line of more than two chunks is refused before the parser sees it
 _BUFFER = 32 * _CHUNK  # what the parser takes at a time; with a quarter of it it takes 1.4 times as long
@@ -212,7 +213,7 @@ def look(path: Path) -> Text:
     seen = _Seen()
     try:
         with path.open("rb", buffering=0) as file:
-            while chunk := file.read(_CHUNK):
+            while chunk := file.read(_LOOK):
                 if seen.size == 0 and (named := refusal(chunk[:4096])):
                     return _unreadable(named)
                 seen.add(chunk)

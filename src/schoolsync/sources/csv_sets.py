@@ -17,13 +17,15 @@ from schoolsync.roster import findings, tables
 from schoolsync.sources import changes, csv_files, detection, encodings
 from schoolsync.sources import needs as needs_
 from schoolsync.sources.changes import Package
-from schoolsync.sources.columns import File, Need, Table
+from schoolsync.sources.columns import LARGE, File, Need, Table
 from schoolsync.sources.csv_files import Header, Text, UnreadableError
 from schoolsync.sources.detection import Detected
 from schoolsync.sources.files import SourceFile, opened
 from schoolsync.sources.formats import Format
 from schoolsync.sources.needs import Needs
 from schoolsync.sources.source import CheckOptions
+
+_FILLED = "SELECT count({column}) FROM raw.{table}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,4 +302,20 @@ def _read(
         blanks=one.text.blanks != one.head.blanks,
         dates=form.dates or (options.policy.date_format if options.policy else "mdy"),
         extras=extras,
+        void=_not_stored(db, one.file, columns, rows),
     )
+
+
+def _not_stored(
+    db: duckdb.DuckDBPyConnection, file: File, columns: Mapping[str, int], rows: csv_files.Rows
+) -> tuple[str, ...]:
+    """Give up the columns without any value, of a large table: they would take as much memory as short ones do."""
+    if rows.count < LARGE:
+        return ()
+    counts = [db.execute(_FILLED.format(column=name, table=file.table)).fetchone() for name in columns]
+    void = tuple(name for name, count in zip(columns, counts, strict=True) if count == (0,))
+    if len(void) == len(columns):
+        return ()
+    for name in void:
+        db.execute(f"ALTER TABLE raw.{file.table} DROP COLUMN {name}")
+    return void

@@ -7,13 +7,13 @@ which, and what tells rows apart, is what the formats declare.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import duckdb
 
 from schoolsync.plan.policy import Policy
 from schoolsync.roster import codes, findings, values
-from schoolsync.sources.columns import Column, File, Key, Kind, Need, Table, real_line
+from schoolsync.sources.columns import LARGE, Column, File, Key, Kind, Need, Table, real_line
 
 _NAMED = {"organizations", "classes", "people"}  # whose ids are looked at for twins
 
@@ -47,7 +47,6 @@ SELECT one.line, one.value, near.id, unread.line AS unread FROM raw.unknown AS o
 # Rows whose key an earlier row has: their line, and that of the first. Sorting short hashes of all keys takes the least
 # time and memory; texts are compared only where hashes are alike, which is in one row of a thousand among millions.
 _DIGESTS = "CREATE OR REPLACE TABLE raw.digests AS SELECT {digest} AS digest{kept} FROM {rows}"
-_PLACED = "(SELECT *, rowid, {line} AS line FROM {table})"
 _SORTED = "CREATE OR REPLACE TABLE raw.sorted AS SELECT digest FROM raw.digests ORDER BY digest"
 _ALIKE_KEYS = """
 CREATE OR REPLACE TABLE raw.alike AS
@@ -133,7 +132,7 @@ def merged(
     `told_apart_by` names the column that no two people of a file may share. Without `complete` files that are named
     and not there are not missed; without `references` nothing is looked up in other files.
     """
-    merger = Merger(db, tables)
+    merger = Merger(db, dict(tables))
     if references:
         merger.references(complete=complete)
     merger.trees()
@@ -150,7 +149,7 @@ class Merger:
     """Works on the raw tables of one roster."""
 
     db: duckdb.DuckDBPyConnection
-    tables: Mapping[str, Table]
+    tables: dict[str, Table]
     bad: set[str] = field(default_factory=set)  # files with rows that errors are about
     good: dict[str, str] = field(default_factory=dict)  # table -> its good rows, as a FROM item
     once: dict[str, str] = field(default_factory=dict)  # the same without rows that repeat an earlier one
@@ -188,7 +187,7 @@ class Merger:
             column=column.header,
             detail=f"the file of {_plural(column.refers or '')}",
         )
-        self.db.execute(_DROP_ALL.format(table=table.raw, column=column.name))
+        self.db.execute(_DROP_ALL.format(table=table.stored, column=column.name))
 
     def trees(self) -> None:
         """Nothing is part of itself."""
@@ -224,7 +223,7 @@ class Merger:
             # What may stand in a row that cannot be read is not known to be nowhere.
             self.db.execute(_UNSURE.format(name=literal(f"{table.file.table}.{column}"), file=where))
             line = table.line
-            self.db.execute(_DROP.format(table=table.raw, column=column, line=line))
+            self.db.execute(_DROP.format(table=table.stored, column=column, line=line))
 
     def ids_alike(self) -> None:
         """Ids of anything that look alike deserve a second look."""
@@ -277,7 +276,7 @@ class Merger:
             _NAME.format(
                 number=number,
                 name=_account(table.file, matches(table.file), policy),
-                rows=self.without(table.lined, f"{table.raw}_again"),
+                rows=self.without(table.lined, f"{table.stored}_again"),
                 column=matches(table.file),
             )
             for number, table in enumerate(people)
@@ -295,11 +294,25 @@ class Merger:
         """Tell the good rows."""
         self.db.execute(_BAD)
         self.bad.update(row[0] for row in self.db.execute("SELECT DISTINCT file FROM raw.bad").fetchall())
-        for name, table in self.tables.items():
+        for name in self.tables:
+            self.tables[name] = table = self._lighter(self.tables[name])
             self.good[name] = self._good(table)
             self.once[name] = self.good[name]
             for number in range(max(len(table.file.keys), 1)):
                 self.once[name] = self.without(self.once[name], f"raw.{name}_again{number or ''}")
+
+    def _lighter(self, table: Table) -> Table:
+        """The ids that links themselves have served their purpose once they are known to differ: nothing names a link.
+
+        They are most of what the longest table takes in memory; a table with findings keeps them.
+        """
+        ids = {"class_id", "user_id", "source_id"} <= table.columns.keys() and table.file.records == "enrollments"
+        if not ids or table.extras or table.earlier or table.rows < LARGE or table.uploaded in self.bad:
+            return table
+        if "source_id" in table.void:
+            return table
+        self.db.execute(f"ALTER TABLE {table.stored} DROP COLUMN source_id")
+        return replace(table, void=(*table.void, "source_id"))
 
     def _good(self, table: Table) -> str:
         """The rows of a table that no error is about; what repeats a key is found once more among them alone."""
@@ -316,7 +329,7 @@ class Merger:
 
     def _again(self, table: Table, parts: Sequence[str], *, name: str = "again", rows: str | None = None) -> str | None:
         """Make the table of rows whose key came before; its name, or None when there is no such row."""
-        made = f"{table.raw}_{name}"
+        made = f"{table.stored}_{name}"
         # Ids tell nearly all rows apart: hashing the rest of a key would find few candidates less.
         ids = [part for part in parts if part in table.columns and table.columns[part].kind is Kind.ID] or parts
         # Of a table as it was read the place of a row tells its line, and finds it without a look at the others.
@@ -324,7 +337,7 @@ class Merger:
         query = {
             "made": made,
             "digest": f"(hash({', '.join(ids)}) >> 32)::UINTEGER",
-            "rows": _PLACED.format(line=table.line, table=table.raw) if whole else rows or table.lined,
+            "rows": table.placed if whole else rows or table.lined,
             "place": "rowid" if whole else "line",
             "kept": "" if whole else ", line",
             "listed": ", ".join(f"{part} AS k{number}" for number, part in enumerate(parts)),
