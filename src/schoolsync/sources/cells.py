@@ -15,6 +15,7 @@ from schoolsync.plan.policy import Policy
 from schoolsync.roster import findings, values
 from schoolsync.roster.codes import CodeList, is_known, parts
 from schoolsync.sources.columns import Column, Kind, Need, Table
+from schoolsync.sources.csv_files import unfilled
 
 _COUNT = "SELECT {counts} FROM {table}"
 _WHERE = "SELECT line, {column} AS value FROM {table} WHERE {test}"
@@ -76,7 +77,7 @@ def _blank_rows(db: duckdb.DuckDBPyConnection, table: Table, blank: str) -> int:
 
 def _has_outer_blanks(db: duckdb.DuckDBPyConnection, table: Table) -> bool:
     """Whether any value of any column begins or ends with a blank: one pattern over whole rows tells."""
-    names = [name for name, column in table.columns.items() if not _secret(column)]
+    names = [name for name, column in table.columns.items() if not _secret(column) and name not in table.void]
     if not table.blanks or not names:
         return False
     # No value holds the separator: control characters have been refused.
@@ -271,8 +272,8 @@ def _numbers(db: duckdb.DuckDBPyConnection, table: Table, counts: list[str], *, 
 
 def _empty(db: duckdb.DuckDBPyConnection, table: Table) -> set[str]:
     """The columns without any value."""
-    counts = _numbers(db, table, [f"count({name})" for name in table.columns], apart=True)
-    return {name for name, count in zip(table.columns, counts, strict=True) if not count}
+    stored = [name for name in table.columns if name not in table.void]
+    return {*table.void, *unfilled(db, table.stored, stored)}
 
 
 def _add(db: duckdb.DuckDBPyConnection, table: Table, test: _Test) -> None:

@@ -11,7 +11,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -98,6 +98,8 @@ INSERT INTO raw.rejected SELECT $file, line, t FROM ({rejected} UNION ALL {marke
 """
 _COUNT_MARKED = "SELECT count(*) FROM raw.lines WHERE contains(t, '{invalid}') OR contains(t, '{control}')"
 _REJECTED_BECAUSE = "SELECT * FROM ({rejected}) WHERE {test}"
+_FIRST_FILLED = "SELECT {counts} FROM (FROM {table} LIMIT 2048)"
+_FILLED = "SELECT count({column}) FROM {table}"
 _COUNTED = "SELECT count(*) FROM ({rows})"
 _BLANK = "SELECT line FROM raw.judged WHERE NOT whole AND regexp_full_match(t, '{nothing}+')"
 _MARKED = "SELECT line, t FROM raw.judged WHERE {mark}"
@@ -206,6 +208,18 @@ class UnreadableError(Exception):
         super().__init__(rule)
         self.rule = rule
         self.detail = detail
+
+
+def unfilled(db: duckdb.DuckDBPyConnection, table: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Those of the columns of a table that have no value in any row. Most are known to have one from the first rows."""
+    if not names:
+        return ()
+    counts = ", ".join(f"count({name})" for name in names)
+    first = db.execute(_FIRST_FILLED.format(counts=counts, table=table)).fetchone()
+    assert first is not None
+    doubtful = [name for name, count in zip(names, first, strict=True) if not count]
+    # One statement each: a scan of one column need not drag the others along.
+    return tuple(name for name in doubtful if db.execute(_FILLED.format(column=name, table=table)).fetchone() == (0,))
 
 
 def look(path: Path) -> Text:

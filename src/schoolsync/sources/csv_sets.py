@@ -25,8 +25,6 @@ from schoolsync.sources.formats import Format
 from schoolsync.sources.needs import Needs
 from schoolsync.sources.source import CheckOptions
 
-_FILLED = "SELECT count({column}) FROM raw.{table}"
-
 
 @dataclass(frozen=True, slots=True)
 class CsvSet:
@@ -312,8 +310,7 @@ def _not_stored(
     """Give up the columns without any value, of a large table: they would take as much memory as short ones do."""
     if rows.count < LARGE:
         return ()
-    counts = [db.execute(_FILLED.format(column=name, table=file.table)).fetchone() for name in columns]
-    void = tuple(name for name, count in zip(columns, counts, strict=True) if count == (0,))
+    void = csv_files.unfilled(db, f"raw.{file.table}", list(columns))
     if len(void) == len(columns):
         return ()
     for name in void:
