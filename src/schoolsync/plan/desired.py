@@ -239,14 +239,17 @@ def _left_out(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
 
 
 def new_names(terms: Terms, kind: ObjectKind) -> dict[str, str]:
-    """What a new object of `kind` is called: SQL over the record `r`, by the columns of `planned.new`."""
+    """What a new object of `kind` is called, by the columns of `planned.new`.
+
+    `generation` is SQL over a record, the others over the record `r` that has its `generation` already: the digest of
+    an id is worked out once only where no question to another table is part of it.
+    """
     policy = terms.policy
     # An id that another object had before it was re-keyed is given out a second time, to another object.
-    rekeyed = f"r.source_id IN (SELECT old_id FROM planned.rekeyed WHERE kind = '{kind.name}')"
-    generation = f"CASE WHEN {rekeyed} THEN 1 ELSE 0 END::USMALLINT"
+    rekeyed = f"source_id IN (SELECT old_id FROM planned.rekeyed WHERE kind = '{kind.name}')"
     names = {
-        "id": id_of(terms, kind, "r.source_id", generation),
-        "generation": generation,
+        "id": id_of(terms, kind, "r.source_id", "r.generation"),
+        "generation": f"CASE WHEN {rekeyed} THEN 1 ELSE 0 END::USMALLINT",
         "name": "NULL::VARCHAR",
     }
     if kind.name == "section":

@@ -105,10 +105,12 @@ def seek(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         school = "r.source_id" if kind.name == "school" else "r.school_id"
         parts.append(f"""
             SELECT '{kind.name}' AS kind, {OBJECTS.index(kind)} AS rank, r.source_id, {school} AS school_id, r.line,
-                {names["id"]} AS id, {names["generation"]} AS generation, {names["name"]} AS name,
+                {names["id"]} AS id, r.generation, {names["name"]} AS name,
                 [{looked}]::VARCHAR[] AS looked_for
-            FROM {kind.relation} AS r
-            WHERE {kind.where} AND r.source_id NOT IN (SELECT source_id FROM planned.anchors WHERE kind = '{kind.name}')
+            FROM (
+                SELECT r.*, {names["generation"]} AS generation FROM {kind.relation} AS r WHERE {kind.where}
+                    AND r.source_id NOT IN (SELECT source_id FROM planned.anchors WHERE kind = '{kind.name}')
+            ) AS r
         """)
     empty = (
         "SELECT *, 0 AS rank, '' AS school_id, 0::BIGINT AS line, '' AS id, 0::USMALLINT AS generation, '' AS name, "
