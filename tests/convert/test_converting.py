@@ -18,9 +18,11 @@ from schoolsync import convert
 from schoolsync.cli import convert as command
 from schoolsync.testing import rosters
 
+from ..conftest import NIGHTLY
 from .rereading import DAY, held, read, same, write
 
 SIZE = {"people": 60, "classes": 9, "enrollments": 180}
+LARGE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +164,15 @@ VALUE = st.one_of(WORDS, st.sampled_from(['=1+1"', "a,b", '"', "''", 'O\'Brien, 
 MAYBE = st.one_of(st.just(""), VALUE)
 
 
+def put(folder: Path, files: dict[str, list[dict[str, str]]]) -> None:
+    """Write the files of a roster."""
+    for file, rows in files.items():
+        with (folder / file).open("w", encoding="utf-8", newline="") as sink:
+            table = csv.DictWriter(sink, list(dict.fromkeys(name for row in rows for name in row)), restval="")
+            table.writeheader()
+            table.writerows(rows)
+
+
 @st.composite
 def districts(draw: st.DrawFn) -> dict[str, list[dict[str, str]]]:
     """A small SDS V1 roster whose texts are anything."""
@@ -231,18 +242,14 @@ def districts(draw: st.DrawFn) -> dict[str, list[dict[str, str]]]:
     }
 
 
-@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(deadline=None, max_examples=60 if NIGHTLY else 5, suppress_health_check=LARGE)
 @given(district=districts(), to=st.sampled_from(["sds-v2.1", "oneroster-1.1", "oneroster-1.2"]))
 def test_any_text_goes_there_and_comes_back(district: dict[str, list[dict[str, str]]], to: str) -> None:
     """Quotes, commas, formulas, other scripts: what both formats hold is the same after the way there and back."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "first").mkdir()
-        for file, rows in district.items():
-            with (folder / "first" / file).open("w", encoding="utf-8", newline="") as sink:
-                table = csv.DictWriter(sink, list(rows[0]))
-                table.writeheader()
-                table.writerows(rows)
+        put(folder / "first", district)
         with read(folder / "first", "sds-v1", passwords=True) as first:
             before = held(first, "sds-v1", to)
             there = held(first, to)
@@ -252,3 +259,151 @@ def test_any_text_goes_there_and_comes_back(district: dict[str, list[dict[str, s
             write(second, "sds-v1", folder / "back")
         with read(folder / "back", "sds-v1") as third:
             same(held(third, "sds-v1", to), before)
+
+
+# --- everything that OneRoster can say -----------------------------------------------------------------------------
+
+GRADES = st.sampled_from(["", "KG", "k", "1", "09", "Grade 3", "12"])
+DAYS = st.sampled_from(["", "2026-09-01", "2026-10-15"])
+ENDS = st.sampled_from(["", "2027-06-30", "2027-01-31"])
+FLAGS = st.sampled_from(["", "true", "false"])
+
+
+@st.composite
+def one_rosters(draw: st.DrawFn) -> dict[str, list[dict[str, str]]]:
+    """A small OneRoster 1.2 roster: a tree, years and terms, people of several roles, families, sensitive files."""
+    schools = [f"o{i}" for i in range(draw(st.integers(1, 2)))]
+    orgs = [{"sourcedId": "d", "name": "District", "type": "district", "identifier": "", "parentSourcedId": ""}]
+    orgs += [
+        {"sourcedId": one, "name": draw(VALUE), "type": "school", "identifier": draw(MAYBE), "parentSourcedId": "d"}
+        for one in schools
+    ]
+    year = {"startDate": "2026-08-01", "endDate": "2027-07-31", "schoolYear": "2027"}
+    sessions = [{"sourcedId": "y", "title": draw(VALUE), "type": "schoolYear", **year, "parentSourcedId": ""}]
+    sessions += [
+        {"sourcedId": f"t{i}", "title": draw(VALUE), "type": "term", **year, "parentSourcedId": "y"} for i in range(2)
+    ]
+    courses = [
+        {"sourcedId": f"k{i}", "title": draw(VALUE), "courseCode": draw(MAYBE), "orgSourcedId": "d"} for i in range(2)
+    ]
+    school = st.sampled_from(schools)
+    classes = [
+        {
+            "sourcedId": f"c{i}",
+            "title": draw(VALUE),
+            "grades": ",".join(draw(st.lists(st.sampled_from(["KG", "1", "09", "10"]), max_size=2, unique=True))),
+            "courseSourcedId": draw(st.sampled_from(["k0", "k1"])),
+            "classCode": draw(MAYBE),
+            "classType": draw(st.sampled_from(["scheduled", "homeroom", "Homeroom"])),
+            "location": draw(MAYBE),
+            "schoolSourcedId": draw(school),
+            "termSourcedIds": draw(st.sampled_from(["t0", "t1", "t0,t1"])),
+            "periods": draw(MAYBE),
+            "metadata.room": draw(MAYBE),
+        }
+        for i in range(draw(st.integers(1, 3)))
+    ]
+    ids = {
+        "student": [f"s{i}" for i in range(draw(st.integers(1, 4)))],
+        "teacher": [f"l{i}" for i in range(draw(st.integers(1, 2)))],
+        "guardian": [f"g{i}" for i in range(2)],
+    }
+    names = {"student": ["student"], "teacher": ["teacher", "Teacher"], "guardian": ["parent"]}
+    users, roles, demographics = [], [], []
+    for kind, some in ids.items():
+        for one in some:
+            agents = (
+                draw(st.lists(st.sampled_from(ids["guardian"]), max_size=2, unique=True)) if kind == "student" else []
+            )
+            users.append(
+                {
+                    "sourcedId": one,
+                    "enabledUser": "true",
+                    "username": f"user.{one}",
+                    "givenName": draw(VALUE),
+                    "familyName": draw(VALUE),
+                    "middleName": draw(MAYBE),
+                    "identifier": draw(MAYBE),
+                    "email": f"{one}@home.example"
+                    if kind == "guardian"
+                    else draw(st.sampled_from(["", f"{one}@a.example"])),
+                    "phone": draw(st.sampled_from(["", "555-0100"])) if kind == "guardian" else "",
+                    "agentSourcedIds": ",".join(agents),
+                    "grades": draw(GRADES) if kind == "student" else "",
+                    "password": "Fjord-2026",
+                    "metadata.bus": draw(MAYBE),
+                }
+            )
+            places = (
+                draw(st.permutations(schools))[: draw(st.integers(1, len(schools)))] if kind != "guardian" else ["d"]
+            )
+            for place, where in enumerate(places):
+                roles.append(
+                    {
+                        "sourcedId": f"r{one}{place}",
+                        "userSourcedId": one,
+                        "roleType": "secondary" if place else "primary",
+                        "role": draw(st.sampled_from(names[kind])),
+                        "beginDate": draw(DAYS),
+                        "endDate": draw(ENDS),
+                        "orgSourcedId": where,
+                    }
+                )
+            if kind == "student" and draw(st.booleans()):
+                demographics.append(
+                    {
+                        "sourcedId": one,
+                        "birthDate": draw(st.sampled_from(["", "2015-03-04"])),
+                        "sex": draw(st.sampled_from(["", "female", "Male"])),
+                        "asian": draw(FLAGS),
+                        "white": draw(FLAGS),
+                        "hispanicOrLatinoEthnicity": draw(FLAGS),
+                        "cityOfBirth": draw(MAYBE),
+                    }
+                )
+    pairs = st.tuples(st.sampled_from(classes), st.sampled_from([*ids["student"], *ids["teacher"]]))
+    drawn = [(classes[0], "s0"), (classes[0], "l0"), *draw(st.lists(pairs, max_size=5))]
+    links = {(one["sourcedId"], who): (one, who) for one, who in drawn}.values()
+    enrollments = [
+        {
+            "sourcedId": f"e{number}",
+            "classSourcedId": one["sourcedId"],
+            "schoolSourcedId": one["schoolSourcedId"],
+            "userSourcedId": who,
+            "role": "student" if who in ids["student"] else "teacher",
+            "primary": draw(FLAGS),
+            "beginDate": draw(DAYS),
+            "endDate": draw(ENDS),
+        }
+        for number, (one, who) in enumerate(links)
+    ]
+    files = {
+        "orgs.csv": orgs,
+        "academicSessions.csv": sessions,
+        "courses.csv": courses,
+        "classes.csv": classes,
+        "users.csv": users,
+        "roles.csv": roles,
+        "enrollments.csv": enrollments,
+        "demographics.csv": demographics,
+    }
+    return {name: rows for name, rows in files.items() if rows}
+
+
+@settings(deadline=None, max_examples=60 if NIGHTLY else 6, suppress_health_check=LARGE)
+@given(district=one_rosters(), to=st.sampled_from(sorted(convert.TARGETS)))
+def test_whatever_one_roster_says_goes_there_and_comes_back(district: dict[str, list[dict[str, str]]], to: str) -> None:
+    """Families, several roles and schools, terms, flags, coded values in any spelling: what both hold is the same."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "first").mkdir()
+        put(folder / "first", district)
+        with read(folder / "first", "oneroster-1.2", passwords=True) as first:
+            before = held(first, "oneroster-1.2", to)
+            there = held(first, to)
+            write(first, to, folder / "there")
+        with read(folder / "there", to, passwords=True) as second:
+            same(held(second, to), there)
+            write(second, "oneroster-1.2", folder / "back")
+        with read(folder / "back", "oneroster-1.2") as third:
+            same(held(third, "oneroster-1.2", to), before)
