@@ -150,7 +150,7 @@ def caught(profile: Profile) -> None:
     assert profile.status()["status"] == "inProgress", "caught too late: the roster is too small for this machine"
 
 
-@pytest.mark.nightly("api")
+@pytest.mark.nightly("api", "serve alone")
 @pytest.mark.parametrize("victim", ["engine", "worker", "api", "everything", "serve alone"])
 def test_a_run_survives_the_death_of(
     fragile: Server,

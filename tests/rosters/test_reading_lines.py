@@ -350,3 +350,15 @@ def test_no_file_makes_the_reader_fail(tmp_path_factory: pytest.TempPathFactory,
         lines = [row[0] for row in db.execute(f"SELECT {rows.line} AS line FROM raw.t ORDER BY line").fetchall()]
         assert lines == sorted(set(lines)), "no line is there twice"
         assert all(1 < line <= text.lines + 1 for line in lines)
+
+
+@pytest.mark.parametrize("size", [3, 4, 5, 64])
+def test_blanks_are_counted_over_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Of one byte and of several, also where one ends in the chunk after; a byte-order mark is none."""
+    monkeypatch.setattr(csv_files, "_LOOK", size)
+    text = "\ufeffa b,c\né\u00a0x,\u2007\u200b\ufeff\tö\nÂâ\u00e2,\u202f ï\n"
+    path = tmp_path / "blanks.csv"
+    path.write_bytes(text.encode())
+    blanks = sum(text.count(blank) for blank in " \t\u00a0\u2007\u202f\u200b\ufeff") - 1
+    assert csv_files.look(path).blanks == blanks == 8
+    assert csv_files.header(path).blanks == 1

@@ -33,6 +33,7 @@ _INVALID = "\x1a"  # stands for bytes that are not UTF-8
 _CONTROL = "\x1b"  # stands for a control character
 _REPLACEMENT = "\ufffd".encode()
 _SEPARATOR = "\\x1f"  # cannot occur any more once control characters are replaced
+_WIDE = {one.encode(): one for one in "\u00a0\u2007\u202f\u200b\ufeff"}  # blanks that are not ASCII
 _UNDECODED = re.compile("[\udc80-\udcff]")
 _ANNOUNCED = re.compile('"?sep=([,;\t|])"?', re.I)
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -175,7 +176,7 @@ class Text:
     marked: bool  # a byte-order mark stands at the beginning
     invalid: bool  # it is not UTF-8
     ended: bool  # the last line has an end
-    blanks: int | None  # how many blanks there are in a file of ASCII; others have blanks of more kinds
+    blanks: int | None  # how many blanks of any kind there are; None: not known
     problem: tuple[str, str] | None  # rule and detail of what makes the file unreadable
 
 
@@ -250,17 +251,24 @@ def _unreadable(problem: tuple[str, str]) -> Text:
     )
 
 
-def _blanks(chunk: bytes, before: int) -> int:
-    return before + sum(chunk.count(blank) for blank in (b" ", b"\t") if blank in chunk)
+def _blanks(chunk: bytes, end: bytes) -> int:
+    """How many blanks begin or end in the chunk, which comes after bytes that end with `end`."""
+    found = sum(chunk.count(blank) for blank in (b" ", b"\t") if blank in chunk)
+    if not chunk.isascii() or not end[-2:].isascii():
+        for blank in _WIDE:
+            # The byte that such a blank begins with is rare, and found many times faster than the whole.
+            if blank[:1] in chunk or blank[:1] in end[-2:]:
+                # It may have begun in the chunk before; it cannot have ended there.
+                found += (end[1 - len(blank) :] + chunk).count(blank)
+    return found
 
 
 class _Seen:
     """Counts over the chunks of a file."""
 
     def __init__(self) -> None:
-        self.size = self.feeds = self.returns = self.pairs = self.nul = 0
+        self.size = self.feeds = self.returns = self.pairs = self.nul = self.blanks = 0
         self.longest = self._run = 0
-        self.blanks: int | None = 0
         self.controls = self.invalid = self.damaged = False
         self._last = b""
         self._start = b""
@@ -291,8 +299,7 @@ class _Seen:
         self._end = (self._end + chunk[-4096:])[-4096:]
 
     def _utf8(self, chunk: bytes) -> None:
-        if self.blanks is not None:
-            self.blanks = _blanks(chunk, self.blanks) if chunk.isascii() else None
+        self.blanks += _blanks(chunk, self._end)
         if self.invalid or (chunk.isascii() and not self._decoder.getstate()[0]):
             return
         self.damaged = self.damaged or _REPLACEMENT in self._end[-2:] + chunk
@@ -309,16 +316,17 @@ class _Seen:
         blank = len(ending) - len(ending.rstrip(b"\n"))
         lines += 1 - blank if blank == 0 or blank > 1 else 0
         kinds = (self.pairs > 0) + (self.feeds > self.pairs) + (self.returns > self.pairs)
+        marked = self._start.startswith(codecs.BOM_UTF8)
         plain = kinds <= 1 and not self.controls and not self.invalid and self.returns == self.pairs
         return Text(
             lines=lines,
             plain=plain,
             mixed=kinds > 1,
             damaged=self.damaged,
-            marked=self._start.startswith(codecs.BOM_UTF8),
+            marked=marked,
             invalid=self.invalid,
             ended=self._last in {b"\n", b"\r"},
-            blanks=self.blanks,
+            blanks=self.blanks - marked,  # the mark is one of them, and is no blank where it stands
             problem=None,
         )
 
@@ -348,7 +356,7 @@ def header(path: Path, *, most: int = 500) -> Header:
     if len(cells) > most:
         raise UnreadableError("too-many-columns", f"{most:,}")
     end = above + used
-    blanks = sum(line.count(" ") + line.count("\t") for line in lines[:end])
+    blanks = sum(line.count(blank) for line in lines[:end] for blank in (" ", "\t", *_WIDE.values()))
     return Header(tuple(cells), end, typed, separator or ",", announced, blanks)
 
 
