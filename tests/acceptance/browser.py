@@ -2,7 +2,7 @@
 
 Every page that is looked at is held to what all pages promise: axe finds nothing serious, nothing sticks out to the
 side, no script failed, nothing was stopped by the content security policy. Screenshots are kept where
-SCHOOLSYNC_SCREENSHOTS says, else beside the test's other files.
+SCREENSHOTS says, else beside the test's other files.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class Progress:
 
     def __init__(self, *, quiet: bool) -> None:
         self._terminal = sys.stderr.isatty()
-        self._quiet = quiet and not self._terminal
+        self._quiet = quiet
         self._stage: str | None = None
         self._said = 0.0
 

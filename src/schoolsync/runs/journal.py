@@ -211,7 +211,7 @@ class Journal(AloneRecords):
                     connection,
                     key,
                     verification=messages,
-                    message=held_message(validated),
+                    message=held_message(validated, waits=False),
                     state=RunState.DISCARDED,
                     ended=self._clock(),
                     wish=None,
@@ -220,7 +220,7 @@ class Journal(AloneRecords):
                     self._restore(connection, key, row)
                 return False
             held_for = HeldFor.FATAL if validated.fatal else HeldFor.FINDINGS
-            message = held_message(validated)
+            message = held_message(validated, waits=True)
             self._seal(connection, key, row)
             found = self._list_findings(connection, key, validated)
             self._set(

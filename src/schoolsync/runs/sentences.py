@@ -27,15 +27,19 @@ MOVED = (
 _SECOND = ticks.PER_SECOND
 
 
-def held_message(validated: Validated) -> str:
+def held_message(validated: Validated, *, waits: bool) -> str:
+    """Why the roster is not synchronized, and what to do: a run that `waits` can be resumed, one that ended cannot."""
     first = next((message for message in validated.messages if message.type == "Error"), None)
     what = f" First: {first.file_name}: {first.description}." if first else ""
     if validated.fatal:
         return f"The uploaded files cannot be used; nothing was changed.{what.replace('..', '.')}"
-    return (
-        f"{validated.errors:,} records of the roster are wrong; nothing was changed. Resume to leave them out, or "
-        f"upload corrected files and start again.{what.replace('..', '.')}"
+    wrong = "1 record of the roster is" if validated.errors == 1 else f"{validated.errors:,} records of the roster are"
+    todo = (
+        "Resume to leave them out, or upload corrected files and start again."
+        if waits
+        else "Correct the files and try again, or have the profile leave such records out."
     )
+    return f"{wrong} wrong; nothing was changed. {todo}{what.replace('..', '.')}"
 
 
 def done_message(planned: Planned) -> str:
