@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -34,7 +36,8 @@ def spoil(path: Path, old: str, new: str) -> None:
 
 def program(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "schoolsync", "validate", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}  # of whoever runs the tests
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
 
 
 def answer(capfd: pytest.CaptureFixture[str], path: Path, *, status: int) -> dict[str, Any]:
@@ -265,3 +268,19 @@ def test_a_package_of_changes_is_checked_with_the_roster_it_belongs_to(
     made = {"to": "sds-v1", "format": None, "day": date(2026, 11, 26), "passwords": False, "json": True}
     assert convert.run(tmp_path / "delta", tmp_path / "made", **made, onto=tmp_path / "whole") == 0
     assert convert.run(tmp_path / "delta", tmp_path / "none", **made) == 1
+
+
+def test_what_was_forgiven_is_told_in_every_report(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Findings that are no more than information are in the text, and in the page; one of a thing is called one."""
+    rosters.write(tmp_path / "a", people=60, classes=6, enrollments=200, several_schools=False)
+    for rule in ("separator-line", "byte-order-mark"):
+        rosters.spoil(tmp_path / "a", rule, times=1)
+    page = tmp_path / "report.html"
+    assert validate.run(tmp_path / "a", format=None, json=False, reports_to=(page,)) == 0
+    text = " ".join(capfd.readouterr().out.split())  # however wide the terminal is
+    assert text.count(": information [") == 2
+    assert re.search(r": clean \(sds-v1, 6 files, \d+ rows, 0 errors, 0 warnings\)$", text)
+    assert page.read_text("utf-8").count("information</span>") == 2
+    rosters.spoil(tmp_path / "a", "required-value", times=1)
+    assert validate.run(tmp_path / "a", format=None, json=False) == 1
+    assert re.search(r" rows, 1 error, \d+ warnings?\)$", " ".join(capfd.readouterr().out.split()))

@@ -312,7 +312,7 @@ ROUTES: tuple[Route, ...] = (
         parameters=(
             *PAGED,
             Parameter(name="rule", meaning="only findings of this rule"),
-            Parameter(name="severity", meaning="only these", values=("error", "warning")),
+            Parameter(name="severity", meaning="only these", values=("error", "warning", "information")),
             Parameter(name="file", meaning="only findings in this file"),
             Parameter(name="column", meaning="only findings in this column"),
             Parameter(name="school", meaning="only findings in records of the school with this SIS ID"),

@@ -22,6 +22,7 @@ from schoolsync import convert, sources
 from schoolsync.cli import opening
 from schoolsync.cli.opening import engine, files
 from schoolsync.cli.roster_files import NoRosterError, refuse
+from schoolsync.cli.words import counted
 from schoolsync.convert import Target, Unheld
 from schoolsync.errors import UsageError, WorldError
 from schoolsync.roster import losses
@@ -109,7 +110,7 @@ def _print(
     passwords: bool,
 ) -> None:
     for name, count in rows.items():
-        print(f"{out / name if out.suffix.lower() != '.zip' else name}: {count:,} rows")
+        print(f"{out / name if out.suffix.lower() != '.zip' else name}: {counted(count, 'row')}")
     for name, count in lost.items():
         print(f"left out because of errors: {count:,} {name}; schoolsync validate lists them")
     if unheld:
@@ -120,4 +121,4 @@ def _print(
         print(f"{target.title} holds all of it.")
     if not passwords:
         print("Passwords are not written; --passwords carries them over.")
-    print(f"{out}: {sum(rows.values()):,} rows in {len(rows)} files ({origin} -> {target.id})")
+    print(f"{out}: {counted(sum(rows.values()), 'row')} in {counted(len(rows), 'file')} ({origin} -> {target.id})")

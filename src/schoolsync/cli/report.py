@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from schoolsync.cli.words import counted
 from schoolsync.reports import Report
 from schoolsync.reports.contents import Comparison
 from schoolsync.reports.page import notes, problems, rows_of
@@ -17,7 +18,7 @@ from schoolsync.roster.causes import Cause
 from schoolsync.roster.statistics import School
 
 _WIDEST = 120
-_STYLES = {"error": "bold red", "warning": "yellow"}
+_STYLES = {"error": "bold red", "warning": "yellow", "information": "cyan"}
 _SCHOOLS = 10
 
 
@@ -42,8 +43,8 @@ def show(report: Report) -> None:
         Text.assemble(
             f"{report.title}: ",
             (report.verdict, verdict),
-            f" ({report.format}, {len(report.files)} files, {report.rows:,} rows, {report.errors:,} errors, "
-            f"{report.warnings:,} warnings)",
+            f" ({report.format}, {counted(len(report.files), 'file')}, {counted(report.rows, 'row')}, "
+            f"{counted(report.errors, 'error')}, {counted(report.warnings, 'warning')})",
         ),
         soft_wrap=console.width == _WIDEST,  # a script reads the last line
     )
