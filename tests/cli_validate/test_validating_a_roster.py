@@ -107,20 +107,16 @@ def test_a_zip_and_a_single_file_can_be_checked(
     assert answer(capfd, folder / "School.csv", status=1)["findings"][0]["rule"] == "required-value"
 
 
-def test_what_cannot_be_read_ends_with_2(tmp_path: Path, folder: Path) -> None:
+def test_what_cannot_be_read_ends_with_2(tmp_path: Path, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """No such path, nothing in it, no roster, no such format: one sentence, no traceback."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "torn.zip").write_bytes(b"PK\x03\x04torn")
-    cases: list[list[str | Path]] = [
-        [tmp_path / "nowhere"],
-        [tmp_path / "empty"],
-        [tmp_path / "notes.txt"],
-        [tmp_path / "torn.zip"],
-        [folder, "--format", "oneroster-9"],
-        [],
-        [folder, "--no-such-option"],
-    ]
+    for path in ("nowhere", "empty", "notes.txt", "torn.zip"):
+        assert validate.run(tmp_path / path, format=None, json=False) == 2, path
+    assert validate.run(folder, format="oneroster-9", json=False) == 2
+    assert len(capfd.readouterr().err.splitlines()) == 4
+    cases: list[list[str | Path]] = [[tmp_path / "nowhere"], [], [folder, "--no-such-option"]]
     for arguments in cases:
         done = program(*arguments)
         assert done.returncode == 2, arguments
@@ -201,6 +197,37 @@ def test_many_findings_are_all_in_the_json(folder: Path, capfd: pytest.CaptureFi
     out, _ = capfd.readouterr()
     assert "3,000 rows" in out
     assert len(out.splitlines()) < 60
+
+
+@pytest.mark.parametrize(("path", "status"), [("roster", 0), ("nowhere", 2)])
+def test_streams_may_be_closed(folder: Path, path: str, status: int) -> None:
+    """`schoolsync validate … >&-` is asked for its exit status alone; no file takes the place of what is closed."""
+    command = (
+        f'"{sys.executable}" -m schoolsync validate "{folder.with_name(path)}" <&- >&- --report "{folder}/../r.csv"'
+    )
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    assert len(done.stderr.splitlines()) == (status > 0)
+    if not status:
+        assert (folder.parent / "r.csv").read_text("utf-8-sig").startswith("rule,severity,")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Nobody may ever write into it, and a roster is read more than once."""
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path in (tmp_path / "pipe.csv", tmp_path):
+        assert validate.run(path, format=None, json=False) == 2
+        assert "holds no CSV or zip file" in capfd.readouterr().err
+
+
+def test_one_of_something_is_called_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither "1 rows" nor "1 files"."""
+    (tmp_path / "School.csv").write_text("SIS ID,Name\n1\n")
+    assert validate.run(tmp_path / "School.csv", format=None, json=False) == 1
+    said = capfd.readouterr().out
+    assert "The row has 1 value where the header has 2 columns." in said
+    assert "1 file name and 2 headers are those" in said
+    assert "(sds-v1, 1 file, 1 row, 1 error, 0 warnings)" in said
 
 
 def test_an_empty_file_of_no_roster_is_not_clean(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

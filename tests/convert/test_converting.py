@@ -121,6 +121,48 @@ def test_the_command_writes_a_zip_and_says_what_is_lost(
     assert "cannot hold" in capfd.readouterr().out
 
 
+@pytest.mark.parametrize(("name", "there"), [("out", False), ("out", True), ("out.zip", False)])
+def test_what_breaks_off_leaves_nothing(
+    generated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, there: bool
+) -> None:
+    """Ctrl-C or a full disk while the files are put in their place: no half of a roster is there."""
+    place = tmp_path / "place"
+    place.mkdir()
+    out = place / name
+    if there:
+        out.mkdir()
+    asked: dict[str, Any] = {"to": "sds-v2.1", "format": None, "day": date(2026, 11, 25), "passwords": False}
+    rename, done = Path.rename, []
+
+    def interrupted(file: Path, *to: Any) -> Any:
+        done.append(file)
+        if len(done) == (3 if there else 1):
+            raise KeyboardInterrupt
+        return rename(file, *to)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    monkeypatch.setattr("zipfile.ZipFile.write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        command.run(generated / "sds-v1", out, json=True, **asked)
+    assert done
+    assert list(place.rglob("*")) == ([out] if there else [])
+
+
+def test_a_roster_is_not_written_into_itself(
+    tmp_path: Path, generated: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Neither its folder nor a zip in it, which would be a file of it the next time."""
+    folder = generated / "sds-v1"
+    before = sorted(folder.iterdir())
+    for out in (folder, folder / "School.csv", folder / "all.zip"):
+        assert (
+            command.run(folder, out, to="sds-v2.1", format=None, day=date(2026, 11, 25), passwords=False, json=True)
+            == 2
+        )
+        assert len(capfd.readouterr().err.splitlines()) == 1
+    assert sorted(folder.iterdir()) == before
+
+
 def test_records_with_errors_are_left_out_and_counted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Status 1, the rest is written; nothing is when the roster cannot be used."""
     folder = tmp_path / "v1"

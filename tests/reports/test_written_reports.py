@@ -140,6 +140,31 @@ def test_the_command_writes_what_is_asked_for(folder: Path, tmp_path: Path, capf
     out, err = capfd.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)
     assert validate.run(folder, format=None, json=True, reports_to=[tmp_path / "no" / "a.html"]) == 2
+    assert f"{tmp_path / 'no' / 'a.html'} could not be written: No such file" in capfd.readouterr().err
+    mine = (folder / "School.csv").read_bytes()
+    assert validate.run(folder, format=None, json=True, reports_to=[folder / "School.csv"]) == 2
+    assert "is a file of the roster" in capfd.readouterr().err
+    assert (folder / "School.csv").read_bytes() == mine
+
+
+def test_a_report_that_breaks_off_is_not_there(
+    db: duckdb.DuckDBPyConnection, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one of the last time stays as it was, and nothing lies beside it."""
+    place = tmp_path / "out" / "report.html"
+    place.parent.mkdir()
+    place.write_text("the last one")
+    report = check(db, folder)
+
+    def broken(_db: object, _report: object, part: Path) -> None:
+        part.write_text("half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("schoolsync.reports.writing._write", broken)
+    with pytest.raises(KeyboardInterrupt):
+        reports.write(db, report, place)
+    assert [path.name for path in place.parent.iterdir()] == [place.name]
+    assert place.read_text() == "the last one"
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

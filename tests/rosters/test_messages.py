@@ -46,7 +46,12 @@ def test_every_other_message_names_file_and_column(roster: Roster, check: Check)
     roster.add("Section.csv", "ragged")
     roster.files["Lunch.csv"] = b"a"
     assert check(roster).messages == [
-        ("Error", "lunch.csv", "The file does not belong to this format. Remove it: an empty file in its place does."),
+        (
+            "Error",
+            "lunch.csv",
+            "The file does not belong to this format. Leave it out. If it is uploaded already, upload an empty file of "
+            "its name.",
+        ),
         ("Error", "section.csv", "1 row(s) have more or fewer values than the header has columns."),
         ("Warning", "school.csv", "1 row(s) have blanks around the value. Field - Phone"),
         ("Warning", "student.csv", "2 row(s) have a grade code that is not known. Field - Grade"),

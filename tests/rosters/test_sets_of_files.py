@@ -134,7 +134,7 @@ def test_an_archive_with_other_things_is_refused(roster: Roster, check: Check) -
 def test_a_broken_archive_is_a_finding(check: Check, content: bytes) -> None:
     """What is no zip is told in a sentence."""
     result = check(Roster({"a.zip": content}))
-    assert "unreadable-archive" in result.rules
+    assert result.rules == ["unreadable-archive"], "what may be in it is not missing"
     assert result.checked.fatal
 
 

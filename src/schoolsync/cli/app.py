@@ -530,6 +530,18 @@ def _root(
     pass
 
 
+def _open_closed_streams() -> None:
+    """What was closed before the command began (`>&-`) leads nowhere: else the next file that is opened takes its place
+    and gets what is meant for it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # which takes the lowest number that is free
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  stays open to the end
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
 def _written() -> None:
     """Let the answer go where it is read; that there is no room for it is one sentence, and status 2."""
     try:
@@ -547,6 +559,7 @@ def main() -> int:
 
     Exit status 2 for wrong usage or refused input, 1 when the world failed us.
     """
+    _open_closed_streams()
     try:
         try:
             app(standalone_mode=True)

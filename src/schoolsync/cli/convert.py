@@ -6,7 +6,6 @@ none of it can be used, 2 wrong usage.
 
 from __future__ import annotations
 
-import shutil
 import sys
 import zipfile
 from collections.abc import Sequence
@@ -22,9 +21,9 @@ from schoolsync import convert, sources
 from schoolsync.cli import opening
 from schoolsync.cli.opening import engine, files
 from schoolsync.cli.roster_files import NoRosterError, refuse
-from schoolsync.cli.words import counted
 from schoolsync.convert import Target, Unheld
 from schoolsync.errors import UsageError, WorldError
+from schoolsync.reports.contents import counted
 from schoolsync.roster import losses
 
 
@@ -49,6 +48,8 @@ def run(
     try:
         if out.exists() and (out.is_file() or any(out.iterdir())):
             return refuse(f"{out} is there already: a roster is written to a place of its own.")
+        if out.suffix.lower() == ".zip" and out.resolve().parent == path.resolve():
+            return refuse(f"{out} would be a file of the roster itself: write it to another folder.")
         with TemporaryDirectory(prefix="schoolsync-") as folder, engine(folder) as db:
             kept = None if onto is None else opening.earlier(db, onto, format, Path(folder))
             options = replace(opening.options(path, format, Path(folder)), earlier=kept)
@@ -64,7 +65,7 @@ def run(
                 checked.leave_out(db)
             lost = {one.name: one.left_out for one in losses.counts(db) if one.left_out} if checked.errors else {}
             convert.prepare(db, day=day.isoformat())
-            rows = _write(db, target, out, Path(folder))
+            rows = _write(db, target, out)
             unheld = convert.unheld(db, target)
         if json:
             said = {"from": checked.format, "to": target.id, "files": rows, "left_out": lost, "not_held": unheld}
@@ -83,20 +84,36 @@ def run(
     return 1 if checked.errors else 0
 
 
-def _write(db: duckdb.DuckDBPyConnection, target: Target, out: Path, scratch: Path) -> dict[str, int]:
-    """Write the files beside their place, and put them there when they are whole."""
-    made = scratch / "written"
-    rows = convert.write(db, target, made)
+def _write(db: duckdb.DuckDBPyConnection, target: Target, out: Path) -> dict[str, int]:
+    """Write the files beside their place, on the same disk, and put them there when they are whole."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix.lower() == ".zip":
-        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-            for file in sorted(made.iterdir()):
-                archive.write(file, file.name)
-        return rows
-    out.mkdir(exist_ok=True)
-    for file in made.iterdir():
-        shutil.move(file, out / file.name)
+    with TemporaryDirectory(dir=out if out.is_dir() else out.parent, prefix=".schoolsync-") as beside:
+        made = Path(beside, "roster")
+        rows = convert.write(db, target, made)
+        if out.suffix.lower() == ".zip":
+            packed = Path(beside, "roster.zip")
+            with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+                for file in sorted(made.iterdir()):
+                    archive.write(file, file.name)
+            packed.replace(out)
+        elif out.is_dir():
+            _move(made, out)
+        else:
+            made.rename(out)
     return rows
+
+
+def _move(made: Path, out: Path) -> None:
+    """Move the files into an empty folder that was there before: all of them or none."""
+    moved: list[Path] = []
+    try:
+        for file in sorted(made.iterdir()):
+            moved.append(out / file.name)
+            file.rename(moved[-1])
+    except BaseException:
+        for file in moved:
+            file.unlink(missing_ok=True)
+        raise
 
 
 def _print(
@@ -110,9 +127,9 @@ def _print(
     passwords: bool,
 ) -> None:
     for name, count in rows.items():
-        print(f"{out / name if out.suffix.lower() != '.zip' else name}: {counted(count, 'row')}")
+        print(f"{out / name if out.suffix.lower() != '.zip' else name}: {counted(count, 'rows')}")
     for name, count in lost.items():
-        print(f"left out because of errors: {count:,} {name}; schoolsync validate lists them")
+        print(f"left out because of errors: {counted(count, name)}; schoolsync validate lists them")
     if unheld:
         print(f"{target.title} cannot hold:")
         for one in unheld:
@@ -121,4 +138,5 @@ def _print(
         print(f"{target.title} holds all of it.")
     if not passwords:
         print("Passwords are not written; --passwords carries them over.")
-    print(f"{out}: {counted(sum(rows.values()), 'row')} in {counted(len(rows), 'file')} ({origin} -> {target.id})")
+    total = f"{counted(sum(rows.values()), 'rows')} in {counted(len(rows), 'files')}"
+    print(f"{out}: {total} ({origin} -> {target.id})")

@@ -10,9 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from schoolsync.cli.words import counted
 from schoolsync.reports import Report
-from schoolsync.reports.contents import Comparison
+from schoolsync.reports.contents import Comparison, counted, noun
 from schoolsync.reports.page import notes, problems, rows_of
 from schoolsync.roster.causes import Cause
 from schoolsync.roster.statistics import School
@@ -43,8 +42,8 @@ def show(report: Report) -> None:
         Text.assemble(
             f"{report.title}: ",
             (report.verdict, verdict),
-            f" ({report.format}, {counted(len(report.files), 'file')}, {counted(report.rows, 'row')}, "
-            f"{counted(report.errors, 'error')}, {counted(report.warnings, 'warning')})",
+            f" ({report.format}, {counted(len(report.files), 'files')}, {counted(report.rows, 'rows')}, "
+            f"{counted(report.errors, 'errors')}, {counted(report.warnings, 'warnings')})",
         ),
         soft_wrap=console.width == _WIDEST,  # a script reads the last line
     )
@@ -87,8 +86,9 @@ def _show_schools(console: Console, schools: Sequence[School]) -> None:
         )
     console.print(table)
     if len(look) > _SCHOOLS:
+        left = len(look) - _SCHOOLS
         console.print(
-            f"  and {len(look) - _SCHOOLS:,} more schools have classes without teacher or students without class"
+            f"  and {left:,} more {noun(left, 'schools')} with classes without teacher or students without class"
         )
 
 
@@ -115,7 +115,8 @@ def _show_comparison(console: Console, comparison: Comparison) -> None:
         )
     console.print(table)
     if len(changed) > _SCHOOLS:
-        console.print(f"  and {len(changed) - _SCHOOLS:,} more schools; --json lists all")
+        left = len(changed) - _SCHOOLS
+        console.print(f"  and {left:,} more {noun(left, 'schools')}; --json lists all")
 
 
 def _table(first: str, *others: str) -> Table:

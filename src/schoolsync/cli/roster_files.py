@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import sys
 from pathlib import Path
 
@@ -25,9 +26,12 @@ def files(path: Path) -> list[tuple[str, Path]]:
 
 def _files(path: Path) -> list[tuple[str, Path]]:
     if not path.is_dir():
+        if path.suffix.lower() not in _ENDINGS or not stat.S_ISREG(path.stat().st_mode):
+            path.stat()  # whether it is there
+            return []  # a pipe is not waited for: a roster is read more than once
         with path.open("rb"):
-            pass  # whether it is there and may be read
-        return [(path.name, path)] if path.suffix.lower() in _ENDINGS else []
+            pass  # whether it may be read
+        return [(path.name, path)]
     found = sorted(one for one in path.iterdir() if one.suffix.lower() in _ENDINGS and not one.name.startswith("."))
     return [(one.name, one) for one in found if one.is_file()]
 

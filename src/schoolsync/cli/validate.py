@@ -45,6 +45,10 @@ def run(
         if target.suffix.lower() not in reports.SUFFIXES:
             return refuse(f"{target}: a report ends in {', '.join(reports.SUFFIXES)}.")
     try:
+        own = {one.path.resolve() for given in (path, against, onto) if given is not None for one in files(given)}
+        for target in reports_to:
+            if target.resolve() in own:
+                return refuse(f"{target} is a file of the roster: a report is written to a place of its own.")
         with TemporaryDirectory(prefix="schoolsync-") as folder, engine(folder) as db:
             before = None
             if against is not None:
@@ -61,7 +65,7 @@ def run(
                 db, title=str(path), format=checked.format, why=checked.why, files=checked.rows, before=before
             )
             for target in reports_to:
-                reports.write(db, report, target)
+                _report(db, report, target)
             if json:
                 sys.stdout.flush()
                 reports.write_json(db, report, sys.stdout.buffer)
@@ -80,6 +84,15 @@ def run(
     if not opened and not checked.rows:
         return 2
     return 1 if checked.errors else 0
+
+
+def _report(db: duckdb.DuckDBPyConnection, report: reports.Report, target: Path) -> None:
+    """Write a report. Raises UsageError when it cannot be."""
+    try:
+        reports.write(db, report, target)
+    except (OSError, duckdb.IOException) as problem:
+        told = problem.strerror if isinstance(problem, OSError) else "the disk does not take it"
+        raise UsageError(f"{target} could not be written: {told}.") from problem
 
 
 def _check(

@@ -17,8 +17,3 @@ def size(octets: float) -> str:
         if octets >= unit:
             return f"{octets / unit:.1f} {word}"
     return f"{octets:.0f} B"
-
-
-def counted(number: int, what: str) -> str:
-    """So many of something, which is called `what` when there is one."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

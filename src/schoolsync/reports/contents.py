@@ -61,7 +61,7 @@ def gather(
     `before` is the title and the statistics of an earlier roster, which `comparison.keep` has put aside.
     """
     total = findings.totals(db)
-    counted = statistics.of(db)
+    numbers = statistics.of(db)
     return Report(
         title=title,
         format=format,
@@ -70,8 +70,20 @@ def gather(
         errors=total.errors,
         warnings=total.warnings,
         causes=causes.entries(db),
-        statistics=counted,
+        statistics=numbers,
         comparison=None
         if before is None
-        else Comparison(title=before[0], kinds=comparison.kinds(db), schools=statistics.changes(before[1], counted)),
+        else Comparison(title=before[0], kinds=comparison.kinds(db), schools=statistics.changes(before[1], numbers)),
     )
+
+
+def counted(number: int, things: str) -> str:
+    """How many of the `things`, which are given in the plural: "1 row", "2,000 rows"."""
+    return f"{number:,} {noun(number, things)}"
+
+
+def noun(number: int, things: str) -> str:
+    """The `things`, or one of them for one."""
+    if number != 1 or not things.endswith("s"):
+        return "person" if number == 1 and things == "people" else things
+    return things[:-2] if things.endswith("sses") else things[:-1]

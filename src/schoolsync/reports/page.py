@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from schoolsync.reports.contents import Comparison, Report
+from schoolsync.reports.contents import Comparison, Report, counted, noun
 from schoolsync.roster.causes import Cause
 from schoolsync.roster.statistics import School, Statistics
 
@@ -89,8 +89,8 @@ def of(report: Report) -> str:
         (
             f"<h1>{escape(report.title)}</h1>",
             f'<p class="soft">Roster check · format {escape(report.format)} '
-            f"({escape(report.why)}) · {len(report.files):,} files · "
-            f"{report.rows:,} rows</p>",
+            f"({escape(report.why)}) · {counted(len(report.files), 'files')} · "
+            f"{counted(report.rows, 'rows')}</p>",
             f'<p class="verdict {report.verdict}">{_VERDICTS[report.verdict]}</p>',
             _cards(report),
             _causes(report.causes),
@@ -119,14 +119,9 @@ def _cards(report: Report) -> str:
         (total.enrollments, "enrollments"),
     )
     cards = "".join(
-        f'<div class="card"><b>{number:,}</b><span>{_some(number, name)}</span></div>' for number, name in numbers
+        f'<div class="card"><b>{number:,}</b><span>{noun(number, name)}</span></div>' for number, name in numbers
     )
     return f'<div class="cards">{cards}</div>'
-
-
-def _some(number: int, name: str) -> str:
-    """The plural `name`, or its singular for one."""
-    return (name[:-2] if name.endswith("sses") else name[:-1]) if number == 1 and name.endswith("s") else name
 
 
 def _causes(causes: Sequence[Cause]) -> str:
@@ -164,7 +159,7 @@ def where(cause: Cause) -> str:
 
 def rows_of(cause: Cause) -> str:
     """How many rows it concerns."""
-    return "1 row" if cause.count == 1 else f"{cause.count:,} rows"
+    return counted(cause.count, "rows")
 
 
 def notes(cause: Cause) -> Iterable[str]:
@@ -197,7 +192,7 @@ def _schools(statistics: Statistics) -> str:
         )
     )
     rows = "".join(_school(one) for one in order)
-    note = f"<p>{left:,} more schools are in the JSON report.</p>" if left else ""
+    note = f"<p>{left:,} more {noun(left, 'schools')} in the JSON report.</p>" if left else ""
     return (
         '<h2>Schools</h2><div class="scroll" tabindex="0" role="region" aria-label="Schools"><table>'
         "<caption>Schools with something to look at come first. Somebody of two schools counts in both.</caption>"

@@ -28,8 +28,21 @@ _TEXTS = frozenset(_COLUMNS) - {"line"}
 
 
 def write(db: duckdb.DuckDBPyConnection, report: Report, path: Path) -> None:
-    """Write the report to `path`. Raises UsageError when its ending is none of SUFFIXES, OSError when it cannot."""
-    match path.suffix.lower():
+    """Write the report to `path`, where it stands when it is whole. What is there already is replaced.
+
+    Raises UsageError when its ending is none of SUFFIXES, OSError or duckdb.IOException when it cannot be written.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{path.name}: a report ends in {', '.join(SUFFIXES)}.")
+    place = path.resolve()
+    with TemporaryDirectory(dir=place.parent, prefix=".schoolsync-") as folder:
+        part = Path(folder, f"report{place.suffix.lower()}")
+        _write(db, report, part)
+        part.replace(place)
+
+
+def _write(db: duckdb.DuckDBPyConnection, report: Report, path: Path) -> None:
+    match path.suffix:
         case ".html":
             path.write_text(page.of(report), encoding="utf-8")
         case ".json":
@@ -37,10 +50,8 @@ def write(db: duckdb.DuckDBPyConnection, report: Report, path: Path) -> None:
                 write_json(db, report, target)
         case ".csv":
             _write_csv(db, path)
-        case ".parquet":
-            _copy(db, path, {name: f'"{name}"' for name in _COLUMNS}, "FORMAT parquet, COMPRESSION zstd")
         case _:
-            raise UsageError(f"{path.name}: a report ends in {', '.join(SUFFIXES)}.")
+            _copy(db, path, {name: f'"{name}"' for name in _COLUMNS}, "FORMAT parquet, COMPRESSION zstd")
 
 
 def write_json(db: duckdb.DuckDBPyConnection, report: Report, target: BinaryIO) -> None:
@@ -68,12 +79,11 @@ def write_json(db: duckdb.DuckDBPyConnection, report: Report, target: BinaryIO) 
 def _write_csv(db: duckdb.DuckDBPyConnection, path: Path) -> None:
     """For spreadsheets: with a byte-order mark, so that they read UTF-8, and without formulas."""
     columns = {name: values.plain_text(f'"{name}"') if name in _TEXTS else f'"{name}"' for name in _COLUMNS}
-    with TemporaryDirectory(dir=path.parent, prefix=".schoolsync-") as folder:
-        part = Path(folder, "findings.csv")
-        _copy(db, part, columns, "FORMAT csv, HEADER true")
-        with path.open("wb") as target, part.open("rb") as source:
-            target.write(codecs.BOM_UTF8)
-            shutil.copyfileobj(source, target)
+    rows = path.with_name("rows.csv")
+    _copy(db, rows, columns, "FORMAT csv, HEADER true")
+    with path.open("wb") as target, rows.open("rb") as source:
+        target.write(codecs.BOM_UTF8)
+        shutil.copyfileobj(source, target)
 
 
 def _copy(db: duckdb.DuckDBPyConnection, path: Path, columns: Mapping[str, str], options: str) -> None:

@@ -97,9 +97,13 @@ _ALL = (
     _fatal(
         "double-file",
         "The file was found more than once.",
-        "An empty file in its place takes one back.",
+        "Keep one of them. One that is uploaded already is taken back by an empty file of its name.",
     ),
-    _error("unknown-file", "The file does not belong to this format.", "Remove it: an empty file in its place does."),
+    _error(
+        "unknown-file",
+        "The file does not belong to this format.",
+        "Leave it out. If it is uploaded already, upload an empty file of its name.",
+    ),
     _fatal("unreadable-archive", "The archive cannot be read: {detail}.", "Make the zip again and upload it anew."),
     _fatal(
         "archive-too-large",
@@ -155,7 +159,8 @@ _ALL = (
     ),
     _warning(
         "kept-orphan",
-        "{detail} rows of earlier uploads hang on a record that was deleted; they do not count while it is gone.",
+        "Rows of earlier uploads hang on a record that was deleted ({detail} in all); they do not count while it is "
+        "gone.",
         "Have the export delete them too, or send a whole (bulk) package.",
     ),
     _warning("file-spelling", "The file name is spelled unusually; {detail} is meant.", "Spell it that way."),
@@ -167,7 +172,7 @@ _ALL = (
     _fatal("no-rows", "The file has no rows that can be used.", "Export it again; empty never means nobody."),
     _fatal(
         "too-many-rows",
-        "The file has more than {detail} rows.",
+        "The file has more rows than the limit, which is {detail}.",
         "Split the roster over several profiles, or have the setting roster_max_rows raised.",
     ),
     _warning("wrong-separator", "The values are separated by {detail}, and read so.", "Export the file with commas."),
@@ -187,7 +192,7 @@ _ALL = (
     ),
     _fatal(
         "too-many-columns",
-        "The file has more than {detail} columns.",
+        "The file has more columns than the limit, which is {detail}.",
         "Look for a missing line end, or have the setting roster_max_columns raised.",
     ),
     _warning(

@@ -191,7 +191,7 @@ def _without_gone(db: duckdb.DuckDBPyConnection, table: Table, given: Package) -
         rows_gone = f"SELECT line FROM {table.lined} WHERE {_GONE}"
         findings.add_rows(db, "deleted-in-bulk", file=table.uploaded, column=column, rows=rows_gone)
     if changes:
-        detail = f"{marked - gone:,} rows are new or changed, {gone:,} are deleted"
+        detail = f"{marked - gone:,} new or changed, {gone:,} deleted"
         findings.add_file(db, "delta-file", file=table.uploaded, detail=detail)
     if not gone:
         return table

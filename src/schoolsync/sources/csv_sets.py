@@ -71,7 +71,7 @@ def read_set(
         detected = _detected(there, known, options, said)
         form = detected.format
         named = changes.package(db, form, said, {one.base.strip().lower() for one in there}, manifest)
-        found = _found(db, there, form, named, partial=options.partial)
+        found = _found(db, there, form, named, partial=options.partial or _unpacked_in_part(db))
         heads = [
             head
             for file in form.files
@@ -90,6 +90,12 @@ def read_set(
                 read[one.file.table] = table
                 rows[one.source.base] = table.rows
         return CsvSet(detected, needs, named, read, rows)
+
+
+def _unpacked_in_part(db: duckdb.DuckDBPyConnection) -> bool:
+    """Whether files may be in an archive that could not be unpacked: then none is missing."""
+    rules = "'unreadable-archive', 'archive-too-large', 'hostile-archive', 'nested-archive'"
+    return db.execute(f"SELECT 1 FROM roster.findings WHERE rule IN ({rules}) LIMIT 1").fetchone() is not None  # noqa: S608
 
 
 def _manifest(there: Sequence[SourceFile]) -> tuple[Mapping[str, str], str]:

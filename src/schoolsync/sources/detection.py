@@ -92,7 +92,8 @@ def _nearest(files: Headers, known: Sequence[Format]) -> Detected:
     columns, names = explained(best)
     if not names:
         return Detected(known[0], "no file has a name that any format knows")
-    return Detected(best, f"{names} file names and {columns} headers are those of {best.title}")
+    said = f"{names} file name{'s' * (names > 1)} and {columns} header{'s' * (columns > 1)}"
+    return Detected(best, f"{said} are those of {best.title}")
 
 
 def manifest_of(read: Callable[[], Sequence[Sequence[str]]]) -> dict[str, str]:

@@ -120,7 +120,7 @@ def _unpacked(
     if any(_system(member) for member in opened_zip.infolist()):
         findings.add_file(db, "system-files", file=archive.base)
     if len(members) > limits.archive_files:
-        raise _TooLargeError(f"it holds more than {limits.archive_files} files (setting archive_max_files)")
+        raise _TooLargeError(f"the setting archive_max_files allows {limits.archive_files}, and it holds more")
     found = []
     left = limits.archive_bytes
     for number, member in enumerate(members):
