@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schoolsync.roster import findings, tables
-from schoolsync.sources import csv_files
+from schoolsync.sources import csv_files, first_look
 
 from .conftest import Check, Roster
 
@@ -295,7 +295,7 @@ def test_every_well_formed_table_is_read_as_written(
         rows = csv_files.read(
             db,
             path,
-            csv_files.look(path),
+            first_look.look(path),
             csv_files.header(path),
             table="raw.t",
             columns={name: place for place, name in enumerate(header)},
@@ -324,7 +324,7 @@ def test_no_file_makes_the_reader_fail(tmp_path_factory: pytest.TempPathFactory,
     scratch = tmp_path_factory.mktemp("bytes")
     path = Path(scratch, "bytes.csv")
     path.write_bytes(b"a,b\n" + content)
-    text = csv_files.look(path)
+    text = first_look.look(path)
     if text.problem is not None:
         return
     with duckdb.connect() as db:
@@ -355,10 +355,10 @@ def test_no_file_makes_the_reader_fail(tmp_path_factory: pytest.TempPathFactory,
 @pytest.mark.parametrize("size", [3, 4, 5, 64])
 def test_blanks_are_counted_over_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """Of one byte and of several, also where one ends in the chunk after; a byte-order mark is none."""
-    monkeypatch.setattr(csv_files, "_LOOK", size)
+    monkeypatch.setattr(first_look, "_CHUNK", size)
     text = "\ufeffa b,c\né\u00a0x,\u2007\u200b\ufeff\tö\nÂâ\u00e2,\u202f ï\n"
     path = tmp_path / "blanks.csv"
     path.write_bytes(text.encode())
     blanks = sum(text.count(blank) for blank in " \t\u00a0\u2007\u202f\u200b\ufeff") - 1
-    assert csv_files.look(path).blanks == blanks == 8
+    assert first_look.look(path).blanks == blanks == 8
     assert csv_files.header(path).blanks == 1

@@ -6,7 +6,7 @@ values that cannot be used are emptied, everything else stays as it was given.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import duckdb
@@ -15,9 +15,10 @@ from schoolsync.plan.policy import Policy
 from schoolsync.roster import findings, values
 from schoolsync.roster.codes import CodeList, is_known, parts
 from schoolsync.sources.columns import Column, Kind, Need, Table
-from schoolsync.sources.csv_files import unfilled
 
 _COUNT = "SELECT {counts} FROM {table}"
+_FIRST_FILLED = "SELECT {counts} FROM (FROM {table} LIMIT 2048)"
+_FILLED = "SELECT count({column}) FROM {table}"
 _WHERE = "SELECT line, {column} AS value FROM {table} WHERE {test}"
 _REBUILD = "CREATE TABLE raw.rebuilt AS SELECT {columns}, line FROM {table} WHERE NOT ({blank})"
 _TIDY = "(SELECT {columns}, line FROM {table})"
@@ -268,6 +269,18 @@ def _numbers(db: duckdb.DuckDBPyConnection, table: Table, counts: list[str], *, 
     row = db.execute(_COUNT.format(counts=", ".join(counts), table=table.raw)).fetchone()
     assert row is not None
     return row
+
+
+def unfilled(db: duckdb.DuckDBPyConnection, table: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Those of the columns of a table that have no value in any row. Most are known to have one from the first rows."""
+    if not names:
+        return ()
+    counts = ", ".join(f"count({name})" for name in names)
+    first = db.execute(_FIRST_FILLED.format(counts=counts, table=table)).fetchone()
+    assert first is not None
+    doubtful = [name for name, count in zip(names, first, strict=True) if not count]
+    # One statement each: a scan of one column need not drag the others along.
+    return tuple(name for name in doubtful if db.execute(_FILLED.format(column=name, table=table)).fetchone() == (0,))
 
 
 def _empty(db: duckdb.DuckDBPyConnection, table: Table) -> set[str]:

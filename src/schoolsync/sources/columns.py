@@ -10,7 +10,6 @@ from schoolsync.roster.values import DateFormat
 
 LARGE = 100_000  # rows from which it matters what a table takes in memory
 _WITH = "(SELECT *, {others} FROM {table})"
-_LINED = "(SELECT *, {line} AS line FROM {table})"
 LINE_BITS = 31
 EARLIER = " (earlier upload)"
 """What stands behind the name of a file when its row is kept from an upload before this one."""
@@ -150,7 +149,7 @@ class Table:
         """The table with its column `line`, as a FROM item."""
         if self.line == "line":
             return self.raw
-        return _LINED.format(line=self.line, table=self.raw)
+        return self._with(f"{self.line} AS line")
 
 
 def real_line(expression: str) -> str:

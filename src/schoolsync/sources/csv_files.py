@@ -11,7 +11,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -20,25 +20,20 @@ from pathlib import Path
 import duckdb
 
 from schoolsync.roster import findings
-from schoolsync.sources.encodings import refusal
+from schoolsync.sources.first_look import CONTROLS, MAX_LINE, WIDE_BLANKS, Text
 
 _CHUNK = 1024**2
-_LOOK = _CHUNK // 4  # stays in the cache of the processor while it is searched for one byte after the other
 _HEADER_BYTES = 256 * 1024
-_MAX_LINE = 4 * _CHUNK  # a line of more than two chunks is refused before the parser sees it
 _BUFFER = 32 * _CHUNK  # what the parser takes at a time; with a quarter of it it takes 1.4 times as long
 _MULTILINE = 1000  # most lines that one value may span in a damaged file
-_CONTROLS = bytes([*range(9), 11, 12, *range(14, 32), 127])
 _INVALID = "\x1a"  # stands for bytes that are not UTF-8
 _CONTROL = "\x1b"  # stands for a control character
-_REPLACEMENT = "\ufffd".encode()
 _SEPARATOR = "\\x1f"  # cannot occur any more once control characters are replaced
-_WIDE = {one.encode(): one for one in "\u00a0\u2007\u202f\u200b\ufeff"}  # blanks that are not ASCII
 _UNDECODED = re.compile("[\udc80-\udcff]")
 _ANNOUNCED = re.compile('"?sep=([,;\t|])"?', re.I)
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 """What is read between values instead of commas, and how a sentence calls it."""
-_TO_CONTROL = bytes(27 if value in _CONTROLS else value for value in range(256))
+_TO_CONTROL = bytes(27 if value in CONTROLS else value for value in range(256))
 
 
 _READ = """
@@ -99,8 +94,6 @@ INSERT INTO raw.rejected SELECT $file, line, t FROM ({rejected} UNION ALL {marke
 """
 _COUNT_MARKED = "SELECT count(*) FROM raw.lines WHERE contains(t, '{invalid}') OR contains(t, '{control}')"
 _REJECTED_BECAUSE = "SELECT * FROM ({rejected}) WHERE {test}"
-_FIRST_FILLED = "SELECT {counts} FROM (FROM {table} LIMIT 2048)"
-_FILLED = "SELECT count({column}) FROM {table}"
 _COUNTED = "SELECT count(*) FROM ({rows})"
 _BLANK = "SELECT line FROM raw.judged WHERE NOT whole AND regexp_full_match(t, '{nothing}+')"
 _MARKED = "SELECT line, t FROM raw.judged WHERE {mark}"
@@ -166,21 +159,6 @@ class _Grammar:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """What a first look at the bytes tells."""
-
-    lines: int  # physical lines, blank ones at the end left out
-    plain: bool  # one kind of line end, no control characters, valid UTF-8
-    mixed: bool  # several kinds of line end
-    damaged: bool  # replacement characters, from an earlier and careless conversion
-    marked: bool  # a byte-order mark stands at the beginning
-    invalid: bool  # it is not UTF-8
-    ended: bool  # the last line has an end
-    blanks: int | None  # how many blanks of any kind there are; None: not known
-    problem: tuple[str, str] | None  # rule and detail of what makes the file unreadable
-
-
-@dataclass(frozen=True, slots=True)
 class Header:
     """The header row: its cells as they stand there, and how many physical lines there are down to its end."""
 
@@ -211,126 +189,6 @@ class UnreadableError(Exception):
         self.detail = detail
 
 
-def unfilled(db: duckdb.DuckDBPyConnection, table: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Those of the columns of a table that have no value in any row. Most are known to have one from the first rows."""
-    if not names:
-        return ()
-    counts = ", ".join(f"count({name})" for name in names)
-    first = db.execute(_FIRST_FILLED.format(counts=counts, table=table)).fetchone()
-    assert first is not None
-    doubtful = [name for name, count in zip(names, first, strict=True) if not count]
-    # One statement each: a scan of one column need not drag the others along.
-    return tuple(name for name in doubtful if db.execute(_FILLED.format(column=name, table=table)).fetchone() == (0,))
-
-
-def look(path: Path) -> Text:
-    """Read the bytes once: count lines, and find what would mislead the parser."""
-    seen = _Seen()
-    try:
-        with path.open("rb", buffering=0) as file:
-            while chunk := file.read(_LOOK):
-                if seen.size == 0 and (named := refusal(chunk[:4096])):
-                    return _unreadable(named)
-                seen.add(chunk)
-                if seen.longest > _MAX_LINE // 2:
-                    return _unreadable(("line-too-long", f"{_MAX_LINE // 2**20 // 2} MiB"))
-    except OSError as problem:
-        return _unreadable(("unreadable-file", problem.strerror or "the disk does not answer"))
-    if seen.size == 0:
-        return _unreadable(("empty-file", ""))
-    if seen.nul * 4 > seen.size:
-        return _unreadable(("wrong-encoding", "UTF-16 or not text at all"))
-    return seen.text()
-
-
-def _unreadable(problem: tuple[str, str]) -> Text:
-    return Text(
-        *(0, False, False, False, False, False, True),
-        blanks=None,
-        problem=problem,
-    )
-
-
-def _blanks(chunk: bytes, end: bytes) -> int:
-    """How many blanks begin or end in the chunk, which comes after bytes that end with `end`."""
-    found = sum(chunk.count(blank) for blank in (b" ", b"\t") if blank in chunk)
-    if not chunk.isascii() or not end[-2:].isascii():
-        for blank in _WIDE:
-            # The byte that such a blank begins with is rare, and found many times faster than the whole.
-            if blank[:1] in chunk or blank[:1] in end[-2:]:
-                # It may have begun in the chunk before; it cannot have ended there.
-                found += (end[1 - len(blank) :] + chunk).count(blank)
-    return found
-
-
-class _Seen:
-    """Counts over the chunks of a file."""
-
-    def __init__(self) -> None:
-        self.size = self.feeds = self.returns = self.pairs = self.nul = self.blanks = 0
-        self.longest = self._run = 0
-        self.controls = self.invalid = self.damaged = False
-        self._last = b""
-        self._start = b""
-        self._end = b""
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
-
-    def add(self, chunk: bytes) -> None:
-        self._start = self._start or chunk[:3]
-        self.size += len(chunk)
-        # Looking whether a byte is there at all is many times faster than counting it.
-        returns = chunk.count(b"\r") if b"\r" in chunk else 0
-        self.feeds += chunk.count(b"\n")
-        self.returns += returns
-        if returns:
-            self.pairs += chunk.count(b"\r\n")
-        self.pairs += self._last == b"\r" and chunk[:1] == b"\n"
-        if any(control in chunk for control in _CONTROLS):
-            self.controls = True
-            self.nul += chunk.count(b"\0")
-        self._utf8(chunk)
-        # Lines shorter than a chunk need not be measured: only one that spans whole chunks can be too long.
-        first = max(chunk.find(b"\n"), chunk.find(b"\r"))
-        self._run = (
-            self._run + len(chunk) if first < 0 else len(chunk) - 1 - max(chunk.rfind(b"\n"), chunk.rfind(b"\r"))
-        )
-        self.longest = max(self.longest, self._run)
-        self._last = chunk[-1:]
-        self._end = (self._end + chunk[-4096:])[-4096:]
-
-    def _utf8(self, chunk: bytes) -> None:
-        self.blanks += _blanks(chunk, self._end)
-        if self.invalid or (chunk.isascii() and not self._decoder.getstate()[0]):
-            return
-        self.damaged = self.damaged or _REPLACEMENT in self._end[-2:] + chunk
-        try:
-            self._decoder.decode(chunk)
-        except UnicodeDecodeError:
-            self.invalid = True
-
-    def text(self) -> Text:
-        if self._decoder.getstate()[0]:
-            self.invalid = True
-        lines = self.feeds + self.returns - self.pairs
-        ending = self._end.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        blank = len(ending) - len(ending.rstrip(b"\n"))
-        lines += 1 - blank if blank == 0 or blank > 1 else 0
-        kinds = (self.pairs > 0) + (self.feeds > self.pairs) + (self.returns > self.pairs)
-        marked = self._start.startswith(codecs.BOM_UTF8)
-        plain = kinds <= 1 and not self.controls and not self.invalid and self.returns == self.pairs
-        return Text(
-            lines=lines,
-            plain=plain,
-            mixed=kinds > 1,
-            damaged=self.damaged,
-            marked=marked,
-            invalid=self.invalid,
-            ended=self._last in {b"\n", b"\r"},
-            blanks=self.blanks - marked,  # the mark is one of them, and is no blank where it stands
-            problem=None,
-        )
-
-
 def header(path: Path, *, most: int = 500) -> Header:
     """The header row of the file, of at most so many columns. Raises UnreadableError when there is none."""
     with path.open("rb") as file:
@@ -356,7 +214,7 @@ def header(path: Path, *, most: int = 500) -> Header:
     if len(cells) > most:
         raise UnreadableError("too-many-columns", f"{most:,}")
     end = above + used
-    blanks = sum(line.count(blank) for line in lines[:end] for blank in (" ", "\t", *_WIDE.values()))
+    blanks = sum(line.count(blank) for line in lines[:end] for blank in (" ", "\t", *WIDE_BLANKS.values()))
     return Header(tuple(cells), end, typed, separator or ",", announced, blanks)
 
 
@@ -444,7 +302,7 @@ class _Reader:
             columns=chosen,
             all=f"{{{every}}}",
             skip=skip,
-            max_line=_MAX_LINE,
+            max_line=MAX_LINE,
             buffer=_BUFFER,
             delimiter=self.head.separator,
         )
@@ -458,7 +316,7 @@ class _Reader:
 
     def careful(self, path: Path, expected: int, *, mixed: bool, ended: bool) -> Rows:
         """Read a copy with plain line ends: as RFC 4180 has it if that works out, else line by line."""
-        self.db.execute(_READ_LINES.format(separator=_SEPARATOR, max_line=_MAX_LINE), {"path": str(path)})
+        self.db.execute(_READ_LINES.format(separator=_SEPARATOR, max_line=MAX_LINE), {"path": str(path)})
         try:
             rows = self._as_written(path, expected) or self._line_by_line()
             if not ended:

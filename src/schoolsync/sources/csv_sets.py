@@ -14,13 +14,14 @@ from tempfile import TemporaryDirectory
 import duckdb
 
 from schoolsync.roster import findings, tables
-from schoolsync.sources import changes, csv_files, detection, encodings
+from schoolsync.sources import cells, changes, csv_files, detection, encodings, first_look
 from schoolsync.sources import needs as needs_
 from schoolsync.sources.changes import Package
 from schoolsync.sources.columns import LARGE, File, Need, Table
-from schoolsync.sources.csv_files import Header, Text, UnreadableError
+from schoolsync.sources.csv_files import Header, UnreadableError
 from schoolsync.sources.detection import Detected
 from schoolsync.sources.files import SourceFile, opened
+from schoolsync.sources.first_look import Text
 from schoolsync.sources.formats import Format
 from schoolsync.sources.needs import Needs
 from schoolsync.sources.source import CheckOptions
@@ -173,13 +174,13 @@ def _headed(
     try:
         if source.path.stat().st_size > limits.file_bytes:
             raise UnreadableError("file-too-large", f"{limits.file_bytes:,} bytes")
-        text = csv_files.look(source.path)
+        text = first_look.look(source.path)
         copy = scratch / f"{file.table}.windows.csv"
         windows = text.problem is None and text.invalid and encodings.is_windows(source.path)
         if windows and encodings.recoded(source.path, copy, "cp1252"):
             findings.add_file(db, "other-encoding", file=source.base, detail="Windows-1252")
             source = SourceFile(source.name, copy)
-            text = csv_files.look(copy)
+            text = first_look.look(copy)
         if text.problem is not None:
             raise UnreadableError(*text.problem)
         head = csv_files.header(source.path, most=limits.columns)
@@ -316,7 +317,7 @@ def _not_stored(
     """Give up the columns without any value, of a large table: they would take as much memory as short ones do."""
     if rows.count < LARGE:
         return ()
-    void = csv_files.unfilled(db, f"raw.{file.table}", list(columns))
+    void = cells.unfilled(db, f"raw.{file.table}", list(columns))
     if len(void) == len(columns):
         return ()
     for name in void:
