@@ -16,7 +16,7 @@ import pytest
 from ..databases import Cluster
 from .house import Server, Tenant, serving
 
-ON_BOTH = {"test_the_main_job", "test_syncing_again", "test_following_changes"}
+ON_BOTH = {"test_the_main_job", "test_syncing_again", "test_following_changes", "test_sensitive_fields"}
 """Modules whose tests run on both databases; the others do with `make test DATABASE=postgresql`."""
 JS = Path(__file__).parent / "js"
 WITH_GUARDIANS: dict[str, object] = {"sensitive_fields": "contacts,birthDate"}

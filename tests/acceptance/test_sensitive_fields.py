@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,53 +15,69 @@ import pytest
 
 from schoolsync.testing import rosters
 
-from .house import Server, Tenant
+from .house import Profile, Server, Tenant
 from .own import own
 
 FIELDS = ["contacts", "birthDate", "demographics", "phone", "extras"]
+HELD = {
+    "sds-v1": {"password", "birthDate", "contacts"},
+    "sds-v2.1": {"password", "birthDate", "demographics", "contacts", "phone", "extras"},
+    "clever": {"password", "birthDate"},
+    "oneroster-1.2": {"password", "birthDate", "demographics", "contacts", "phone", "extras"},
+}
+"""What of the sensitive kinds each format can say."""
 
 
-def canaries(mark: str) -> dict[str, str]:
+def canaries(number: int) -> dict[str, str]:
     """A text that stands nowhere else, for each kind of thing that is sensitive."""
-    day = {"q": "1951-11-23", "r": "1953-10-27"}[mark]
     return {
-        "password": f"Kanari-pw{mark}-",
-        "birthDate": day,
-        "demographics": f"Kanaricity{mark}",
-        "contacts": f"@kanari{mark}.example",
-        "phone": {"q": "4791230817", "r": "4791230926"}[mark],
-        "extras": f"Kanarishoe{mark}",
+        "password": f"Kanari-pw{number}-",
+        "birthDate": f"195{number}-11-2{number}",
+        "demographics": f"Kanaricity{number}",
+        "contacts": f"@kanari{number}.example",
+        "phone": f"4791230{number}17",
+        "extras": f"Kanarishoe{number}",
     }
 
 
-def files(folder: Path, words: Mapping[str, str]) -> dict[str, str | bytes]:
-    """A roster of OneRoster 1.2 with everything that can be sensitive."""
-    rosters.write(folder, people=30, classes=4, enrollments=60, format="oneroster-1.2", guardians=True, optional=True)
-    users = (folder / "users.csv").read_text(encoding="utf-8")
-    users = users.replace("Welcome-", words["password"]).replace("@home.example", words["contacts"])
-    head, *rows = users.splitlines()
-    place = head.split(",").index("phone")
-    told = [head + ",metadata.shoe"]
-    for row in rows:
-        cells = row.split(",")
-        if words["contacts"] not in row:
-            cells[place] = f"+{words['phone']}"
-        told.append(",".join([*cells, words["extras"]]))
-    (folder / "users.csv").write_text("\n".join(told) + "\n", encoding="utf-8")
-    head, *rows = (
-        (folder / "demographics.csv").read_text(encoding="utf-8").replace("Redmond", words["demographics"]).splitlines()
-    )
-    day = head.split(",").index("birthDate")
-    rows = [
-        ",".join(words["birthDate"] if number == day else cell for number, cell in enumerate(row.split(",")))
-        for row in rows
-    ]
-    (folder / "demographics.csv").write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+def files(folder: Path, form: str, words: Mapping[str, str]) -> dict[str, str | bytes]:
+    """A roster with everything that can be sensitive in its format."""
+    rosters.write(folder, people=30, classes=4, enrollments=60, format=form, guardians=True, optional=True)
+    day = date.fromisoformat(words["birthDate"])
+    told = f"{day.month}/{day.day}/{day.year}" if form in {"sds-v1", "clever"} else day.isoformat()
+    for path in folder.iterdir():
+        with path.open(encoding="utf-8", newline="") as source:
+            rows = list(csv.DictReader(source))
+        for row in rows:
+            for name, value in row.items():
+                match name.lower():
+                    case "password" | "email":
+                        row[name] = value.replace("Welcome-", words["password"])
+                        row[name] = row[name].replace("@home.example", words["contacts"])
+                    case "username":
+                        row[name] = value.replace("@home.example", words["contacts"])
+                    case "birthdate" | "dob":
+                        row[name] = told
+                    case "cityofbirth" | "birthcity":
+                        row[name] = words["demographics"]
+            if path.name == "users.csv":
+                row |= {"metadata.shoe": words["extras"]}
+                if words["contacts"] not in row["email"]:
+                    row["phone"] = f"+{words['phone']}"
+        if rows:
+            with path.open("w", encoding="utf-8", newline="") as sink:
+                table = csv.DictWriter(sink, rows[0].keys())
+                table.writeheader()
+                table.writerows(rows)
+    made = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    written = words | {"birthDate": told}
+    there = {kind for kind, word in written.items() if any(word.encode() in content for content in made.values())}
+    assert there == HELD[form]
+    return dict(made)
 
 
-def kept(server: Server, uploaded: set[bytes]) -> Iterator[tuple[Path, bytes]]:
-    """What lies in the data directory but the uploads themselves, and what stands in its Parquet files."""
+def kept(server: Server, uploaded: Collection[str | bytes]) -> Iterator[tuple[str, bytes]]:
+    """What lies in the data directory but the uploads, what stands in its Parquet files, and in PostgreSQL."""
     for path in server.data.rglob("*"):
         try:
             content = path.read_bytes() if path.is_file() else b""
@@ -69,9 +87,11 @@ def kept(server: Server, uploaded: set[bytes]) -> Iterator[tuple[Path, bytes]]:
             continue
         if content[:4] == b"PAR1":
             table = pq.read_table(io.BytesIO(content))
-            yield path, json.dumps(table.to_pylist(), default=str, ensure_ascii=False).encode()
-        else:
-            yield path, content
+            content = json.dumps(table.to_pylist(), default=str, ensure_ascii=False).encode()
+        yield path.name, content
+    if server.database_url is not None:
+        for (name,) in server.control("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
+            yield name, repr(server.control(f'SELECT * FROM public."{name}"')).encode()
 
 
 def answers(tenant: Tenant, profile: Any) -> str:
@@ -84,36 +104,60 @@ def answers(tenant: Tenant, profile: Any) -> str:
     return json.dumps(told, ensure_ascii=False)
 
 
-@pytest.mark.parametrize("allowed", [False, True], ids=["nothing", "everything"])
-def test_what_is_sensitive_is_where_the_profile_lets_it(server: Server, tmp_path: Path, allowed: bool) -> None:
-    """Nowhere without its field; with it in the directory and in what is kept of runs, never in a log or a report. A
-    password is nowhere but in the uploaded file."""
-    words = canaries("r" if allowed else "q")
+def allow(tenant: Tenant, profile: Profile, fields: list[str]) -> None:
+    own(tenant, "admin")("PATCH", f"/profiles/{profile.id}/settings", {"fields": fields}, expect=200)
+
+
+def found(server: Server, uploaded: Collection[str | bytes], words: Mapping[str, str]) -> dict[str, set[str]]:
+    """In which files and tables each kind is found."""
+    places: dict[str, set[str]] = {kind: set() for kind in words}
+    for name, content in kept(server, uploaded):
+        for kind, word in words.items():
+            if word.encode() in content:
+                places[kind].add(name)
+    return places
+
+
+@pytest.mark.nightly("postgresql")
+def test_what_is_sensitive_stays_out(server: Server, tmp_path: Path) -> None:
+    """Unless the profile has its field: nowhere but in the uploaded files, whatever the format."""
+    uploads, profiles = {}, {}
+    words = {form: canaries(number) for number, form in enumerate(HELD)}
+    for form in HELD:
+        uploads[form] = files(tmp_path / form, form, words[form])
+        tenant = Tenant(server)
+        profiles[form] = tenant.profile()
+        allow(tenant, profiles[form], [])
+        profiles[form].upload(uploads[form])
+        profiles[form].start()
+    for form, profile in profiles.items():
+        assert profile.wait()["status"] == "success", (form, profile.errors())
+    log = server.log.read_text("utf-8", "replace")
+    asked = {f"{form} {kind}": word for form in HELD for kind, word in words[form].items()}
+    assert [kind for kind, word in asked.items() if word in log] == []
+    places = found(server, {content for upload in uploads.values() for content in upload.values()}, asked)
+    assert {kind: names for kind, names in places.items() if names} == {}
+    for form, profile in profiles.items():
+        said = answers(profile.tenant, profile)
+        assert [kind for kind, word in words[form].items() if word in said] == [], form
+
+
+def test_what_is_sensitive_is_where_the_profile_lets_it(server: Server, tmp_path: Path) -> None:
+    """With its field in the directory and in what is kept of runs, never in a log or report. A password is nowhere."""
+    words = canaries(9)
     tenant = Tenant(server)
     profile = tenant.profile()
-    own(tenant, "admin")("PATCH", f"/profiles/{profile.id}/settings", {"fields": FIELDS if allowed else []}, expect=200)
-    upload = files(tmp_path / "roster", words)
-    assert all(
-        any(word.encode() in content for content in upload.values() if isinstance(content, bytes))
-        for word in words.values()
-    )
+    allow(tenant, profile, FIELDS)
+    upload = files(tmp_path / "roster", "oneroster-1.2", words)
     assert profile.sync(upload)["status"] == "success", profile.errors()
 
     log = server.log.read_text("utf-8", "replace")
     assert [kind for kind, word in words.items() if word in log] == []
-    found: dict[str, set[str]] = {kind: set() for kind in words}
-    for path, content in kept(server, {content for content in upload.values() if isinstance(content, bytes)}):
-        for kind, word in words.items():
-            if word.encode() in content:
-                found[kind].add(path.name)
+    places = found(server, set(upload.values()), words)
     said = answers(tenant, profile)
-    assert found.pop("password") == set()
+    assert places.pop("password") == set()
     assert words.pop("password") not in said
-    if not allowed:
-        assert {kind: names for kind, names in found.items() if names} == {}
-        assert [kind for kind, word in words.items() if word in said] == []
-        return
-    assert all(found.values()), found
-    assert not any(name == "report.json" for names in found.values() for name in names)
+    assert all(places.values()), places
+    assert not any(name == "report.json" for names in places.values() for name in names)
     # What the directory has no place for stays in what is kept of the roster.
     assert {kind for kind, word in words.items() if word in said} == {"birthDate", "contacts", "phone"}
