@@ -196,12 +196,13 @@ def _seen(folder: Path, kind: str) -> tuple[dict[str, tuple[int, str]], set[str]
         return {one: (grades[one], name) for one, _, name in pupils}, {one for (one,) in classes}
 
 
-def test_a_delta_makes_the_first_day_the_next(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["oneroster-1.1", "oneroster-1.2"])
+def test_a_delta_makes_the_first_day_the_next(tmp_path: Path, kind: str) -> None:
     """Applied to the rows of the first day, it gives the rows of the other moment, of every file."""
     later = rosters.Moment(churn=0.1)
-    rosters.write(tmp_path / "before", **SIZE, format="oneroster-1.2", guardians=True)
-    rosters.write(tmp_path / "after", **SIZE, format="oneroster-1.2", guardians=True, moment=later)
-    rosters.write_delta(tmp_path / "delta", **SIZE, before=rosters.Moment(), after=later, guardians=True)
+    rosters.write(tmp_path / "before", **SIZE, format=kind, guardians=True)
+    rosters.write(tmp_path / "after", **SIZE, format=kind, guardians=True, moment=later)
+    rosters.write_delta(tmp_path / "delta", **SIZE, before=rosters.Moment(), after=later, format=kind, guardians=True)
     sent = {path.name for path in (tmp_path / "delta").iterdir()}
     told = {row["propertyName"]: row["value"] for row in rows(tmp_path / "delta", "manifest.csv")}
     assert {f"file.{name.removesuffix('.csv')}" for name in sent - {"manifest.csv"}} == {
