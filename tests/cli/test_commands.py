@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -131,3 +132,21 @@ def test_wrong_usage_is_status_2_without_a_traceback(tmp_path: Path, arguments: 
     assert answer.returncode == 2
     assert answer.stdout == ""
     assert "Traceback" not in answer.stderr
+
+
+def test_ctrl_c_before_a_command_has_begun_says_nothing(tmp_path: Path) -> None:
+    """While it loads what it needs: no traceback, and the shell is told by which signal it ended."""
+    (tmp_path / "typer.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(120)\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "schoolsync", "settings"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "loading\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (-signal.SIGINT, "", "")

@@ -70,7 +70,8 @@ def read(folder: Path, kind: str, *, passwords: bool = False) -> Iterator[duckdb
         if passwords:
             convert.keep_passwords(db, extracted)
         checked = sources.validate(db, extracted, options)
-        assert [one for one in checked.findings(db) if one.severity == "error"] == []
+        errors = [one for one in checked.findings(db) if one.severity == "error"]
+        assert errors == [], errors
         yield db
 
 

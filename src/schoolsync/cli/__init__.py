@@ -1,5 +1,20 @@
 """The command line. `app` has the commands; each command's work is in a module of its name."""
 
-from schoolsync.cli.app import main
+import signal
+import threading
 
 __all__ = ["main"]
+
+
+def main() -> int:
+    """Load the commands and run the one that was asked for. Returns its exit status."""
+    handler = signal.getsignal(signal.SIGINT)
+    # Ctrl-C while modules are loaded ends the process without a word; afterwards the command answers it.
+    quietly = handler is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+    if quietly:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from schoolsync.cli import app
+
+    if quietly:
+        signal.signal(signal.SIGINT, handler)
+    return app.main()
