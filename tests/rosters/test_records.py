@@ -208,3 +208,16 @@ def test_a_guardian_nobody_knows_is_an_error(roster: Roster, check: Check) -> No
     result = check(roster)
     assert result.found == [("unknown-reference", "Guardianrelationship.csv", 3, "Email")]
     assert "who@" not in result.findings[0].message
+
+
+@pytest.mark.parametrize("rows", [(1, 2, 3), (3, 2, 1)], ids=["main school first", "main school last"])
+def test_a_pupil_of_several_schools_is_in_the_grade_of_the_main_one(check: Check, rows: tuple[int, ...]) -> None:
+    """Wherever its row stands in the file; a district says the grade only when no school does."""
+    said = {1: "p,20,student,05,true", 2: "p,10,student,04,false", 3: "p,d,student,03,false"}
+    made = Roster()
+    made.write("orgs.csv", ["sourcedId,name,type", "d,All,district", "10,North,school", "20,South,school"])
+    made.write("users.csv", ["sourcedId,username,givenName,familyName,password", "p,p.a,Pia,Aas,Fjord-2026"])
+    made.write("roles.csv", ["userSourcedId,orgSourcedId,role,grade,isPrimary", *(said[number] for number in rows)])
+    made.write("classes.csv", ["sourcedId,orgSourcedId,title", "c,20,Music"])
+    made.write("enrollments.csv", ["classSourcedId,userSourcedId,role", "c,p,student"])
+    assert check(made).rows("people", "source_id, school_id, grade") == [("p", "20", "05")]

@@ -185,7 +185,8 @@ def _roles(records: _Records) -> None:
             SELECT user_id, role_name, grade, CASE WHEN {at_school} THEN organization_id END AS school_id
             FROM raw.said ANTI JOIN raw.several USING (user_id)
             UNION ALL
-            SELECT user_id, arg_min(role_name, {rank}), arg_min(grade, line),
+            SELECT user_id, arg_min(role_name, {rank}),
+                coalesce(arg_min(grade, {order}) FILTER ({at_school}), arg_min(grade, {order})),
                 arg_min(organization_id, {order}) FILTER ({at_school})
             FROM raw.said SEMI JOIN raw.several USING (user_id) GROUP BY user_id
         )""",
