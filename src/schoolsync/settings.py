@@ -111,6 +111,7 @@ class Settings:
     )
     code_lists: Path | None = _setting(None, "TOML file with words that are added to the code lists of rosters")
     body_max_bytes: int = _setting(4 * MIB, "largest body of an API request, in bytes")
+    body_seconds: int = _setting(60, "seconds that a request's body may stand still before the request is given up")
     page_size: int = _setting(100, "objects on a page when the client does not say")
     page_max: int = _setting(999, "most objects on a page")
     query_seconds: int = _setting(30, "seconds that a list with options may keep the database busy")
@@ -431,6 +432,7 @@ def _check(values: dict[str, Value]) -> None:
         "concurrent_runs_per_tenant",
         "small_run_bytes",
         "body_max_bytes",
+        "body_seconds",
         "database_connections",
         "roster_max_rows",
         "roster_max_bytes",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import os
 import shutil
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from .house import Server, Tenant, serving
 ON_BOTH = {"test_the_main_job", "test_syncing_again", "test_following_changes", "test_sensitive_fields"}
 """Modules whose tests run on both databases; the others do with `make test DATABASE=postgresql`."""
 JS = Path(__file__).parent / "js"
+Driven = Callable[..., Any]
 WITH_GUARDIANS: dict[str, object] = {"sensitive_fields": "contacts,birthDate"}
 """What an installation sets that wants guardians in the directory: without it they are not even read."""
 
@@ -119,3 +122,23 @@ def node() -> str:
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def driven(node: str) -> Driven:
+    """Run a scenario of js/drive.mjs at a server, over TLS, and give what it printed."""
+
+    def run(server: Server, scenario: str, token: str | None, **given: Any) -> Any:
+        answer = subprocess.run(
+            [node, JS / "drive.mjs", scenario],
+            input=json.dumps({"base": server.base, "token": token, **given}),
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+            env={**os.environ, "NODE_EXTRA_CA_CERTS": str(server.certificate)},
+        )
+        assert answer.returncode == 0, answer.stderr
+        return json.loads(answer.stdout)
+
+    return run

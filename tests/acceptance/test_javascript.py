@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
-import uuid
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pytest
 
 from schoolsync.graph.types import PRIMITIVES, TYPES, Access
 
-from .house import DOMAIN, ROSTER_READ, WRITE, Server, Tenant, creation
+from .conftest import Driven
+from .house import DOMAIN, ROSTER_READ, Server, Tenant, creation
 from .rosters import DISTRICT
 
 pytestmark = pytest.mark.xdist_group("tls")
-DRIVE = Path(__file__).parent / "js" / "drive.mjs"
 Drive = Callable[..., Any]
 
 
 @pytest.fixture
-def drive(secure: Server, node: str) -> Drive:
-    """Run a scenario of js/drive.mjs and give what it printed."""
-
-    def run(scenario: str, token: str | None, **given: Any) -> Any:
-        answer = subprocess.run(
-            [node, DRIVE, scenario],
-            input=json.dumps({"base": secure.base, "token": token, **given}),
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-            env={**os.environ, "NODE_EXTRA_CA_CERTS": str(secure.certificate)},
-        )
-        assert answer.returncode == 0, answer.stderr
-        return json.loads(answer.stdout)
-
-    return run
+def drive(secure: Server, driven: Driven) -> Drive:
+    """Run a scenario of js/drive.mjs at the server that tests share."""
+    return partial(driven, secure)
 
 
 @pytest.mark.parametrize("version", ["v1.0", "beta"])
@@ -113,50 +95,6 @@ def test_the_directory_is_written_followed_and_asked_in_batches(drive: Drive, se
         "change": [True, [True]],
         "found": [1, [[True]]],
     }
-
-
-def test_refusals_are_graph_errors(drive: Drive, secure_tenant: Tenant, secure: Server) -> None:
-    """GraphError carries status, code, message, request id and body for every kind of refusal."""
-    profile = secure_tenant.profile()
-    path = f"/education{profile.path}"
-    calls = {
-        "unknown profile": {"method": "GET", "path": f"/education/synchronizationProfiles/{uuid.uuid4()}"},
-        "unknown member": {"method": "PATCH", "path": f"{path}/profileStatus", "body": {"colour": 1}},
-        "unknown path": {"method": "GET", "path": "/education/lunch"},
-        "unknown user": {"method": "GET", "path": f"/education/users/{uuid.uuid4()}"},
-        "files missing": {"method": "POST", "path": f"{path}/start"},
-        "stale": {
-            "method": "PATCH",
-            "path": f"{path}/profileStatus",
-            "body": {"errorCount": 1},
-            "headers": {"If-Match": 'W/"stale"'},
-        },
-        "wrong method": {"method": "PUT", "path": f"{path}/profileStatus"},
-    }
-    api = secure_tenant.api(scope=f"{WRITE} EduRoster.ReadWrite")
-    seen = drive("refusals", api.token, calls=calls)
-    expected = {
-        "unknown profile": (404, "NotFound"),
-        "unknown member": (400, "BadRequest"),
-        "unknown path": (400, "BadRequest"),
-        "unknown user": (404, "Request_ResourceNotFound"),
-        "files missing": (400, "BadRequest"),
-        "stale": (412, "PreconditionFailed"),
-        "wrong method": (405, "Request_BadRequest"),
-    }
-    for name, (status, code) in expected.items():
-        problem = seen[name]
-        assert problem["isGraphError"], name
-        assert problem["statusCode"] == status, (name, problem)
-        assert problem["message"], name
-        assert problem["requestId"], name
-        assert problem["hasBody"], name
-        assert problem["code"] == code if code else problem["code"], name
-
-    strangers = drive("refusals", secure_tenant.api(scope="User.Read").token, calls={"forbidden": calls["stale"]})
-    assert (strangers["forbidden"]["statusCode"], strangers["forbidden"]["code"]) == (403, "AccessDenied")
-    nobody = drive("refusals", "broken", calls={"nobody": calls["stale"]})
-    assert (nobody["nobody"]["statusCode"], nobody["nobody"]["code"]) == (401, "InvalidAuthenticationToken")
 
 
 @pytest.mark.parametrize("version", ["v1.0", "beta"])

@@ -14,7 +14,7 @@ from msgraph_beta.generated.models.education_synchronization_status import Educa
 from msgraph_beta.generated.models.o_data_errors.o_data_error import ODataError
 
 from .house import PREFER, READ, ROSTER_WRITE, WRITE, Api, Json, Profile, Server, Tenant
-from .sdk import Held, graph, headers
+from .sdk import Held, graph
 
 Status = EducationSynchronizationStatus
 TYPE = "#microsoft.graph.educationSynchronizationProfileStatus"
@@ -436,35 +436,6 @@ def test_counting_up_with_tags_counts_everyone(profile: Profile, member: str) ->
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(count, range(24)))
     assert int(profile.status()[member]) == 24
-
-
-async def test_refusals_through_the_python_sdk(server: Server, tenant: Tenant, profile: Profile) -> None:
-    """401, 403, 404, 409 and 415 are ODataErrors whose code, message and request id the SDK reads."""
-    paused = tenant.profile()
-    patch(paused, {"status": "paused"})
-    body = EducationSynchronizationProfileStatus(status=Status.Success)
-
-    async def refusal(token: str, number: str, configuration: Any = None) -> ODataError:
-        async with graph(server.base, token) as client:
-            builder = client.education.synchronization_profiles.by_education_synchronization_profile_id(number)
-            with pytest.raises(ODataError) as caught:
-                await builder.profile_status.patch(body, configuration)
-            problem = caught.value
-            assert problem.error.message
-            assert problem.error.inner_error.request_id == problem.response_headers["request-id"]
-            assert problem.error.inner_error.date is not None
-            return problem
-
-    token = server.token(tenant.id, scope=WRITE)
-    expected = {
-        401: ("InvalidAuthenticationToken", await refusal("not.a.token", profile.id)),
-        403: ("AccessDenied", await refusal(server.token(tenant.id, scope=READ), profile.id)),
-        404: ("NotFound", await refusal(token, str(uuid.uuid4()))),
-        412: ("PreconditionFailed", await refusal(token, profile.id, headers(If_Match='W/"stale"'))),
-    }
-    for status, (code, problem) in expected.items():
-        assert problem.response_status_code == status
-        assert problem.error.code == code
 
 
 def test_tokens_that_do_not_open_it(server: Server, profile: Profile) -> None:

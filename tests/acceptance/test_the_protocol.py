@@ -16,11 +16,9 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from msgraph_beta.generated.models.o_data_errors.o_data_error import ODataError
 
 from schoolsync.testing import rosters
 
-from . import sdk
 from .house import DOMAIN, Api, Json, Profile, Server, Tenant, check_answer, creation
 from .rosters import DISTRICT
 
@@ -146,17 +144,6 @@ def test_headers_and_addresses_that_are_too_large(
     own = api("GET", f"{synced.tenant.server.base}/schoolsync/v1/profiles", headers={"X-Padding": "x" * 70_000})
     assert own.status_code == 431
     assert api("GET", f"{synced.tenant.server.base}/v1.0/education/schools").status_code == 200
-
-
-async def test_an_sdk_reads_what_was_too_large(synced: Profile) -> None:
-    """The error that Microsoft's SDK raises has status, code and message."""
-    api = synced.tenant.api(roles=EVERY_ROLE)
-    async with sdk.graph(synced.tenant.server.base, str(api.token)) as client:
-        with pytest.raises(ODataError) as caught:
-            await client.education.schools.get(sdk.headers(X_Padding="x" * 70_000))
-    assert caught.value.response_status_code == 431
-    assert caught.value.error is not None
-    assert caught.value.error.code == "RequestHeaderFieldsTooLarge"
 
 
 def test_bodies_in_chunks_are_read(synced: Profile) -> None:

@@ -95,7 +95,7 @@ def test_there_is_room_for_many_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-async def _early(parts: list[bytes], *, end: bool) -> tuple[list[dict[str, Any]], int]:
+async def _early(parts: list[bytes], *, end: bool, version: str = "1.1") -> tuple[list[dict[str, Any]], int]:
     """The messages of an answer that does not wait for the body, and how many parts of the body were left."""
     waiting = list(parts)
     sent: list[dict[str, Any]] = []
@@ -111,7 +111,7 @@ async def _early(parts: list[bytes], *, end: bool) -> tuple[list[dict[str, Any]]
         await tell({"type": "http.response.start", "status": 401, "headers": [(b"x", b"y")]})
         await tell({"type": "http.response.body", "body": b"no"})
 
-    scope = {"type": "http", "http_version": "1.1", "headers": [(b"content-length", b"100")]}
+    scope = {"type": "http", "http_version": version, "headers": [(b"content-length", b"100")]}
     await connections.paced(app)(scope, receive, send)  # type: ignore[arg-type]
     return sent, len(waiting)
 
@@ -124,9 +124,10 @@ def test_an_answer_that_does_not_need_the_body_keeps_the_connection() -> None:
 
 
 def test_a_body_that_nobody_wants_to_the_end_closes_the_connection() -> None:
-    """After a MiB the client is told that the connection ends, with the answer."""
+    """After 16 MiB the client is told that the connection ends, with the answer; a stream of HTTP/2 ends by itself."""
     part = b"x" * (256 * 1024)
-    sent, left = asyncio.run(_early([part] * 40, end=False))
-    assert left == 40 - connections.UNREAD // len(part)
-    assert (b"connection", b"close") in sent[0]["headers"]
-    assert sent[1]["body"] == b"no"
+    for version, closes in (("1.1", True), ("2", False)):
+        sent, left = asyncio.run(_early([part] * 80, end=False, version=version))
+        assert left == 80 - connections.UNREAD // len(part)
+        assert ((b"connection", b"close") in sent[0]["headers"]) == closes
+        assert sent[1]["body"] == b"no"

@@ -286,7 +286,8 @@ def _leave(at_work: AtWork) -> None:
 
 
 async def _serve(settings: Settings, app: Any, cert: Path | None, key: Path | None, ending: threading.Event) -> None:
-    at_work = AtWork(connections.paced(app if settings.traces_endpoint is None else traces.Traced(app)))
+    traced = app if settings.traces_endpoint is None else traces.Traced(app)
+    at_work = AtWork(connections.paced(traced, patience=settings.body_seconds))
     server = Server(
         at_work,
         address=settings.host,

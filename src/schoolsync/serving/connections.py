@@ -34,8 +34,10 @@ PATIENCE = 60.0
 SLOWEST = 1024
 """Bytes of a body that buy one second more."""
 
-UNREAD = 1024 * 1024
-"""Bytes of a body that are read to keep the connection, when the answer is there without them."""
+UNREAD = 16 * 1024 * 1024
+"""Bytes of a body that are read although the answer is there without them: clients that are still sending when the
+connection ends, or that wait for leave to send more in HTTP/2, do not see the answer.
+"""
 
 UNREAD_FOR = 2.0
 """Seconds that this may take."""
@@ -63,15 +65,15 @@ def paced(app: ASGI, *, patience: float = PATIENCE, slowest: float = SLOWEST) ->
             await app(scope, receive, send)
             return
         body = _Paced(receive, patience, slowest, scope)
-        await app(scope, body, _Finishing(send, body).send if _has_body(scope) else send)
+        await app(scope, body, _Finishing(send, body, scope).send if _has_body(scope) else send)
 
     return answer
 
 
 def _has_body(scope: Scope) -> bool:
-    """Whether a request of HTTP/1 sends a body unasked; in HTTP/2 a request has a stream of its own."""
+    """Whether a request sends a body unasked."""
     headers = dict(scope.get("headers", ()))
-    if str(scope.get("http_version", "1.1")).startswith("2") or b"expect" in headers:
+    if b"expect" in headers:
         return False
     return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip() != b"0"
 
@@ -79,12 +81,14 @@ def _has_body(scope: Scope) -> bool:
 class _Finishing:
     """Sends an answer when the request's body is through; closes the connection when it does not come to an end."""
 
-    def __init__(self, send: Send, body: _Paced) -> None:
+    def __init__(self, send: Send, body: _Paced, scope: Scope) -> None:
         self._send = send
         self._body = body
+        # A stream of HTTP/2 ends without the connection.
+        self._streams = str(scope.get("http_version", "1.1")).startswith("2")
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and not await self._body.rest():
+        if message["type"] == "http.response.start" and not await self._body.rest() and not self._streams:
             message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
         await self._send(message)
 
