@@ -8,15 +8,18 @@ import sqlite3
 import uuid
 from pathlib import Path
 
+import httpx
+
 from schoolsync.access import accounts
 from schoolsync.settings import Settings
 from schoolsync.store.control import open_control
 
-from .house import ROSTER_WRITE, Api, Server, Tenant, command, creation
+from . import canaries
+from .house import ROSTER_WRITE, Api, Server, Tenant, command, creation, put_blob
 from .own import own
 from .rosters import DISTRICT
 
-SECRET = "canary-secret-Q7x"
+SECRET = "Q7xkTn3vW9zRb5Lm"
 NAME = "Canarybird-Zyx"
 PASSWORD = "canary bells Q8y sound brass"
 
@@ -78,8 +81,9 @@ def account(server: Server, tenant: Tenant) -> str:
 
 
 def test_canaries_are_seen_nowhere(server: Server, tmp_path: Path) -> None:
-    """Secrets of a provider, a client, a person, an account and a token stand in no log, error, metric, audit entry,
-    database or backup; names stand in no log, error, metric or audit entry."""
+    """Secrets of a provider, a client, a person, an account, an upload URL and tokens, also of those that are refused,
+    stand in no log, error, metric, audit entry, database or backup, nor does a piece of them in the first four; names
+    stand in no log, error, metric or audit entry."""
     tenant = Tenant(server)
     added = command("client", "add", "--data-dir", server.data, "--tenant", tenant.id, "--role", ROSTER_WRITE)
     client_id, client_secret = (line.split()[-1] for line in added.stdout.splitlines()[1:3])
@@ -114,8 +118,16 @@ def test_canaries_are_seen_nowhere(server: Server, tmp_path: Path) -> None:
     profile.upload(wrong_rows.files())
     told.append(json.dumps(profile.start(expect=400)))
     told += [answer.text for answer in wrong]
-    assert SECRET not in "".join(told)
-    assert NAME not in "".join(told)
+    tokens = canaries.refused(tenant)
+    offered = canaries.offer(server, tokens)
+    assert {answer.status_code for answer in offered} == {401}
+    told += [f"{answer.text} {answer.headers}" for answer in offered]
+    container = httpx.URL(tenant.admin.get(f"{profile.path}/uploadUrl")["value"])
+    signature = container.params["sig"]
+    changed = container.copy_set_param("sig", signature[:-4] + "AAA=")
+    told += [put_blob(server, url, "no name.csv", "x").text for url in (container, changed)]
+    secrets = [SECRET, client_secret, token, NAME, PASSWORD, signature, *tokens]
+    assert canaries.pieces(secrets, "".join(told)) == []
 
     metrics = own(tenant, "viewer")("GET", "/metrics", expect=200).text
     assert "schoolsync_" in metrics
@@ -123,10 +135,7 @@ def test_canaries_are_seen_nowhere(server: Server, tmp_path: Path) -> None:
     exported = command("audit", "export", "--data-dir", server.data, "--tenant", tenant.id).stdout
     assert "POST education/synchronizationProfiles" in exported
     log = server.log.read_text("utf-8", "replace")
-    for text in (SECRET, client_secret, token, NAME, PASSWORD, refresh):
-        assert text not in log
-        assert text not in exported
-        assert text not in metrics
+    assert canaries.pieces([*secrets, refresh], "".join((log, exported, metrics))) == []
     # A backup of everything but the keys: copies of the databases, and the files as they lie there. What the roster's
     # Password column holds is in the uploaded file alone, for as long as that is kept.
     backup = tmp_path / "backup"
@@ -139,7 +148,7 @@ def test_canaries_are_seen_nowhere(server: Server, tmp_path: Path) -> None:
     for path in [*backup.rglob("*"), *server.data.glob("*.db-wal"), *server.data.glob("directory/*.db-wal")]:
         if path.is_file():
             content = path.read_bytes()
-            for text in (SECRET, client_secret, token, PASSWORD, refresh):
+            for text in (SECRET, client_secret, token, PASSWORD, refresh, signature, *tokens):
                 assert text.encode() not in content, path
 
 

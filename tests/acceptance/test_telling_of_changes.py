@@ -11,6 +11,7 @@ from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from . import canaries
 from .house import Profile, Server, Tenant, until
 from .own import own
 from .rosters import DISTRICT
@@ -115,7 +116,13 @@ def _traced(profile: Profile, run: str, hook: Any) -> None:
         "http.response.status_code",
         "schoolsync.request_id",
     }
+    tokens = canaries.refused(profile.tenant)
+    offered = canaries.offer(profile.tenant.server, tokens)
+    refusals = {answer.headers["request-id"] for answer in offered}
+    assert {answer.status_code for answer in offered} == {401}
+    until("the refusals are told", lambda: _requests(hook) >= refusals)
     whole = b"".join(hook.traced)
+    assert canaries.pieces(tokens, whole.decode("latin-1")) == []
     people = [*DISTRICT.students, *DISTRICT.teachers]
     names = {str(row[column]) for row in people for column in ("SIS ID", "First Name", "Last Name", "Username")}
     # What is digits or very short alone may stand in ids by chance.
@@ -127,6 +134,12 @@ def _traced(profile: Profile, run: str, hook: Any) -> None:
 def _stages(run: str, hook: Any) -> set[str]:
     """What is told of a run so far."""
     return {span.name for span in spans(hook.traced) if span.trace_id.hex() == run.replace("-", "")}
+
+
+def _requests(hook: Any) -> set[str]:
+    """The requests that are told so far, by their ids."""
+    told = [{entry.key: entry.value for entry in span.attributes} for span in spans(hook.traced)]
+    return {one["schoolsync.request_id"].string_value for one in told if "schoolsync.request_id" in one}
 
 
 def spans(sent: list[bytes]) -> list[Any]:
