@@ -258,6 +258,10 @@ class Server:
             self._tokens[key] = shown.getvalue().strip()
         return self._tokens[key]
 
+    def command(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """A `schoolsync` command over this installation, on the server's own machine."""
+        return command(*arguments, "--data-dir", self.data, env={**os.environ, **self._environment})
+
     def select(self, tenant: str, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of the tenant's directory; none while there is no such table."""
         return self.rows(tenant, query, *values)[1]

@@ -9,13 +9,15 @@ import uuid
 from pathlib import Path
 
 import httpx
+import psycopg
+from psycopg.sql import SQL, Identifier
 
 from schoolsync.access import accounts
 from schoolsync.settings import Settings
 from schoolsync.store.control import open_control
 
 from . import canaries
-from .house import ROSTER_WRITE, Api, Server, Tenant, command, creation, put_blob
+from .house import ROSTER_WRITE, Api, Server, Tenant, creation, put_blob
 from .own import own
 from .rosters import DISTRICT
 
@@ -56,7 +58,7 @@ def person(**changes: object) -> dict[str, object]:
 
 def account(server: Server, tenant: Tenant) -> str:
     """Somebody who signs in with a password, and tries a wrong one first; the refresh token of their program."""
-    settings = Settings(data_dir=server.data)
+    settings = Settings(data_dir=server.data, database_url=server.database_url)
     control = open_control(settings)
     try:
         options = {"tenant_id": tenant.id, "name": "ann@x.example", "password": PASSWORD}
@@ -80,12 +82,21 @@ def account(server: Server, tenant: Tenant) -> str:
     return str(refreshed["refresh_token"])
 
 
+def rows_of(url: str) -> str:
+    """Every row of a PostgreSQL as text."""
+    with psycopg.connect(url) as connection:
+        tables = connection.execute("SELECT schemaname, relname FROM pg_stat_user_tables").fetchall()
+        query = SQL("SELECT t::text FROM {} t")
+        found = [connection.execute(query.format(Identifier(*table))) for table in tables]
+        return "\n".join(row for cursor in found for (row,) in cursor)
+
+
 def test_canaries_are_seen_nowhere(server: Server, tmp_path: Path) -> None:
     """Secrets of a provider, a client, a person, an account, an upload URL and tokens, also of those that are refused,
     stand in no log, error, metric, audit entry, database or backup, nor does a piece of them in the first four; names
     stand in no log, error, metric or audit entry."""
     tenant = Tenant(server)
-    added = command("client", "add", "--data-dir", server.data, "--tenant", tenant.id, "--role", ROSTER_WRITE)
+    added = server.command("client", "add", "--tenant", tenant.id, "--role", ROSTER_WRITE)
     client_id, client_secret = (line.split()[-1] for line in added.stdout.splitlines()[1:3])
     form = {"grant_type": "client_credentials", "client_id": client_id, "scope": "https://graph.microsoft.com/.default"}
     url = f"{server.base}/{tenant.id}/oauth2/v2.0/token"
@@ -132,7 +143,7 @@ def test_canaries_are_seen_nowhere(server: Server, tmp_path: Path) -> None:
     metrics = own(tenant, "viewer")("GET", "/metrics", expect=200).text
     assert "schoolsync_" in metrics
     refresh = account(server, tenant)
-    exported = command("audit", "export", "--data-dir", server.data, "--tenant", tenant.id).stdout
+    exported = server.command("audit", "export", "--tenant", tenant.id).stdout
     assert "POST education/synchronizationProfiles" in exported
     log = server.log.read_text("utf-8", "replace")
     assert canaries.pieces([*secrets, refresh], "".join((log, exported, metrics))) == []
@@ -150,6 +161,11 @@ def test_canaries_are_seen_nowhere(server: Server, tmp_path: Path) -> None:
             content = path.read_bytes()
             for text in (SECRET, client_secret, token, PASSWORD, refresh, signature, *tokens):
                 assert text.encode() not in content, path
+    if server.database_url is not None:
+        stored = rows_of(server.database_url)
+        assert user in stored
+        for text in (SECRET, client_secret, token, PASSWORD, refresh, signature, *tokens):
+            assert text not in stored
 
 
 def test_a_stranger_reads_no_audit_entry(server: Server) -> None:
@@ -159,11 +175,11 @@ def test_a_stranger_reads_no_audit_entry(server: Server) -> None:
     other = two.reader("POST", "/users", person(mailNickname="y"), expect=201).json()["id"]
     assert two.reader("PATCH", f"/users/{mark}", {"displayName": "x"}).status_code == 404
     assert two.reader("PATCH", f"/users/{other}", {"displayName": "x"}).status_code < 300
-    exported = command("audit", "export", "--data-dir", server.data, "--tenant", two.id).stdout
+    exported = server.command("audit", "export", "--tenant", two.id).stdout
     assert other in exported
     assert mark not in exported
     assert one.id not in exported
-    nobody = command("audit", "export", "--data-dir", server.data, "--tenant", str(uuid.uuid4()))
+    nobody = server.command("audit", "export", "--tenant", str(uuid.uuid4()))
     assert nobody.returncode == 2
-    verdict = command("audit", "verify", "--data-dir", server.data)
+    verdict = server.command("audit", "verify")
     assert verdict.returncode == 0, verdict.stdout
