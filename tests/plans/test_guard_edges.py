@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Literal
 
 import duckdb
@@ -14,6 +15,8 @@ from schoolsync.plan import guards
 from schoolsync.plan.desired import Terms
 from schoolsync.plan.policy import Guards, Policy
 from schoolsync.plan.verdicts import Guard
+from schoolsync.runs.job import CutOff
+from schoolsync.runs.stored_plan import Plans
 
 from .districts import CREATES, NOW, Directory, Roster, engine
 from .test_guards import STRICT, counted, district, gone_lately, guards_of, judged, without_pupils
@@ -169,6 +172,50 @@ def test_a_school_bleeds_over_days(directory: Directory) -> None:
         job = directory.job(seven, policy=policy, tallies=(tally,))
         with engine(job) as work:
             assert work.plan().verdicts == ()
+
+
+def test_what_was_taken_away_before_a_run_was_cut_off_counts(directory: Directory) -> None:
+    """Batch by batch: what the ledger has is added to what goes next, and nothing else; a yes is not counted."""
+    roster = district(40)
+    directory.sync(roster, policy=STRICT)
+    four, seven = (without_pupils(roster, *(f"A{n}" for n in range(many))) for many in (4, 7))
+    job = directory.job(four, policy=STRICT)
+    cut = CutOff(run=job.run, folder=job.folder)
+    with engine(job) as work:
+        assert not work.extract().unchanged
+        work.validate()
+        planned = work.plan()
+        plan = Plans(Path(job.folder)).latest()
+        assert plan is not None
+        written: set[str] = set()
+        for number, batch in enumerate(plan.batches):
+            with engine(directory.job(seven, policy=STRICT, cut_off=(cut,), preview=True)) as other:
+                other.extract()
+                other.validate()
+                verdicts = other.plan().verdicts
+            found = {one.kind for one in verdicts if (one.guard, one.scope) == ("window", "profile")}
+            assert found == written, number
+            directory.source.roster = four
+            work.apply(number)
+            written.add(
+                {"class_people": "studentEnrollment", "school_people": "studentSchools"}.get(batch.table, "student")
+            )
+        assert planned.held is None
+        assert written == set(_PUPIL)
+
+
+def test_what_an_undo_takes_away_counts(directory: Directory) -> None:
+    """Taking four newcomers back and losing three more is seven in a week."""
+    roster = district(40)
+    more = district(44)
+    directory.sync(roster, policy=STRICT)
+    directory.sync(more, policy=STRICT)
+    undone = directory.undo("run-2", policy=STRICT)
+    assert undone.finished is not None
+    tally = str(directory.folder / "runs" / "run-3" / "tally.parquet")
+    after = without_pupils(roster, *(f"A{n}" for n in range(3)))
+    assert ("window", "student", "profile") in guards_of(directory, after, tallies=(tally,))
+    assert guards_of(directory, after) == set()
 
 
 _PUPIL = ("student", "studentSchools", "studentEnrollment")

@@ -19,10 +19,13 @@ from schoolsync.access.principal import Principal
 from schoolsync.profiles import housekeeping, status
 from schoolsync.profiles.service import Profiles
 from schoolsync.runs.journal import Journal
+from schoolsync.runs.plans import Plans
+from schoolsync.runs.readers import Readers
 from schoolsync.runs.records import Key
 from schoolsync.runs.service import Runs, Started
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control, open_control
+from schoolsync.store.directories import Directories
 from schoolsync.store.tables import errors, profile_status, runs, upload_files, uploads
 from schoolsync.uploads.service import Uploads
 
@@ -182,3 +185,17 @@ def house(tmp_path: Path, database_url: str | None) -> Iterator[House]:
     )
     yield made
     control.close()
+
+
+@pytest.fixture
+def plans(house: House) -> Plans:
+    """The service that faces ask."""
+    numbers = iter(range(10**6))
+    return Plans(
+        control=house.control,
+        settings=house.settings,
+        runs=house.runs,
+        readers=Readers(house.settings),
+        directories=Directories(house.settings),
+        new_id=lambda: f"99999999-0000-4000-8000-{next(numbers):012x}",
+    )

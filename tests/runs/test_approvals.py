@@ -18,11 +18,9 @@ from schoolsync.plan.verdicts import Verdict
 from schoolsync.runs.approvals import HOUR
 from schoolsync.runs.job import Planned, Validated
 from schoolsync.runs.plans import Plans
-from schoolsync.runs.readers import Readers
 from schoolsync.runs.records import Key
 from schoolsync.runs.selections import Selection
 from schoolsync.runs.states import RunState
-from schoolsync.store.directories import Directories
 from schoolsync.store.tables import profiles, runs
 
 House = Any  # the fixture of conftest
@@ -70,20 +68,6 @@ def caller(kind: Any = "delegated", *roles: str, user: str | None = "anna", gran
 
 APPROVER = caller("delegated", "schoolsync.approver")
 SECOND = caller("delegated", "schoolsync.approver", user="bert")
-
-
-@pytest.fixture
-def plans(house: House) -> Plans:
-    """The service that faces ask."""
-    numbers = iter(range(10**6))
-    return Plans(
-        control=house.control,
-        settings=house.settings,
-        runs=house.runs,
-        readers=Readers(house.settings),
-        directories=Directories(house.settings),
-        new_id=lambda: f"99999999-0000-4000-8000-{next(numbers):012x}",
-    )
 
 
 def settle(house: House, profile: str, **guards: Any) -> None:

@@ -45,10 +45,10 @@ class House(Protocol):
     def __getattr__(self, name: str) -> Callable[..., object]: ...
 
 
-def finished(house: House, *, wakes: int | None = None, missed: int = 0) -> Finished:
+def finished(house: House, *, wakes: int | None = None, missed: int = 0, left_out: int = 0) -> Finished:
     """What the last stage of a run says, with a snapshot where snapshots are."""
     snapshot = str(house.settings.objects / "s")
-    return Finished(snapshot=snapshot, input_hash="h", position=1, wakes=wakes, missed=missed)
+    return Finished(snapshot=snapshot, input_hash="h", position=1, wakes=wakes, missed=missed, left_out=left_out)
 
 
 def finish(house: House, key: Key) -> None:

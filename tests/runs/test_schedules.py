@@ -83,6 +83,15 @@ def ends(house: House, profile: str, state: RunState = RunState.DONE, status: st
         connection.execute(update(profile_status).where(profile_status.c.profile == profile).values(**own))
 
 
+def synchronized(house: House, profile: str) -> str:
+    """An upload that has been applied."""
+    key = upload(house, profile, WHOLE, state="sealed")
+    with house.control.write() as connection:
+        house.runs.begin(connection, 1, profile, cause=Cause.START, upload=key, now=house.clock())
+    ends(house, profile)
+    return key
+
+
 def scheduled(house: House, profile: str) -> int | None:
     with house.control.read() as connection:
         found: int | None = connection.execute(
@@ -94,16 +103,16 @@ def scheduled(house: House, profile: str) -> int | None:
 def test_times_that_were_missed_are_caught_up_by_one_run(house: House, schedules: Schedules) -> None:
     """A day without a worker means one run, and the next one comes at the next time."""
     profile = profile_with(house, everyMinutes=60)
-    upload(house, profile, WHOLE, state="sealed")
+    synchronized(house, profile)
     schedules.begin_scheduled()
-    assert causes(house, profile) == []
+    assert causes(house, profile) == [Cause.START]
     house.time[0] += 24 * HOUR
     for _ in range(3):
         schedules.begin_scheduled()
-    assert causes(house, profile) == [Cause.SCHEDULE]
+    assert causes(house, profile) == [Cause.START, Cause.SCHEDULE]
     ends(house, profile)
     schedules.begin_scheduled()
-    assert causes(house, profile) == [Cause.SCHEDULE]
+    assert causes(house, profile) == [Cause.START, Cause.SCHEDULE]
     due = scheduled(house, profile)
     assert due is not None
     assert 0 < due - house.time[0] <= HOUR
@@ -116,21 +125,21 @@ def test_times_that_were_missed_are_caught_up_by_one_run(house: House, schedules
 def test_a_schedule_waits_for_the_resume_and_passes_over_what_is_open(house: House, schedules: Schedules) -> None:
     """While paused nothing begins, afterwards one run does; a run that is open or held is left alone."""
     profile = profile_with(house, everyMinutes=60)
-    upload(house, profile, WHOLE, state="sealed")
+    synchronized(house, profile)
     house.ask("pause", profile)
     house.time[0] += 5 * HOUR
     schedules.begin_scheduled()
-    assert causes(house, profile) == []
+    assert len(causes(house, profile)) == 1
     house.ask("resume", profile)
     schedules.begin_scheduled()
-    assert len(causes(house, profile)) == 1
+    assert len(causes(house, profile)) == 2
     for state, held_for in ((RunState.APPLYING, None), (RunState.HELD, "guard")):
         ends(house, profile, RunState.HELD, "validationError", held_for=held_for)
         with house.control.write() as connection:
             connection.execute(update(runs).where(runs.c.profile == profile).values(state=state))
         house.time[0] += 2 * HOUR
         schedules.begin_scheduled()
-        assert len(causes(house, profile)) == 1
+        assert len(causes(house, profile)) == 2
 
 
 def test_neither_quarantine_nor_expiry_is_passed_over(house: House, schedules: Schedules) -> None:

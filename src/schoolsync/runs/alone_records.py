@@ -7,29 +7,22 @@ what is due stay as they were.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, or_, select, update
 
 from schoolsync.plan.policy import Only
+from schoolsync.runs.due_records import DueRecords
 from schoolsync.runs.job import Finished, Planned
 from schoolsync.runs.one import called, wanted
-from schoolsync.runs.records import Key, Records
+from schoolsync.runs.records import Key
 from schoolsync.runs.sentences import counts
-from schoolsync.runs.service import Runs
 from schoolsync.runs.states import RunState
-from schoolsync.settings import Settings
-from schoolsync.store.control import Control
 from schoolsync.store.tables import profiles, runs, tenants
 
 
-class AloneRecords(Records):
+class AloneRecords(DueRecords):
     """The worker's hand on runs of one alone."""
-
-    def __init__(self, *, control: Control, settings: Settings, clock: Callable[[], int], runs: Runs) -> None:
-        super().__init__(control=control, settings=settings, clock=clock)
-        self._runs = runs
 
     def _only(self, row: Row[Any], tenant_id: str, profile: str) -> tuple[Only | None, str]:
         """Whom a run is about when it is about one alone, and the folder that keeps the roster it is taken from."""

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, func, select, update
 
 from schoolsync.errors import Conflict
 from schoolsync.profiles import status as statuses
+from schoolsync.runs.accepted import due_again
 from schoolsync.runs.states import ACTIVE, ENDED, RunState, Wish
 from schoolsync.store.tables import batches, runs
 
@@ -70,6 +71,7 @@ def show(connection: Connection, runs_: Runs, row: Row[Any], *, paused: bool, no
     else:
         status, _ = runs_.last_ending(connection, row.tenant, row.profile)
         _record(connection, row, "error" if partly else status, message, now)
+    due_again(connection, row.tenant, row.profile, since=row.asked, now=now)
 
 
 def applied(connection: Connection, tenant: int, run: str) -> Applied:

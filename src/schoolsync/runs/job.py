@@ -60,6 +60,13 @@ class Undone(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
 
 
+class CutOff(msgspec.Struct, frozen=True, kw_only=True):
+    """An earlier run that ended while its plan was applied."""
+
+    run: str
+    folder: str
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt at one run."""
 
@@ -89,6 +96,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     by_hand: tuple[str, ...] = ()  # Parquet files: what runs of one alone have found written by hand since then
     known: tuple[Known, ...] = ()  # earlier runs whose rosters are kept, the newest first
     tallies: tuple[str, ...] = ()  # Parquet files: what earlier runs took away within the window of the guards
+    cut_off: tuple[CutOff, ...] = ()  # earlier runs within that window that took away a part of what they planned to
     again: bool = False  # look at every record, also when nothing has changed
     ignore_findings: bool
     released: Release | None = None  # what a person has let go on of which plan

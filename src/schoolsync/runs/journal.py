@@ -35,9 +35,6 @@ from schoolsync.store.control import Control
 from schoolsync.store.tables import profiles, runs, tenants
 from schoolsync.uploads.service import StoredFile, Uploads
 
-SOON = 60 * ticks.PER_SECOND
-"""What is due while one person, class or school is synchronized alone is due again so much later."""
-
 TELL = ticks.PER_SECOND // 5
 """Progress of a run is written down this often, in ticks."""
 
@@ -121,6 +118,7 @@ class Journal(AloneRecords):
             policy = policy_of(profile, sensitive_fields=self._settings.sensitive_fields)
             living = connection.execute(select(profiles.c.number).where(profiles.c.tenant == key.tenant)).scalars()
             files = self._uploads.files(connection, key.tenant, key.profile, row.upload) if row.upload else []
+            lately = self._tallies(connection, applied_by, tenant_id, policy.guards.window_days)
             only, kept = self._only(row, tenant_id, key.profile)
             job = Job(
                 tenant=key.tenant,
@@ -158,7 +156,8 @@ class Journal(AloneRecords):
                 earlier=self._earlier(connection, applied_by, tenant_id),
                 known=self._known(connection, applied_by, tenant_id),
                 by_hand=self._by_hand(connection, applied_by, tenant_id),
-                tallies=self._tallies(connection, applied_by, tenant_id, policy.guards.window_days),
+                tallies=lately.tallies,
+                cut_off=lately.cut_off,
                 ignore_findings=row.ignore_findings,
                 now=row.asked,
                 memory_limit=self._settings.memory_for(sum(_opened(file) for file in files)),
@@ -218,6 +217,7 @@ class Journal(AloneRecords):
                 )
                 if row.cause == Cause.START:
                     self._restore(connection, key, row)
+                    self._due_again(connection, key, row)
                 return False
             held_for = HeldFor.FATAL if validated.fatal else HeldFor.FINDINGS
             message = held_message(validated, waits=True)
@@ -275,7 +275,7 @@ class Journal(AloneRecords):
             )
             done = now if status == "success" else None
             self._show(connection, key, status, message, error_count=last.error_count, synchronized=done)
-            self._due_again(connection, key, last, now, None if ending is None else ending.retry)
+            self._due_again(connection, key, row, None if ending is None else ending.retry)
             return True
 
     def planned(self, key: Key, planned: Planned) -> int:
@@ -434,6 +434,8 @@ class Journal(AloneRecords):
             message += told(ending)
             summary = json.loads(row.summary or "{}") | {"status": status, "quarantine": rung(ending)}
             summary["wakes"] = finished.wakes
+            if finished.left_out:
+                summary["partly"] = True
             self._set(
                 connection,
                 key,
@@ -453,7 +455,10 @@ class Journal(AloneRecords):
             if finished.missed:  # at once, but never over and over
                 again = now if row.cause != Cause.DUE else now + endings.HOUR
             times = [time for time in (ending.retry, finished.wakes, again) if time is not None]
-            self._due(connection, key, min(times) if times else None)
+            if row.undoes is None:
+                self._due(connection, key, min(times, default=None))
+            else:
+                self._due_again(connection, key, row, min(times, default=None))
             self._after(connection, key, row)
 
     def failed(self, key: Key, reason: str, *, replan: bool = False, retry: bool = False) -> None:
@@ -494,44 +499,8 @@ class Journal(AloneRecords):
                 summary=json.dumps(summary),
             )
             self._show(connection, key, ending.status, reason)
-            self._due_again(connection, key, self._last_done(connection, key), now, ending.retry)
+            self._due_again(connection, key, row, ending.retry)
             self._after(connection, key, row)
-
-    def begin_due(self) -> bool:
-        """Begin the runs whose profiles asked for one at this time (retries, start dates); whether there were any."""
-        now = self._clock()
-        with self._control.read() as connection:
-            found = connection.execute(
-                select(profiles.c.tenant, profiles.c.id).where(profiles.c.due <= now, profiles.c.state == "provisioned")
-            ).all()
-        for profile in found:
-            with self._control.write(profile.tenant) as connection:
-                still = connection.execute(
-                    select(profiles.c.due).where(
-                        profiles.c.tenant == profile.tenant, profiles.c.id == profile.id, profiles.c.due <= now
-                    )
-                ).one_or_none()
-                if still is None:
-                    continue
-                upload = self._uploads.latest_sealed(connection, profile.tenant, profile.id)
-                open_run = self._runs.open_run(connection, profile.tenant, profile.id)
-                if open_run is not None and open_run.held_for == HeldFor.WINDOW and open_run.state == RunState.HELD:
-                    key = Key(profile.tenant, profile.id, open_run.id, 0)
-                    self._set(connection, key, state=RunState.QUEUED, held_for=None)
-                    self._show(connection, key, "inProgress", "Going on: the blackout window is over.")
-                    self._due(connection, key, None)
-                    continue
-                paused = statuses.own(connection, tenant=profile.tenant, profile=profile.id) == "paused"
-                if open_run is None and upload is not None and not paused:
-                    cause = Cause.RETRY if self._has_failed(connection, profile.tenant, profile.id) else Cause.DUE
-                    self._runs.begin(connection, profile.tenant, profile.id, cause=cause, upload=upload, now=now)
-                elif open_run is not None and open_run.alone:
-                    self._due(connection, Key(profile.tenant, profile.id, "", 0), now + SOON)
-                else:
-                    key = Key(profile.tenant, profile.id, "", 0)
-                    # While paused the date waits for the resume; an open run does what was due.
-                    self._due(connection, key, now + endings.HOUR if paused else None)
-        return bool(found)
 
     # --- inside ----------------------------------------------------------------------------------------------------
 

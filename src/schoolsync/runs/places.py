@@ -18,6 +18,9 @@ RECORDS = "records"
 ROSTER = "roster"
 """The roster as it was checked (`runs.kept_roster`): a folder inside the run's."""
 
+TALLY = "tally.parquet"
+"""What the run took away without a person's yes (`plan.guards.TALLY`), in its folder and in its plan's."""
+
 
 def run_of(snapshot: str) -> str:
     """The run that keeps a snapshot, by the snapshot's key."""

@@ -25,6 +25,7 @@ from schoolsync.plan.verdicts import Verdict
 from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import own_settings
 from schoolsync.runs import approvals, cancelling, previews
+from schoolsync.runs.accepted import due_again
 from schoolsync.runs.approvals import OBJECTS_MAX, Approval
 from schoolsync.runs.cancelling import Applied
 from schoolsync.runs.places import run_folder
@@ -219,6 +220,7 @@ class Plans:
                 message=f"The plan of run {row.number} was discarded; nothing of it was changed.",
                 now=now,
             )
+            due_again(connection, tenant, profile, since=row.asked, now=now)
 
     def cancel(self, principal: Principal, profile: str, run: str, *, why: str | None, now: int) -> None:
         """End an open run within one batch; what is in the directory stays. Twice is once.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select, update
 
 from schoolsync import ticks
 from schoolsync.plan.policy import Policy
@@ -21,10 +21,10 @@ from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import own_settings, policy_of
 from schoolsync.profiles.quarantine import Quarantine
 from schoolsync.runs import endings, previews
-from schoolsync.runs.job import Base, Known, Undone, Validated
-from schoolsync.runs.places import RECORDS, run_folder
+from schoolsync.runs.job import Base, CutOff, Known, Undone, Validated
+from schoolsync.runs.places import RECORDS, TALLY, run_folder
 from schoolsync.runs.selections import Release
-from schoolsync.runs.states import ACTIVE, Cause, RunState
+from schoolsync.runs.states import ACTIVE, ENDED, Cause, RunState
 from schoolsync.settings import Settings
 from schoolsync.store import errors as error_rows
 from schoolsync.store.control import Control
@@ -37,6 +37,8 @@ UNPACKED = 10
 """Times that a roster is larger than the zip file it is in."""
 _KNOWN_MAX = 30
 """So many earlier rosters are looked through for the line that knew a record last."""
+_CUT_OFF_MAX = 50
+"""So many of the newest runs that were cut off are looked at for what they took away."""
 ENTRY_TYPES = {
     "school": "School",
     "section": "Section",
@@ -61,6 +63,14 @@ class Key:
     def workflow(self) -> str:
         """The id of the workflow that makes this attempt; one id, one execution."""
         return f"{self.run}:{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lately:
+    """Where it is written what a profile's runs of the last days took away."""
+
+    tallies: tuple[str, ...]  # Parquet files of those that came to their end
+    cut_off: tuple[CutOff, ...]
 
 
 class Records:
@@ -175,11 +185,6 @@ class Records:
             synchronized=synchronized,
         )
 
-    def _due(self, connection: Connection, key: Key, when: int | None) -> None:
-        connection.execute(
-            update(profiles).where(profiles.c.tenant == key.tenant, profiles.c.id == key.profile).values(due=when)
-        )
-
     def _begun(self, row: Row[Any], stage: str) -> str:
         """The column `stages` once `stage` has begun; the same stage again by another attempt is the same one."""
         begun = json.loads(row.stages)
@@ -218,12 +223,6 @@ class Records:
         return len(rows)
 
     # --- what came before ------------------------------------------------------------------------------------------
-
-    def _due_again(self, connection: Connection, key: Key, last: Row[Any] | None, now: int, retry: int | None) -> None:
-        """A run that changed nothing leaves what the last one that did is to be woken for: days that are to come."""
-        wakes = None if last is None else json.loads(last.summary or "{}").get("wakes")
-        times = [time for time in (retry, wakes) if time is not None and (time == retry or time > now)]
-        self._due(connection, key, min(times, default=None))
 
     def _last_done(self, connection: Connection, key: Key) -> Row[Any] | None:
         """The profile's last run that was applied whole, unless one that came later was cut off."""
@@ -327,20 +326,32 @@ class Records:
         ).scalars()
         return tuple(str(self._objects.path(key)) for key in rows)
 
-    def _tallies(self, connection: Connection, key: Key, tenant_id: str, days: int) -> tuple[str, ...]:
-        """Where the runs of the last days say what they took away without a person's yes."""
-        rows = connection.execute(
-            select(runs.c.id)
-            .where(
-                runs.c.tenant == key.tenant,
-                runs.c.profile == key.profile,
-                runs.c.state == RunState.DONE,
-                runs.c.id != key.run,
-                runs.c.ended > self._clock() - days * 24 * endings.HOUR,
+    def _tallies(self, connection: Connection, key: Key, tenant_id: str, days: int) -> Lately:
+        """What says of the runs of the last days what they took away without a person's yes, and was not taken back."""
+        mine = (runs.c.tenant == key.tenant, runs.c.profile == key.profile)
+        since = self._clock() - days * 24 * endings.HOUR
+        undos = connection.execute(
+            select(runs.c.undoes, runs.c.summary).where(
+                *mine, runs.c.undoes.is_not(None), runs.c.state == RunState.DONE, runs.c.ended > since
             )
+        ).all()
+        back = {row.undoes for row in undos if not json.loads(row.summary or "{}").get("partly")}
+        cut = and_(runs.c.state.in_(ENDED - {RunState.DONE}), runs.c.stage == RunState.APPLYING)
+        rows = connection.execute(
+            select(runs.c.id, runs.c.state)
+            .where(*mine, runs.c.id != key.run, runs.c.ended > since, or_(runs.c.state == RunState.DONE, cut))
             .order_by(runs.c.number)
-        ).scalars()
-        return tuple(str(self.folder(tenant_id, key.profile, run) / "tally.parquet") for run in rows)
+        ).all()
+        standing = [row for row in rows if row.id not in back]
+
+        def folder(run: str) -> Path:
+            return self.folder(tenant_id, key.profile, run)
+
+        cut_off = [CutOff(run=row.id, folder=str(folder(row.id))) for row in standing if row.state != RunState.DONE]
+        return Lately(
+            tallies=tuple(str(folder(row.id) / TALLY) for row in standing if row.state == RunState.DONE),
+            cut_off=tuple(cut_off[-_CUT_OFF_MAX:]),
+        )
 
     def _past(self, connection: Connection, key: Key) -> list[endings.Past]:
         mine = (profiles.c.tenant == key.tenant, profiles.c.id == key.profile)
@@ -366,16 +377,6 @@ class Records:
             )
             for row in rows
         ]
-
-    def _has_failed(self, connection: Connection, tenant: int, profile: str) -> bool:
-        """Whether the profile is quarantined, or its last run could not be finished."""
-        last = connection.execute(
-            select(runs.c.state)
-            .where(runs.c.tenant == tenant, runs.c.profile == profile, runs.c.ended.is_not(None))
-            .order_by(runs.c.number.desc())
-            .limit(1)
-        ).scalar_one_or_none()
-        return last == RunState.FAILED or statuses.own(connection, tenant=tenant, profile=profile) == "quarantined"
 
     def _limits(self, connection: Connection, key: Key) -> Quarantine:
         home = previews.profile_of(connection, key.tenant, key.profile)

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from schoolsync import ticks
 from schoolsync.runs import previews
+from schoolsync.runs.accepted import accepted_run
 from schoolsync.runs.states import RunState
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
@@ -94,7 +95,10 @@ def _upload_is_past(control: Control, tenant_id: str, profile: str, upload: str,
             .where(runs.c.tenant == _number(tenant_id), runs.c.profile == profile, runs.c.upload == upload)
             .where(runs.c.ended.is_(None))
         ).scalar_one()
+        standing = accepted_run(connection, _number(tenant_id), profile)
         if sealed is None or sealed >= before or sealed == last or used:
+            return False
+        if standing is not None and standing.upload == upload:
             return False
         drop_upload(connection, _number(tenant_id), profile, upload)
     return True

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Row, and_, func, insert, select, update
 from schoolsync import ticks
 from schoolsync.profiles import schedules
 from schoolsync.profiles.policy import OwnSettings, own_settings
+from schoolsync.runs.accepted import upload_of_itself
 from schoolsync.runs.service import CSV_PROVIDER, Runs
 from schoolsync.runs.states import Cause, OpenRun, RunState
 from schoolsync.settings import Settings
@@ -92,7 +93,7 @@ class Schedules:
                 else:
                     upload, fresh = inbox, True
             else:
-                upload = self._uploads.latest_sealed(connection, row.tenant, row.id)
+                upload = upload_of_itself(connection, row.tenant, row.id)
         if upload is not None and (fresh or row.own_status != "quarantined"):  # the ladder has its own times
             self._begin(connection, row, Cause.SCHEDULE, upload, now)
         self._set(connection, row, scheduled=due)

@@ -21,7 +21,7 @@ from schoolsync.plan import alone, changes, desired, expiry, guards, matching, p
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.plan.policy import Guards, Only, Scope
 from schoolsync.runs import alone as alone_reader
-from schoolsync.runs import arrivals, kept_roster, run_report, undoing
+from schoolsync.runs import arrivals, kept_roster, lately, run_report, undoing
 from schoolsync.runs.checking import StageFailed, told
 from schoolsync.runs.holding import ENGINE_VERSION, Holding
 from schoolsync.runs.job import Applied, Extracted, Failed, Finished, Job, Message, Planned, Undone, Validated
@@ -378,7 +378,7 @@ class Stages(Holding):
         counted: dict[str, dict[str, int]] = {}
         changes.compare_objects(db, terms)
         guards.prepare(db)
-        self._load_tallies(db)
+        self._load_lately(db)
         next_ends = [purging.find(db, terms), expiry.find(db, terms)]
         changes.find_renumbered(db, terms)
         changes.find_others(db, terms)
@@ -467,7 +467,8 @@ class Stages(Holding):
         counted: dict[str, dict[str, int]] = {}
         made = [(step, self._store_step(db, draft, step, counted)) for step in undo.steps(db, terms)]
         self._progress(4, _PLAN_STEPS)
-        said = undoing.judge(db, directory, terms, draft, lambda: self._load_tallies(db))
+        said = undoing.judge(db, directory, terms, draft, lambda: self._load_lately(db))
+        draft.add_table("tally", db.sql(guards.TALLY).to_arrow_reader(16_384))
         planned = Planned(
             plan=draft.hash,
             batches=len(draft.batches),
@@ -496,11 +497,9 @@ class Stages(Holding):
         self._progress(_PLAN_STEPS, _PLAN_STEPS)
         return stored
 
-    def _load_tallies(self, db: duckdb.DuckDBPyConnection) -> None:
+    def _load_lately(self, db: duckdb.DuckDBPyConnection) -> None:
         """What went in the days before without anybody's yes."""
-        for path in self._job.tallies:
-            if self._have(Path(path)):
-                db.execute("INSERT INTO planned.lately BY NAME FROM read_parquet($1)", [path])
+        lately.load(db, self._job, self._objects, self._open_directory())
 
     def _store_steps(
         self,

@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from schoolsync.plan.kinds import LINK_SIDES
 from schoolsync.plan.steps import FRESH, WHY, Step
 from schoolsync.runs.job import Planned
+from schoolsync.runs.places import TALLY
 from schoolsync.runs.selections import Release, Selection
 
 NOTE = "snapshot.json"
@@ -276,10 +277,27 @@ class Plans:
 
     def keep_tally(self, plan: Description) -> Path:
         """Put what the plan has taken away where the guards of the next runs find it; may be called again."""
-        made = self._folder / plan.folder / "tally.parquet"
+        made = self._folder / plan.folder / TALLY
         if made.is_file():
-            shutil.copyfile(made, self._folder / "tally.parquet")
-        return self._folder / "tally.parquet"
+            shutil.copyfile(made, self._folder / TALLY)
+        return self._folder / TALLY
+
+    def tally(self, plan: Description) -> Path:
+        """What the plan would take away, by kind and school, and what there was of it."""
+        return self._folder / plan.folder / TALLY
+
+    def taken(self, plan: Description, written: Collection[int]) -> Iterator[pa.Table]:
+        """Kind and school of each row that these batches took away without a person's yes."""
+        known = self.let(plan)
+        for number in sorted(written):
+            batch = plan.batches[number]
+            if batch.op not in TAKING - {"purge"} or release_of_batch(known, number) is not None:
+                continue
+            names = ["of_school"] if batch.record else ["of_school", "kind"]
+            file = self._open(self._folder / plan.folder / batch.file)
+            rows = file.read_row_group(batch.group, columns=names, use_threads=False)
+            kinds = pa.repeat(pa.scalar(batch.record), rows.num_rows) if batch.record else rows.column("kind")
+            yield pa.table({"kind": kinds, "school": rows.column("of_school")})
 
     def keep_by_hand(self, plan: Description) -> Path:
         """Put what was found written by hand where the next whole run finds it; may be called again."""
