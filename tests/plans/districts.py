@@ -21,6 +21,8 @@ import msgspec
 import psycopg
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateTable
 
 from schoolsync.plan.policy import Guards, Policy
 from schoolsync.plan.steps import RULES
@@ -36,6 +38,7 @@ from schoolsync.sources.changes import NO_PACKAGE
 from schoolsync.sources.needs import Needs
 from schoolsync.store import locks
 from schoolsync.store.tables import directory as directory_tables
+from schoolsync.store.tables import runs
 
 APPROVER = "ada@fjord.example"
 TENANT = "0f1e2d3c-4b5a-4697-8877-665544332211"
@@ -417,6 +420,24 @@ class Directory:
         with driver.connect(str(self.path), autocommit=True) as connection, connection.cursor() as cursor:
             cursor.execute(statement)
             return [] if cursor.description is None else list(cursor.fetchall())
+
+    def control(self, job: Job) -> str:
+        """A control database in which the run of `job` is open; where it is, as jobs say it."""
+        if self.url is None:
+            self.ask_control(str(CreateTable(runs).compile(dialect=sqlite.dialect())))
+        self.ask_control(
+            "INSERT INTO runs (tenant, profile, id, number, state, cause, asked) "
+            f"VALUES ({job.tenant}, '{job.profile_id}', '{job.run}', 1, 'applying', 'start', {job.now})"
+        )
+        return self.url or str(self.folder / "control.db")
+
+    def ask_control(self, statement: str) -> None:
+        """A statement in that database."""
+        if self.url is not None:
+            self.query(statement)
+            return
+        with driver.connect(str(self.folder / "control.db"), autocommit=True) as control, control.cursor() as cursor:
+            cursor.execute(statement)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -168,6 +168,27 @@ def test_a_run_that_was_given_up_cannot_wake_up_again(directory: Directory) -> N
     assert directory.content() == before
 
 
+@pytest.mark.parametrize("how", ["UPDATE runs SET ended = 1", "DELETE FROM runs"], ids=["cancelled", "deleted"])
+def test_a_frozen_worker_of_a_run_that_has_ended_writes_nothing(directory: Directory, how: str) -> None:
+    """The queued run was cancelled, or its profile deleted, before its worker woke up: no fence was raised by that."""
+    job = directory.job(DISTRICT, batch_rows=SMALL)
+    job = msgspec.structs.replace(job, control=directory.control(job))
+    with engine(job) as work:
+        planned = work.plan()
+        work.apply(0)
+        before = directory.content()
+        directory.ask_control(how)
+        with refused() as said:
+            work.apply(1)
+        assert said[0].superseded
+    with engine(job) as again, refused() as said:
+        again.plan()
+    assert said[0].superseded
+    assert directory.content() == before
+    assert directory.query("SELECT batch FROM batches") == [(0,)]
+    assert planned.batches > 1
+
+
 def test_runs_of_two_profiles_may_take_turns(directory: Directory) -> None:
     """Batches of one profile's plan between those of another's do not disturb either."""
     directory.profiles = (1, 2)

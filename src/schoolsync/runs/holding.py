@@ -33,8 +33,9 @@ class Holding(Checking):
 
     def _open_directory(self) -> LocalDirectory:
         if self._directory is None:
+            job = self._job
             self._directory = open_directory(
-                self._job.directory, tenant=self._job.tenant, tenant_id=self._job.tenant_id
+                job.directory, tenant=job.tenant, tenant_id=job.tenant_id, control=job.control
             )
         return self._directory
 

@@ -82,6 +82,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[JobFile, ...]
     policy: Policy
     directory: str  # where the directory is: the tenant's SQLite file, or the URL of the PostgreSQL
+    control: str = ""  # where the runs are, in the same way: one that has ended meanwhile writes nothing more
     folder: str  # where this run keeps plan, snapshot and reports; survives the attempt
     scratch: str  # spill space; emptied afterwards
     storage: Storage | None = None  # None: the files are on this machine alone

@@ -139,6 +139,7 @@ class Journal(AloneRecords):
                 kept=kept,
                 undoes=self._undone(connection, key, tenant_id, row.undoes),
                 directory=self._settings.database_url or str(self._settings.directory_db(tenant_id)),
+                control=self._settings.database_url or str(self._settings.control_db),
                 folder=str(self.folder(tenant_id, key.profile, key.run)),
                 storage=Storage(
                     root=str(self._objects.root),
@@ -541,13 +542,8 @@ class Journal(AloneRecords):
 
     def _seal(self, connection: Connection, key: Key, row: Row[Any]) -> None:
         """The files belong to this run from now on; the next upload begins with an empty container."""
-        if row.upload is not None and row.cause in {
-            Cause.START,
-            Cause.LATE,
-            Cause.UPLOAD,
-            Cause.SCHEDULE,
-            Cause.PREVIEW,
-        }:
+        sealing = {Cause.START, Cause.LATE, Cause.UPLOAD, Cause.SCHEDULE, Cause.PREVIEW}
+        if row.upload is not None and row.cause in sealing:
             self._uploads.seal(connection, key.tenant, key.profile, row.upload, self._clock())
 
     def _restore(self, connection: Connection, key: Key, row: Row[Any]) -> None:

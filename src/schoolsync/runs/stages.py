@@ -57,7 +57,14 @@ class Stages(Holding):
         super().__init__(job)
         self._progress = progress
         self._plans = Plans(Path(job.folder))
-        self._writer = Writer(profile=job.profile, living=job.living, run=job.run, fence=job.fence, now=job.now)
+        self._writer = Writer(
+            profile=job.profile,
+            profile_id=job.profile_id,
+            living=job.living,
+            run=job.run,
+            fence=job.fence,
+            now=job.now,
+        )
         self._plan: Description | None = None
         self._done: frozenset[int] | None = None  # the batches that earlier attempts have put into the directory
         self._arrived = False

@@ -52,6 +52,16 @@ class Bulk(Protocol):
         """Give the connection back."""
 
 
+class RunsTable(Protocol):
+    """Where the directory learns whether a run is still open. Used by one thread; raises WorldError."""
+
+    def execute(self, statement: str, values: Sequence[Value] | None = None) -> list[Row]:
+        """Run one query and return what it answers."""
+
+    def close(self) -> None:
+        """Give the connection back; twice is once."""
+
+
 def selected(name: str) -> str:
     """A column of `Bulk.read` as SQL: the owner is the row's profile, a name with a point is another table's."""
     if name == "owner":

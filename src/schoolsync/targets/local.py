@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schoolsync.store.release import REMOVALS_KEPT
-from schoolsync.targets.bulk import Bulk
+from schoolsync.targets.bulk import Bulk, RunsTable
 
 _OBJECTS = frozenset({"schools", "classes", "people"})
 _SIDES = {
@@ -40,6 +40,7 @@ class Writer:
     """Who writes."""
 
     profile: int
+    profile_id: str = ""
     living: tuple[int, ...]  # numbers of the tenant's profiles
     run: str
     fence: int
@@ -70,34 +71,42 @@ class Batch:
     position: int  # the directory's position if nobody else has written since the plan was made
 
 
-def open_directory(location: str, *, tenant: int, tenant_id: str) -> LocalDirectory:
+def open_directory(location: str, *, tenant: int, tenant_id: str, control: str = "") -> LocalDirectory:
     """The directory of a tenant at `location`: the path of a SQLite file, or the URL of a PostgreSQL.
+
+    `control` says in the same way where the runs are; without it nobody asks whether a run has ended.
 
     Raises WorldError when it cannot be reached or has a schema of another release.
     """
     bulk: Bulk
+    runs: RunsTable | None
     if location.startswith(("postgresql://", "postgres://")):
         from schoolsync.targets.postgresql import PostgresTables
 
-        bulk = PostgresTables(location, tenant_id)
+        bulk = tables = PostgresTables(location, tenant_id)
+        runs = tables if control else None  # one database has both
     else:
-        from schoolsync.targets.sqlite import SqliteFile
+        from schoolsync.targets.sqlite import ControlFile, SqliteFile
 
         bulk = SqliteFile(Path(location))
-    return LocalDirectory(bulk, tenant=tenant)
+        runs = ControlFile(Path(control)) if control else None
+    return LocalDirectory(bulk, tenant=tenant, runs=runs)
 
 
 class LocalDirectory:
     """One tenant's directory. Used by one thread."""
 
-    def __init__(self, bulk: Bulk, *, tenant: int) -> None:
+    def __init__(self, bulk: Bulk, *, tenant: int, runs: RunsTable | None = None) -> None:
         self._tenant = tenant
         self._bulk = bulk
+        self._runs = runs
         self._execute = bulk.execute
 
     def close(self) -> None:
         """Give the database back."""
         self._bulk.close()
+        if self._runs is not None:
+            self._runs.close()
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
@@ -168,9 +177,10 @@ class LocalDirectory:
     def claim(self, writer: Writer, *, keys: int = 0) -> Claim:
         """Make `writer` the only one who may write for its profile, and hand out `keys` new surrogate keys.
 
-        Raises SupersededError when a newer attempt, or a newer run of the profile, has been here.
+        Raises SupersededError when a newer attempt, or a newer run of the profile, has been here, or the run has ended.
         """
         with self._bulk.writing():
+            self._check_open(writer)
             rows = self._execute(
                 f"SELECT run, fence FROM fences WHERE tenant = {self._tenant} AND profile = {writer.profile}"
             )
@@ -212,8 +222,9 @@ class LocalDirectory:
     def apply(self, writer: Writer, batch: Batch, rows: pa.Table) -> None:
         """Apply one batch in one transaction; nothing happens when it was applied before.
 
-        Raises SupersededError when a newer attempt has taken over. When somebody else has changed the directory since
-        the plan was made, rows that no longer fit are passed over: the next plan sees that and makes it good.
+        Raises SupersededError when a newer attempt has taken over or the run has ended. When somebody else has changed
+        the directory since the plan was made, rows that no longer fit are passed over: the next plan sees that and
+        makes it good.
         """
         if self._is_done(writer, batch):
             return
@@ -328,7 +339,20 @@ class LocalDirectory:
             f"WHERE ({' OR '.join(lost)}) AND {whose}{writer.may_take('o.profile')} ON CONFLICT DO NOTHING"
         )
 
+    def _check_open(self, writer: Writer) -> None:
+        """A run that was cancelled while its worker was thought dead has no newer attempt whose fence would refuse it.
+
+        Neither has one whose profile was deleted: its row is gone.
+        """
+        if self._runs is None:
+            return
+        values = (self._tenant, writer.profile_id, writer.run)
+        found = "SELECT 1 FROM runs WHERE tenant = $1 AND profile = $2 AND id = $3 AND ended IS NULL"
+        if not self._runs.execute(found, values):
+            raise SupersededError
+
     def _check_fence(self, writer: Writer) -> None:
+        self._check_open(writer)
         rows = self._execute(
             f"SELECT run, fence FROM fences WHERE tenant = {self._tenant} AND profile = {writer.profile}"
         )

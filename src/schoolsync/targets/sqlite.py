@@ -125,6 +125,25 @@ class SqliteFile:
             )
 
 
+class ControlFile:
+    """The control database, to look at: this process never writes it, and never makes it."""
+
+    def __init__(self, path: Path) -> None:
+        with _world():
+            self._connection = driver.connect(f"{path.resolve().as_uri()}?mode=rw", autocommit=True)
+            for pragma in (f"busy_timeout={BUSY_MS}", "query_only=ON"):
+                _run(self._connection, f"PRAGMA {pragma}")
+
+    def execute(self, statement: str, values: Sequence[Value] | None = None) -> list[Row]:
+        """Run one query and return what it answers."""
+        with _world():
+            return _run(self._connection, statement, values)
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._connection.close()
+
+
 def _opened(path: Path) -> driver.Connection:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
