@@ -88,7 +88,7 @@ def test_a_person_who_changed_moved_and_has_another_guardian(directory: Director
     directory.sync(DISTRICT)
     folder, before = upload(directory, AFTER), rows(directory)
     outcome = alone(directory, folder, "student", "1")
-    assert outcome.steps == {"people": {"update": 1}, "links": {"link": 1, "unlink": 1}}
+    assert outcome.steps == {"people": {"update": 1}, "guardians": {"update": 1}, "links": {"link": 1, "unlink": 1}}
     (one,) = directory.query("SELECT id FROM people WHERE source_id = '1' AND primary_role = 'student'")
     assert only_differ(before, rows(directory)) == {
         "people": {one[0]},

@@ -66,7 +66,7 @@ AFTER = Parameter(name="after", meaning="where the page before ended; `nextLink`
 PAGED = (LIMIT, AFTER)
 
 STEP_KINDS = (
-    *("school", "section", "student", "teacher", "studentEnrollment", "teacherRoster"),
+    *("school", "section", "student", "teacher", "guardians", "studentEnrollment", "teacherRoster"),
     *("schoolSections", "studentSchools", "teacherSchools"),
 )
 STEP_OPS = ("create", "restore", "adopt", "rekey", "update", "link", "relink", "unlink", "remove", "expire", "purge")

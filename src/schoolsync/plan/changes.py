@@ -13,7 +13,7 @@ from schoolsync.plan import expiry, kinds, last_lines, recipes
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms, held_columns
 from schoolsync.plan.identity import SEPARATOR, text
 from schoolsync.plan.kinds import LINK_SIDES, LINKS, OBJECTS, LinkKind, LinkTable, ObjectKind, ObjectTable, Writing
-from schoolsync.plan.steps import real_key
+from schoolsync.plan.steps import GUARDED, real_key
 
 
 def compare_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
@@ -44,6 +44,7 @@ def compare_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     """)
     last_lines.of_objects(db, terms, "gone", among=last_lines.present(terms))
     _defer(db, terms, "gone")
+    _end_guardians(db, terms)
     # What is needed of people and classes once `forget_objects` has done its work.
     db.execute("""
         CREATE TABLE planned.kinds AS SELECT key, kind FROM planned.targets WHERE kind IN ('student', 'teacher')
@@ -72,6 +73,34 @@ def find_drift(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     kept = ", ".join(text(column) for column in terms.policy.kept_by_hand) or "''"
     db.execute(f"INSERT INTO planned.by_hand FROM planned.drifted WHERE field IN ({kept})")
     db.execute(f"DELETE FROM planned.by_hand WHERE field NOT IN ({kept})")
+
+
+def _end_guardians(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """`planned.unguarded`: pupils who stay and lose all their guardians; while a window defers that, they keep them."""
+    db.execute("""
+        CREATE TABLE planned.unguarded (
+            key BIGINT, id VARCHAR, source_id VARCHAR, was_source_id VARCHAR, related_contacts VARCHAR,
+            was_related_contacts VARCHAR, rule VARCHAR, of_school VARCHAR, file VARCHAR, line BIGINT, upload_run BIGINT
+        )
+    """)
+    there = not terms.deferred("student")
+    if there:
+        db.execute(f"""
+            INSERT INTO planned.unguarded
+            SELECT a.key, a.id, a.source_id, a.source_id, a.related_contacts, h.related_contacts, a.rule, a.of_school,
+                a.file, a.line, NULL
+            FROM planned.student_after AS a JOIN held.people AS h ON h.key = a.key
+            WHERE a.how <> 'created' AND a.rule IN ({GUARDED}) AND a.related_contacts = '[]'
+                AND list_contains(string_split(a.fields, ','), 'related_contacts')
+        """)
+    _defer(db, terms, "unguarded")
+    if there and terms.defers:
+        others = "array_to_string(list_filter(string_split(a.fields, ','), lambda one: one <> 'related_contacts'), ',')"
+        db.execute(f"""
+            UPDATE planned.student_after AS a SET related_contacts = l.was_related_contacts, fields = {others},
+                rule = CASE WHEN a.fields <> 'related_contacts' OR a.rule = 'rekeyed' THEN a.rule END
+            FROM planned.unguarded_later AS l WHERE l.key = a.key
+        """)
 
 
 def _defer(db: duckdb.DuckDBPyConnection, terms: Terms, table: str) -> None:

@@ -60,7 +60,8 @@ def count_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
             f"UNION ALL SELECT of_school, 1 FROM planned.expiring WHERE kind = '{kind.name}' AND was_active",
             rejected=f"SELECT of_school, 1 FROM planned.own AS o SEMI JOIN planned.spared AS s "
             f"USING (kind, source_id) WHERE {mine}",
-            changing=f"SELECT of_school, 1 FROM planned.{kind.name}_after WHERE {_changed()}",
+            changing=f"SELECT of_school, 1 FROM planned.{kind.name}_after WHERE {_changed()} "
+            "AND fields <> 'related_contacts'",
             said=f"SELECT count(*) FROM {kind.relation} AS r WHERE {kind.where}",
             left=f"r.kind = '{kind.records}' AND {kind.where}",
         )
@@ -71,8 +72,10 @@ def count_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
             db,
             "guardians",
             held=f"SELECT h.school_source_id AS of_school, 1 FROM held.people AS h WHERE {there}",
-            going="SELECT h.school_source_id AS of_school, 1 FROM planned.student_after AS a "
-            f"JOIN held.people AS h USING (key) WHERE {there} AND a.related_contacts = '[]'",
+            going="SELECT h.school_source_id AS of_school, 1 FROM planned.unguarded JOIN held.people AS h USING (key)",
+            changing="SELECT h.school_source_id AS of_school, 1 FROM planned.student_after AS a "
+            f"JOIN held.people AS h USING (key) WHERE {there} AND a.related_contacts <> '[]' "
+            "AND list_contains(string_split(a.fields, ','), 'related_contacts')",
             said="SELECT count(*) FROM roster.contacts",
             left="r.kind = 'contacts'",
         )

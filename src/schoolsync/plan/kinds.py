@@ -92,6 +92,9 @@ class LinkKind:
         return self.name == "teacherRoster"
 
 
+GUARDIANS = "guardians"
+"""What steps on guardians are called: they stand in the rows of pupils and are planned, held and approved apart."""
+
 CONTACTS = "coalesce(c.contacts, '[]')"
 """A student's guardians, from the canonical table that a source may not have at all."""
 

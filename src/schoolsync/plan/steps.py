@@ -49,6 +49,9 @@ RULES = {
 }
 """Every rule that a step may name, and the sentence for it."""
 
+GUARDED = "'changed', 'drift', 'rekeyed'"
+"""Rules of changes to a pupil that leave the guardians to steps of their own."""
+
 _CHANGES: tuple[tuple[Op, str], ...] = (
     ("restore", "rule = 'back'"),
     ("adopt", "rule = 'adopted'"),
@@ -69,6 +72,8 @@ class Step:
     @property
     def kind(self) -> str:
         """What people are told is changed."""
+        if self.record == kinds.GUARDIANS:
+            return self.record
         if self.table in OBJECT_TABLES:
             return self.table
         return "links" if self.table == "class_people" else "school_links"
@@ -85,6 +90,8 @@ def object_steps(db: duckdb.DuckDBPyConnection, terms: Terms) -> list[Step]:
     for kind in terms.objects:
         found.append(_create(terms, kind))
         found += [step for op, rule in _CHANGES for step in _change(db, kind, op, rule)]
+        if kind.name == "student":
+            found.append(_guardians())
     return found
 
 
@@ -109,6 +116,14 @@ def _taking(terms: Terms, suffix: str) -> list[Step]:
         stale = f"""SELECT "{left}", "{right}", rule, of_school, {_LAST}, kind
             FROM planned.{table}_stale{suffix} ORDER BY 1, 2"""
         made.append(Step("unlink", table, stale))
+    made.append(
+        Step(
+            "unlink",
+            "people",
+            f"SELECT {_OF_GUARDIANS}, rule, of_school, {_LAST} FROM planned.unguarded{suffix} ORDER BY key",
+            kinds.GUARDIANS,
+        )
+    )
     for kind in reversed(terms.objects):
         disabled = ", false AS account_enabled" if terms.disables(kind) else ""
         gone = f"""SELECT key, id, source_id{disabled}, rule, of_school, {_LAST}
@@ -121,6 +136,19 @@ def _taking(terms: Terms, suffix: str) -> list[Step]:
 
 
 _LAST = "file, line, upload_run"
+_OF_GUARDIANS = "key, id, source_id, was_source_id, related_contacts, was_related_contacts"
+
+
+def _guardians() -> Step:
+    """Pupils whose guardians change, and who keep some; who loses all is a step that takes away."""
+    query = f"""SELECT {_OF_GUARDIANS}, rule, of_school, file, line FROM (
+            SELECT a.* EXCLUDE (related_contacts), a.source_id AS was_source_id, a.related_contacts,
+                h.related_contacts AS was_related_contacts
+            FROM planned.student_after AS a JOIN held.people AS h ON h.key = a.key
+            WHERE a.how <> 'created' AND a.rule IN ({GUARDED}) AND list_contains(string_split(a.fields, ','),
+                'related_contacts') AND a.key NOT IN (SELECT key FROM planned.unguarded)
+        ) ORDER BY key"""
+    return Step("update", "people", query, kinds.GUARDIANS)
 
 
 def _expire() -> Step:
@@ -164,17 +192,25 @@ def _create(terms: Terms, kind: ObjectKind) -> Step:
 
 def _change(db: duckdb.DuckDBPyConnection, kind: ObjectKind, op: Op, rule: str) -> list[Step]:
     """Only columns that differ somewhere are in the step."""
-    touched = f"FROM planned.{kind.name}_after AS a WHERE how <> 'created' AND {rule}"
+    which = f"a.how <> 'created' AND a.{rule}"
+    apart = op in ("update", "rekey")  # guardians have steps of their own then
+    if apart:
+        which += " AND (a.fields <> 'related_contacts' OR a.rule = 'rekeyed')"
+    touched = f"FROM planned.{kind.name}_after AS a WHERE {which}"
     rows = db.execute(f"SELECT DISTINCT unnest(string_split(fields, ',')) {touched}").fetchall()
     fields = {row[0] for row in rows}
     if not fields:
         return []
-    columns = [column for column in kinds.compared(kind.table) if column in fields]
+    columns = [
+        column
+        for column in kinds.compared(kind.table)
+        if column in fields and not (apart and column == "related_contacts")
+    ]
     shown = "".join(f", a.{column}, h.{column} AS was_{column}" for column in columns)
     query = f"""SELECT a.key, a.id, a.source_id, h.source_id AS was_source_id{shown},
             a.rule, a.of_school, a.file, a.line
         FROM planned.{kind.name}_after AS a JOIN held.{kind.table} AS h ON h.key = a.key
-        WHERE a.how <> 'created' AND a.{rule} ORDER BY a.key"""
+        WHERE {which} ORDER BY a.key"""
     return [Step(op, kind.table, query, kind.name)]
 
 

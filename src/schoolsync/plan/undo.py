@@ -15,7 +15,7 @@ import duckdb
 from schoolsync.plan import expiry
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.plan.identity import text
-from schoolsync.plan.kinds import LINK_SIDES, OBJECTS, ObjectKind
+from schoolsync.plan.kinds import GUARDIANS, LINK_SIDES, OBJECTS, ObjectKind
 from schoolsync.plan.steps import Op, Step
 
 _WHY = "'undone' AS rule, u.of_school, u.file, u.line, u.upload_run"
@@ -28,6 +28,7 @@ def steps(db: duckdb.DuckDBPyConnection, terms: Terms) -> list[Step]:
     for kind in OBJECTS:
         made += _objects_back(db, terms, kind)
         made += _values_back(db, terms, kind)
+    made += _guardians_back(db, terms, "update")
     made += _marks_back(db, terms)
     for table in LINK_TABLES:
         left, right = LINK_SIDES[table]
@@ -57,6 +58,7 @@ def steps(db: duckdb.DuckDBPyConnection, terms: Terms) -> list[Step]:
                 LEFT JOIN now.{_OF[right]} AS r ON r.key = u."{right}"
                 WHERE {terms.is_ours("n.owner")} ORDER BY 1, 2"""
             made.append(Step("unlink", table, query))
+    made += _guardians_back(db, terms, "unlink")
     for kind in reversed(OBJECTS):
         made += _objects_away(db, terms, kind)
     return made
@@ -71,9 +73,14 @@ def _kind_of_link(table: str) -> str:
     return "'schoolSections'" if table == "school_classes" else "r.primary_role || 'Schools'"
 
 
-def _has(db: duckdb.DuckDBPyConnection, name: str) -> bool:
+def _has(db: duckdb.DuckDBPyConnection, name: str, column: str | None = None) -> bool:
+    """Whether the run has such steps, and in them this column."""
     return bool(
-        db.execute("SELECT 1 FROM duckdb_tables() WHERE schema_name = 'undone' AND table_name = $1", [name]).fetchall()
+        db.execute(
+            "SELECT 1 FROM duckdb_columns() WHERE schema_name = 'undone' AND table_name = $1 "
+            "AND coalesce(column_name = $2, true) LIMIT 1",
+            [name, column],
+        ).fetchall()
     )
 
 
@@ -123,6 +130,25 @@ def _values_back(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind) 
             WHERE {_of_kind(kind, "u")} AND n.active AND {terms.is_ours("n.owner")} AND ({differ}) ORDER BY u.key"""
         made.append(Step("update", kind.table, query, kind.name))
     return made
+
+
+def _guardians_back(db: duckdb.DuckDBPyConnection, terms: Terms, op: Op) -> list[Step]:
+    """Pupils whose guardians still are what the run made them have those they had; who had none loses them again."""
+    parts = [
+        f"SELECT key, id, source_id, related_contacts, was_related_contacts, of_school, file, line, upload_run "
+        f"FROM undone.{name} WHERE record = {text(GUARDIANS)}"
+        for name in ("update_people", "unlink_people")
+        if _has(db, name, "related_contacts")
+    ]
+    if not parts:
+        return []
+    which = f"u.was_related_contacts {'=' if op == 'unlink' else '<>'} '[]'"
+    query = f"""SELECT u.key, u.id, n.source_id, n.source_id AS was_source_id,
+            u.was_related_contacts AS related_contacts, n.related_contacts AS was_related_contacts, {_WHY}
+        FROM ({" UNION ALL ".join(parts)}) AS u JOIN now.people AS n ON n.key = u.key
+        WHERE n.active AND {terms.is_ours("n.owner")} AND n.related_contacts = u.related_contacts AND {which}
+        ORDER BY u.key"""
+    return [Step(op, "people", query, GUARDIANS)]
 
 
 def _marks_back(db: duckdb.DuckDBPyConnection, terms: Terms) -> list[Step]:
@@ -202,8 +228,10 @@ def notes(db: duckdb.DuckDBPyConnection, made: Sequence[tuple[Step, int]]) -> tu
     if purged:
         found.append(f"{purged:,} objects that the run purged are gone for good.")
     changed = sum(_count(db, f"{op}_{table}") for op in CHANGES for table in OBJECT_TABLES if op != "adopt")
-    changed += _count(db, "expire_classes", "NOT was_active")
-    reverted = sum(rows for step, rows in made if step.op == "update")
+    changed += _count(db, "expire_classes", "NOT was_active") + _count(db, "unlink_people")
+    reverted = sum(
+        rows for step, rows in made if step.op == "update" or (step.table == "people" and step.op == "unlink")
+    )
     if changed > reverted:
         found.append(f"{changed - reverted:,} objects that the run changed have been changed again since; they stay.")
     return tuple(found)

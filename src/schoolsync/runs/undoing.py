@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from schoolsync.plan import desired, guards, undo
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
-from schoolsync.plan.kinds import LINK_SIDES
+from schoolsync.plan.kinds import GUARDIANS, LINK_SIDES
 from schoolsync.plan.verdicts import Settled
 from schoolsync.runs.stored_plan import Draft, Plans, held_ops, release_of_batch
 from schoolsync.targets.local import LocalDirectory
@@ -84,7 +84,7 @@ def look(
             _make(db, table)
             keys = [
                 f"SELECT key FROM undone.{op}_{table}"
-                for op in ("create", "remove", "expire", *undo.CHANGES)
+                for op in ("create", "remove", "expire", "unlink", *undo.CHANGES)
                 if _has(db, f"{op}_{table}")
             ]
             keys += [
@@ -155,6 +155,8 @@ def judge(
             parts.append(f"SELECT '{record}', of_school, {gone}, {1 - gone} FROM read_parquet('{path}')")
         if op == "unlink" and table == "class_people":
             parts.append(f"SELECT kind, NULL, 1, 0 FROM read_parquet('{path}')")
+        if op == "unlink" and record:  # guardians
+            parts.append(f"SELECT '{record}', of_school, 1, 0 FROM read_parquet('{path}')")
     if not parts:
         return Settled()
     db.execute("CREATE TABLE planned.moving (kind VARCHAR, of_school VARCHAR, gone BIGINT, changed BIGINT)")
@@ -192,6 +194,14 @@ def _count_present(db: duckdb.DuckDBPyConnection, directory: LocalDirectory, ter
                     "WHERE key <> -1 GROUP BY ALL"
                 )
                 db.unregister("arrived")
+        some = f"{ours} AND active AND related_contacts <> '[]'"
+        with directory.owned("people", {"key": int, "school_source_id": str}, some) as rows:
+            db.register("arrived", rows)
+            db.execute(
+                f"INSERT INTO planned.present SELECT '{GUARDIANS}', school_source_id, count(*) FROM arrived "
+                "WHERE key <> -1 GROUP BY ALL"
+            )
+            db.unregister("arrived")
         with directory.owned("class_people", {"class": int, "person": int, "teacher": int}, ours) as rows:
             db.register("arrived", rows)
             db.execute(

@@ -437,6 +437,11 @@ class LocalDirectory:
                 f"FROM {self._bulk.temporary}batch AS b "
                 f"WHERE {key} AND {table}.profile = {writer.profile}"
             )
+        if batch.op == "unlink" and table == "people":  # from guardians, who stand in the pupil's own row
+            return (
+                f"UPDATE people SET related_contacts = b.related_contacts, {stamp} "
+                f"FROM {self._bulk.temporary}batch AS b WHERE {key} AND people.profile = {writer.profile}"
+            )
         if batch.op == "purge":
             return f"DELETE FROM {table} WHERE tenant = {self._tenant} AND key IN ({self._purged(writer, batch)})"
         (left, _), (right, _) = _SIDES[table]
