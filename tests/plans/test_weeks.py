@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import pyarrow.parquet as pq
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -18,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from schoolsync.plan.policy import Guards
-from schoolsync.runs.selections import WHOLE
+from schoolsync.runs.selections import WHOLE, Selection
 from schoolsync.runs.stored_plan import Plans
 
 from ..conftest import NIGHTLY
@@ -37,6 +38,7 @@ LIMIT = 30  # percent
 CAREFUL = msgspec.structs.replace(
     CREATES, guards=Guards(removal_percent=LIMIT, removal_least=0, update_percent=100, school_gone=False, window_days=0)
 )
+_KINDS = {"school": "schools", "section": "classes", "student": "student", "teacher": "teacher"}
 LINKS = ("school_classes", "school_people", "class_people")
 
 
@@ -57,7 +59,10 @@ class Weeks(RuleBasedStateMachine):
     def _done(self, outcome: Outcome, roster: Roster) -> None:
         assert outcome.unchanged or outcome.finished is not None
         self.roster, self.clean = roster, True
-        assert content(self.directory) == wanted(roster)
+        there, said = content(self.directory), wanted(roster)
+        if "contacts" in roster.absent:
+            del there["guardians"], said["guardians"]
+        assert there == said
         self._explained(outcome)
 
     def _explained(self, outcome: Outcome) -> None:
@@ -108,6 +113,12 @@ class Weeks(RuleBasedStateMachine):
         assert {one: after[one] for one in before} == before
         self.undoable = None
 
+    def map_of(self, new: dict[str, str]) -> None:
+        """Give the profile a map of new ids of students."""
+        path = self.directory.folder / f"map-{len(self.directory.rekeys) + 1}.csv"
+        path.write_text("kind,old,new\n" + "".join(f"student,{old},{now}\n" for old, now in new.items()), "utf-8")
+        self.directory.rekeys += (str(path),)
+
     @precondition(lambda self: self.clean)
     @rule()
     def renumber(self) -> None:
@@ -115,10 +126,7 @@ class Weeks(RuleBasedStateMachine):
         query = "SELECT source_id, id FROM people WHERE active AND primary_role = 'student'"
         before = dict(self.directory.query(query))
         new = {one: f"{one}n" for one in before}
-        number = len(self.directory.rekeys) + 1
-        path = self.directory.folder / f"map-{number}.csv"
-        path.write_text("kind,old,new\n" + "".join(f"student,{old},{now}\n" for old, now in new.items()), "utf-8")
-        self.directory.rekeys += (str(path),)
+        self.map_of(new)
         self.names = {
             **{first: new.get(now, now) for first, now in self.names.items()},
             **{one: now for one, now in new.items() if one not in self.names.values()},
@@ -139,12 +147,62 @@ class Weeks(RuleBasedStateMachine):
             after = content(self.directory)
             for kind in ("schools", "classes", "student", "teacher"):
                 assert len(keys(before[kind]) - keys(after[kind])) * 100 <= LIMIT * len(before[kind])
+            lost = (before["guardians"] & keys(after["student"])) - after["guardians"]
+            assert len(lost) * 100 <= LIMIT * len(before["guardians"]) or "contacts" in roster.absent
             self._done(outcome, roster)
         elif yes:
             self._done(self.directory.release(job, roster, WHOLE), roster)
             self._let_go(job.run)
         else:
             assert content(self.directory) == before
+        self.undoable = None
+
+    @precondition(lambda self: self.clean)
+    @rule(roster=rosters(), kind=st.sampled_from(["student", "section", "guardians", "studentEnrollment"]))
+    def approved_in_part(self, roster: Roster, kind: str) -> None:
+        """Of a plan that is held only one kind goes; taken back, everything is as it was."""
+        roster, before, in_use = renamed(roster, self.names), content(self.directory), active(self.directory)
+        job = self.directory.job(roster, policy=CAREFUL)
+        outcome = self.directory.work(job, roster)
+        if outcome.unchanged or outcome.finished is not None:
+            self._done(outcome, roster)
+            self.undoable = None
+            return
+        assert outcome.planned is not None
+        self.directory.release(job, roster, Selection(kind=kind))
+        after = content(self.directory)
+        if {"removals", "everything"} & {*outcome.planned.holds}:
+            for other, table in _KINDS.items():
+                if other != kind:
+                    assert keys(before[table]) <= keys(after[table])
+            if kind != "guardians":
+                assert before["guardians"] & keys(after["student"]) <= after["guardians"]
+        self.clean, self.undoable = False, (job.run, in_use)
+
+    @precondition(lambda self: self.clean)
+    @rule()
+    def renumbered_without_a_map(self) -> None:
+        """All students have new ids and nobody says so: nothing is changed, and the proposed map keeps who they are."""
+        query = "SELECT source_id, id FROM people WHERE active AND primary_role = 'student'"
+        before, there = dict(self.directory.query(query)), content(self.directory)
+        new = {one: f"{one}r" for one in before}
+        roster = renamed(self.roster, new)
+        outcome = self.directory.sync(roster, policy=CAREFUL)
+        assert outcome.finished is None
+        assert content(self.directory) == there
+        plan = Plans(outcome.folder).latest()
+        assert plan is not None
+        proposed = pq.read_table(outcome.folder / plan.folder / "renumbered.parquet").to_pylist()
+        pairs = {row["old_id"]: row["new_id"] for row in proposed if row["kind"] == "student"}
+        assert pairs.items() <= new.items()
+        self.map_of(pairs)
+        self.names = {
+            **{first: new.get(now, now) for first, now in self.names.items()},
+            **{one: now for one, now in new.items() if one not in self.names.values()},
+        }
+        self._done(self.directory.sync(roster, policy=FREE), roster)
+        after = dict(self.directory.query(query))
+        assert {old: after[new] for old, new in pairs.items()} == {old: before[old] for old in pairs}
         self.undoable = None
 
     @precondition(lambda self: self.clean)
@@ -202,6 +260,8 @@ def content(directory: Directory) -> dict[str, set[Any]]:
             f"WHERE active AND primary_role = '{role}'"
         )
         found[role] = {tuple(row) for row in rows}
+    some = "active AND primary_role = 'student' AND related_contacts <> '[]'"
+    found["guardians"] = {row[0] for row in directory.query(f"SELECT source_id FROM people WHERE {some}")}
     return found | {table: {tuple(row[1:]) for row in directory.links(table)} for table in LINKS}
 
 
@@ -231,6 +291,7 @@ def wanted(roster: Roster) -> dict[str, set[Any]]:
     found: dict[str, set[Any]] = {
         "schools": {row["source_id"] for row in roster.rows("organizations")},
         "classes": {row["source_id"] for row in roster.rows("classes")},
+        "guardians": {row["student_id"] for row in roster.rows("contacts")},
         "school_classes": {(row["school_id"], row["source_id"]) for row in roster.rows("classes")},
         "school_people": {
             (row["school_id"], f"{row['role']} {row['source_id']}") for row in roster.rows("person_organizations")
