@@ -15,11 +15,14 @@ from typing import Any
 
 import pytest
 
+from ..conftest import NIGHTLY
 from ..databases import Cluster
 from .house import Server, Tenant, serving
 
 ON_BOTH = {"test_the_main_job", "test_syncing_again", "test_following_changes", "test_sensitive_fields"}
 """Modules whose tests run on both databases; the others do with `make test DATABASE=postgresql`."""
+ON_BOTH_AT_NIGHT = {"test_plan_commands", "test_own_plans", "test_by_itself", "test_previews"}
+"""Those that do with `make nightly`."""
 JS = Path(__file__).parent / "js"
 Driven = Callable[..., Any]
 WITH_GUARDIANS: dict[str, object] = {"sensitive_fields": "contacts,birthDate"}
@@ -41,7 +44,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database" not in metafunc.fixturenames:
         return
     named = os.environ.get("DATABASE")
-    on_both = metafunc.module.__name__.rpartition(".")[2] in ON_BOTH
+    on_both = metafunc.module.__name__.rpartition(".")[2] in (ON_BOTH | ON_BOTH_AT_NIGHT if NIGHTLY else ON_BOTH)
     databases = [named] if named else ["sqlite", "postgresql"] if on_both else ["sqlite"]
     metafunc.parametrize("database", databases, indirect=True, scope="session")
 

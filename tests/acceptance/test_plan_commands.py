@@ -355,6 +355,23 @@ def test_changed_ids_are_told_by_a_map(profile: Profile, tmp_path: Path) -> None
     assert {step["op"] for step in steps} == {"rekey"}
 
 
+def test_a_map_is_proposed_for_ids_that_changed(profile: Profile, tmp_path: Path) -> None:
+    """An upload with new ids for everybody is held; the proposed map, given back, keeps who they are, namesakes too."""
+    typed = Typed(profile)
+    before = {one["student"]["externalId"]: one["id"] for one in pupils(profile)}
+    files = {name: re.sub(r"\b(30\d\d)\b", r"9\1", content) for name, content in DISTRICT.files().items()}
+    assert profile.sync(files)["status"] == "validationError"
+    proposed = typed("rekey", "--proposed", "2").stdout
+    assert sorted(proposed.splitlines()[1:]) == [f"student,{one},9{one}" for one in sorted(before)]
+    path = tmp_path / "map.csv"
+    path.write_text(proposed, "utf-8")
+    assert typed.json("rekey", path)["pairs"] == len(before)
+    assert profile.sync(files)["status"] == "success"
+    assert {one["student"]["externalId"]: one["id"] for one in pupils(profile)} == {
+        f"9{one}": key for one, key in before.items()
+    }
+
+
 def test_what_waits_for_a_person_has_a_status_of_its_own(profile: Profile) -> None:
     """One alone and an undo are held like any other; an undo says what it cannot take back; other limits let one go."""
     typed, path = Typed(profile), f"/profiles/{profile.id}"

@@ -113,8 +113,8 @@ def _defer(db: duckdb.DuckDBPyConnection, terms: Terms, table: str) -> None:
 def find_renumbered(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     """`planned.renumbered`: objects that go while a new record seems to be the same under another SIS ID.
 
-    People are known by their sign-in name, or by names and birthday; schools and classes by what they are called. Only
-    pairs without a doubt on either side count.
+    People are known by their sign-in name, or by names and birthday; schools and classes by what they are called. Where
+    several look alike, the sign-in name says who is who. Only pairs without a doubt on either side count.
     """
     db.execute("""
         CREATE TABLE planned.renumbered (
@@ -139,13 +139,17 @@ def find_renumbered(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
                 SELECT g.source_id, g.key, g.id, g.of_school, {known} AS looks, {old_term} AS term
                 FROM planned.gone AS g JOIN held.{kind.table} AS h ON h.key = g.key WHERE g.kind = '{kind.name}'
             ), pairs AS (
-                SELECT g.source_id AS old_id, f.source_id AS new_id, g.id, g.of_school
-                FROM gone AS g JOIN fresh AS f ON f.looks = g.looks AND NOT coalesce(f.term <> g.term, false)
-                UNION
-                SELECT g.source_id, t.source_id, g.id, g.of_school FROM gone AS g
-                JOIN planned.hits AS t ON t.key = g.key AND t.kind = '{kind.name}'
+                SELECT old_id, new_id, id, of_school, bool_or(alike) AND bool_or(named) AS sure FROM (
+                    SELECT g.source_id AS old_id, f.source_id AS new_id, g.id, g.of_school, true AS alike,
+                        false AS named
+                    FROM gone AS g JOIN fresh AS f ON f.looks = g.looks AND NOT coalesce(f.term <> g.term, false)
+                    UNION ALL
+                    SELECT g.source_id, t.source_id, g.id, g.of_school, false, true FROM gone AS g
+                    JOIN planned.hits AS t ON t.key = g.key AND t.kind = '{kind.name}'
+                ) GROUP BY ALL
             )
-            SELECT '{kind.name}', * FROM pairs
+            SELECT '{kind.name}', * EXCLUDE (sure) FROM pairs AS p
+            WHERE sure OR NOT EXISTS (FROM pairs AS s WHERE s.sure AND (s.old_id = p.old_id OR s.new_id = p.new_id))
             QUALIFY count(*) OVER (PARTITION BY old_id) = 1 AND count(*) OVER (PARTITION BY new_id) = 1
         """)
 
