@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+
+from schoolsync.cli import app, examples
 
 TENANT = "11111111-2222-4333-8444-555555555555"
 
@@ -150,3 +155,33 @@ def test_ctrl_c_before_a_command_has_begun_says_nothing(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (-signal.SIGINT, "", "")
+
+
+def every_command() -> dict[str, Any]:
+    """The commands by the words that are typed for them."""
+    found: dict[str, Any] = {}
+
+    def look(command: Any, words: str) -> None:
+        for name, inner in getattr(command, "commands", {}).items():
+            look(inner, f"{words} {name}".strip())
+        if not hasattr(command, "commands"):
+            found[words] = command
+
+    look(typer.main.get_command(app.app), "")
+    return found
+
+
+def test_the_help_of_every_command_ends_with_examples_that_can_be_typed() -> None:
+    """Each is taken apart as the shell and the command would, and stands in docs/commands.md."""
+    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
+    commands = every_command()
+    assert examples.EXAMPLES.keys() == commands.keys()
+    for name, command in commands.items():
+        for line in examples.EXAMPLES[name]:
+            words = shlex.split(line.partition(" > ")[0])
+            typed = ["schoolsync", *name.split()]
+            assert words[: len(typed)] == typed, line
+            command.make_context(name, words[len(typed) :])
+            assert line in page, line
+    shown = schoolsync("approve", "--help").stdout
+    assert shown.rstrip().endswith(f"  {examples.EXAMPLES['approve'][-1]}")

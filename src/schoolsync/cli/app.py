@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from schoolsync import __version__
-from schoolsync.cli import login_commands, plan_commands, profile_commands, user_commands
+from schoolsync.cli import examples, login_commands, plan_commands, profile_commands, user_commands
 from schoolsync.cli.answers import AsJson, tell
 from schoolsync.errors import SchoolsyncError, UsageError, WorldError
 
@@ -552,6 +552,9 @@ def _written() -> None:
             sys.exit(1)
         print(f"schoolsync: The answer could not be written: {problem.strerror}.", file=sys.stderr)
         sys.exit(2)
+
+
+examples.give(app)
 
 
 def main() -> int:
