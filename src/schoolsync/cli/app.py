@@ -14,8 +14,9 @@ from typing import Annotated
 import typer
 
 from schoolsync import __version__
-from schoolsync.cli import examples, login_commands, plan_commands, profile_commands, user_commands
+from schoolsync.cli import completing, examples, login_commands, plan_commands, profile_commands, user_commands
 from schoolsync.cli.answers import AsJson, tell
+from schoolsync.cli.completing import one_of
 from schoolsync.errors import SchoolsyncError, UsageError, WorldError
 
 app = typer.Typer(
@@ -39,6 +40,10 @@ app.add_typer(audit, name="audit")
 device = typer.Typer(help="Programs that wait with a code for a person to be vouched for.", no_args_is_help=True)
 app.add_typer(device, name="device")
 
+Format = Annotated[
+    str | None,
+    typer.Option(help="Format of the roster; found out when not given.", autocompletion=one_of(completing.FORMATS)),
+]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", metavar="DIR", help="Folder of databases, files, keys.")]
 
 
@@ -125,7 +130,7 @@ def token(
 @app.command()
 def validate(
     path: Annotated[Path, typer.Argument(help="Folder, zip or CSV file of a roster.")],
-    format: Annotated[str | None, typer.Option(help="Format of the roster; found out when not given.")] = None,  # noqa: A002
+    format: Format = None,  # noqa: A002
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     report: Annotated[
         list[Path] | None,
@@ -153,8 +158,14 @@ def validate(
 def convert(
     path: Annotated[Path, typer.Argument(help="Folder, zip or CSV file of a roster.")],
     out: Annotated[Path, typer.Argument(help="New folder, or a file that ends in .zip.")],
-    to: Annotated[str, typer.Option(help="Format to write: sds-v1, sds-v2.1, oneroster-1.1, oneroster-1.2.")],
-    format: Annotated[str | None, typer.Option(help="Format of the roster; found out when not given.")] = None,  # noqa: A002
+    to: Annotated[
+        str,
+        typer.Option(
+            help="Format to write: sds-v1, sds-v2.1, oneroster-1.1, oneroster-1.2.",
+            autocompletion=one_of(completing.TARGETS),
+        ),
+    ],
+    format: Format = None,  # noqa: A002
     on: Annotated[
         str | None,
         typer.Option(metavar="DATE", help="Day whose enrollments count where days cannot be written; today."),
@@ -276,7 +287,10 @@ def cancel(
 def restart(
     tenant: TenantId,
     profile: ProfileName,
-    scope: Annotated[str, typer.Option(help="failedItems, quarantine or everything.")] = "failedItems",
+    scope: Annotated[
+        str,
+        typer.Option(help="failedItems, quarantine or everything.", autocompletion=one_of(completing.SCOPES)),
+    ] = "failedItems",
     data_dir: DataDir = None,
     json: AsJson = False,
 ) -> None:
@@ -434,7 +448,9 @@ def db_upgrade(
 
 @keys.command("rotate")
 def keys_rotate(
-    which: Annotated[str, typer.Argument(metavar="issuer|secrets", help="Which key.")],
+    which: Annotated[
+        str, typer.Argument(metavar="issuer|secrets", help="Which key.", autocompletion=one_of(completing.KEYS))
+    ],
     overlap: Annotated[
         int, typer.Option(metavar="S", help="Seconds that tokens of the issuer's old key are accepted.")
     ] = 86_400,
@@ -467,7 +483,9 @@ def audit_verify(
 @audit.command("export")
 def audit_export(
     tenant: Annotated[str | None, typer.Option(metavar="UUID", help="Only this tenant's log.")] = None,
-    format: Annotated[str, typer.Option(help="csv or json (one object a line).")] = "json",  # noqa: A002
+    format: Annotated[  # noqa: A002
+        str, typer.Option(help="csv or json (one object a line).", autocompletion=one_of(completing.LOGS))
+    ] = "json",
     after: Annotated[int, typer.Option(metavar="N", help="Only entries behind this number.")] = 0,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write here instead of printing.")] = None,
     data_dir: DataDir = None,

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from schoolsync.cli import completing
+from schoolsync.cli.completing import one_of
+
 if TYPE_CHECKING:
     from schoolsync.cli.remote import Whereto
 
@@ -27,9 +30,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Why = Annotated[str | None, typer.Option("--why", metavar="TEXT", help="Reason, kept with the run.")]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Watch the run until it ends or waits for a person.")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Number or id of a run, or id of a preview.")]
-Kind = Annotated[str | None, typer.Option(help="Only this kind of step.")]
+Kind = Annotated[str | None, typer.Option(help="Only this kind of step.", autocompletion=one_of(completing.KINDS))]
 School = Annotated[str | None, typer.Option(metavar="ID", help="Only the school with this SIS ID.")]
-Op = Annotated[str | None, typer.Option(help="Only this operation: create, update, remove, link, unlink, …")]
+Op = Annotated[
+    str | None,
+    typer.Option(
+        help="Only this operation: create, update, remove, link, unlink, …", autocompletion=one_of(completing.OPS)
+    ),
+]
 Limit = Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="List at most so many steps.")]
 
 
@@ -151,7 +159,10 @@ def approve(
         str, typer.Option("--plan", metavar="HASH", help="Hash of the plan you have seen, or its first 12 characters.")
     ],
     tenant: Tenant = None,
-    kind: Annotated[str | None, typer.Option(help="Only this kind of step is approved.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="Only this kind of step is approved.", autocompletion=one_of(completing.KINDS)),
+    ] = None,
     school: Annotated[str | None, typer.Option(metavar="ID", help="Only this school, by SIS ID, is approved.")] = None,
     object_: Annotated[
         list[str] | None,
