@@ -33,8 +33,10 @@ def _synced(house: Any, profile: str) -> tuple[Path, Path]:
     return folders
 
 
-def test_old_files_go_and_the_ones_still_needed_stay(house: Any) -> None:
+@pytest.mark.parametrize("at_once", [1, 2, 500])
+def test_old_files_go_and_the_ones_still_needed_stay(house: Any, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     """Of two old runs the last one's snapshot and upload are kept: the next run and a reset need them."""
+    monkeypatch.setattr(retention, "AT_ONCE", at_once)
     profile = house.profile()
     first, last = _synced(house, profile), _synced(house, profile)
     assert retention.sweep(house.control, house.settings, house.clock()) == 0

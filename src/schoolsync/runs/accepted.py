@@ -10,27 +10,28 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import Connection, Exists, Row, select, update
+from sqlalchemy import Connection, Exists, Row, Select, select, update
 
 from schoolsync.runs.states import RunState
 from schoolsync.store.tables import profiles, runs
 
 
-def accepted_run(connection: Connection, tenant: Any, profile: str) -> Row[Any, Any] | None:
-    """The newest run (`upload`, `summary`) whose roster is in the directory, as far as a person let it.
+def accepted(tenant: Any, profile: Any, *columns: Any) -> Select[Any]:
+    """The query for these columns of the newest run whose roster is in the directory, as far as a person let it.
 
-    `tenant` is its number, or an expression for it.
+    `tenant` (its number) and `profile` are values, or columns of an outer query.
     """
-    return connection.execute(
-        select(runs.c.upload, runs.c.summary)
-        .where(
-            *_whole(tenant, profile),
-            runs.c.state == RunState.DONE,
-            ~_taken_back(),
-        )
+    return (
+        select(*columns)
+        .where(*_whole(tenant, profile), runs.c.state == RunState.DONE, ~_taken_back())
         .order_by(runs.c.number.desc())
         .limit(1)
-    ).one_or_none()
+    )
+
+
+def accepted_run(connection: Connection, tenant: int, profile: str) -> Row[Any, Any] | None:
+    """That run's `upload` and `summary`."""
+    return connection.execute(accepted(tenant, profile, runs.c.upload, runs.c.summary)).one_or_none()
 
 
 def upload_of_itself(connection: Connection, tenant: int, profile: str) -> str | None:
@@ -70,7 +71,7 @@ def due_again(
     )
 
 
-def _whole(tenant: Any, profile: str) -> tuple[Any, ...]:
+def _whole(tenant: Any, profile: Any) -> tuple[Any, ...]:
     """The runs of a profile that read a whole roster."""
     return (
         runs.c.tenant == tenant,

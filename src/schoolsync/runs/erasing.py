@@ -24,7 +24,7 @@ from schoolsync.directory import changes, reading
 from schoolsync.errors import UsageError, WorldError
 from schoolsync.runs import erased_files, one
 from schoolsync.runs.erased_files import Traces
-from schoolsync.runs.retention import drop_upload
+from schoolsync.runs.retention import drop_uploads
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
 from schoolsync.store.database import scrub
@@ -229,8 +229,7 @@ class Erasing:
                     )
                 ).scalars()
             )
-            for upload in whole:
-                drop_upload(connection, self._tenant, profile, upload)
+            drop_uploads(connection, [(self._tenant, profile, upload) for upload in whole])
             dropped = select(uploads.c.id).where(
                 uploads.c.tenant == self._tenant, uploads.c.profile == profile, uploads.c.state == "gone"
             )

@@ -6,22 +6,24 @@ that a reset reads again, and whatever an open run works with. Rows that tell wh
 
 from __future__ import annotations
 
-from itertools import chain
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import structlog
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, literal, select, tuple_, update
 
 from schoolsync import ticks
 from schoolsync.runs import previews
-from schoolsync.runs.accepted import accepted_run
+from schoolsync.runs.accepted import accepted
 from schoolsync.runs.states import RunState
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
 from schoolsync.store.objects import Objects, objects_of
 from schoolsync.store.tables import runs, tenants, upload_blocks, upload_files, uploads
 
+AT_ONCE = 500
+"""So many folders are asked about in one query."""
 DAY = 24 * 3600 * ticks.PER_SECOND
 log = structlog.get_logger()
 
@@ -31,12 +33,15 @@ def sweep(control: Control, settings: Settings, now: int) -> int:
     before = now - settings.retention_days * DAY
     objects = objects_of(settings)
     gone = _sweep_previews(control, objects, now)
-    for folder, _ in chain(objects.folders("runs"), objects.folders("uploads")):
-        tenant_id, profile, kind, name = folder.parts[-5], *folder.parts[-3:]
-        past = _run_is_past if kind == "runs" else _upload_is_past
-        if past(control, tenant_id, profile, name, before) and _dropped(objects, folder):
-            log.info("files deleted after their time", profile=profile, kind=kind, id=name)
-            gone += 1
+    for kind, past in (("runs", _past_runs), ("uploads", _past_uploads)):
+        folders = (folder for folder, _ in objects.folders(kind))
+        while some := list(islice(folders, AT_ONCE)):
+            names = past(control, [folder.name for folder in some], before)
+            for folder in some:
+                tenant_id, profile = folder.parts[-5], folder.parts[-3]
+                if (tenant_id, profile, folder.name) in names and _dropped(objects, folder):
+                    log.info("files deleted after their time", profile=profile, kind=kind, id=folder.name)
+                    gone += 1
     return gone
 
 
@@ -64,59 +69,71 @@ def _sweep_previews(control: Control, objects: Objects, now: int) -> int:
     return len(past)
 
 
-def _run_is_past(control: Control, tenant_id: str, profile: str, run: str, before: int) -> bool:
-    mine = (runs.c.tenant == _number(tenant_id), runs.c.profile == profile)
+Names = set[tuple[str, str, str]]
+"""Tenant's id, profile and id of a run or an upload."""
+
+
+def _past_runs(control: Control, ids: list[str], before: int) -> Names:
+    """Which of these runs ended before that time and have nothing that is still needed."""
+    mine = runs.alias()
+    same = (runs.c.tenant == mine.c.tenant, runs.c.profile == mine.c.profile)
+    newest = select(runs.c.snapshot).where(*same, runs.c.snapshot.is_not(None)).order_by(runs.c.number.desc()).limit(1)
+    told = (
+        select(runs.c.id)
+        .where(*same, runs.c.stage.in_((RunState.PLANNING, RunState.APPLYING)), runs.c.undoes.is_(None))
+        .order_by(runs.c.number.desc())
+        .limit(1)
+    )
+    kept = func.coalesce(newest.scalar_subquery(), "")
     with control.read() as connection:
-        row = connection.execute(select(runs.c.ended).where(*mine, runs.c.id == run)).one_or_none()
-        last = connection.execute(
-            select(runs.c.snapshot).where(*mine, runs.c.snapshot.is_not(None)).order_by(runs.c.number.desc()).limit(1)
-        ).scalar_one_or_none()
-        told = connection.execute(
-            select(runs.c.id)
-            .where(*mine, runs.c.stage.in_((RunState.PLANNING, RunState.APPLYING)), runs.c.undoes.is_(None))
-            .order_by(runs.c.number.desc())
-            .limit(1)
-        ).scalar_one_or_none()
-    if (last is not None and run in Path(last).parts) or run == told:
-        return False
-    return row is not None and row.ended is not None and row.ended < before
+        rows = connection.execute(
+            select(tenants.c.id, mine.c.profile, mine.c.id)
+            .join(tenants, tenants.c.number == mine.c.tenant)
+            .where(
+                *(mine.c.id.in_(ids), mine.c.ended < before),
+                *(
+                    kept.not_like(literal("%/") + mine.c.id + "/%"),
+                    mine.c.id != func.coalesce(told.scalar_subquery(), ""),
+                ),
+            )
+        ).all()
+    return {(row[0], row[1], row[2]) for row in rows}
 
 
-def _upload_is_past(control: Control, tenant_id: str, profile: str, upload: str, before: int) -> bool:
-    mine = (uploads.c.tenant == _number(tenant_id), uploads.c.profile == profile)
-    with control.write() as connection:
-        sealed = connection.execute(
-            select(uploads.c.sealed).where(*mine, uploads.c.id == upload, uploads.c.state == "sealed")
-        ).scalar_one_or_none()
-        last = connection.execute(select(func.max(uploads.c.sealed)).where(*mine)).scalar_one_or_none()
-        used = connection.execute(
-            select(func.count())
-            .select_from(runs)
-            .where(runs.c.tenant == _number(tenant_id), runs.c.profile == profile, runs.c.upload == upload)
-            .where(runs.c.ended.is_(None))
-        ).scalar_one()
-        standing = accepted_run(connection, _number(tenant_id), profile)
-        if sealed is None or sealed >= before or sealed == last or used:
-            return False
-        if standing is not None and standing.upload == upload:
-            return False
-        drop_upload(connection, _number(tenant_id), profile, upload)
-    return True
-
-
-def drop_upload(connection: Connection, tenant: Any, profile: str, upload: str) -> None:
-    """Forget an upload's files, whose bytes the caller deletes. `tenant` is its number, or an expression for it."""
-    for table in (upload_files, upload_blocks):
-        connection.execute(
-            delete(table).where(table.c.tenant == tenant, table.c.profile == profile, table.c.upload == upload)
+def _past_uploads(control: Control, ids: list[str], before: int) -> Names:
+    """Which of these uploads were sealed before that time and are not needed any more; they are forgotten at once."""
+    other = uploads.alias()
+    newest = select(func.max(other.c.sealed)).where(
+        other.c.tenant == uploads.c.tenant, other.c.profile == uploads.c.profile
+    )
+    used = select(runs.c.id).where(
+        *(runs.c.tenant == uploads.c.tenant, runs.c.profile == uploads.c.profile),
+        *(runs.c.upload == uploads.c.id, runs.c.ended.is_(None)),
+    )
+    standing = accepted(uploads.c.tenant, uploads.c.profile, runs.c.upload).scalar_subquery()
+    past = (
+        select(tenants.c.id, uploads.c.profile, uploads.c.id, uploads.c.tenant)
+        .join(tenants, tenants.c.number == uploads.c.tenant)
+        .where(
+            *(uploads.c.id.in_(ids), uploads.c.state == "sealed", uploads.c.sealed < before),
+            *(uploads.c.sealed < newest.scalar_subquery(), ~used.exists(), uploads.c.id != func.coalesce(standing, "")),
         )
+    )
+    with control.read() as connection:
+        if connection.execute(past.limit(1)).first() is None:
+            return set()
+    with control.write() as connection:
+        rows = connection.execute(past).all()
+        drop_uploads(connection, [(row.tenant, row.profile, row[2]) for row in rows])
+    return {(row[0], row[1], row[2]) for row in rows}
+
+
+def drop_uploads(connection: Connection, uploaded: Sequence[tuple[int, str, str]]) -> None:
+    """Forget the files of uploads (tenant's number, profile, id), whose bytes the caller deletes."""
+    for table in (upload_files, upload_blocks):
+        connection.execute(delete(table).where(tuple_(table.c.tenant, table.c.profile, table.c.upload).in_(uploaded)))
     connection.execute(
         update(uploads)
-        .where(uploads.c.tenant == tenant, uploads.c.profile == profile, uploads.c.id == upload)
+        .where(tuple_(uploads.c.tenant, uploads.c.profile, uploads.c.id).in_(uploaded))
         .values(state="gone")
     )
-
-
-def _number(tenant_id: str) -> object:
-    """The tenant's number, as part of a query."""
-    return select(tenants.c.number).where(tenants.c.id == tenant_id).scalar_subquery()
