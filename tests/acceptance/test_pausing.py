@@ -191,6 +191,7 @@ def undone_path(profile: Profile) -> str:
     return f"/profiles/{profile.id}/runs/2"
 
 
+@pytest.mark.nightly
 def test_cancelling_what_waits_changes_nothing(profile: Profile, big: dict[str, bytes]) -> None:
     """A paused run that is cancelled ends at once, and the profile stays paused until it is resumed."""
     operator = own(profile.tenant, "operator")

@@ -127,7 +127,7 @@ def holders(server: Server) -> set[str | None]:
     return {row[0] for row in server.control("SELECT worker FROM runs")}
 
 
-@pytest.mark.nightly("killed")
+@pytest.mark.nightly("stopped")
 @pytest.mark.parametrize("how", ["killed", "stopped", "ended"])
 def test_a_survivor_takes_over(
     installation: Installation, roster: dict[str, bytes], undisturbed: dict[str, Any], how: str

@@ -17,6 +17,8 @@ from .test_guards import STRICT, district, guards_of
 from .test_properties import active
 from .test_taking_back import ask
 
+pytestmark = pytest.mark.nightly("postgresql")  # on SQLite by day: how rows are written has tests on both
+
 DAY = 24 * 3600 * ticks.PER_SECOND
 LED = ticks.day(NOW, "UTC").strftime("Exp%m%y_")
 WITHOUT = DISTRICT.left_without_class("M2")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
 from schoolsync.plan.policy import Guards, Only, Scope
 
@@ -23,6 +24,8 @@ from .districts import (
     refused,
     section,
 )
+
+pytestmark = pytest.mark.nightly("postgresql")  # on SQLite by day: how rows are written has tests on both
 
 AFTER = (
     DISTRICT.left_without_person("student", "2")

@@ -24,6 +24,8 @@ from .districts import (
     section,
 )
 
+pytestmark = pytest.mark.nightly("postgresql")  # on SQLite by day: how rows are written has tests on both
+
 MATCHES = Policy(
     profile_name="Fjord",
     matching=(
