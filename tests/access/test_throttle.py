@@ -2,11 +2,14 @@
 
 import asyncio
 import uuid
+from contextlib import ExitStack
 
 import httpx
 import pytest
+from sqlalchemy import select, update
 
 from schoolsync.access.principal import Principal
+from schoolsync.access.shared_throttle import SharedThrottle
 from schoolsync.access.throttle import KEPT, Throttle
 from schoolsync.errors import Forbidden, Throttled
 from schoolsync.graph import app as graph_app
@@ -15,6 +18,7 @@ from schoolsync.graph.routes import ROUTES, Route, routes_for
 from schoolsync.settings import Settings
 from schoolsync.store.control import open_control
 from schoolsync.store.directories import Directories
+from schoolsync.store.tables import allowances
 
 from .conftest import TENANT, now
 
@@ -70,6 +74,42 @@ def test_off_and_bounded():
     for number in range(KEPT + 100):
         throttle.check(caller(client=str(number)))
     assert len(throttle._allowances) <= KEPT
+
+
+def test_processes_that_share_a_database_count_together(postgresql):
+    """Two of them let through what one would, whoever is asked; nobody else waits, and full allowances leave no row."""
+    with postgresql.database() as url, ExitStack() as stack:
+        controls = [open_control(Settings(database_url=url)) for _ in range(2)]
+        for control in controls:
+            stack.callback(control.close)
+        number = controls[0].tenant_number(TENANT, now())
+
+        async def ask(throttle, times, *who):
+            answers = await asyncio.gather(
+                *(throttle.admit(caller(number, *who)) for _ in range(times)), return_exceptions=True
+            )
+            waits = [answer.seconds for answer in answers if isinstance(answer, Throttled)]
+            assert [one for one in answers if one is not None and not isinstance(one, Throttled)] == []
+            return times - len(waits), waits
+
+        async def both(requests, seconds, *who):
+            here, there = (SharedThrottle(control, requests, seconds) for control in controls)
+            passed = [await ask(throttle, requests // 2, *who) for throttle in (here, there)]
+            passed += await asyncio.gather(ask(here, requests, *who), ask(there, requests, *who))
+            return sum(count for count, _ in passed), [wait for _, waits in passed for wait in waits]
+
+        passed, waits = asyncio.run(both(96, 96_000))
+        assert passed == 96
+        assert 900 < min(waits) <= max(waits) <= 1000
+        assert asyncio.run(both(96, 96_000, "d"))[0] == 96
+        with controls[0].write() as connection:
+            assert connection.execute(update(allowances).values(at=1)).rowcount == 2
+        assert asyncio.run(both(96, 96_000))[0] == 96, "it has filled up since 1970"
+        with controls[0].write() as connection:
+            connection.execute(update(allowances).values(at=1))
+        assert asyncio.run(both(96, 96_000, "e"))[0] == 96
+        with controls[0].read() as connection:
+            assert len(connection.execute(select(allowances)).all()) == 1
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 Off unless the setting `throttle_requests` says otherwise. Judged before anything of the request was done, because
 clients repeat a 429 by themselves, POST included. A caller's allowance fills up evenly (no burst at the turn of a
-window), is kept in this process alone, and is forgotten when it is full again.
+window), is kept in this process alone, and is forgotten when it is full again. Where several API processes share a
+PostgreSQL, `shared_throttle` counts instead.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ class Throttle:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._allowances: dict[tuple[int, str], _Allowance] = {}
+
+    async def admit(self, principal: Principal) -> None:
+        """`check`, for callers that would wait for a throttle that several processes share."""
+        self.check(principal)
 
     def check(self, principal: Principal) -> None:
         """Count one request. Raises Throttled, which says how long to wait, when there were too many."""

@@ -101,7 +101,7 @@ class Console:
         visit.session = await asyncio.to_thread(self.sessions.find, visit.cookies.get(COOKIE), now=visit.now)
         if visit.session is not None:
             visit.arrival.principal = visit.session.principal
-            visit.arrival.throttle.check(visit.session.principal)
+            await visit.arrival.throttle.admit(visit.session.principal)
         elif not row.open:
             if method == "GET" and "hx-request" not in visit.arrival.headers:
                 return visit.go("/sign-in", next=visit.link())

@@ -31,7 +31,7 @@ from schoolsync import ticks, traces
 from schoolsync.access import audit, permissions
 from schoolsync.access.principal import Principal
 from schoolsync.access.refusals import Refusals
-from schoolsync.access.throttle import Throttle
+from schoolsync.access.shared_throttle import Limit, limit
 from schoolsync.access.tokens import identify
 from schoolsync.errors import Forbidden, Invalid, NotFound, TooLarge
 from schoolsync.graph import batch, errors, requests
@@ -116,7 +116,7 @@ class Arrival:
 
     services: Services
     verify: Verify
-    throttle: Throttle
+    throttle: Limit
     request_id: str
     client_request_id: str
     now: int
@@ -137,7 +137,7 @@ class Arrival:
     async def identify(self) -> Principal:
         """Find out who is asking. Raises Unauthenticated."""
         self.principal = await identify(self.verify, self.headers.get("authorization"), self.now)
-        self.throttle.check(self.principal)
+        await self.throttle.admit(self.principal)
         return self.principal
 
     def act(self) -> audit.Act | None:
@@ -196,7 +196,7 @@ class Front:
         self._origin = Origin(services.settings)
         self._audit = audit.Audit(services.control, services.directories, services.settings)
         self._refusals = Refusals(self._audit)
-        self._throttle = Throttle(services.settings.throttle_requests, services.settings.throttle_seconds)
+        self._throttle = limit(services.settings, services.control)
         self._litestar = _operations(routes, services.settings.body_max_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -24,7 +24,7 @@ from schoolsync.store.tables import directory as directory_tables
 from schoolsync.store.tables import installation, runs, tenants
 
 ROWS = 2000
-_LOCAL = {"schema_version", "workers"}
+_LOCAL = {"schema_version", "workers", "allowances"}
 """Tables that belong to one installation."""
 _TAKEN_UP = ("extracting", "validating", "planning", "applying")
 _LATER = 1000

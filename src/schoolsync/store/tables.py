@@ -453,6 +453,16 @@ audit_heads = _table(
     key=("tenant",),
 )
 
+allowances = _table(
+    control,
+    "allowances",  # what applications may still ask, where several API processes count together
+    Column("tenant", Integer),
+    Column("who", Text),  # digest of the application
+    Column("unspent", BigInteger, nullable=False),  # millionths of a request
+    Column("at", BigInteger, nullable=False),  # when that was so, in microseconds since 1970; 0: before the first one
+    key=("tenant", "who"),
+)
+
 # --- directory -----------------------------------------------------------------------------------------------------
 
 directory_schema = _schema(directory)

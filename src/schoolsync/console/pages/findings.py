@@ -105,7 +105,7 @@ async def of_school(visit: Visit) -> Page:
     if held is None:
         raise NotFound("This link is not good any more: ask whoever sent it for a new one.")
     visit.arrival.principal = _reader(held)
-    visit.arrival.throttle.check(visit.arrival.principal)
+    await visit.arrival.throttle.admit(visit.arrival.principal)
     wanted = {"school": held["s"], "after": visit.query.get("after")}
     found = await _page(visit, f"profiles/{held['p']}/runs/{held['r']}", wanted)
     return visit.page("findings_school.html", school=held["n"], until=ticks.text(held["until"]), **found)
