@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from schoolsync.plan.verdicts import Verdict
 from schoolsync.runs.approvals import HOUR
 from schoolsync.runs.job import Planned, Validated
 from schoolsync.runs.plans import Plans
-from schoolsync.runs.records import Key
+from schoolsync.runs.records import Key, release_of
 from schoolsync.runs.selections import Selection
 from schoolsync.runs.states import RunState
 from schoolsync.store.tables import profiles, runs
@@ -169,6 +171,47 @@ def test_two_people_when_the_profile_asks_for_them(house: House, plans: Plans) -
     assert house.status(key.profile).status == "validationError"
     house.ask("resume", key.profile, by=SECOND)
     assert again(house, key) == HELD.batches
+
+
+@pytest.mark.parametrize("second_person", [False, True])
+def test_people_who_decide_at_once_get_one_answer(house: House, plans: Plans, second_person: bool) -> None:
+    """Eight of them say yes, throw the plan away or end its run: one decision counts, and who comes late is told."""
+    for number in range(4):
+        key = held(house)
+        settle(house, key.profile, second_person=second_person)
+        people = [
+            caller("delegated", "schoolsync.approver", "schoolsync.operator", user=f"person {n}") for n in range(8)
+        ]
+        together = threading.Barrier(len(people))
+
+        def decide(place: int, person: Principal, key: Key = key, together: threading.Barrier = together) -> str:
+            together.wait()
+            try:
+                if place < 5:
+                    given = plans.approve(person, key.profile, key.run, plan="first", why=None, now=house.clock())
+                    return "goes on" if given.released else "one of two"
+                if place == 5:
+                    plans.cancel(person, key.profile, key.run, why=None, now=house.clock())
+                    return "cancelled"
+                plans.discard(person, key.profile, key.run, plan="first", why=None, now=house.clock())
+            except Conflict:
+                return "late"
+            return "discarded"
+
+        with ThreadPoolExecutor(len(people)) as pool:
+            turns = [(n + number) % len(people) for n in range(len(people))]
+            said = list(pool.map(decide, turns, people))
+        row = house.run(key.profile)
+        if row.state == RunState.CANCELLED:
+            assert "cancelled" in said, "a cancel also ends a run that has just been let go"
+        elif row.state == RunState.DISCARDED:
+            assert said.count("discarded") == 1
+            assert "goes on" not in said
+        else:
+            assert row.state == RunState.QUEUED
+            assert said.count("goes on") == 1
+            assert said.count("one of two") == int(second_person)
+            assert len({yes.person for yes in release_of(row).given}) == 1 + int(second_person)
 
 
 def test_an_approval_expires(house: House, plans: Plans) -> None:
