@@ -53,6 +53,19 @@ def test_a_run_is_taken_back_whole(directory: Directory) -> None:
     assert directory.sync(CHANGED).steps["people"] == {"restore": 1, "update": 1, "remove": 1}
 
 
+def test_an_undo_is_taken_back(directory: Directory) -> None:
+    """And that once more: everything in use is what the upload had made it, and then what was before."""
+    directory.sync(DISTRICT)
+    before = active(directory)
+    directory.sync(CHANGED)
+    after = active(directory)
+    for number, expected in ((2, before), (3, after), (4, before)):
+        outcome = directory.undo(f"run-{number}")
+        assert outcome.finished is not None
+        assert active(directory) == expected
+        assert directory.broken() == []
+
+
 def test_what_was_changed_since_stays(directory: Directory) -> None:
     """A later run's value, a value written by hand and a membership made by hand are not taken back."""
     directory.sync(DISTRICT)
