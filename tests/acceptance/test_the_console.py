@@ -370,7 +370,8 @@ FOR_EVERYBODY = {"sign-out", "sign-in", "language"}
 
 
 def test_every_form_is_only_for_those_with_its_role(held: Profile) -> None:
-    """Each form, sent with each role: for a held plan who may not is refused; for no profile who may is told that."""
+    """Each form, sent with each role: for a held plan who may not is refused; for no profile who may is told that.
+    So is a stranger with every role, whom no page shows anything of another tenant."""
     assert {row.template for row in ROWS if row.method == "POST"} == {one[1] for one in ACTIONS} | FOR_EVERYBODY
     tenant, nowhere, before = held.tenant, str(uuid.uuid4()), held.status()
     for role in EVERY_ROLE:
@@ -385,3 +386,31 @@ def test_every_form_is_only_for_those_with_its_role(held: Profile) -> None:
                 wanted = 403 if act not in may else 400 if path == "new-profile" else 404
                 assert answer.status_code == wanted, f"{role}: {path} {form}: {answer.status_code} {answer.text}"
     assert held.status() == before
+    a_stranger_sees_nothing(held)
+    assert held.status() == before
+
+
+def a_stranger_sees_nothing(held: Profile) -> None:
+    """Somebody of another tenant with every role is told that what a page or a form names is not there."""
+    stranger, read = Tenant(held.tenant.server), held.tenant.reader
+    (run, *_) = own(held.tenant, "viewer").get(f"/profiles/{held.id}/runs")["value"]
+    theirs = {"profile": held.id, "run": str(run["number"]), "section": "guards", "step": "1"}
+    for key, kind in (("school", "schools"), ("class", "classes"), ("person", "users")):
+        theirs[key] = read.get(f"/{kind}?$top=1")["value"][0]["id"]
+    student = DISTRICT.students[0]
+    secret = [*theirs.values(), "Nordkapp", str(student["Last Name"]), str(student["Username"])]
+    secret = [word for word in secret if len(word) > 4 and word != "guards"]
+    with httpx.Client(base_url=held.tenant.server.base, follow_redirects=True) as http:
+        http.post("/console/sign-in", data={"tenant": stranger.id})
+        csrf = vouched(http, stranger, *EVERY_ROLE).text.partition('name="csrf" value="')[2].partition('"')[0]
+        pages = [row for row in ROWS if row.method == "GET" and not row.open]
+        for row in sorted(pages, key=lambda row: "{" in row.template):  # what is tried is in the stranger's own log
+            path = row.template.format(**theirs)
+            answer = http.get(f"/console/{path}".rstrip("/"))
+            assert answer.status_code == (404 if "{" in row.template else 200), f"{path}: {answer.status_code}"
+            assert [word for word in secret if word in answer.text and word not in path] == [], path
+        for asked in (f"kind=people&search={student['Last Name']}", "kind=schools", "kind=classes"):
+            assert [word for word in secret[:-2] if word in http.get(f"/console/directory?{asked}").text] == []
+        for _, template, form in (one for one in ACTIONS if "{" in one[1]):
+            answer = http.post(f"/console/{template.format(**theirs)}", data={**form, "csrf": csrf})
+            assert answer.status_code == 404, f"{template} {form}: {answer.status_code}"
