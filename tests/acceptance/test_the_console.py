@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,14 +13,20 @@ from pathlib import Path
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page
+from sqlalchemy import create_engine
 
+from schoolsync import ticks
 from schoolsync.access import roles
 from schoolsync.access.issuer import GRAPH_AUDIENCES
 from schoolsync.access.roles import Role
+from schoolsync.console.pages.findings import LINK_DAYS, PURPOSE
 from schoolsync.console.routes import ROWS
+from schoolsync.console.sessions import Sessions
+from schoolsync.settings import Settings
+from schoolsync.store.control import Control
 
 from .browser import DEVICES, PASSWORD, Person, account, approve, browsing, person
-from .house import Profile, Server, Tenant, creation, serving, until
+from .house import Profile, Server, Tenant, creation, put_blob, serving, until
 from .own import EVERY_ROLE, own
 from .rosters import DISTRICT
 
@@ -302,6 +310,53 @@ def test_a_session_opens_what_its_roles_open(server: Server) -> None:
         assert exported.startswith("\ufeffnumber,at,actor,")
         assert exported.count("console sign-in") == 1
         assert http.get("/console/directory?kind=people").status_code == 403
+
+
+def test_a_link_shows_one_school_alone(server: Server) -> None:
+    """A link shows no other school or profile, whatever is asked beside or altered in it, and ends."""
+    profile = Tenant(server).profile()
+    operator = own(profile.tenant, "operator")
+    made = operator("POST", f"/profiles/{profile.id}/previews", expect=201).json()
+    wrong = DISTRICT.changed("students", "3001", Username="").changed("students", "3004", Username="")
+    for name, content in wrong.files().items():
+        assert put_blob(server, made["uploadUrl"], name, content).status_code == 201
+    operator("POST", f"/profiles/{profile.id}/previews/{made['id']}/start", expect=202)
+    run = f"/profiles/{profile.id}/runs/{made['id']}"
+    until("the preview has ended", lambda: operator.get(run)["ended"])
+    with httpx.Client(base_url=server.base, follow_redirects=True) as http:
+        http.post("/console/sign-in", data={"tenant": profile.tenant.id})
+        csrf = vouched(http, profile.tenant, "operator").text.partition('name="csrf" value="')[2].partition('"')[0]
+        page = http.post(f"/console{run}/findings", data={"csrf": csrf, "school": "100"})
+        assert http.post(f"/console{run}/findings", data={"csrf": csrf, "school": "999"}).status_code == 400
+    link = re.search(r"/console/school\?link=([\w.-]+)", page.text)
+    assert link, page.text
+    text, _, mac = link[1].partition(".")
+    held = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    sessions = Sessions(Control(create_engine("sqlite://")), Settings(data_dir=server.data))
+
+    def signed(purpose: str = PURPOSE, **values: object) -> str:
+        return sessions.signed({**held, **values}, purpose=purpose)
+
+    def altered(**values: object) -> str:
+        return f"{signed(**values).partition('.')[0]}.{mac}"
+
+    with httpx.Client(base_url=server.base) as http:
+        asked: list[dict[str, str]] = [{}, {"school": "200"}, {"rule": "", "file": "School.csv"}, {"run": "1"}]
+        for beside in asked:
+            shown = http.get("/console/school", params={"link": link[1], **beside})
+            assert (shown.status_code, "Müller" in shown.text, "Silva" in shown.text) == (200, True, False), beside
+        assert "Silva" in http.get("/console/school", params={"link": signed(s="200")}).text, "signing is what decides"
+        other = Tenant(server).profile()
+        over = signed(until=held["until"] - (LINK_DAYS * 24 + 1) * 3600 * ticks.PER_SECOND)
+        elsewhere = signed(p=other.id)  # as if it had been signed for a run that is not of this profile
+        for bad in (altered(s="200"), altered(p=other.id), altered(until=2 * held["until"]), over, elsewhere,
+                    signed("session"), "", ".", "x", text, f"{text}.", f"{text}.é", f"é.{mac}"):  # fmt: skip
+            shown = http.get("/console/school", params={"link": bad})
+            assert (shown.status_code, "Müller" in shown.text, "Silva" in shown.text) == (404, False, False), bad
+        assert http.get("/console/school").status_code == 404
+        assert http.get("/console/school", params={"link": "\0.\0"}).status_code == 400
+        http.cookies.set("schoolsync_console", link[1], path="/console")
+        assert http.get(f"/console{run}/findings").status_code == 303, "a link is no session"
 
 
 def vouched(http: httpx.Client, tenant: Tenant, *named: str) -> httpx.Response:
