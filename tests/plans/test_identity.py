@@ -22,6 +22,8 @@ from .districts import CREATES, DISTRICT, NOW, Directory, Roster, contact, engin
 from .test_guards import STRICT, district
 from .test_properties import active
 
+pytestmark = pytest.mark.nightly("postgresql")  # on SQLite by day: how rows are written has tests on both
+
 KEEPS = msgspec.structs.replace(CREATES, kept_by_hand=("middle_name", "student_grade", "description"))
 
 

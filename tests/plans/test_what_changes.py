@@ -27,6 +27,8 @@ from .districts import (
     section,
 )
 
+pytestmark = pytest.mark.nightly("postgresql")  # on SQLite by day: how rows are written has tests on both
+
 
 def customized(kind: Kind, customization: Customization) -> Policy:
     return msgspec.structs.replace(CREATES, customizations={kind: customization})
