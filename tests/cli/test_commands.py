@@ -142,8 +142,13 @@ def test_wrong_usage_is_status_2_without_a_traceback(tmp_path: Path, arguments: 
 def test_ctrl_c_before_a_command_has_begun_says_nothing(tmp_path: Path) -> None:
     """While it loads what it needs: no traceback, and the shell is told by which signal it ended."""
     (tmp_path / "typer.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(120)\n")
+    # As in a shell of one's own: whatever runs the tests may ignore the signal, and children inherit that.
+    begun = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+        "os.execv(sys.executable, [sys.executable, '-m', 'schoolsync', 'settings'])"
+    )
     process = subprocess.Popen(
-        [sys.executable, "-m", "schoolsync", "settings"],
+        [sys.executable, "-c", begun],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
