@@ -125,6 +125,7 @@ def test_a_part_is_approved_without_scripts(held: Profile, browser: Browser, sho
         page.get_by_text("approved a kind: Students").wait_for()
         page.get_by_role("button", name="Go on with the approved parts alone").click()
         page.get_by_role("heading", name="Run 2").wait_for()
+        try_the_rules(ada, held)
     assert held.wait()["status"] == "success"
 
 
@@ -161,6 +162,9 @@ def test_from_nothing_to_a_run_that_is_watched(server: Server, browser: Browser,
         assert settings["guards"]["removalPercent"] == 10
         page.get_by_role("link", name="Columns").click()
         ada.look("columns")
+        page.get_by_role("link", name="Try the rules").click()
+        ada.look("identity")
+        page.go_back()
         page.get_by_label("Graduation Year").uncheck()
         page.get_by_role("button", name="Save").click()
         page.get_by_role("status").get_by_text("Saved.").wait_for()
@@ -241,6 +245,23 @@ def drop(page: Page, files: Mapping[str, str | bytes]) -> None:
         ]
     )
     page.get_by_role("status").get_by_text("The files are being checked").wait_for()
+
+
+def try_the_rules(ada: Person, profile: Profile) -> None:
+    """Somebody types in a person who is to come, and one who is there: the names of both are told."""
+    page = ada.page
+    ada.open(f"/profiles/{profile.id}")
+    page.get_by_role("link", name="Try the rules").click()
+    page.get_by_label("User name").fill("newcomer")
+    page.get_by_role("button", name="Try").click()
+    outcome = page.locator("#outcome")
+    assert "newcomer@" in outcome.inner_text()
+    assert "new account" in outcome.inner_text()
+    assert page.get_by_label("User name").input_value() == "newcomer"
+    page.get_by_label("SIS ID").fill("3001")
+    page.get_by_role("button", name="Try").click()
+    assert "zmuller@" in outcome.inner_text()
+    assert "newcomer" not in page.url + outcome.inner_text()
 
 
 def look_around(ada: Person) -> None:
@@ -410,6 +431,7 @@ ACTIONS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("policy", "profiles/{profile}/accounts", {"displayName": "x"}),
     ("policy", "profiles/{profile}/settings/{section}", {"guards.removalPercent": "10"}),
     ("policy", "profiles/{profile}/columns", {"student.deferred": "on"}),
+    ("read.people", "profiles/{profile}/identity", {"role": "student", "sisId": "3001"}),
     ("sync", "profiles/{profile}/runs/{run}/do", {"what": "cancel"}),
     ("undo", "profiles/{profile}/runs/{run}/do", {"what": "undo"}),
     ("approve", "profiles/{profile}/runs/{run}/plan", {"what": "approve", "plan": "x"}),

@@ -14,8 +14,10 @@ from schoolsync.api.routes import STEP_KINDS, STEP_OPS
 from schoolsync.console import catalogue, charts, fields, words
 from schoolsync.console.app import STATIC
 from schoolsync.console.page_list import console_page
+from schoolsync.console.pages import identity
 from schoolsync.console.shown import Shown
 from schoolsync.plan.steps import RULES
+from schoolsync.plan.typed import Outcome, Person
 from schoolsync.plan.verdicts import Guard
 from schoolsync.profiles.policy import OwnSettings
 from schoolsync.profiles.status import Status
@@ -64,6 +66,10 @@ def test_whatever_the_house_names_has_a_word() -> None:
     assert set(words.KIND) >= set(STEP_KINDS)
     assert set(words.OP) == set(STEP_OPS)
     assert set(words.RULE) == set(RULES)
+    assert set(words.TRIED) == set(Outcome.__args__)  # type: ignore[attr-defined]  # as above
+    assert {name for name, _ in identity.FIELDS} | {"role"} == {
+        field.encode_name for field in msgspec.structs.fields(Person)
+    }
     assert set(words.STATUS) - {None, "none"} == set(map(str, Status))
     asked = {field.path for section in fields.SECTIONS for field in section.fields}
     assert asked == set(_members(msgspec.to_builtins(OwnSettings()), asked))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from schoolsync.runs.previews import Previews
     from schoolsync.runs.readers import Readers
     from schoolsync.runs.service import Runs
+    from schoolsync.runs.trying import Trying
     from schoolsync.settings import Settings
     from schoolsync.store.control import Control
     from schoolsync.store.directories import Directories
@@ -45,6 +46,7 @@ class Services:
     ones: Ones
     previews: Previews
     explaining: Explaining
+    trying: Trying
     uploads: Uploads
     readers: Readers
     directories: Directories

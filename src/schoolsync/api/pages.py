@@ -35,6 +35,7 @@ _TITLES = {
     "plans": "Plans, approvals, undo",
     "rekeys": "Changed SIS IDs",
     "explain": "Explanations",
+    "identify": "Trying identity rules",
     "previews": "Previews",
 }
 

@@ -14,11 +14,13 @@ from typing import Any, Literal, cast
 from schoolsync.access.roles import Act
 from schoolsync.api import shapes
 from schoolsync.api.call import Answer, Call
+from schoolsync.plan.typed import Person
 from schoolsync.profiles.status import Status
 from schoolsync.runs import metrics
 from schoolsync.runs.explained import Explanation
 from schoolsync.runs.plan_question import BySchool, Differences, PlannedStep
 from schoolsync.runs.states import RunState
+from schoolsync.runs.trying import Tried
 
 Handler = Callable[[Call], Answer | Awaitable[Answer]]
 
@@ -512,6 +514,15 @@ ROUTES: tuple[Route, ...] = (
             Parameter(name="object", meaning="object id, SIS ID, principal name or display name"),
             Parameter(name="in", meaning="a class or school, likewise: why is the one (not) in the other"),
         ),
+    ),
+    Route(
+        method="POST",
+        template=f"{_PROFILE}/identify",
+        handler="identify.identify",
+        summary="What a run would make of a person with these values: names, key, the account that fits.",
+        answers=Tried,
+        act=Act.READ_PEOPLE,
+        takes=Person,
     ),
     Route(
         method="POST",

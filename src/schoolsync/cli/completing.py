@@ -14,6 +14,10 @@ OPS = ("create", "restore", "adopt", "rekey", "update", "link", "relink", "unlin
 SCOPES = ("failedItems", "quarantine", "everything")
 KEYS = ("issuer", "secrets")
 LOGS = ("csv", "json")
+PERSON = (
+    *("sisId=", "username=", "givenName=", "middleName=", "surname=", "email=", "secondaryEmail=", "number="),
+    *("stateId=", "graduationYear=", "matchId="),
+)
 
 
 def one_of(words: tuple[str, ...]) -> Callable[[str], list[str]]:

@@ -51,6 +51,13 @@ class One(StrEnum):
     SCHOOL = "school"
 
 
+class Role(StrEnum):
+    """Whom identity rules are for."""
+
+    STUDENT = "student"
+    TEACHER = "teacher"
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     for name, command in (
@@ -64,6 +71,7 @@ def register(app: typer.Typer) -> None:
         ("sync", sync),
         ("sync-one", sync_one),
         ("explain", explain),
+        ("identify", identify),
         ("rekey", rekey),
     ):
         app.command(name)(command)
@@ -328,6 +336,34 @@ def explain(
 
     where = whereto(tenant, profile, server, user, data_dir)
     raise typer.Exit(command.run(where, what, inside=inside, as_json=json))
+
+
+def identify(
+    role: Annotated[Role, typer.Argument(metavar="ROLE", help="student or teacher.")],
+    values: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME=VALUE",
+            help="What a roster says of the person: sisId, username, givenName, middleName, surname, email, "
+            "secondaryEmail, number, stateId, graduationYear, matchId.",
+            autocompletion=one_of(completing.PERSON),
+        ),
+    ],
+    profile: Profile,
+    tenant: Tenant = None,
+    json: AsJson = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Try the profile's identity rules: the names and the account that a person would get. Nothing is saved.
+
+    Exit status: 0 the person has or gets an account, 1 none, 2 wrong usage or refused.
+    """
+    from schoolsync.cli import identify as command
+
+    where = whereto(tenant, profile, server, user, data_dir)
+    raise typer.Exit(command.run(where, role.value, values, as_json=json))
 
 
 def rekey(

@@ -58,6 +58,12 @@ ROWS: tuple[Row, ...] = (
         "profiles/{profile}/settings/{section}", "profiles.settings", "A section of the profile's settings, explained."
     ),
     _post("profiles/{profile}/settings/{section}", "profiles.change_settings", "Changes the settings of the section."),
+    _get("profiles/{profile}/identity", "identity.form", "A form to try the identity rules with a person's values."),
+    _post(
+        "profiles/{profile}/identity",
+        "identity.attempt",
+        "The names that come out and the account that fits; nothing is saved.",
+    ),
     _get("profiles/{profile}/columns", "columns.form", "Optional columns of each kind, and kinds that are left alone."),
     _post("profiles/{profile}/columns", "columns.change", "Changes these."),
     _get("profiles/{profile}/runs", "runs.listed", "The profile's runs, newest first, page by page."),

@@ -125,6 +125,15 @@ RULE: dict[str, str] = {
     "erased": N_("The person was erased on request."),
 }
 
+TRIED: dict[str, tuple[str, str]] = {
+    # what a run would make of a person who was typed in
+    "keeps": (N_("stays"), "good"),
+    "takesOver": (N_("taken over"), "warn"),
+    "creates": (N_("new account"), "good"),
+    "refused": (N_("no account"), "bad"),
+    "leftAlone": (N_("left alone"), "busy"),
+}
+
 FIELD: dict[str, str] = {
     # columns of the directory that a school sees most; others are shown by their names
     "display_name": N_("name"),

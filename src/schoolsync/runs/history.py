@@ -26,6 +26,7 @@ from schoolsync.runs.plan_reader import Reading
 from schoolsync.runs.quoting import QuotedLine, quote
 from schoolsync.runs.readers import Question, Told
 from schoolsync.runs.standing import standing
+from schoolsync.runs.trial_reader import identity_asked, identity_decided
 
 Json = dict[str, Any]  # plain values of any type
 
@@ -183,4 +184,6 @@ QUESTIONS: Mapping[str, Callable[..., Any]] = {
     "standing": standing,
     "in_roster": in_roster,
     "lines_of": lines_of,
+    "identity_asked": identity_asked,
+    "identity_decided": identity_decided,
 }

@@ -46,6 +46,8 @@ NEEDED = {
     "standing": (f"{ROSTER}/*", FINDINGS),
     "lines_of": (FINDINGS,),
     "in_roster": (f"{ROSTER}/*",),
+    "identity_asked": (),
+    "identity_decided": (),
 }
 """The files of a run's folder that a question is answered from."""
 

@@ -56,6 +56,7 @@ from schoolsync.runs.processes import (
 )
 from schoolsync.runs.readers import Readers
 from schoolsync.runs.service import Runs
+from schoolsync.runs.trying import Trying
 from schoolsync.serving import connections
 from schoolsync.serving.faults import Faults
 from schoolsync.serving.readiness import Readiness
@@ -120,6 +121,7 @@ def build(
                 uploads=uploads,
                 clock=clock,
             ),
+            trying=Trying(control=control, settings=settings, readers=readers, directories=directories),
             previews=Previews(control=control, uploads=uploads, runs=runs, new_id=new_id),
             plans=Plans(
                 control=control, settings=settings, runs=runs, readers=readers, directories=directories, new_id=new_id
