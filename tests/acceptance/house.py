@@ -124,8 +124,8 @@ class Server:
             assert self.process is not None
             text = self.log.read_text("utf-8", "replace")[offset:]
             assert self.process.poll() is None, text[-3000:]
-            found = re.search(r"schoolsync serves (\S+)", text)
-            return found[1] if found else None
+            found = re.search(r'schoolsync serves (\S+)|"said": "serves".*"url": "([^"]+)"', text)
+            return (found[1] or found[2]) if found else None
 
         self.base = until("the server says where it is", said)
         self.http.close()

@@ -15,11 +15,8 @@ from schoolsync.cli.app import app
 from .typing_here import typed_here
 
 TENANT = "11111111-2222-4333-8444-555555555555"
-WITHOUT = {
-    "serve": "runs until it is stopped, and its log is JSON",
-    "worker": "runs until it is stopped, and its log is JSON",
-    "audit export": "has --format, whose default is JSON",
-}
+WITHOUT: dict[str, str] = {}
+"""Commands that have not, and why."""
 
 
 def commands() -> dict[str, set[str]]:
@@ -40,6 +37,7 @@ def commands() -> dict[str, set[str]]:
 
 def test_every_command_has_json() -> None:
     """Those that have not say why."""
+    assert len(commands()) > 40
     assert {name for name, options in commands().items() if "--json" not in options} == set(WITHOUT)
 
 
@@ -68,6 +66,12 @@ def test_commands_that_need_no_server_answer_in_json(tmp_path: Path, monkeypatch
     assert told("keys", "rotate", "secrets") == [{"secrets": 0}]
     (chain,) = told("audit", "verify")
     assert (chain["tenant"], chain["wrong"]) == (TENANT, None)
+    exported = told("audit", "export")
+    assert len(exported) == chain["entries"]
+    (file,) = told("audit", "export", "--format", "csv", "--output", str(tmp_path / "audit.csv"))
+    assert (file["entries"], file["format"]) == (chain["entries"], "csv")
+    assert "entries are written to" in typed_here("audit", "export", *data, "--output", tmp_path / "audit.jsonl").stdout
+    assert typed_here("audit", "export", *data, "--format", "csv", "--json").status == 2
     assert told("device", "list", "--tenant", TENANT) == []
     assert told("freshness") == []
     assert told("backup", str(tmp_path / "backup"))[0]["files"] >= 0

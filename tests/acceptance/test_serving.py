@@ -74,8 +74,8 @@ def test_a_port_that_is_taken_is_said_in_words(server: Server, tmp_path: Path) -
 
 @pytest.mark.parametrize("part", ["api", "worker"])
 def test_a_process_that_dies_is_started_again(tmp_path: Path, part: str) -> None:
-    """After kill -9 of the API or the worker everything works again within seconds."""
-    with serving(tmp_path) as server:
+    """After kill -9 of the API or the worker everything works again within seconds; a script reads it as JSON."""
+    with serving(tmp_path, options=("--json",)) as server:
         tenant = Tenant(server)
         profile = tenant.profile()
         (victim,) = server.those(part)
@@ -83,6 +83,11 @@ def test_a_process_that_dies_is_started_again(tmp_path: Path, part: str) -> None
         until("another has taken its place", lambda: [p for p in server.those(part) if p.pid != victim.pid])
         until("it is ready again", server.healthy)
         assert profile.sync(DISTRICT.files())["status"] == "success"
+        said = [json.loads(line) for line in server.log.read_text("utf-8").splitlines() if '"said": ' in line]
+        assert said == [
+            {"said": "serves", "data": str(server.data), "url": server.base},
+            {"said": "starts a process again", "process": part},
+        ]
 
 
 def test_its_children_go_with_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -35,7 +36,7 @@ class Worker:
         self.log = log
         with self.log.open("ab") as sink:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "schoolsync", "worker", "--data-dir", str(data)],
+                [sys.executable, "-m", "schoolsync", "worker", "--data-dir", str(data), "--json"],
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **environment},
@@ -199,6 +200,9 @@ def test_workers_share_the_runs(installation: Installation, roster: dict[str, by
     assert [profile.wait()["status"] for profile in profiles] == ["success"] * 4
     had = installation.server.control("SELECT worker, count(*) FROM runs GROUP BY worker")
     assert len(had) == 2
+    for worker in installation.workers:
+        said = [line for line in worker.log.read_text("utf-8").splitlines() if '"said": ' in line]
+        assert [json.loads(line)["said"] for line in said] == ["works"]
 
 
 def test_a_worker_needs_a_server(tmp_path: Path) -> None:

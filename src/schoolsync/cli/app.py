@@ -73,6 +73,7 @@ def serve(
     worker: Annotated[
         bool, typer.Option("--worker/--no-worker", help="Run the synchronizations too; without, PostgreSQL is needed.")
     ] = True,
+    json: AsJson = False,
 ) -> None:
     """Serve the API and run the synchronizations until stopped."""
     from schoolsync.serving import supervisor
@@ -91,16 +92,18 @@ def serve(
         "seed_tenant": seed_tenant,
         "faults": faults,
     }
-    raise typer.Exit(supervisor.serve(load(given), with_worker=worker))
+    say = supervisor.as_json if json else supervisor.in_words
+    raise typer.Exit(supervisor.serve(load(given), with_worker=worker, say=say))
 
 
 @app.command("worker")
-def work(data_dir: DataDir = None) -> None:
+def work(data_dir: DataDir = None, json: AsJson = False) -> None:
     """Run synchronizations until stopped, beside any number of others; needs PostgreSQL."""
     from schoolsync.serving import supervisor
     from schoolsync.settings import load
 
-    raise typer.Exit(supervisor.work(load({"data_dir": data_dir})))
+    say = supervisor.as_json if json else supervisor.in_words
+    raise typer.Exit(supervisor.work(load({"data_dir": data_dir}), say=say))
 
 
 @app.command()
@@ -484,18 +487,24 @@ def audit_verify(
 def audit_export(
     tenant: Annotated[str | None, typer.Option(metavar="UUID", help="Only this tenant's log.")] = None,
     format: Annotated[  # noqa: A002
-        str, typer.Option(help="csv or json (one object a line).", autocompletion=one_of(completing.LOGS))
-    ] = "json",
+        str | None,
+        typer.Option(
+            help="csv or json (one object a line), which is the default.", autocompletion=one_of(completing.LOGS)
+        ),
+    ] = None,
     after: Annotated[int, typer.Option(metavar="N", help="Only entries behind this number.")] = 0,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write here instead of printing.")] = None,
     data_dir: DataDir = None,
+    json: AsJson = False,
 ) -> None:
     """Write the audit log out, in order."""
     from schoolsync.cli import audit as command
     from schoolsync.settings import load
 
     settings = load({"data_dir": data_dir})
-    raise typer.Exit(command.export(settings, tenant=tenant, format=format, after=after, output=output))
+    if json and output is None and format not in (None, "json"):
+        raise UsageError("--json prints JSON: leave --format out, or say with --output where the other goes.")
+    raise typer.Exit(command.export(settings, tenant=tenant, format=format or "json", after=after, output=output))
 
 
 @db.command("copy")

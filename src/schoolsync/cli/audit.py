@@ -8,10 +8,10 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from schoolsync.access.audit import FIELDS, Audit, shown
 from schoolsync.cli.answers import tell
@@ -39,12 +39,20 @@ def verify(settings: Settings, *, tenant: str | None) -> int:
 
 
 def export(settings: Settings, *, tenant: str | None, format: str, after: int, output: Path | None) -> int:  # noqa: A002
-    """Write entries as CSV or as one JSON object a line; 0 when done."""
+    """Write entries as CSV or as one JSON object a line; 0 when done. How many went into a file is told."""
     if format not in {"csv", "json"}:
         raise UsageError("--format must be csv or json.")
+    written = 0
+
+    def counted(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        nonlocal written
+        for row in rows:
+            written += 1
+            yield row
+
     try:
         with _audit(settings) as log, _sink(output) as sink:
-            rows = (
+            rows = counted(
                 shown(row, tenant_id)
                 for number, tenant_id in _tenants(log, tenant)
                 for row in log.all(number, tenant_id, after=after)
@@ -58,6 +66,8 @@ def export(settings: Settings, *, tenant: str | None, format: str, after: int, o
                     sink.write(json.dumps(row) + "\n")
     except OSError as problem:
         raise WorldError(f"The export cannot be written: {problem.strerror}.") from problem
+    if output is not None:
+        tell(f"{written:,} entries are written to {output}.", entries=written, format=format, output=str(output))
     return 0
 
 

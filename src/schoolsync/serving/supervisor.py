@@ -7,6 +7,7 @@ Each child holds the reading end of a pipe from here: when this process is kille
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -181,22 +182,39 @@ class Seeding:
                 self._process.stdin.close()
 
 
-def serve(settings: Settings, *, with_worker: bool = True) -> int:
+Say = Callable[..., None]
+"""Says something to whoever started it: words, and by name the facts in them."""
+
+
+def in_words(words: str, **_facts: str) -> None:
+    """For a person or a log, on standard error."""
+    sys.stderr.write(f"{words}\n")
+    sys.stderr.flush()
+
+
+def as_json(_words: str, **facts: str) -> None:
+    """For a script, one object a line on standard output; that nobody reads it is no reason to end."""
+    with suppress(OSError):
+        sys.stdout.write(json.dumps(facts) + "\n")
+        sys.stdout.flush()
+
+
+def serve(settings: Settings, *, with_worker: bool = True, say: Say = in_words) -> int:
     """Serve until SIGTERM or SIGINT; 0 after a clean end.
 
     Raises UsageError when the data directory is served already or the port is taken, WorldError when the data
     directory cannot be used or a child cannot be started.
     """
     _check(settings, with_worker)
-    with _folder(settings) as folder:
+    with _folder(settings, say) as folder:
         settings = replace(settings, data_dir=folder)
         if settings.memory:
             settings = replace(settings, storage_url=None)  # nothing is left behind, elsewhere neither
         _prepare(settings)
         if settings.database_url is not None:  # what is shared knows how to be
-            return _supervise(replace(settings, port=_port(settings)), with_worker=with_worker)
+            return _supervise(replace(settings, port=_port(settings)), say, with_worker=with_worker)
         with _only_one(settings.data_dir / "serve.lock"):
-            return _supervise(replace(settings, port=_port(settings)))
+            return _supervise(replace(settings, port=_port(settings)), say)
 
 
 def _check(settings: Settings, with_worker: bool) -> None:
@@ -210,14 +228,17 @@ def _check(settings: Settings, with_worker: bool) -> None:
 
 
 @contextmanager
-def _folder(settings: Settings) -> Iterator[Path]:
+def _folder(settings: Settings, say: Say) -> Iterator[Path]:
     """The data directory; in memory a private one that is gone afterwards, whatever the settings name."""
     if not settings.memory:
         yield settings.data_dir
         return
     place = RAM if RAM.is_dir() and os.access(RAM, os.W_OK) else None
     if place is None:
-        _tell("schoolsync: this machine has no /dev/shm; the data lies in a temporary folder until the server ends")
+        say(
+            "schoolsync: this machine has no /dev/shm; the data lies in a temporary folder until the server ends",
+            said="keeps its data in a temporary folder",
+        )
     folder = Path(tempfile.mkdtemp(prefix="schoolsync-", dir=place))
     try:
         yield folder
@@ -225,7 +246,7 @@ def _folder(settings: Settings) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def work(settings: Settings) -> int:
+def work(settings: Settings, *, say: Say = in_words) -> int:
     """Take runs up until SIGTERM or SIGINT, without an API; 0 after a clean end.
 
     Raises UsageError without a PostgreSQL: whoever serves SQLite files has the worker inside.
@@ -233,7 +254,7 @@ def work(settings: Settings) -> int:
     if settings.database_url is None:
         raise UsageError("A worker of its own needs database_url: without it, serve has its worker inside.")
     _prepare(settings)
-    return _supervise(settings, with_api=False)
+    return _supervise(settings, say, with_api=False)
 
 
 def _prepare(settings: Settings) -> None:
@@ -250,8 +271,9 @@ def _prepare(settings: Settings) -> None:
 class Sharing:
     """Lets unused copies of files go; with object storage it follows keys that other machines change."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, say: Say) -> None:
         self._settings = settings
+        self._say = say
         if settings.storage_url is not None or settings.encrypt_files:
             threading.Thread(target=self._follow, name="sharing", daemon=True).start()
 
@@ -268,10 +290,11 @@ class Sharing:
                     trimmed = time.monotonic()
                     objects_of(self._settings).trim()
             except (WorldError, OSError) as problem:
-                _tell(f"schoolsync: files are not compared with what is kept now: {problem}")
+                words = f"schoolsync: files are not compared with what is kept now: {problem}"
+                self._say(words, said="files are not compared with what is kept now", why=str(problem))
 
 
-def _supervise(settings: Settings, *, with_api: bool = True, with_worker: bool = True) -> int:
+def _supervise(settings: Settings, say: Say, *, with_api: bool = True, with_worker: bool = True) -> int:
     stopping = False
 
     def asked(_number: int, _frame: FrameType | None) -> None:
@@ -288,7 +311,7 @@ def _supervise(settings: Settings, *, with_api: bool = True, with_worker: bool =
     worker.wanted = with_worker and not settings.memory
     api.wanted = with_api
     seeding: Seeding | None = None
-    Sharing(settings)
+    Sharing(settings, say)
     try:
         for child in (api, worker):
             if child.wanted:
@@ -296,13 +319,14 @@ def _supervise(settings: Settings, *, with_api: bool = True, with_worker: bool =
         if settings.seed_roster is not None:
             seeding = Seeding(settings)
         does = f"serves {settings.base_url}" if with_api else "works"
-        _tell(f"schoolsync {does} (data in {settings.data_dir})")
+        where = {"data": str(settings.data_dir)} | ({"url": settings.base_url} if with_api else {})
+        say(f"schoolsync {does} (data in {settings.data_dir})", said="serves" if with_api else "works", **where)
         while not stopping:
             time.sleep(LOOK)
             now = time.monotonic()
             for child in (worker, api):
                 if child.wanted:
-                    _keep_alive(child, now)
+                    _keep_alive(child, now, say)
             # Whoever serves alone is ready when the API is.
             ready = (worker.ready or settings.memory or not with_worker) and (seeding is None or seeding.look(api))
             if api.ready and ready != told:
@@ -319,7 +343,7 @@ def _supervise(settings: Settings, *, with_api: bool = True, with_worker: bool =
     return 0
 
 
-def _keep_alive(child: Child, now: float) -> None:
+def _keep_alive(child: Child, now: float, say: Say) -> None:
     """Start a child again that has died, not faster and faster."""
     if not child.ended():
         return
@@ -328,15 +352,11 @@ def _keep_alive(child: Child, now: float) -> None:
             child.died(now)
             if not child.was_ready and child.deaths >= HOPELESS:
                 raise WorldError(f"The {child.name} process cannot be started; its messages above say why.")
-            _tell(f"schoolsync: the {child.name} process ended and is started again")
+            words = f"schoolsync: the {child.name} process ended and is started again"
+            say(words, said="starts a process again", process=child.name)
             return
         child.not_before = 0.0
         child.start()
-
-
-def _tell(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
 
 
 def _end(children: Sequence[Child]) -> None:
