@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import os
+import pty
 import re
 import subprocess
+import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -46,13 +50,16 @@ class Typed:
     def __call__(
         self, name: str, *arguments: str | Path, expect: int = 0, user: str = "ada@skole.example"
     ) -> subprocess.CompletedProcess[str]:
-        tenant = ["--tenant", self.profile.tenant.id, "--user", user]
-        done = command(name, *arguments, *self._where, *tenant)
+        done = command(*self.words(name, *arguments, user=user))
         assert done.returncode == expect, f"{name} -> {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
         if expect == 2:
             assert done.stderr.strip(), done
         return done
+
+    def words(self, name: str, *arguments: str | Path, user: str = "ada@skole.example") -> list[str]:
+        """What is typed behind `schoolsync`."""
+        return [name, *map(str, arguments), *self._where, "--tenant", self.profile.tenant.id, "--user", user]
 
     def json(self, name: str, *arguments: str | Path, expect: int = 0) -> Json:
         answer: Json = json.loads(self(name, *arguments, "--json", expect=expect).stdout)
@@ -80,6 +87,35 @@ def test_plan_apply_undo(profile: Profile, tmp_path: Path) -> None:
     (pupil,) = profile.tenant.reader.get("/users?$filter=student/externalId eq '3001'")["value"]
     assert pupil["student"]["grade"] != "8"
     assert "Nothing would change" in typed("plan", written(tmp_path / "same", DISTRICT)).stdout
+
+
+def test_a_bar_on_a_terminal(profile: Profile, tmp_path: Path) -> None:
+    """`sync` draws a bar and how much is done on a real terminal, in one line, and leaves nothing of it."""
+    typed = Typed(profile)
+    roster = written(tmp_path / "more", DISTRICT.changed("students", "3001", Grade="9"))
+    screen, line = pty.openpty()
+    termios.tcsetwinsize(line, (24, 100))
+    with subprocess.Popen(
+        [sys.executable, "-m", "schoolsync", *typed.words("sync", roster)],
+        stdout=subprocess.PIPE,
+        stderr=line,
+        text=True,
+        env={**os.environ, "TERM": "xterm", "PYTHONUTF8": "1"},
+    ) as process:
+        os.close(line)
+        drawn = b""
+        with contextlib.suppress(OSError):  # how a terminal says that nobody writes to it any more
+            while piece := os.read(screen, 65536):
+                drawn += piece
+        os.close(screen)
+        out, _ = process.communicate()
+    assert process.returncode == 0
+    assert "\r" not in out
+    frames = drawn.decode().split("\r")
+    assert all(len(frame) < 100 for frame in frames)
+    assert [frame for frame in frames if re.match(r"sending \S+\.csv  █+░*  ?\d+%  .+ of .+", frame)]
+    assert [frame for frame in frames if re.match("queued|extracting|validating|planning|applying", frame)]
+    assert frames[-1] == ""
 
 
 def test_a_held_plan_is_approved_or_discarded(profile: Profile, tmp_path: Path) -> None:
@@ -120,6 +156,9 @@ def test_a_preview_that_has_moved_is_planned_again(profile: Profile, tmp_path: P
     roster = DISTRICT.changed("students", "3001", Grade="8")
     told = typed("plan", written(tmp_path / "more", roster))
     assert "planning" in told.stderr
+    assert told.stderr.startswith("sending ")
+    assert told.stderr.replace("\n", "").isprintable(), "nothing moves in a log"
+    assert "█" not in told.stderr
     seen = re.search(r"of preview (\S+)\.", told.stdout)
     assert seen is not None
     assert profile.sync(DISTRICT.changed("students", "3002", Grade="9").files())["status"] == "success"
