@@ -295,11 +295,14 @@ class Audit:
         below: int | None = None,
         most: int = PAGE,
         containing: Mapping[str, str] | None = None,
+        operations: Sequence[str] | None = None,
+        since: int | None = None,
+        until: int | None = None,
     ) -> tuple[list[Row[tuple[object, ...]]], int | None]:
         """Entries, the newest first, and where to go on; None when there are no more.
 
-        `containing` says what must stand in a field. `WINDOW` entries are looked at once, so a page may hold fewer than
-        `most` and still not be the last.
+        `containing` says what must stand in a field; of `operations` only what was done counts. `WINDOW` entries are
+        looked at once, so a page may hold fewer than `most` and still not be the last.
         """
         self.take_over(tenant, tenant_id)
         mine = audit.c.tenant == tenant
@@ -312,6 +315,10 @@ class Audit:
             query = query.where(audit.c.number < below, audit.c.number > floor)
             for name, text in (containing or {}).items():
                 query = query.where(audit.c[name].icontains(text, autoescape=True))
+            if operations is not None:
+                query = query.where(audit.c.operation.in_(operations), audit.c.outcome == DONE)
+            query = query if since is None else query.where(audit.c.at >= since)
+            query = query if until is None else query.where(audit.c.at < until)
             rows = connection.execute(query).all()
         if len(rows) > most:
             return [*rows[:most]], int(rows[most - 1].number)

@@ -19,6 +19,7 @@ from schoolsync.graph import etags
 if TYPE_CHECKING:
     from schoolsync.access.audit import Audit
     from schoolsync.profiles.service import Profiles
+    from schoolsync.runs.change_history import ChangeHistory
     from schoolsync.runs.explaining import Explaining
     from schoolsync.runs.one import Ones
     from schoolsync.runs.plans import Plans
@@ -47,6 +48,7 @@ class Services:
     previews: Previews
     explaining: Explaining
     trying: Trying
+    changes: ChangeHistory
     uploads: Uploads
     readers: Readers
     directories: Directories

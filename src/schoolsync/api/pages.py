@@ -27,6 +27,7 @@ Beside Graph's routes, below `/schoolsync/v1`: what Graph has no word for. This 
 
 _TITLES = {
     "directory": "Directory",
+    "changes": "Change history",
     "system": "Audit log and the installation",
     "root": "The API itself",
     "profiles": "Profiles",

@@ -567,6 +567,28 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="GET",
+        template="changes",
+        handler="changes.list_changes",
+        summary="What was changed in the directory, by which run or by hand, over all profiles, the newest first.",
+        answers=shapes.Changes,
+        act=Act.READ_PEOPLE,
+        parameters=(
+            *PAGED,
+            Parameter(name="by", meaning="only what runs did, or what was done by hand", values=("run", "hand")),
+            Parameter(name="profile", meaning="only what runs of this profile did"),
+            Parameter(
+                name="kind", meaning="only this kind; by hand a student or teacher is a person", values=STEP_KINDS
+            ),
+            Parameter(name="op", meaning="only this operation", values=STEP_OPS),
+            Parameter(
+                name="object", meaning="only changes of this object id, or of runs this SIS ID, and of its memberships"
+            ),
+            Parameter(name="since", meaning="only from this day on (UTC), as 2026-01-31"),
+            Parameter(name="until", meaning="only until this day (UTC), which is included"),
+        ),
+    ),
+    Route(
+        method="GET",
         template="audit",
         handler="system.list_audit",
         summary="The tenant's audit log, the newest entries first.",

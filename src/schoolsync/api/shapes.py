@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from schoolsync.plan.verdicts import Verdict
+from schoolsync.runs.change_history import Changed
 from schoolsync.runs.one import Kind as One
 from schoolsync.runs.plan_question import PlannedStep
 from schoolsync.runs.quoting import QuotedLine
@@ -402,6 +403,13 @@ class Rekeyed(Shape, frozen=True, kw_only=True):
     """How many changed SIS IDs were taken."""
 
     pairs: Number
+
+
+class Changes(Shape, frozen=True, kw_only=True):
+    """A part of the change history, the newest first; it may be short and still not be the last."""
+
+    value: tuple[Changed, ...]
+    next_link: str | None
 
 
 class AuditEntry(Shape, frozen=True, kw_only=True):

@@ -109,6 +109,8 @@ ROWS: tuple[Row, ...] = (
     _get("directory/people/{person}", "directory.person", "One person with schools and classes."),
     _get("activity", "system.activity", "The audit log with filters, the newest entries first."),
     _get("activity.csv", "system.export", "The same for a spreadsheet."),
+    _get("activity/changes", "changes.listed", "What was changed, by which run or by whose hand, over all profiles."),
+    _get("activity/changes.csv", "changes.export", "The same for a spreadsheet."),
     _get("system", "system.system", "Workers, queues, storage, version, and what doctor finds."),
     _get("profiles/{profile}/runs/{run}/plan.csv", "plans.download", "The changes of a plan for a spreadsheet."),
     _get("school", "findings.of_school", "What the link of a school shows; it is signed and expires.", open=True),

@@ -108,6 +108,9 @@ OP: dict[str, tuple[str, str]] = {
     "purge": (N_("deleted for good"), "bad"),
 }
 
+HAND: dict[str, str] = {"person": N_("Person")}
+"""What is changed by hand and is no kind of a plan."""
+
 RULE: dict[str, str] = {
     "new-record": N_("The files have it for the first time."),
     "changed": N_("The files say something else than before."),

@@ -36,6 +36,7 @@ from schoolsync.graph.app import Arrival, create_app
 from schoolsync.graph.call import Services
 from schoolsync.profiles.service import Profiles
 from schoolsync.runs import lifeline
+from schoolsync.runs.change_history import ChangeHistory
 from schoolsync.runs.engines import Engines
 from schoolsync.runs.explaining import Explaining
 from schoolsync.runs.one import Ones
@@ -107,6 +108,10 @@ def build(
         new_id=new_id,
     )
     readers = Readers(settings)
+    log = Audit(control, directories, settings)
+    plans = Plans(
+        control=control, settings=settings, runs=runs, readers=readers, directories=directories, new_id=new_id
+    )
     own = OwnApi(
         api.Services(
             settings=settings,
@@ -123,9 +128,8 @@ def build(
             ),
             trying=Trying(control=control, settings=settings, readers=readers, directories=directories),
             previews=Previews(control=control, uploads=uploads, runs=runs, new_id=new_id),
-            plans=Plans(
-                control=control, settings=settings, runs=runs, readers=readers, directories=directories, new_id=new_id
-            ),
+            plans=plans,
+            changes=ChangeHistory(control=control, directories=directories, plans=plans, audit=log),
             ones=Ones(
                 control=control,
                 settings=settings,
@@ -137,7 +141,7 @@ def build(
             uploads=uploads,
             readers=readers,
             directories=directories,
-            audit=Audit(control, directories, settings),
+            audit=log,
             working=worker_ready.is_set,
             examine=partial(_examined, settings),
             clock=clock,
