@@ -66,6 +66,27 @@ class Typed:
         return answer
 
 
+def on_a_terminal(typed: Typed, *words: str | Path) -> tuple[int, str, list[str]]:
+    """Status, answer and what was drawn one after the other in the moving line of a terminal of 100 columns."""
+    screen, line = pty.openpty()
+    termios.tcsetwinsize(line, (24, 100))
+    with subprocess.Popen(
+        [sys.executable, "-m", "schoolsync", *typed.words(*map(str, words))],
+        stdout=subprocess.PIPE,
+        stderr=line,
+        text=True,
+        env={**os.environ, "TERM": "xterm", "PYTHONUTF8": "1"},
+    ) as process:
+        os.close(line)
+        drawn = b""
+        with contextlib.suppress(OSError):  # how a terminal says that nobody writes to it any more
+            while piece := os.read(screen, 65536):
+                drawn += piece
+        os.close(screen)
+        out, _ = process.communicate()
+    return process.returncode, out, drawn.decode().split("\r")
+
+
 def test_plan_apply_undo(profile: Profile, tmp_path: Path) -> None:
     """A dry run shows one change and touches nothing; apply does exactly that; undo takes it back."""
     typed = Typed(profile)
@@ -89,45 +110,23 @@ def test_plan_apply_undo(profile: Profile, tmp_path: Path) -> None:
     assert "Nothing would change" in typed("plan", written(tmp_path / "same", DISTRICT)).stdout
 
 
-def test_a_bar_on_a_terminal(profile: Profile, tmp_path: Path) -> None:
-    """`sync` draws a bar and how much is done on a real terminal, in one line, and leaves nothing of it."""
-    typed = Typed(profile)
-    roster = written(tmp_path / "more", DISTRICT.changed("students", "3001", Grade="9"))
-    screen, line = pty.openpty()
-    termios.tcsetwinsize(line, (24, 100))
-    with subprocess.Popen(
-        [sys.executable, "-m", "schoolsync", *typed.words("sync", roster)],
-        stdout=subprocess.PIPE,
-        stderr=line,
-        text=True,
-        env={**os.environ, "TERM": "xterm", "PYTHONUTF8": "1"},
-    ) as process:
-        os.close(line)
-        drawn = b""
-        with contextlib.suppress(OSError):  # how a terminal says that nobody writes to it any more
-            while piece := os.read(screen, 65536):
-                drawn += piece
-        os.close(screen)
-        out, _ = process.communicate()
-    assert process.returncode == 0
-    assert "\r" not in out
-    frames = drawn.decode().split("\r")
-    assert all(len(frame) < 100 for frame in frames)
-    assert [frame for frame in frames if re.match(r"sending \S+\.csv  █+░*  ?\d+%  .+ of .+", frame)]
-    assert [frame for frame in frames if re.match("queued|extracting|validating|planning|applying", frame)]
-    assert frames[-1] == ""
-
-
 def test_a_held_plan_is_approved_or_discarded(profile: Profile, tmp_path: Path) -> None:
-    """sync stops with status 3 where a guard holds; a yes counts for the plan that was seen, and only a person's."""
+    """sync stops with status 3 where a guard holds; a yes counts for the plan that was seen, and only a person's.
+
+    On a terminal it draws a bar that moves in one line, and leaves nothing of it.
+    """
     typed = Typed(profile)
     own(profile.tenant, "admin")(
         "PATCH", f"/profiles/{profile.id}/settings", {"guards": {"removalLeast": 0}}, expect=200
     )
     roster = written(tmp_path / "fewer", FEWER)
     assert "HELD" in typed("plan", roster, expect=3).stdout
-    told = typed("sync", roster, expect=3).stdout
-    assert "schoolsync approve" in told
+    status, told, frames = on_a_terminal(typed, "sync", roster)
+    assert (status, "schoolsync approve" in told, "\r" in told) == (3, True, False)
+    assert [frame for frame in frames if re.match(r"sending \S+\.csv  █+░*  ?\d+%  .+ of .+", frame)]
+    assert [frame for frame in frames if re.match("queued|extracting|validating|planning|applying", frame)]
+    assert all(len(frame) < 100 for frame in frames)
+    assert frames[-1] == ""
     run = own(profile.tenant, "viewer").get(f"/profiles/{profile.id}/runs?limit=1")["value"][0]
     number = str(run["number"])
     assert "another plan" in typed("approve", number, "--plan", "0" * 12, expect=2).stderr

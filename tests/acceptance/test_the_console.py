@@ -111,7 +111,8 @@ def test_a_day_at_the_console(held: Profile, browser: Browser, shots: Path, devi
 
 
 def test_a_part_is_approved_without_scripts(held: Profile, browser: Browser, shots: Path) -> None:
-    """With scripts turned off somebody reads what waits, page by page, approves a kind, and lets that part go on."""
+    """With scripts turned off somebody reads what waits, approves a person, a school and a kind, and lets these parts
+    go on; looks up what happened to somebody, and takes it all back."""
     with person(browser, held.tenant, device="desktop", shots=shots, java_script_enabled=False) as ada:
         page = ada.page
         ada.sign_in("approver")
@@ -121,12 +122,20 @@ def test_a_part_is_approved_without_scripts(held: Profile, browser: Browser, sho
         page.get_by_label("A person").fill("Møller")
         page.get_by_role("button", name="Show").click()
         assert page.locator("#steps li").count() == 1
+        page.locator("#steps li", has_text="Møller").get_by_role("link").click()
+        page.get_by_label("Why (others will read it)").fill("Her parents married.")
+        page.get_by_role("button", name="Approve this object with its memberships").click()
+        page.get_by_text("approved 1 object").wait_for()
+        page.get_by_text("Her parents married.").wait_for()
+        page.get_by_role("button", name="Approve Nordkapp skole").click()
+        page.get_by_text("approved school 100").wait_for()
         page.get_by_role("button", name="Approve all of Students", exact=True).click()
         page.get_by_text("approved a kind: Students").wait_for()
         page.get_by_role("button", name="Go on with the approved parts alone").click()
         page.get_by_role("heading", name="Run 2").wait_for()
+        assert held.wait()["status"] == "success"
         try_the_rules(ada, held)
-    assert held.wait()["status"] == "success"
+        look_up_and_undo(ada, held)
 
 
 def test_from_nothing_to_a_run_that_is_watched(server: Server, browser: Browser, shots: Path) -> None:
@@ -256,6 +265,27 @@ def drop(page: Page, files: Mapping[str, str | bytes]) -> None:
         ]
     )
     page.get_by_role("status").get_by_text("The files are being checked").wait_for()
+
+
+def look_up_and_undo(ada: Person, profile: Profile) -> None:
+    """The history of a pupil says what the run did and by whose yes; undone, everything is as it was before."""
+    page = ada.page
+    ada.open("/directory?kind=people&search=3001")
+    page.get_by_role("link", name="Zoë Müller").click()  # what people are shown as is given once
+    page.get_by_role("link", name="Why it is here, and what happened to it").click()
+    newest = page.locator("section", has=page.get_by_role("heading", name="History")).locator("li").first
+    assert {"Müller", "7"} <= set(newest.locator("del").all_inner_texts())
+    assert {"Møller", "8"} <= set(newest.locator("ins").all_inner_texts())
+    newest.get_by_role("link", name="Run 2").click()
+    page.get_by_label("Why (others will read it)").fill("She was not married after all.")
+    page.get_by_role("button", name="Undo this run").click()
+    page.get_by_role("status").get_by_text("This run takes the other one back.").wait_for()
+    assert profile.wait()["status"] == "success"
+    pupils = {one["student"]["externalId"]: one for one in profile.tenant.objects()["users"].values() if one["student"]}
+    assert (pupils["3001"]["surname"], pupils["3001"]["student"]["grade"]) == ("Müller", "7")
+    assert "3003" in pupils
+    page.reload()
+    page.get_by_text("Done").first.wait_for()
 
 
 def try_the_rules(ada: Person, profile: Profile) -> None:
