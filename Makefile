@@ -10,7 +10,7 @@ ROSTER ?=
 TESTS ?= tests
 JS := tests/acceptance/js
 
-.PHONY: help setup demo test nightly chaos promises schema sdks fuzz lint format docs wheel bench lock clean
+.PHONY: help setup demo test nightly chaos pictures promises schema sdks fuzz lint format docs wheel bench lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ nightly: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## run the long tests too, 
 
 chaos: $(VENV)/dev.stamp ## kill processes in the middle of runs (KILLS=1000, SEED=, DATABASE=sqlite or postgresql)
 	@$(BIN)/python -m tests.chaos --kills $${KILLS:-1000} --database $${DATABASE:-sqlite} $(if $(SEED),--seed $(SEED))
+
+pictures: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## take the pictures of the console in docs/pictures anew
+	@TAKE_PICTURES=1 $(BIN)/python -m pytest -q tests/acceptance/test_the_console.py
 
 promises: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## run the tests that hold the promises of docs/promises.md, and print what they hold
 	@$(BIN)/python tests/acceptance/promises.py

@@ -24,6 +24,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from schoolsync.cli import device, user
 from schoolsync.settings import Settings
 
+from . import pictures
 from .house import Server, Tenant
 
 JS = Path(__file__).parent / "js"
@@ -108,7 +109,7 @@ class Person:
     def look(self, name: str) -> None:
         """Hold the page to what all pages promise, and keep a picture of it."""
         page = self.page
-        page.screenshot(path=self.shots / f"{name}-{self.device}.png", full_page=True)
+        pictures.take(page, self.shots / f"{name}-{self.device}.png")
         assert not self.problems, self.problems
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, f"{name} sticks out by {wide} pixels on a {self.device}"

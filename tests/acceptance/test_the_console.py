@@ -25,6 +25,7 @@ from schoolsync.console.sessions import Sessions
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
 
+from . import pictures
 from .browser import DEVICES, PASSWORD, Person, account, approve, browsing, person
 from .house import Profile, Server, Tenant, creation, put_blob, serving, until
 from .own import EVERY_ROLE, own
@@ -172,8 +173,12 @@ def test_from_nothing_to_a_run_that_is_watched(server: Server, browser: Browser,
         page.get_by_role("link", name="Columns").click()
         ada.look("columns")
         page.get_by_role("link", name="Try the rules").click()
+        for field, value in (("SIS ID", "3009"), ("User name", "ana.sara"), ("Given name", "Ana"), ("Surname", "Sara")):
+            page.get_by_label(field, exact=True).fill(value)
+        page.get_by_role("button", name="Try").click()
+        page.locator("#outcome").get_by_text("ana.sara@nordkapp.example").first.wait_for()
         ada.look("identity")
-        page.go_back()
+        page.get_by_role("link", name="Columns").click()
         page.get_by_label("Graduation Year").uncheck()
         page.get_by_role("button", name="Save").click()
         page.get_by_role("status").get_by_text("Saved.").wait_for()
@@ -286,6 +291,26 @@ def look_up_and_undo(ada: Person, profile: Profile) -> None:
     assert "3003" in pupils
     page.reload()
     page.get_by_text("Done").first.wait_for()
+
+
+def test_pictures_are_compared(browser: Browser) -> None:
+    """A picture is like itself, and unlike one of the same page in which a part is missing or elsewhere."""
+    page = browser.new_context().new_page()
+    whole = (pictures.FOLDER / "changes-desktop.png").read_bytes()
+    page.set_content(f'<img src="data:image/png;base64,{base64.b64encode(whole).decode()}">')
+    image = page.locator("img")
+
+    def altered(style: str) -> tuple[float, float]:
+        page.evaluate("style => document.querySelector('img').style = style", style)
+        return pictures.difference(page, image.screenshot(), plain)
+
+    plain = image.screenshot()
+    assert altered("") == (0, 0)
+    for style in ("clip-path: inset(0 0 50% 0)", "object-fit: none; object-position: 0 40px", "filter: invert(1)"):
+        wide, cells = altered(style)
+        assert wide == 0
+        assert cells > pictures.CELLS, style
+    page.context.close()
 
 
 def try_the_rules(ada: Person, profile: Profile) -> None:

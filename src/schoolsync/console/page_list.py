@@ -8,6 +8,17 @@ from collections.abc import Iterable
 from schoolsync.console.catalogue import LANGUAGES
 from schoolsync.console.routes import ROOT, ROWS
 
+PICTURES = {
+    # docs/pictures/<name>.png, which the browser's tests take and compare -> what it shows
+    "home-desktop": "The home page: what needs a person now, and how every profile is doing",
+    "plan-desktop": "A plan that a guard holds: why, the decision, and what would change",
+    "step-desktop": "One change with the values before and after, and the line that says so",
+    "findings-lines-phone": "What checking found, line by line, on a phone at night",
+    "run-desktop": "A run and its stages",
+    "identity-desktop": "The identity rules, tried with somebody's values",
+    "changes-desktop": "The change history of everything about one pupil",
+}
+
 _HEAD = """\
 # The console
 
@@ -42,6 +53,15 @@ the host's name is led there. This page is made from the table in `schoolsync.co
 * **Numbers.** Lists are made page by page and searched on the server, so ten thousand profiles or ten million people do
   not slow a page down.
 
+## What it looks like
+
+The tests that drive a browser take these pictures (`make pictures`), with times, durations and ids written over, and
+compare every later page with them: a part that is missing, elsewhere or unreadable fails the test. Where the fonts are
+others, the sizes alone are compared.
+
+"""
+
+_PAGES = """\
 ## Pages
 
 | page | what it shows or does |
@@ -56,6 +76,9 @@ def console_page() -> str:
 
 def _parts() -> Iterable[str]:
     yield _HEAD.format(languages=", ".join(LANGUAGES.values()))
+    for name, shows in PICTURES.items():
+        yield f"{shows}:\n\n![{shows}](pictures/{name}.png)\n\n"
+    yield _PAGES
     for row in ROWS:
         path = f"{ROOT}/{row.template}".rstrip("/")
         yield f"| `{row.method} {path}` | {row.summary} |\n"
