@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 from datetime import date, timedelta
 
@@ -9,6 +11,7 @@ from .house import Json, Server, Tenant, creation
 from .own import own
 from .rosters import DISTRICT
 from .test_matching import by_hand
+from .typing_here import typed_here
 
 
 def test_changes_of_runs_and_of_people(server: Server) -> None:
@@ -46,7 +49,7 @@ def test_changes_of_runs_and_of_people(server: Server) -> None:
     assert found.index(hand[0]) > 0, "the second run is newer"
     assert found[-1]["run"] == 1
 
-    for limit in (1, 3, 7):
+    for limit in (2, 7):
         paged = viewer.all(f"/changes?limit={limit}")
         assert Counter(map(str, paged)) == Counter(map(str, found))
         assert paged == found
@@ -62,6 +65,12 @@ def test_changes_of_runs_and_of_people(server: Server) -> None:
     today = date.fromisoformat(found[0]["at"][:10])
     assert changes(since=today - timedelta(days=1), until=today) == found
     assert changes(until=today - timedelta(days=2)) == changes(since=today + timedelta(days=1)) == []
+
+    where = ["--tenant", tenant.id, "--server", server.base, "--data-dir", server.data, "--user", "ada@skole.example"]
+    told = typed_here("changes", "--by", "hand", "--limit", "2", "--json", *where)
+    assert [json.loads(line) for line in told.stdout.splitlines()] == hand[:2], told.stderr
+    told = typed_here("changes", "--profile", "Nordkapp", "--kind", "student", "--op", "update", *where)
+    assert re.search(r"update student .+ \(3002\): run 2 of profile \S+ \(.*student_grade.*\)\n", told.stdout)
 
     auditing = own(tenant, "viewer", "auditor").get("/changes?by=hand&limit=1")["value"]
     assert auditing[0]["actor"]

@@ -8,11 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from schoolsync import convert
 from schoolsync.api import routes
 from schoolsync.cli import completing
+from schoolsync.plan.typed import Person
 from schoolsync.runs.restarting import Scope
 from schoolsync.sources import FORMATS
 
@@ -74,3 +76,5 @@ def test_what_is_offered_is_what_is_taken() -> None:
     assert set(completing.TARGETS) == set(convert.TARGETS)
     assert (completing.KINDS, completing.OPS) == (routes.STEP_KINDS, routes.STEP_OPS)
     assert set(completing.SCOPES) == {one.value for one in Scope}
+    members = [field.encode_name for field in msgspec.structs.fields(Person)]
+    assert {*completing.PERSON} == {f"{name}=" for name in members} - {"role="}

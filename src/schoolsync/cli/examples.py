@@ -51,6 +51,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         f'schoolsync explain "Ana Sara" --in "Maths 8" {_PROFILE}',
     ),
     "identify": (f"schoolsync identify student givenName=Ana surname=Sara sisId=3009 {_PROFILE}",),
+    "changes": (
+        f"schoolsync changes {_PROFILE} --since 2026-11-01 --op remove",
+        "schoolsync changes --by hand --limit 20 --json",
+    ),
     "rekey": (f"schoolsync rekey --proposed 12 {_PROFILE} > map.csv", f"schoolsync rekey map.csv {_PROFILE}"),
     "login": ("schoolsync login --server https://sync.district.example --context district",),
     "logout": ("schoolsync logout district",),

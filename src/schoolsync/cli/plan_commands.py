@@ -26,6 +26,7 @@ Server = Annotated[
     str | None, typer.Option("--server", metavar="URL", help="The server; SCHOOLSYNC_SERVER, else this machine's.")
 ]
 User = Annotated[str | None, typer.Option("--user", metavar="UPN", help="Who you are; the login name if absent.")]
+AsJsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Why = Annotated[str | None, typer.Option("--why", metavar="TEXT", help="Reason, kept with the run.")]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Watch the run until it ends or waits for a person.")]
@@ -51,6 +52,13 @@ class One(StrEnum):
     SCHOOL = "school"
 
 
+class By(StrEnum):
+    """Who changes objects."""
+
+    RUN = "run"
+    HAND = "hand"
+
+
 class Role(StrEnum):
     """Whom identity rules are for."""
 
@@ -72,6 +80,7 @@ def register(app: typer.Typer) -> None:
         ("sync-one", sync_one),
         ("explain", explain),
         ("identify", identify),
+        ("changes", changes),
         ("rekey", rekey),
     ):
         app.command(name)(command)
@@ -364,6 +373,35 @@ def identify(
 
     where = whereto(tenant, profile, server, user, data_dir)
     raise typer.Exit(command.run(where, role.value, values, as_json=json))
+
+
+def changes(
+    profile: Annotated[
+        str | None, typer.Option("--profile", metavar="ID", help="Only what runs of this profile did.")
+    ] = None,
+    by: Annotated[
+        By | None, typer.Option(help="Only what runs did, or what was done by hand.", show_default=False)
+    ] = None,
+    kind: Kind = None,
+    op: Op = None,
+    about: Annotated[
+        str | None, typer.Option("--object", metavar="ID", help="Only of this object id, or of runs this SIS ID.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(metavar="DAY", help="Only from this day on (UTC).")] = None,
+    until: Annotated[str | None, typer.Option(metavar="DAY", help="Only until this day (UTC).")] = None,
+    limit: Limit = 100,
+    tenant: Tenant = None,
+    json: AsJsonLines = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """List what was changed in the directory, by which run or by whose hand, the newest first."""
+    from schoolsync.cli import changes as command
+
+    where = whereto(tenant, profile, server, user, data_dir)
+    wanted = {"by": None if by is None else by.value, "kind": kind, "op": op, "object": about}
+    raise typer.Exit(command.run(where, limit=limit, as_json=json, since=since, until=until, **wanted))
 
 
 def rekey(

@@ -125,7 +125,16 @@ class Remote:
 
     def every(self, path: str, **query: object) -> Iterator[Json]:
         """The items of a list below the profile, over all its pages."""
-        page = self.get(path, **query)
+        yield from self._pages(self.get(path, **query))
+
+    def of_tenant(self, path: str, **query: object) -> Iterator[Json]:
+        """The items of a list of the tenant, over all its pages."""
+        given = {name: value for name, value in query.items() if value is not None}
+        if not all(_is_text(str(value)) for value in given.values()):
+            raise UsageError("What was typed is not UTF-8 text.")
+        yield from self._pages(self._ask("GET", f"{ROOT}{path}?{urlencode(given)}"))
+
+    def _pages(self, page: Json) -> Iterator[Json]:
         while True:
             yield from page["value"]
             if not page["nextLink"]:
