@@ -318,16 +318,22 @@ def try_the_rules(ada: Person, profile: Profile) -> None:
     page = ada.page
     ada.open(f"/profiles/{profile.id}")
     page.get_by_role("link", name="Try the rules").click()
-    page.get_by_label("User name").fill("newcomer")
+    page.get_by_label("User name", exact=True).fill("newcomer")
     page.get_by_role("button", name="Try").click()
     outcome = page.locator("#outcome")
     assert "newcomer@" in outcome.inner_text()
     assert "new account" in outcome.inner_text()
-    assert page.get_by_label("User name").input_value() == "newcomer"
+    assert page.get_by_label("User name", exact=True).input_value() == "newcomer"
     page.get_by_label("SIS ID").fill("3001")
     page.get_by_role("button", name="Try").click()
     assert "zmuller@" in outcome.inner_text()
     assert "newcomer" not in page.url + outcome.inner_text()
+    page.get_by_label("SIS ID").fill("3999")
+    page.get_by_label("Surname").fill("Ødegård")
+    page.get_by_label("User name, by recipe").fill("{surname}.{sisId}")
+    page.get_by_role("button", name="Try").click()
+    assert "odegard.3999@" in outcome.inner_text()
+    assert own(profile.tenant, "viewer").get(f"/profiles/{profile.id}/settings")["settings"]["recipes"] == {}
 
 
 def look_around(ada: Person) -> None:

@@ -47,7 +47,7 @@ def test_what_is_told_is_what_a_run_makes(server: Server) -> None:
     for sis_id in told.keys() - second:
         assert {name: told[sis_id][name] for name in NAMES} == {name: users[sis_id][name] for name in NAMES}
         assert told[sis_id]["objectId"] == users[sis_id]["id"]
-    before = profile.tenant.objects()
+    before, saved = profile.tenant.objects(), admin.get(f"{path}/settings")
     row = DISTRICT.students[0]
     kept = tried(profile, **person(row))
     assert (kept["outcome"], kept["account"]["id"]) == ("keeps", users[row["SIS ID"]]["id"])
@@ -56,16 +56,29 @@ def test_what_is_told_is_what_a_run_makes(server: Server) -> None:
     assert (namesake["outcome"], namesake["mailNickname"]) == ("creates", f"{stem}2")
     told_there = Typed(profile)("identify", "student", "givenName=Zoë", "surname=Ødegård").stdout
     assert f"user name: zodegard@{DOMAIN}" in told_there
-    admin("PATCH", f"{path}/settings", {"recipes": {"student": {"counter": False}}}, expect=200)
-    refused = tried(profile, **{**person(row), "sisId": "3999"})
+    unsaved = {"settings": {"recipes": {"student": {"username": "{surname}{sisId}", "nickname": None}}}}
+    other = tried(profile, **{**person(row), "sisId": "3999"}, **unsaved)
+    assert (other["outcome"], other["mailNickname"], other["mail"]) == (
+        "creates",
+        "muller3999",
+        "muller3999@mail.example",
+    )
+    refused = tried(profile, **{**person(row), "sisId": "3999"}, settings={"recipes": {"student": {"counter": False}}})
     assert refused["outcome"] == "refused"
     assert "somebody has the sign-in name" in " ".join(refused["answer"])
-    assert profile.tenant.objects() == before
+    assert (profile.tenant.objects(), admin.get(f"{path}/settings")) == (before, saved)
     wrong = own(profile.tenant, "viewer")
     assert (
         "at least one" in wrong.refusal("POST", f"{path}/identify", 400, {"role": "student", "sisId": " "})["message"]
     )
-    wrong.refusal("POST", f"{path}/identify", 400, {"role": "head", "sisId": "1"})
+    for body in (
+        {"role": "head"},
+        {"role": "student", "settings": {"recipes": {"student": {"username": "{firstname}"}}}},
+        {"role": "student", "settings": {"guards": {}}},
+        {"role": "student", "configuration": {"displayName": "x"}},
+        {"role": "student", "configuration": {"identitySynchronizationConfiguration": {"userDomains": []}}},
+    ):
+        wrong.refusal("POST", f"{path}/identify", 400, {"sisId": "1", **body})
     wrong.refusal("POST", f"/profiles/{uuid.uuid4()}/identify", 404, person(row))
     own(profile.tenant, "auditor").refusal("POST", f"{path}/identify", 403, person(row))
     noted = own(profile.tenant, "auditor").get("/audit?operation=identify")["value"]
@@ -88,6 +101,11 @@ def test_which_account_matches(server: Server) -> None:
     two = tried(profile, role="student", username="zmuller")
     assert (two["outcome"], two["lookedFor"][0]["accounts"]) == ("refused", 2)
     assert "none is guessed" in " ".join(two["answer"])
+    options = matching("userPrincipalName", "Username", DOMAIN)["identitySynchronizationConfiguration"]
+    by_name = {"configuration": {"identitySynchronizationConfiguration": options}}
+    one = tried(profile, role="student", username="zmuller", **by_name)
+    assert (one["outcome"], one["account"]["id"]) == ("takesOver", made["id"]), "by a rule that nobody has saved"
+    assert one["lookedFor"] == [{"property": "userPrincipalName", "value": f"zmuller@{DOMAIN}", "accounts": 1}]
     other = Tenant(server)
     assert (
         tried(other.profile(matching("mailNickname", "Username", None)), role="student", username="zmuller")["outcome"]

@@ -14,7 +14,6 @@ from typing import Any, Literal, cast
 from schoolsync.access.roles import Act
 from schoolsync.api import shapes
 from schoolsync.api.call import Answer, Call
-from schoolsync.plan.typed import Person
 from schoolsync.profiles.status import Status
 from schoolsync.runs import metrics
 from schoolsync.runs.explained import Explanation
@@ -522,7 +521,7 @@ ROUTES: tuple[Route, ...] = (
         summary="What a run would make of a person with these values: names, key, the account that fits.",
         answers=Tried,
         act=Act.READ_PEOPLE,
-        takes=Person,
+        takes=shapes.Identify,
     ),
     Route(
         method="POST",

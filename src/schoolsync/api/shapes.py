@@ -10,6 +10,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from schoolsync.plan.typed import Person
 from schoolsync.plan.verdicts import Verdict
 from schoolsync.runs.change_history import Changed
 from schoolsync.runs.one import Kind as One
@@ -370,6 +371,13 @@ class SyncOne(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kind: One
     object: str
     why: str | None = None
+
+
+class Identify(Person, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """The values of a person, and rules to try instead of the saved ones: as PATCH of both takes them."""
+
+    settings: dict[str, Any] | None = None
+    configuration: dict[str, Any] | None = None
 
 
 class Begun(Shape, frozen=True, kw_only=True):

@@ -6,7 +6,9 @@ it is asked what they want to know.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from sqlalchemy import Connection, Row, and_, exists, literal, select, union_all
@@ -18,7 +20,7 @@ from schoolsync.directory import finding
 from schoolsync.errors import Invalid
 from schoolsync.plan.policy import Policy
 from schoolsync.plan.typed import Account, Asked, Decided, LookedFor, Outcome, Person
-from schoolsync.profiles import listing
+from schoolsync.profiles import configuration, listing, own_settings
 from schoolsync.profiles.policy import policy_of
 from schoolsync.store.json_text import folded
 from schoolsync.store.tables import people, profiles, spent_ids
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
 VALUE_MAX = 256
 ACCOUNTS_MAX = 10
 """So many accounts with the same value are told apart."""
+
+_SETTINGS = ("recipes", "protected")
+_MEMBERS = ("identitySynchronizationConfiguration", "handleSpecialCharacterConstraint")
+"""What of a profile's settings and of its configuration decides about identities, and can be tried unsaved."""
 
 _SAID: dict[Outcome, str] = {
     "keeps": "The profile has this person already, and the account stays what it is.",
@@ -75,8 +81,17 @@ class Trying:
         self._readers = readers
         self._directories = directories
 
-    def identify(self, principal: Principal, profile: str, person: Person, *, now: int) -> Tried:
-        """What a run would make of the person. Nothing is kept.
+    def identify(
+        self,
+        principal: Principal,
+        profile: str,
+        person: Person,
+        *,
+        settings: Mapping[str, Any],
+        changed: Mapping[str, Any],
+        now: int,
+    ) -> Tried:
+        """What a run would make of the person, by the saved rules with these changes of them. Nothing is kept.
 
         Raises NotFound when there is no such profile, Invalid, Forbidden; TooCostly when the directory is too large
         to be looked through for what the profile matches by.
@@ -90,12 +105,13 @@ class Trying:
             ).one()
             living = [*connection.execute(select(profiles.c.number).where(profiles.c.tenant == tenant)).scalars()]
         person = _trimmed(person)
+        policy = _policy(row, settings, changed, now=now)
         given = {
             "terms": {
                 "tenant_id": principal.tenant_id,
                 "profile": row.number,
                 "living": living,
-                "policy": msgspec.to_builtins(policy_of(row)),
+                "policy": msgspec.to_builtins(policy),
                 "now": now,
             },
             "person": msgspec.to_builtins(person),
@@ -107,7 +123,22 @@ class Trying:
             taken = _taken(connection, tenant, asked)
         accounts = [msgspec.to_builtins(_account(one)) for one in found]
         told = self._readers.ask("identity_decided", Decided, **given, accounts=accounts, spent=spent, taken=taken)
-        return _tried(told, next((one for one in found if one.key == told.key), None), policy_of(row), person)
+        return _tried(told, next((one for one in found if one.key == told.key), None), policy, person)
+
+
+def _policy(row: Row[Any], settings: Mapping[str, Any], changed: Mapping[str, Any], *, now: int) -> Policy:
+    """The profile's policy with changes that nobody has saved. Raises Invalid."""
+    columns = dict(row._mapping)
+    for name in (one for one in settings if one not in _SETTINGS):
+        raise Invalid(f"{name[:40]} is no setting for identities: {', '.join(_SETTINGS)}.", target="settings")
+    for name in (one for one in changed if one not in _MEMBERS):
+        raise Invalid(f"{name[:40]} is no member for identities: {', '.join(_MEMBERS)}.", target="configuration")
+    if settings:
+        columns["policy"] = own_settings.merged(row.policy, settings)
+    if changed:
+        before = configuration.stored(row, {"": ""})  # a secret is not read here, and does not become a missing one
+        columns |= configuration.merged(before, dict(changed), created=row.created, now=now).columns()
+    return policy_of(SimpleNamespace(**columns))
 
 
 def _trimmed(person: Person) -> Person:
@@ -123,11 +154,9 @@ def _trimmed(person: Person) -> Person:
     return msgspec.structs.replace(person, **values)
 
 
-def _accounts(
-    connection: Connection, tenant: int, asked: Asked, person: Person, *, owner: int
-) -> list[Row[tuple[object, ...]]]:
+def _accounts(connection: Connection, tenant: int, asked: Asked, person: Person, *, owner: int) -> list[Row[Any]]:
     """Whoever may be meant: the profile's own of that SIS ID, and those that the rules ask for."""
-    found: dict[int, Row[tuple[object, ...]]] = {}
+    found: dict[int, Row[Any]] = {}
     if person.sis_id is not None:
         for row in finding.named(connection, people, tenant, person.sis_id, owner=owner):
             if row.source_id == person.sis_id:
@@ -164,13 +193,13 @@ def _taken(connection: Connection, tenant: int, asked: Asked) -> list[str]:
     return [*connection.execute(union_all(*queries)).scalars()]
 
 
-def _account(row: Row[tuple[object, ...]]) -> Account:
+def _account(row: Row[Any]) -> Account:
     known = row._mapping
     given = {one.name: known[one.name] for one in msgspec.structs.fields(Account) if one.name != "owner"}
     return msgspec.convert({**given, "owner": known["profile"], "active": bool(known["active"])}, Account)
 
 
-def _tried(told: Decided, row: Row[tuple[object, ...]] | None, policy: Policy, person: Person) -> Tried:
+def _tried(told: Decided, row: Row[Any] | None, policy: Policy, person: Person) -> Tried:
     said = [_SAID[told.outcome]]
     if told.message is not None:
         said.append(told.message)

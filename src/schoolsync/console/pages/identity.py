@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from schoolsync.console.catalogue import N_
-from schoolsync.console.pages.profiles import place
+from schoolsync.console.pages.profiles import TARGETS, place
 from schoolsync.console.visit import Page, Visit
 from schoolsync.errors import Invalid, Refused, TooCostly
 
@@ -25,6 +26,15 @@ FIELDS = (
 )
 
 
+RECIPE = (
+    # member of a recipe -> what it is called, an example
+    ("username", N_("User name, by recipe"), "{givenName:3}.{surname}"),
+    ("mail", N_("Mail address, by recipe"), "{alias}@mail.example"),
+    ("nickname", N_("Mail nickname, by recipe"), "p-{alias}"),
+)
+_OPTION = ("source", "target", "domain")
+
+
 async def form(visit: Visit) -> Page:
     """GET profiles/{profile}/identity."""
     return await _page(visit, None, None)
@@ -32,18 +42,49 @@ async def form(visit: Visit) -> Page:
 
 async def attempt(visit: Visit) -> Page:
     """POST profiles/{profile}/identity."""
+    role = visit.form.get("role", "")
     given = {name: visit.form.get(name, "").strip() or None for name, _ in FIELDS}
     try:
-        tried = await visit.ask("POST", f"{place(visit)}/identify", body={"role": visit.form.get("role", ""), **given})
+        rules = {"settings": _recipes(visit, role), "configuration": await _matching(visit, role)}
+        tried = await visit.ask("POST", f"{place(visit)}/identify", body={"role": role, **given, **rules})
     except (Invalid, TooCostly) as problem:
         return await _page(visit, None, problem)
     return await _page(visit, tried, None)
 
 
+def _recipes(visit: Visit, role: str) -> dict[str, Any] | None:
+    """The recipe that is to be tried instead of the saved one."""
+    given = {name: visit.form.get(f"recipe.{name}", "").strip() for name, _, _ in RECIPE}
+    wanted = {name: value for name, value in given.items() if value}
+    return {"recipes": {role: wanted}} if wanted else None
+
+
+async def _matching(visit: Visit, role: str) -> dict[str, Any] | None:
+    """The matching option that is to be tried instead of the saved one of the role."""
+    given = {name: visit.form.get(f"match.{name}", "").strip() for name in _OPTION}
+    if not given["source"] and not given["target"]:
+        return None
+    saved = await visit.ask("GET", f"{place(visit)}/configuration")
+    options = saved.configuration["identitySynchronizationConfiguration"].get("matchingOptions", [])
+    mine = {
+        "appliesTo": role,
+        "sourcePropertyName": given["source"],
+        "targetPropertyName": given["target"],
+        "targetDomain": given["domain"] or None,
+    }
+    others = [one for one in options if one["appliesTo"] != role]
+    return {"identitySynchronizationConfiguration": {"matchingOptions": [*others, mine]}}
+
+
 async def _page(visit: Visit, tried: Any, problem: Refused | None) -> Page:
-    profile = await visit.ask("GET", place(visit))
+    profile, found = await asyncio.gather(
+        visit.ask("GET", place(visit)), visit.ask("GET", f"{place(visit)}/configuration")
+    )
     return visit.page(
         "identity.html",
+        matches="matchingOptions" in found.configuration["identitySynchronizationConfiguration"],
+        recipe=RECIPE,
+        targets=TARGETS,
         status=200 if problem is None else 400,
         profile=profile,
         fields=FIELDS,
