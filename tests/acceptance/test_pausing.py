@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -213,7 +214,13 @@ def test_cancelling_what_waits_changes_nothing(profile: Profile, big: dict[str, 
     profile.api("PATCH", f"{profile.path}/profileStatus", {"lastSynchronizationDateTime": "2026-01-01T00:00:00Z"})
     fresh = ["freshness", "--data-dir", profile.tenant.server.data, "--tenant", profile.tenant.id]
     assert "last good never" in command(*fresh).stdout, "what a caller reports is not what a run did"
-    assert profile.sync(big)["status"] == "success"
+    profile.upload(big)
+    profile.start()
+    watched = command("runs", *named, "--follow")
+    assert re.fullmatch(r"run 2  done  .+\n", watched.stdout), "what is told on the way goes to standard error"
+    assert re.search("^(queued|extracting|validating|planning|applying)", watched.stderr, re.MULTILINE)
+    assert watched.stderr.replace("\n", "").isprintable()
+    assert profile.wait()["status"] == "success"
     watched = command("runs", *named, "--follow", "--json")
     assert json.loads(watched.stdout)["state"] == "done"
     assert json.loads(command(*fresh, "--json").stdout)["ageSeconds"] < 600

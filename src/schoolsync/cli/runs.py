@@ -17,6 +17,7 @@ from schoolsync import ticks
 from schoolsync.access.principal import Principal
 from schoolsync.cli.answers import tell
 from schoolsync.cli.client import acting, guid, opened
+from schoolsync.cli.progress import Progress
 from schoolsync.cli.words import duration
 from schoolsync.errors import NotFound, UsageError
 from schoolsync.profiles import listing
@@ -34,7 +35,8 @@ LOOK = 0.5
 
 
 def show(settings: Settings, *, tenant: str, profile: str, limit: int, follow: bool, as_json: bool) -> int:
-    """Print the newest runs of a profile, newest first; with `follow` the newest one until it ends or waits."""
+    """Print the newest runs of a profile, newest first; with `follow` the newest one, once it has ended or waits."""
+    progress = Progress(quiet=as_json or not follow)
     with opened(settings) as control:
         number = _tenant(control, tenant)
         said = ""
@@ -43,11 +45,14 @@ def show(settings: Settings, *, tenant: str, profile: str, limit: int, follow: b
                 found = looking.many(
                     connection, number, _profile(control, number, profile), now=clock(), limit=1 if follow else limit
                 )
+            over = not follow or not found or found[0].state in ENDED | WAITING
             text = "\n".join(json.dumps(_plain(run)) if as_json else line(run) for run in found)
-            if text and text != said:
+            if follow and found:
+                progress(_seen(found[0]))
+            if text and text != said and (as_json or over):
                 print(text, flush=True)
                 said = text
-            if not follow or not found or found[0].state in ENDED | WAITING:
+            if over:
                 return 0
             time.sleep(LOOK)
 
@@ -139,6 +144,18 @@ def line(run: looking.Run) -> str:
     if run.message:
         parts.append(run.message)
     return "  ".join(parts)
+
+
+def _seen(run: looking.Run) -> dict[str, Any]:
+    """What is told of a run while somebody waits for it, as servers tell it too."""
+    done = run.progress
+    counted = {"rowsDone": done.rows_done, "rowsTotal": done.rows_total}
+    return {
+        "ended": run.ended,
+        "state": run.state,
+        "stage": run.stage,
+        "progress": {**counted, "rate": done.rate, "secondsLeft": done.seconds_left},
+    }
 
 
 def _plain(run: looking.Run) -> dict[str, Any]:
