@@ -262,7 +262,9 @@ def test_explain_answers_why_somebody_is_not_in_a_class(profile: Profile, tmp_pa
     step = there["history"][-1]["step"]
     assert (step["op"], step["file"], step["line"]) == ("link", "StudentEnrollment.csv", there["lines"][0]["line"])
     gone = DISTRICT.without("enrollments", SIS_ID="3004", Section_SIS_ID=section)
-    typed("sync", written(tmp_path / "gone", gone))
+    told = typed("sync", written(tmp_path / "gone", gone))
+    assert told.stderr.startswith("sending ")
+    assert told.stderr.replace("\n", "").isprintable(), "where nobody looks nothing moves"
     told = typed("explain", "3004", "--in", section).stdout
     assert "is not in" in told.splitlines()[0]
     assert "The roster does not have it any more." in told
