@@ -16,7 +16,7 @@ from typing import Any
 import typer.main
 
 import schoolsync
-from schoolsync.api.routes import ROOT as OWN
+from schoolsync.api.route import ROOT as OWN
 from schoolsync.api.routes import ROUTES as OWN_ROUTES
 from schoolsync.cli.app import app
 from schoolsync.console.routes import ROOT as CONSOLE

@@ -12,7 +12,8 @@ import httpx
 from jsonschema import Draft202012Validator
 
 from schoolsync.api.openapi import description
-from schoolsync.api.routes import ROUTES, Route
+from schoolsync.api.route import Route
+from schoolsync.api.routes import ROUTES
 
 from .house import GUID, Server, Tenant
 

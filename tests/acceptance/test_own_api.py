@@ -13,7 +13,8 @@ from openapi_spec_validator import validate
 
 from schoolsync.access.roles import MATRIX, RULES, Role
 from schoolsync.api.pages import api_page
-from schoolsync.api.routes import ROUTES, Route
+from schoolsync.api.route import Route
+from schoolsync.api.routes import ROUTES
 from schoolsync.directory import browsing
 from schoolsync.settings import Settings
 from schoolsync.store.directories import Directories

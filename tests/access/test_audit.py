@@ -19,6 +19,7 @@ from schoolsync.access.audit import FIELDS, Audit
 from schoolsync.access.principal import Principal
 from schoolsync.api import app as own_app
 from schoolsync.api import call as own_call
+from schoolsync.api import route as own_route
 from schoolsync.api import routes as own_routes
 from schoolsync.api.app import OwnApi
 from schoolsync.cli import audit as command
@@ -151,7 +152,7 @@ def test_every_operation_that_changes_something_is_kept(server):
 
 def test_every_operation_of_our_own_api_is_kept(server, monkeypatch):
     """Our own API's routes are kept in the same way, whatever is added to them."""
-    monkeypatch.setattr(own_routes.Route, "resolve", lambda _route: lambda call: server.does(call))
+    monkeypatch.setattr(own_route.Route, "resolve", lambda _route: lambda call: server.does(call))
     monkeypatch.setattr(own_app, "_body", lambda content, route: content)
     others = {entry.name for entry in fields(own_call.Services)} - server.parts.keys()
     server.serve(OwnApi(own_call.Services(**server.parts, **dict.fromkeys(others))))

@@ -19,7 +19,8 @@ import msgspec
 from schoolsync import traces
 from schoolsync.access import audit, roles
 from schoolsync.api.call import Answer, Call, Services
-from schoolsync.api.routes import ROOT, ROUTES, TEXT_MAX, Handler, Parameter, Route
+from schoolsync.api.route import ROOT, TEXT_MAX, Handler, Parameter, Route
+from schoolsync.api.routes import ROUTES
 from schoolsync.errors import Invalid, NotFound
 from schoolsync.graph import requests
 from schoolsync.graph.app import Arrival, Receive, Scope, Send

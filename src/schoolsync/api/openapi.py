@@ -12,7 +12,8 @@ import msgspec
 from schoolsync import __version__
 from schoolsync.access import roles
 from schoolsync.api import shapes
-from schoolsync.api.routes import ROUTES, Parameter, Route
+from schoolsync.api.route import Parameter, Route
+from schoolsync.api.routes import ROUTES
 from schoolsync.profiles.policy import OwnSettings
 
 Json = dict[str, Any]  # a JSON object: its values are of any kind

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterable
 
 from schoolsync.access import roles
-from schoolsync.api.routes import ROUTES, Route
+from schoolsync.api.route import Route
+from schoolsync.api.routes import ROUTES
 
 _HEAD = """\
 # The API of our own

@@ -14,7 +14,15 @@ from typing import Annotated
 import typer
 
 from schoolsync import __version__
-from schoolsync.cli import completing, examples, login_commands, plan_commands, profile_commands, user_commands
+from schoolsync.cli import (
+    audit_commands,
+    completing,
+    examples,
+    login_commands,
+    plan_commands,
+    profile_commands,
+    user_commands,
+)
 from schoolsync.cli.answers import AsJson, tell
 from schoolsync.cli.completing import one_of
 from schoolsync.errors import SchoolsyncError, UsageError, WorldError
@@ -34,8 +42,7 @@ db = typer.Typer(help="The PostgreSQL that `database_url` names.", no_args_is_he
 app.add_typer(db, name="db")
 keys = typer.Typer(help="The keys of this installation.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
-audit = typer.Typer(help="The audit log: who did what to which object.", no_args_is_help=True)
-app.add_typer(audit, name="audit")
+app.add_typer(audit_commands.audit, name="audit")
 
 device = typer.Typer(help="Programs that wait with a code for a person to be vouched for.", no_args_is_help=True)
 app.add_typer(device, name="device")
@@ -465,46 +472,6 @@ def keys_rotate(
     from schoolsync.settings import load
 
     raise typer.Exit(command.run(load({"data_dir": data_dir}), which=which, overlap=overlap))
-
-
-@audit.command("verify")
-def audit_verify(
-    tenant: Annotated[str | None, typer.Option(metavar="UUID", help="Only this tenant's log.")] = None,
-    data_dir: DataDir = None,
-    json: AsJson = False,
-) -> None:
-    """Check that no entry of the audit log was changed, removed or slipped in.
-
-    Exit status: 0 whole, 1 broken.
-    """
-    from schoolsync.cli import audit as command
-    from schoolsync.settings import load
-
-    raise typer.Exit(command.verify(load({"data_dir": data_dir}), tenant=tenant))
-
-
-@audit.command("export")
-def audit_export(
-    tenant: Annotated[str | None, typer.Option(metavar="UUID", help="Only this tenant's log.")] = None,
-    format: Annotated[  # noqa: A002
-        str | None,
-        typer.Option(
-            help="csv or json (one object a line), which is the default.", autocompletion=one_of(completing.LOGS)
-        ),
-    ] = None,
-    after: Annotated[int, typer.Option(metavar="N", help="Only entries behind this number.")] = 0,
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write here instead of printing.")] = None,
-    data_dir: DataDir = None,
-    json: AsJson = False,
-) -> None:
-    """Write the audit log out, in order."""
-    from schoolsync.cli import audit as command
-    from schoolsync.settings import load
-
-    settings = load({"data_dir": data_dir})
-    if json and output is None and format not in (None, "json"):
-        raise UsageError("--json prints JSON: leave --format out, or say with --output where the other goes.")
-    raise typer.Exit(command.export(settings, tenant=tenant, format=format or "json", after=after, output=output))
 
 
 @db.command("copy")

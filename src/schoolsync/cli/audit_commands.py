@@ -1,0 +1,56 @@
+"""The commands `schoolsync audit …`: their arguments and options; what they do is in `cli.audit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from schoolsync.cli import completing
+from schoolsync.cli.answers import AsJson
+from schoolsync.cli.completing import one_of
+from schoolsync.errors import UsageError
+
+audit = typer.Typer(help="The audit log: who did what to which object.", no_args_is_help=True)
+DataDir = Annotated[Path | None, typer.Option("--data-dir", metavar="DIR", help="Folder of databases, files, keys.")]
+
+
+@audit.command("verify")
+def audit_verify(
+    tenant: Annotated[str | None, typer.Option(metavar="UUID", help="Only this tenant's log.")] = None,
+    data_dir: DataDir = None,
+    json: AsJson = False,
+) -> None:
+    """Check that no entry of the audit log was changed, removed or slipped in.
+
+    Exit status: 0 whole, 1 broken.
+    """
+    from schoolsync.cli import audit as command
+    from schoolsync.settings import load
+
+    raise typer.Exit(command.verify(load({"data_dir": data_dir}), tenant=tenant))
+
+
+@audit.command("export")
+def audit_export(
+    tenant: Annotated[str | None, typer.Option(metavar="UUID", help="Only this tenant's log.")] = None,
+    format: Annotated[  # noqa: A002
+        str | None,
+        typer.Option(
+            help="csv or json (one object a line), which is the default.", autocompletion=one_of(completing.LOGS)
+        ),
+    ] = None,
+    after: Annotated[int, typer.Option(metavar="N", help="Only entries behind this number.")] = 0,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write here instead of printing.")] = None,
+    data_dir: DataDir = None,
+    json: AsJson = False,
+) -> None:
+    """Write the audit log out, in order."""
+    from schoolsync.cli import audit as command
+    from schoolsync.settings import load
+
+    settings = load({"data_dir": data_dir})
+    if json and output is None and format not in (None, "json"):
+        raise UsageError("--json prints JSON: leave --format out, or say with --output where the other goes.")
+    raise typer.Exit(command.export(settings, tenant=tenant, format=format or "json", after=after, output=output))
