@@ -436,6 +436,17 @@ def test_what_waits_for_a_person_has_a_status_of_its_own(profile: Profile) -> No
     assert typed("rekey", "--proposed", "1").stdout == "kind,old,new\n"
 
 
+def test_rules_are_tried_and_changes_are_listed(profile: Profile) -> None:
+    """Whoever would get an account is told its name, and whoever would get none why; what a run made is listed."""
+    typed = Typed(profile)
+    assert "user name: newcomer@" in typed("identify", "student", "sisId=9999", "username=newcomer").stdout
+    assert "No account is made" in typed("identify", "student", "sisId=9999", expect=1).stdout
+    assert "shoeSize" in typed("identify", "student", "shoeSize=44", expect=2).stderr
+    listed = typed("changes", "--kind", "student", "--op", "create").stdout.splitlines()
+    assert len([line for line in listed if "create" in line]) == len(DISTRICT.students)
+    assert "since must be a day" in typed("changes", "--since", "yesterday", expect=2).stderr
+
+
 def test_every_exit_status_is_documented_and_reached() -> None:
     """docs/commands.md gives each command its statuses, and a process is held to each of them in this module."""
     text = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
@@ -456,6 +467,7 @@ def test_every_exit_status_is_documented_and_reached() -> None:
 
 ABOUT_PLANS = {
     *("plan", "sync", "apply", "approve", "override", "discard", "undo", "sync-one", "explain", "rekey"),
+    *("identify", "changes"),
 }
 
 
