@@ -259,6 +259,9 @@ def test_a_stage_that_does_not_end(tenant: Tenant, dial: Dial) -> None:
     # Whatever takes one tenant so long, another one's small roster has a place of its own.
     assert Tenant(tenant.server).profile().sync(DISTRICT.files())["status"] == "success"
     assert profile.status()["status"] == "validating"
+    (run,) = own(tenant, "viewer").all(f"/profiles/{profile.id}/runs")
+    lines = sum(len(content.splitlines()) - 1 for content in DISTRICT.files().values())
+    assert (run["stage"], run["progress"]["rowsDone"], run["progress"]["rowsTotal"]) == ("validating", 0, lines)
     dial("DELETE")
     until("it is done", lambda: profile.status()["status"] == "success", seconds=120)
 

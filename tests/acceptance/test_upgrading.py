@@ -16,7 +16,7 @@ import pytest
 import schoolsync
 from schoolsync.errors import Refusal
 from schoolsync.settings import Settings
-from schoolsync.store import installation
+from schoolsync.store import installation, release
 from schoolsync.store.control import open_control
 from schoolsync.testing import rosters
 
@@ -25,18 +25,18 @@ from .house import Profile, Server, Tenant, command, serving, until
 
 pytestmark = pytest.mark.xdist_group("upgrading")
 
-STEP = """
-STEPS: tuple[Step, ...] = (
+VERSION = release.SCHEMA_VERSION
+STEP = f"""
+STEPS += (
     Step(
-        2,
-        before={
+        {VERSION + 1},
+        before={{
             Family.CONTROL: lambda c: add_column(c, tables.profiles, tables.profiles.c.colour),
             Family.DIRECTORY: lambda c: add_column(c, tables.schools, tables.schools.c.motto),
-        },
-        after={Family.CONTROL: lambda c: c.exec_driver_sql("UPDATE profiles SET colour = 'red'")},
+        }},
+        after={{Family.CONTROL: lambda c: c.exec_driver_sql("UPDATE profiles SET colour = 'red'")}},
     ),
 )
-from schoolsync.store import tables
 """
 """A release that does not exist: it paints profiles, and schools have a motto."""
 
@@ -48,8 +48,7 @@ def next_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     package = folder / "schoolsync"
     shutil.copytree(Path(schoolsync.__file__).parent, package)
     for name, old, new in (
-        ("release", "SCHEMA_VERSION = 1", "SCHEMA_VERSION = 2"),
-        ("migrations", "STEPS: tuple[Step, ...] = ()", STEP),
+        ("release", f"SCHEMA_VERSION = {VERSION}", f"SCHEMA_VERSION = {VERSION + 1}"),
         (
             "tables",
             'profiles = _table(\n    control,\n    "profiles",',
@@ -61,6 +60,8 @@ def next_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text = path.read_text("utf-8")
         assert text.count(old) == 1
         path.write_text(text.replace(old, old + new if name == "tables" else new), "utf-8")
+    with (package / "store" / "migrations.py").open("a", encoding="utf-8") as migrations:
+        migrations.write(STEP)
     return folder
 
 

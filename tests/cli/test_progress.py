@@ -17,7 +17,13 @@ APPLYING = {
     "ended": None,
     "state": "applying",
     "stage": "applying",
-    "progress": {"rowsDone": 12_500, "rowsTotal": 50_000, "rate": 2500.0, "secondsLeft": 15.0},
+    "progress": {
+        "rowsDone": 12_500,
+        "rowsTotal": 50_000,
+        "rate": 2500.0,
+        "secondsLeft": 15.0,
+        "stageSecondsLeft": 15.0,
+    },
 }
 DONE = {**APPLYING, "ended": "2026-11-26T00:00:00Z", "state": "done"}
 
@@ -66,3 +72,12 @@ def test_plain_lines_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None
         told(run)
     Progress(quiet=True)(APPLYING)
     assert log.getvalue() == "applying  12,500 of 50,000 rows  2,500 rows/s  15 s left\n"
+
+
+def test_nobody_knows_yet_how_long_a_first_run_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the time that is left of the stage is told."""
+    log = io.StringIO()
+    monkeypatch.setattr("sys.stderr", log)
+    counted = {**APPLYING["progress"], "secondsLeft": None, "stageSecondsLeft": 6.0}
+    Progress(quiet=False)({**APPLYING, "state": "planning", "stage": "planning", "progress": counted})
+    assert log.getvalue() == "planning  12,500 of 50,000 rows  2,500 rows/s  6 s left in this stage\n"

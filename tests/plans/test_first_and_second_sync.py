@@ -9,7 +9,7 @@ import pytest
 
 from schoolsync.plan.policy import Customization
 
-from .districts import CREATES, DISTRICT, NOW, Directory, engine, enrolled, person
+from .districts import CREATES, DISTRICT, NOW, Directory, enrolled, person
 
 
 def test_a_roster_becomes_schools_classes_people_and_links(directory: Directory) -> None:
@@ -148,17 +148,6 @@ def test_a_start_date_that_has_come_counts_as_input(directory: Directory) -> Non
     assert outcome.finished.wakes is None
     assert outcome.steps == {"links": {"link": 3}}
     assert {row[2] for row in directory.links("class_people")} >= {"student 1", "student 2", "student 3"}
-
-
-def test_progress_is_told(directory: Directory) -> None:
-    """Whoever waits hears how far planning is."""
-    said: list[tuple[int, int | None]] = []
-    with engine(directory.job(DISTRICT), lambda done, total: said.append((done, total))) as work:
-        work.extract()
-        work.validate()
-        work.plan()
-    assert said == sorted(said)
-    assert said[-1][0] == said[-1][1]
 
 
 def test_two_pupils_who_share_a_sign_in_name_do_not_become_one(directory: Directory) -> None:

@@ -66,6 +66,22 @@ def test_vendors_samples_arrive_whole_and_only_once(
     assert house.work(job_of(house, samples / sample), Roster()).unchanged
 
 
+def test_how_far_every_stage_is(house: Directory, tmp_path: Path) -> None:
+    """Reading, checking and planning each tell how many rows of all files are done, from few to all."""
+    folder = tmp_path / "roster"
+    rosters.write(folder, people=300, classes=30, enrollments=900, seed=7)
+    rows = sum(len(path.read_bytes().splitlines()) - 1 for path in folder.glob("*.csv"))
+    said: list[tuple[int, int]] = []
+    with engine(job_of(house, folder), lambda done, total: said.append((done, total))) as work:
+        for stage in (work.extract, work.validate, work.plan):
+            stage()
+            assert {total for _, total in said} == {rows}
+            assert said == sorted(said)
+            assert len({done for done, _ in said}) >= 5
+            assert said[-1] == (rows, rows)
+            said.clear()
+
+
 def test_a_sample_without_names_is_matched(house: Directory, samples: Path) -> None:
     """Matching needs neither names nor passwords; without accounts every person is an error that names it."""
     policy = Policy(

@@ -149,11 +149,15 @@ class Stage(Shape, frozen=True, kw_only=True):
 
 
 class Progress(Shape, frozen=True, kw_only=True):
-    """How far a run is; `rate` is in rows a second, `secondsLeft` an estimate."""
+    """How far a run is: rows of the files while they are read, checked and compared, then rows that are written.
+
+    `rate` is in rows a second; `stageSecondsLeft` is an estimate for the stage at work, `secondsLeft` for the run.
+    """
 
     rows_done: Number
     rows_total: Number | None
     rate: float | None
+    stage_seconds_left: float | None
     seconds_left: float | None
 
 

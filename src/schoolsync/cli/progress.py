@@ -57,6 +57,8 @@ class Progress:
             parts.append(f"{done['rate']:,.0f} rows/s")
         if done["secondsLeft"] is not None:
             parts.append(f"{duration(done['secondsLeft'])} left")
+        elif done["stageSecondsLeft"] is not None:
+            parts.append(f"{duration(done['stageSecondsLeft'])} left in this stage")
         self._tell(stage, stage, parts, done=done["rowsDone"], total=done["rowsTotal"])
 
     def _tell(self, stage: str, doing: str, parts: list[str], *, done: int, total: int | None) -> None:

@@ -137,6 +137,8 @@ def line(run: looking.Run) -> str:
         parts.append(f"{done.rate:,.0f} rows/s")
     if done.seconds_left is not None:
         parts.append(f"{duration(done.seconds_left)} left")
+    elif done.stage_seconds_left is not None:
+        parts.append(f"{duration(done.stage_seconds_left)} left in this stage")
     if run.error_count:
         parts.append(f"{run.error_count:,} errors")
     if run.approved_by:
@@ -149,7 +151,7 @@ def line(run: looking.Run) -> str:
 def _seen(run: looking.Run) -> dict[str, Any]:
     """What is told of a run while somebody waits for it, as servers tell it too."""
     done = run.progress
-    counted = {"rowsDone": done.rows_done, "rowsTotal": done.rows_total}
+    counted = {"rowsDone": done.rows_done, "rowsTotal": done.rows_total, "stageSecondsLeft": done.stage_seconds_left}
     return {
         "ended": run.ended,
         "state": run.state,
@@ -171,6 +173,7 @@ def _plain(run: looking.Run) -> dict[str, Any]:
         "rowsDone": run.progress.rows_done,
         "rowsTotal": run.progress.rows_total,
         "rate": run.progress.rate,
+        "stageSecondsLeft": run.progress.stage_seconds_left,
         "secondsLeft": run.progress.seconds_left,
         "approvedBy": list(run.approved_by),
         "errorCount": run.error_count,

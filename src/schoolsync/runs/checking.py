@@ -15,6 +15,7 @@ from schoolsync.plan import matching
 from schoolsync.roster import losses
 from schoolsync.runs.job import Failed, Job
 from schoolsync.runs.places import RECORDS
+from schoolsync.sources.source import Told, nobody
 from schoolsync.store.objects import Objects, opened
 from schoolsync.targets.local import SupersededError, UnknownBatchError
 
@@ -30,8 +31,9 @@ class StageFailed(Exception):
 class Checking:
     """The roster of one attempt: read, checked, and without its wrong records where that is wished."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, told: Told = nobody) -> None:
         self._job = job
+        self._said = told
         self._objects = _storage(job)
         self._db: duckdb.DuckDBPyConnection | None = None
         self._extract: sources.Extract | None = None
@@ -77,6 +79,10 @@ class Checking:
         lost = losses.counts(db) if checked.errors else []
         return lost, None if self._job.ignore_findings else losses.beyond(lost, wishes.most_percent)
 
+    def _rows(self) -> int:
+        """How many rows the files have; none while they are not read."""
+        return 0 if self._extract is None else sum(self._extract.rows.values())
+
     def _options(self) -> sources.CheckOptions:
         job = self._job
         return sources.CheckOptions(
@@ -88,6 +94,7 @@ class Checking:
             scratch=Path(job.scratch),
             earlier=None if job.earlier is None or not Path(job.earlier).is_dir() else Path(job.earlier),
             keep=None if job.preview else Path(job.folder) / RECORDS,
+            told=self._said,
         )
 
     def _roster(self) -> duckdb.DuckDBPyConnection:

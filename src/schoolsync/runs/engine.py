@@ -31,7 +31,7 @@ class Progress(msgspec.Struct, frozen=True, tag="progress"):
     """How far a stage is."""
 
     done: int
-    total: int | None
+    total: int
 
 
 class Result(msgspec.Struct, frozen=True, tag="result"):

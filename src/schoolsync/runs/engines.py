@@ -20,7 +20,7 @@ from schoolsync.runs.engine import Answer, Ask, Failure, Result
 from schoolsync.runs.job import Failed, Job
 
 T = TypeVar("T")
-Progress = Callable[[int, int | None], None]
+Progress = Callable[[int, int], None]
 _decoder = msgspec.json.Decoder(Answer)
 
 

@@ -16,6 +16,7 @@ from schoolsync.runs import arrivals
 from schoolsync.runs.checking import Checking
 from schoolsync.runs.job import Base, Job
 from schoolsync.runs.stored_plan import NOTE, SnapshotNote, snapshot_note
+from schoolsync.sources.source import Told, nobody
 from schoolsync.targets.local import LocalDirectory, open_directory
 
 ENGINE_VERSION = 2
@@ -27,8 +28,8 @@ _ACCOUNT: dict[str, type] = dict.fromkeys(matching.ACCOUNT_COLUMNS, str)
 class Holding(Checking):
     """The roster of one attempt, and beside it what the directory holds."""
 
-    def __init__(self, job: Job) -> None:
-        super().__init__(job)
+    def __init__(self, job: Job, told: Told = nobody) -> None:
+        super().__init__(job, told)
         self._directory: LocalDirectory | None = None
 
     def _open_directory(self) -> LocalDirectory:

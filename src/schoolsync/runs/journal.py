@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 from sqlalchemy import Connection, Row, select
 
 from schoolsync import ticks
+from schoolsync.errors import WorldError
 from schoolsync.plan.policy import Guards, Policy, Window
 from schoolsync.profiles import code_lists
 from schoolsync.profiles import status as statuses
@@ -36,7 +38,9 @@ from schoolsync.store.tables import profiles, runs, tenants
 from schoolsync.uploads.service import StoredFile, Uploads
 
 TELL = ticks.PER_SECOND // 5
-"""Progress of a run is written down this often, in ticks."""
+"""Progress of the applying is written down this often, in ticks."""
+
+log = structlog.get_logger()
 
 
 class Journal(AloneRecords):
@@ -90,6 +94,8 @@ class Journal(AloneRecords):
                 state=stage,
                 began=began,
                 stages=self._begun(found, stage),
+                stage_done=None,
+                stage_total=None,
             )
             self._show(connection, key, *STAGES[stage])
             return True
@@ -172,20 +178,36 @@ class Journal(AloneRecords):
 
     # --- stages ----------------------------------------------------------------------------------------------------
 
-    def begins(self, key: Key, stage: RunState) -> bool:
-        """A stage begins. False: stop here, a person wished so or the run is another attempt's."""
+    def begins(self, key: Key, stage: RunState, rows: int | None = None) -> bool:
+        """A stage begins that is to go over so many rows, where that is known.
+
+        False: stop here, a person wished so or the run is another attempt's.
+        """
+        counted = {"stage_done": None if rows is None else 0, "stage_total": rows}
         with self._control.write(key.tenant) as connection:
             row = self._heed(connection, key)
             if row is None:
                 return False
             begun = self._begun(row, stage)
             if row.state != stage:
-                self._set(connection, key, state=stage, stage=stage, stages=begun)
+                self._set(connection, key, state=stage, stage=stage, stages=begun, **counted)
                 self._show(connection, key, *STAGES[stage])
             elif row.stage != stage:
-                self._set(connection, key, stage=stage, stages=begun)
+                self._set(connection, key, stage=stage, stages=begun, **counted)
         self._telling.stage(key.run, key.attempt, stage)
         return True
+
+    def went_over(self, key: Key, stage: RunState, done: int, total: int) -> None:
+        """A stage before the applying has gone over so many rows, for people alone: no run fails for it."""
+        try:
+            with self._control.write(key.tenant) as connection:
+                self._note_rows(connection, key, stage, done, total)
+        except WorldError as problem:
+            log.warning("progress not written down", run=key.run, reason=str(problem))
+
+    def tell(self, key: Key, stage: RunState, done: int, total: int) -> None:
+        """The same for the log, which has a line of it now and then."""
+        self._telling.rows(key.run, key.attempt, stage, done, total, self._clock())
 
     def verified(self, key: Key, validated: Validated) -> bool:
         """The verification is there. True: go on. Otherwise the run is discarded (its caller waits) or held."""
@@ -381,7 +403,7 @@ class Journal(AloneRecords):
         Batches are many and quick: how far the run is, is written down a few times a second and at the end.
         """
         now = self._clock()
-        self._telling.applied(key.run, key.attempt, rows_done, rows_total, now)
+        self._telling.rows(key.run, key.attempt, RunState.APPLYING, rows_done, rows_total, now)
         if rows_done < rows_total and now - self._told < TELL:
             with self._control.read() as connection:
                 row = self._current(connection, key)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, and_, case, func, select
 
 from schoolsync.errors import NotFound
 from schoolsync.runs import previews
-from schoolsync.runs.progress import Progress, Stage, progress, stages, took
+from schoolsync.runs.progress import Progress, Rows, Stage, progress, stages, took
 from schoolsync.runs.states import ACTIVE, Cause, RunState
 from schoolsync.store.tables import approvals, profile_status, profiles, runs, tenants, uploads
 
@@ -324,6 +324,12 @@ def _run(row: Row[Any], approvers: dict[tuple[str, str], list[str]], *, before: 
         failed=summary.get("failed", {}),
         messages=tuple(json.loads(row.verification or "[]")[:_MESSAGES_MAX]),
         stages=known,
-        progress=progress(known, rows_done=row.rows_done, rows_total=row.rows_total, before=before, now=now),
+        progress=progress(
+            known,
+            early=Rows(row.stage_done or 0, row.stage_total),
+            applied=Rows(row.rows_done, row.rows_total),
+            before=before,
+            now=now,
+        ),
         upload=row.upload,
     )

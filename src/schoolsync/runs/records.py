@@ -164,6 +164,11 @@ class Records:
     def _set(self, connection: Connection, key: Key, **values: Any) -> None:
         connection.execute(update(runs).where(*is_run(key)).values(**values))
 
+    def _note_rows(self, connection: Connection, key: Key, stage: RunState, done: int, total: int) -> None:
+        """How far a stage is, unless the run is somewhere else by now."""
+        mine = (*is_run(key), runs.c.attempt == key.attempt, runs.c.state == stage)
+        connection.execute(update(runs).where(*mine).values(stage_done=done, stage_total=total))
+
     def _show(
         self,
         connection: Connection,

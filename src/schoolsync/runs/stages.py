@@ -8,7 +8,7 @@ in the directory is not applied again. Nothing here loads `sqlite3`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from schoolsync.runs.stored_plan import (
     held_ops,
     release_of_batch,
 )
+from schoolsync.sources.source import Told
 from schoolsync.targets.local import (
     Batch,
     Claim,
@@ -53,9 +54,8 @@ pa.set_memory_pool(pa.system_memory_pool())  # gives memory back as soon as it i
 class Stages(Holding):
     """One attempt at one run. Used by one thread."""
 
-    def __init__(self, job: Job, progress: Callable[[int, int | None], None]) -> None:
-        super().__init__(job)
-        self._progress = progress
+    def __init__(self, job: Job, told: Told) -> None:
+        super().__init__(job, told)
         self._plans = Plans(Path(job.folder))
         self._writer = Writer(
             profile=job.profile,
@@ -95,6 +95,7 @@ class Stages(Holding):
             lost, too_much = self._leave_out(checked)
             if too_much is not None:
                 messages += (Message(type="Error", file_name="", description=too_much),)
+            self._said(self._rows(), self._rows())
             return Validated(
                 messages=messages,
                 errors=checked.errors,
@@ -503,6 +504,11 @@ class Stages(Holding):
         self._objects.keep_folder(Path(self._job.folder))
         self._progress(_PLAN_STEPS, _PLAN_STEPS)
         return stored
+
+    def _progress(self, step: int, steps: int) -> None:
+        """Planning goes over all rows in steps: each counts as a share of every row."""
+        if self._rows():
+            self._said(self._rows() * step // steps, self._rows())
 
     def _load_lately(self, db: duckdb.DuckDBPyConnection) -> None:
         """What went in the days before without anybody's yes."""

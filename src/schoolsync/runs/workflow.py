@@ -26,6 +26,9 @@ from schoolsync.runs.states import RunState
 TRIES = 5
 """How often one stage is tried when the world fails it (an engine killed, a disk full, a lock held too long)."""
 
+NOTE = 1.0
+"""Seconds after which it is written down how far a stage is that reads, checks or plans."""
+
 CSV_PROVIDER = "educationCsvDataProvider"
 
 T = TypeVar("T", Extracted, Validated, Planned, Applied, Finished)
@@ -87,11 +90,12 @@ def _synchronize(key: Key) -> str:
         extracted = _answer(_extract(*who), Extracted)
         if extracted.unchanged:
             return "unchanged" if _unchanged(*who) else "stopped"
-        if not _begins(*who, RunState.VALIDATING):
+        rows = sum(extracted.rows.values())
+        if not _begins(*who, RunState.VALIDATING, rows):
             return "stopped"
         if not _validate(*who):
             return "stopped"
-        if not _begins(*who, RunState.PLANNING):
+        if not _begins(*who, RunState.PLANNING, rows):
             return "stopped"
     planned = _answer(_plan(*who), Planned)
     wanted = _note_plan(*who, msgspec.to_builtins(planned))
@@ -128,14 +132,14 @@ def _is_planned(tenant: int, profile: str, run: str, attempt: int) -> bool:
 
 
 @step
-def _begins(tenant: int, profile: str, run: str, attempt: int, stage: str) -> bool:
-    return worker.journal.begins(Key(tenant, profile, run, attempt), RunState(stage))
+def _begins(tenant: int, profile: str, run: str, attempt: int, stage: str, rows: int | None = None) -> bool:
+    return worker.journal.begins(Key(tenant, profile, run, attempt), RunState(stage), rows)
 
 
 @step
 def _extract(tenant: int, profile: str, run: str, attempt: int) -> Kept:
     key = Key(tenant, profile, run, attempt)
-    kept = _ask(key, "extract", Extracted)
+    kept = _ask(key, "extract", Extracted, told=RunState.EXTRACTING)
     _wait_on_dial(key, "extracting")
     return kept
 
@@ -149,14 +153,15 @@ def _unchanged(tenant: int, profile: str, run: str, attempt: int) -> bool:
 def _validate(tenant: int, profile: str, run: str, attempt: int) -> bool:
     key = Key(tenant, profile, run, attempt)
     _wait_on_dial(key, "validating")
-    goes_on = worker.journal.verified(key, _answer(_ask(key, "validate", Validated), Validated))
+    validated = _answer(_ask(key, "validate", Validated, told=RunState.VALIDATING), Validated)
+    goes_on = worker.journal.verified(key, validated)
     fault_points.reach("worker-verified")
     return goes_on
 
 
 @step
 def _plan(tenant: int, profile: str, run: str, attempt: int) -> Kept:
-    return _ask(Key(tenant, profile, run, attempt), "plan", Planned)
+    return _ask(Key(tenant, profile, run, attempt), "plan", Planned, told=RunState.PLANNING)
 
 
 @step
@@ -199,8 +204,11 @@ def _fail(
 # --- inside a step -------------------------------------------------------------------------------------------------
 
 
-def _ask(key: Key, stage: str, kind: type[T], *, batch: int | None = None) -> Kept:
-    """Have the engine do a stage; again, by a new engine, when the world failed it."""
+def _ask(key: Key, stage: str, kind: type[T], *, batch: int | None = None, told: RunState | None = None) -> Kept:
+    """Have the engine do a stage; again, by a new engine, when the world failed it.
+
+    How far it is, is written down where `told` says which state the run is in meanwhile.
+    """
 
     def job() -> Job:
         made = worker.journal.job(key)
@@ -208,13 +216,25 @@ def _ask(key: Key, stage: str, kind: type[T], *, batch: int | None = None) -> Ke
             raise Superseded
         return made
 
+    noted = time.monotonic()
+
+    def went_over(done: int, total: int) -> None:
+        nonlocal noted
+        if told is None:
+            return
+        worker.journal.tell(key, told, done, total)
+        if time.monotonic() - noted >= NOTE:
+            worker.journal.went_over(key, told, done, total)
+            noted = time.monotonic()
+
     failed = Failed(reason="The roster engine ended unexpectedly again and again; see the server's log.", retry=True)
     for tried in range(TRIES):
         if tried:
             time.sleep(0.1 * 2**tried)
         try:
             with traces.stage(stage, run=key.run, profile=key.profile, attempt=key.attempt, batch=batch):
-                return _of(worker.engines.of(key.workflow, job).ask(stage, kind, batch=batch))
+                engine = worker.engines.of(key.workflow, job)
+                return _of(engine.ask(stage, kind, batch=batch, progress=went_over))
         except EngineLost as problem:
             log.warning("engine lost", run=key.run, stage=stage, batch=batch, reason=str(problem))
         except WorldError as problem:  # the job could not be put together

@@ -83,13 +83,18 @@ def read_set(
         needs = Needs(options.policy, needs_.creates(options.policy, form.names, headers))
         read: dict[str, Table] = {}
         rows = {source.base: 0 for source in found.values()}
+        lines = {one.source.base: max(one.text.lines - one.head.lines, 0) for one in heads}
+        done = 0
         for one in heads:
+            options.told(done, sum(lines.values()))
+            done += lines[one.source.base]
             columns = _columns(db, one, needs, form)
-            rows[one.source.base] = max(one.text.lines - one.head.lines, 0)
+            rows[one.source.base] = lines[one.source.base]
             table = _read(db, one, columns, needs, scratch, options, form)
             if table is not None:
                 read[one.file.table] = table
                 rows[one.source.base] = table.rows
+        options.told(done, done)
         return CsvSet(detected, needs, named, read, rows)
 
 

@@ -126,19 +126,24 @@ def merged(
     told_apart_by: Callable[[File], str],
     complete: bool = True,
     references: bool = True,
+    over: Callable[[], None] = lambda: None,
 ) -> Merger:
     """Check the rows of all tables against each other; the answer knows the good ones.
 
     `told_apart_by` names the column that no two people of a file may share. Without `complete` files that are named
-    and not there are not missed; without `references` nothing is looked up in other files.
+    and not there are not missed; without `references` nothing is looked up in other files. `over` hears three times
+    that all rows have been gone over.
     """
     merger = Merger(db, dict(tables))
     if references:
         merger.references(complete=complete)
+    over()
     merger.trees()
     merger.ids_alike()
     merger.people_once()
+    over()
     merger.rows_once()
+    over()
     merger.usernames(policy, told_apart_by)
     merger.settle()
     return merger

@@ -10,7 +10,11 @@ from schoolsync.roster import codes, findings
 from schoolsync.sources import cells, changes, csv_sets, merging, two_lists, user_lists
 from schoolsync.sources.files import SourceFile
 from schoolsync.sources.formats import Format, Shape
-from schoolsync.sources.source import Checked, CheckOptions, Extract
+from schoolsync.sources.source import Checked, CheckOptions, Extract, Passes
+
+_PASSES = 6
+"""How often checking goes over all rows: cells, references, ids, rows that are there twice, filling, and once more by
+whoever reports what was found."""
 
 
 def extract(
@@ -34,6 +38,7 @@ def extract(
 def validate(db: duckdb.DuckDBPyConnection, extracted: Extract, options: CheckOptions, form: Format) -> Checked:
     """Run the rules and fill the canonical tables; see `schoolsync.sources.validate`."""
     needs = extracted.needs
+    passes = Passes(options.told, sum(extracted.rows.values()), _PASSES)
     lists = codes.lists(options.codes, options.policy.codes if options.policy else {})
     tables = {name: cells.clean(db, table, most=options.limits.cell) for name, table in extracted.tables.items()}
     tables, whole = changes.completed(
@@ -49,6 +54,7 @@ def validate(db: duckdb.DuckDBPyConnection, extracted: Extract, options: CheckOp
         )
         for column in needs.asked_for(table.file):
             cells.check_filled(db, table, column)
+    passes.over()
     merger = merging.merged(
         db,
         tables,
@@ -56,6 +62,7 @@ def validate(db: duckdb.DuckDBPyConnection, extracted: Extract, options: CheckOp
         told_apart_by=needs.told_apart_by,
         complete=not options.partial and not extracted.fatal,
         references=whole,
+        over=passes.over,
     )
     if form.shape is Shape.USERS:
         user_lists.fill(merger, form, lists, guardians=needs.names("contacts"))
@@ -66,6 +73,7 @@ def validate(db: duckdb.DuckDBPyConnection, extracted: Extract, options: CheckOp
     if any(table.earlier for table in tables.values()):
         changes.tell_apart(db)
     total = findings.totals(db)
+    passes.over()
     return Checked(
         format=form.id,
         why=extracted.why,

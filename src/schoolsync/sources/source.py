@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,28 @@ from schoolsync.sources.columns import Table
 from schoolsync.sources.files import DEFAULT_LIMITS, Limits
 from schoolsync.sources.needs import Needs
 
+Told = Callable[[int, int], None]
+"""Hears how many rows are done, and of how many."""
+
+
+def nobody(done: int, total: int) -> None:
+    """Whoever does not want to hear it."""
+
+
+@dataclass(slots=True)
+class Passes:
+    """Tells of work that goes over all rows several times: each time counts as a share of every row."""
+
+    told: Told
+    rows: int
+    passes: int
+    done: int = 0
+
+    def over(self) -> None:
+        """All rows have been gone over once more."""
+        self.done += 1
+        self.told(self.rows * self.done // self.passes, self.rows)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOptions:
@@ -33,6 +55,7 @@ class CheckOptions:
     earlier: Path | None = None  # what was kept of the last roster: a package of changes alone goes on from it
     keep: Path | None = None  # where to keep what such a package needs, for formats that have them
     partial: bool = False  # check the given files alone: others are not missed, nor is what they would hold
+    told: Told = nobody  # hears how far reading and checking are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from sqlalchemy import Column, Connection, Table, select, update
 from sqlalchemy.schema import CreateColumn
 
 from schoolsync.errors import Refusal
-from schoolsync.store import release
+from schoolsync.store import release, tables
 from schoolsync.store.tables import control_schema
 
 
@@ -44,7 +44,12 @@ class Step:
     after: Mapping[Family, Change] = field(default_factory=dict)
 
 
-STEPS: tuple[Step, ...] = ()
+def _add_stage_rows(connection: Connection) -> None:
+    add_column(connection, tables.runs, tables.runs.c.stage_done)
+    add_column(connection, tables.runs, tables.runs.c.stage_total)
+
+
+STEPS: tuple[Step, ...] = (Step(2, before={Family.CONTROL: _add_stage_rows}),)
 """Every step there has been, in order. The first one leads to schema 2."""
 
 

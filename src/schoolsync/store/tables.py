@@ -156,8 +156,10 @@ runs = _table(
     Column("expects", Text),  # hash of the plan that somebody has looked at: no other may be applied
     Column("verification", Text),  # JSON list of verification messages; null until checked
     Column("message", Text),
-    Column("rows_done", BigInteger, nullable=False, server_default="0"),
-    Column("rows_total", BigInteger),
+    Column("rows_done", BigInteger, nullable=False, server_default="0"),  # that are applied
+    Column("rows_total", BigInteger),  # of the plan
+    Column("stage_done", BigInteger),  # rows that a stage before the applying has gone over ...
+    Column("stage_total", BigInteger),  # ... and those it goes over in all
     Column("error_count", BigInteger, nullable=False, server_default="0"),
     Column("summary", Text),  # JSON: counts of the roster, of the plan, guard verdicts
     Column("input_hash", Text),  # what an unchanged upload is recognised by

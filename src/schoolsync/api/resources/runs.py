@@ -112,6 +112,7 @@ def shape(run: looking.Run, now: int) -> shapes.Run:
             rows_done=run.progress.rows_done,
             rows_total=run.progress.rows_total,
             rate=run.progress.rate,
+            stage_seconds_left=run.progress.stage_seconds_left,
             seconds_left=run.progress.seconds_left,
         ),
     )
