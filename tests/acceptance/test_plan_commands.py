@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from .house import Json, Profile, Server, Tenant, command
-from .own import own
+from .house import Json, Profile, Server, Tenant, command, until
+from .own import Own, own
 from .rosters import DISTRICT, Roster
 
 pytestmark = pytest.mark.xdist_group("own-api")
@@ -370,6 +370,78 @@ def test_one_person_alone(profile: Profile, tmp_path: Path) -> None:
     own(other, "admin").refusal("POST", f"/profiles/{other.profile().id}/sync-one", 409, body)
 
 
+def test_classes_of_a_profile_that_has_expired_are_cleaned_up(profile: Profile) -> None:
+    """Held until somebody says yes, though the profile stays paused; undo gives everything back, and a run goes on."""
+    typed, path = Typed(profile), f"/profiles/{profile.id}"
+    people = {role: own(profile.tenant, role) for role in ("viewer", "operator", "approver", "admin")}
+    what = {"mark": True, "removePupils": True}
+    refusal = people["operator"].refusal("POST", f"{path}/clean-up", 409, what)
+    assert "expires never: only one that has expired" in refusal["message"]
+    assert "--mark" in typed("clean-up", expect=2).stderr
+    before = profile.tenant.objects()
+    expire(profile, "2026-01-01")
+    people["operator"].refusal("POST", f"{path}/clean-up", 400, {"why": "rollover"})
+    people["viewer"].refusal("POST", f"{path}/clean-up", 403, what)
+    stranger = Tenant(profile.tenant.server)
+    own(stranger, "admin").refusal("POST", f"{path}/clean-up", 404, what)
+
+    begun = people["operator"]("POST", f"{path}/clean-up", what, expect=202).json()["run"]
+    held = until("it is held", lambda: _in_state(people["viewer"], f"{path}/runs/{begun}", "held"))
+    assert (held["cause"], held["heldFor"]) == ("cleanUp", "guard")
+    plan = people["viewer"].get(f"{path}/runs/{begun}/plan")
+    (verdict,) = plan["verdicts"]
+    sections, lessons = len(DISTRICT.sections), len(DISTRICT.enrollments)
+    assert (verdict["guard"], verdict["endangered"]) == ("clean-up", sections)
+    assert profile.tenant.objects() == before
+    assert profile.status()["status"] == "paused"
+    assert f"{lessons} student enrollments would end" in profile.status()["statusMessage"]
+    body = {"plan": held["plan"]}
+    people["operator"].refusal("POST", f"{path}/runs/{begun}/approvals", 403, body)
+    people["approver"].refusal("POST", f"{path}/runs/{begun}/approvals", 409, {"plan": "0" * 64})
+    people["operator"]("POST", f"{path}/runs/{begun}/discard", {}, expect=200)
+    assert profile.status()["status"] == "paused"
+
+    assert "HELD" in typed("clean-up", "--mark", "--remove-pupils", "--why", "rollover", expect=3).stdout
+    people["admin"].refusal("POST", f"{path}/runs/1/undo", 409, {})
+    people["admin"].refusal("POST", f"{path}/clean-up", 409, {"archive": True})
+    shown = people["operator"].all(f"{path}/runs/3/plan/steps?op=expire")
+    assert {(step["rule"], step["file"], step["held"]) for step in shown} == {("cleaned-up", "Section.csv", True)}
+    profile.api("POST", f"{profile.path}/pause", expect=200)
+    profile.api("POST", f"{profile.path}/resume", expect=200)
+    body = {"plan": people["viewer"].get(f"{path}/runs/3")["plan"]}
+    people["approver"]("POST", f"{path}/runs/3/approvals", body, expect=201)
+    until("it is done", lambda: _in_state(people["viewer"], f"{path}/runs/3", "done"))
+    assert profile.status()["status"] == "paused"
+    assert f"{sections} marked as expired, {lessons} unlinked" in profile.status()["statusMessage"]
+    names = {one["displayName"][:3] for one in profile.tenant.reader.all("/classes")}
+    assert names == {"Exp"}
+    assert "nothing to change" in typed("clean-up", "--mark", "--remove-pupils").stdout
+    assert people["viewer"].get(f"{path}/freshness")["lastGoodRun"] == people["viewer"].get(f"{path}/runs/1")["id"]
+
+    undo = people["admin"]("POST", f"{path}/runs/3/undo", {"why": "too early"}, expect=202).json()["run"]
+    until("it is taken back", lambda: _in_state(people["viewer"], f"{path}/runs/{undo}", "done"))
+    assert profile.status()["status"] == "paused"
+    assert profile.tenant.objects() == before
+    expire(profile, None)
+    profile.api("POST", f"{profile.path}/resume", expect=200)
+    assert profile.status()["status"] == "success"
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    assert profile.tenant.objects() == before
+
+
+def expire(profile: Profile, day: str | None) -> None:
+    """Set the last day of a profile, and wait until it is set up again and, with a day that is over, paused."""
+    profile.api("PATCH", profile.path, {"expirationDate": day}, expect=200)
+    until("it is set up", lambda: profile.api.get(profile.path)["state"] == "provisioned")
+    if day is not None:
+        until("it is paused", lambda: profile.status()["status"] == "paused")
+
+
+def _in_state(viewer: Own, path: str, state: str) -> Json | None:
+    found = viewer.get(path)
+    return found if found["state"] == state else None
+
+
 def pupils(profile: Profile) -> list[Json]:
     found = profile.tenant.reader.all("/users")
     return [one for one in found if one["primaryRole"] == "student"]
@@ -467,7 +539,7 @@ def test_every_exit_status_is_documented_and_reached() -> None:
 
 ABOUT_PLANS = {
     *("plan", "sync", "apply", "approve", "override", "discard", "undo", "sync-one", "explain", "rekey"),
-    *("identify", "changes"),
+    *("identify", "changes", "clean-up"),
 }
 
 

@@ -405,6 +405,28 @@ def test_a_session_opens_what_its_roles_open(server: Server) -> None:
         assert http.get("/console/directory?kind=people").status_code == 403
 
 
+def test_classes_are_cleaned_up_from_the_page_of_an_expired_profile(server: Server) -> None:
+    """Only there is the form; what is chosen is worked out and waits, and the page of the run says so."""
+    profile = Tenant(server).profile()
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    with httpx.Client(base_url=server.base, follow_redirects=True) as http:
+        http.post("/console/sign-in", data={"tenant": profile.tenant.id})
+        csrf = vouched(http, profile.tenant, "operator").text.partition('name="csrf" value="')[2].partition('"')[0]
+        page, form = f"/console/profiles/{profile.id}", f"/console/profiles/{profile.id}/clean-up"
+        assert form not in http.get(page).text
+        profile.api("PATCH", profile.path, {"expirationDate": "2026-01-01"}, expect=200)
+        until("it is paused", lambda: profile.status()["status"] == "paused")
+        assert form in http.get(page).text
+        assert http.post(form, data={"csrf": csrf}).status_code == 400
+        begun = http.post(form, data={"csrf": csrf, "mark": "on", "archive": "on", "why": "rollover"})
+        assert begun.url.path.startswith(f"{page}/runs/")
+        until(
+            "it waits",
+            lambda: f"{len(DISTRICT.sections)} classes would be marked" in http.get(f"{page}/runs/2/plan").text,
+        )
+        assert "Cleaning up always waits for a person" in http.get(page).text
+
+
 def test_a_link_shows_one_school_alone(server: Server) -> None:
     """A link shows no other school or profile, whatever is asked beside or altered in it, and ends."""
     profile = Tenant(server).profile()
@@ -500,6 +522,7 @@ ACTIONS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("sync", "profiles/{profile}/do", {"what": "resume"}),
     ("sync", "profiles/{profile}/do", {"what": "reset"}),
     ("sync", "profiles/{profile}/do", {"what": "retry"}),
+    ("sync", "profiles/{profile}/clean-up", {"mark": "on"}),
     ("policy", "profiles/{profile}/accounts", {"displayName": "x"}),
     ("policy", "profiles/{profile}/settings/{section}", {"guards.removalPercent": "10"}),
     ("policy", "profiles/{profile}/columns", {"student.deferred": "on"}),

@@ -252,6 +252,17 @@ ROUTES: tuple[Route, ...] = (
         refusals=(409,),
     ),
     Route(
+        method="POST",
+        template=f"{_PROFILE}/clean-up",
+        handler="plans.clean_up",
+        summary="Begin a run that cleans up the classes of an expired profile; its plan always waits for a yes.",
+        answers=shapes.Begun,
+        act=Act.SYNC,
+        takes=shapes.CleanUp,
+        status=202,
+        refusals=(409,),
+    ),
+    Route(
         method="GET",
         template=_RUN,
         handler="runs.get_run",

@@ -123,6 +123,7 @@ class Profile(Shape, frozen=True, kw_only=True):
     state: str
     provider: str
     key_space: str
+    expired: bool  # its expirationDate has come: it is paused, and its classes can be cleaned up
     status: str | None
     status_message: str | None
     last_good: Moment | None
@@ -366,6 +367,15 @@ class Override(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Undo(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Why a run is taken back."""
 
+    why: str | None = None
+
+
+class CleanUp(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is done to the classes of a profile that has expired; at least one of the three."""
+
+    mark: bool = False  # as expired: name, SIS ID and mail nickname are led by ExpMMYY_
+    archive: bool = False  # they are inactive, and nobody is in them any more
+    remove_pupils: bool = False  # pupils leave them, teachers stay
     why: str | None = None
 
 

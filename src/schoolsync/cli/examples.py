@@ -45,6 +45,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "discard": (f'schoolsync discard 12 {_PROFILE} --why "half of the school is missing"',),
     "undo": (f"schoolsync undo 12 {_PROFILE}",),
     "sync": (f"schoolsync sync roster.zip {_PROFILE}",),
+    "clean-up": (
+        f"schoolsync clean-up --mark --remove-pupils {_PROFILE}",
+        f"schoolsync clean-up --archive --why rollover {_PROFILE}",
+    ),
     "sync-one": (f"schoolsync sync-one person ana.sara@district.example {_PROFILE}",),
     "explain": (
         f'schoolsync explain "Ana Sara" {_PROFILE}',

@@ -78,6 +78,7 @@ def register(app: typer.Typer) -> None:
         ("undo", undo),
         ("sync", sync),
         ("sync-one", sync_one),
+        ("clean-up", clean_up),
         ("explain", explain),
         ("identify", identify),
         ("changes", changes),
@@ -323,6 +324,35 @@ def sync_one(
 
     where = whereto(tenant, profile, server, user, data_dir)
     raise typer.Exit(command.sync_one(where, kind.value, what, why=why, follow=wait, as_json=json))
+
+
+def clean_up(
+    profile: Profile,
+    mark: Annotated[
+        bool, typer.Option("--mark", help="Mark the classes as expired: their names and SIS IDs begin with ExpMMYY_.")
+    ] = False,
+    archive: Annotated[bool, typer.Option("--archive", help="Set them inactive, and end all memberships.")] = False,
+    remove_pupils: Annotated[bool, typer.Option("--remove-pupils", help="Pupils leave them; teachers stay.")] = False,
+    tenant: Tenant = None,
+    why: Why = None,
+    wait: Wait = True,
+    json: AsJson = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Clean up the classes of a profile that has expired; the plan always waits for an approval.
+
+    Exit status: 0 there was nothing to clean up, 1 it failed, 2 wrong usage or refused, 3 the plan waits for a yes.
+    """
+    from schoolsync.cli import plans as command
+
+    where = whereto(tenant, profile, server, user, data_dir)
+    raise typer.Exit(
+        command.clean_up(
+            where, mark=mark, archive=archive, remove_pupils=remove_pupils, why=why, follow=wait, as_json=json
+        )
+    )
 
 
 def explain(

@@ -1,4 +1,4 @@
-"""`schoolsync plan`, `apply`, `approve`, `discard`, `undo`, `sync`, `rekey`: what would change, and a yes or no to it.
+"""`schoolsync plan`, `apply`, `approve`, `discard`, `undo`, `clean-up`, `sync`, `rekey`: what changes, a yes or a no.
 
 Everything is asked of the server's own API (`cli.remote`); nothing is decided here. What is printed about single people
 goes to whoever typed the command and nowhere else.
@@ -208,6 +208,25 @@ def sync_one(whereto: Whereto, kind: str, what: str, *, why: str | None, follow:
     """Synchronize one person, class or school from the last upload."""
     remote = Remote(whereto)
     begun = remote.post("/sync-one", {"kind": kind, "object": what, "why": why})["run"]
+    return follow_run(remote, begun, as_json) if follow else tell_begun(remote, begun, as_json)
+
+
+def clean_up(
+    whereto: Whereto,
+    *,
+    mark: bool,
+    archive: bool,
+    remove_pupils: bool,
+    why: str | None,
+    follow: bool,
+    as_json: bool,
+) -> int:
+    """Clean up the classes of a profile that has expired, by a run whose plan waits for a yes."""
+    if not (mark or archive or remove_pupils):
+        raise UsageError("Choose what is done to the classes: --mark, --archive, --remove-pupils, or several of them.")
+    remote = Remote(whereto)
+    body = {"mark": mark, "archive": archive, "removePupils": remove_pupils, "why": why}
+    begun = remote.post("/clean-up", body)["run"]
     return follow_run(remote, begun, as_json) if follow else tell_begun(remote, begun, as_json)
 
 

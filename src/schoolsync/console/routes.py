@@ -50,6 +50,11 @@ ROWS: tuple[Row, ...] = (
         "profiles/{profile}", "profiles.show", "How a profile stands, its trends and newest runs, and what can be done."
     ),
     _post("profiles/{profile}/do", "profiles.act", "Pauses, resumes, resets the profile, or tries again now."),
+    _post(
+        "profiles/{profile}/clean-up",
+        "profiles.clean_up",
+        "Begins to clean up the classes of a profile that has ended.",
+    ),
     _get(
         "profiles/{profile}/accounts", "profiles.accounts", "The profile's name and whose accounts it makes or finds."
     ),

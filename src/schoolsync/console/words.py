@@ -53,6 +53,7 @@ CAUSE: dict[str, str] = {
     "watch": N_("files lay in the watched folder"),
     "preview": N_("preview"),
     "undo": N_("takes a run back"),
+    "cleanUp": N_("classes are cleaned up"),
     "one": N_("one person, class or school alone"),
     "replan": N_("planned again"),
     "provisioned": N_("the profile was set up"),
@@ -78,6 +79,7 @@ GUARD: dict[str, str] = {
     "updates": N_("many changes"),
     "adoptions": N_("accounts made by hand"),
     "other-person": N_("somebody else"),
+    "clean-up": N_("clean-up"),
 }
 
 KIND: dict[str, str] = {
@@ -125,6 +127,7 @@ RULE: dict[str, str] = {
     "gone": N_("The files do not have it any more."),
     "expired": N_("The files do not have it any more, and this profile marks classes that leave as expired."),
     "term-over": N_("Its term is over, and this profile lets classes expire then."),
+    "cleaned-up": N_("The profile has ended, and a person cleans up its classes."),
     "erased": N_("The person was erased on request."),
 }
 

@@ -18,6 +18,7 @@ from schoolsync.notices.conditions import ADVICE, HOUR, Condition, condition, ev
 from schoolsync.notices.notice import Notice
 from schoolsync.profiles.states import State
 from schoolsync.profiles.status import Status
+from schoolsync.runs.apart import of_all
 from schoolsync.runs.states import HeldFor, RunState
 from schoolsync.store.control import Control
 from schoolsync.store.tables import notices, profile_conditions, profile_status, profiles, runs, tenants
@@ -138,7 +139,7 @@ class Outbox:
                 runs.c.tenant == profiles.c.tenant,
                 runs.c.profile == profiles.c.id,
                 runs.c.state == RunState.DONE,
-                runs.c.only.is_(None),
+                *of_all(),
             )
             .correlate(profiles)
             .scalar_subquery()

@@ -32,13 +32,7 @@ def find(db: duckdb.DuckDBPyConnection, terms: Terms) -> int | None:
 
     Returns when the next class that has left is to be marked (ticks), if there is any.
     """
-    pairs = ", ".join(f"{one} {_type(one)}, was_{one} {_type(one)}" for one in MARKED)
-    db.execute(f"""
-        CREATE TABLE planned.expiring (
-            kind VARCHAR, key BIGINT, id VARCHAR, {pairs}, rule VARCHAR, of_school VARCHAR, file VARCHAR, line BIGINT,
-            upload_run BIGINT
-        )
-    """)
+    prepare(db)
     db.execute("CREATE TABLE planned.kept_classes (key BIGINT)")
     expiry = terms.policy.expiry
     if expiry is None or terms.deferred("section"):
@@ -52,6 +46,17 @@ def find(db: duckdb.DuckDBPyConnection, terms: Terms) -> int | None:
     return _next(db, terms, expiry) if expiry.mark and expiry.archive else None
 
 
+def prepare(db: duckdb.DuckDBPyConnection) -> None:
+    """Make `planned.expiring`, empty."""
+    pairs = ", ".join(f"{one} {_type(one)}, was_{one} {_type(one)}" for one in MARKED)
+    db.execute(f"""
+        CREATE TABLE planned.expiring (
+            kind VARCHAR, key BIGINT, id VARCHAR, {pairs}, rule VARCHAR, of_school VARCHAR, file VARCHAR, line BIGINT,
+            upload_run BIGINT
+        )
+    """)
+
+
 def _type(column: str) -> str:
     return {"active": "BOOLEAN", "expired": "BIGINT"}.get(column, "VARCHAR")
 
@@ -59,6 +64,21 @@ def _type(column: str) -> str:
 def _mark(db: duckdb.DuckDBPyConnection, terms: Terms, expiry: Expiry) -> None:
     due = f"left_at + {expiry.after_days * DAY} <= {terms.now}"
     gone = "kind = 'section'" if not expiry.after_days else "false"
+    choose(
+        db,
+        terms,
+        f"""
+            SELECT key, CASE rule WHEN 'gone' THEN 'expired' ELSE rule END AS rule, file, line, upload_run
+            FROM planned.gone WHERE {gone}
+            UNION ALL
+            SELECT key, 'expired', {last_lines.COLUMNS} FROM planned.away WHERE kind = 'section' AND {due}
+        """,
+        archive=expiry.archive,
+    )
+
+
+def choose(db: duckdb.DuckDBPyConnection, terms: Terms, classes: str, *, archive: bool) -> None:
+    """Add to `planned.expiring` the classes of a query (key, rule and line), but those that are marked already."""
     led = text(mark(terms))
     db.execute(f"""
         INSERT INTO planned.expiring BY NAME
@@ -68,15 +88,10 @@ def _mark(db: duckdb.DuckDBPyConnection, terms: Terms, expiry: Expiry) -> None:
             {led} || h.external_id AS external_id, h.external_id AS was_external_id,
             left({led} || h.mail_nickname, {ALIAS_MAX}) AS mail_nickname, h.mail_nickname AS was_mail_nickname,
             '{STATUS}' AS status, h.status AS was_status,
-            {str(not expiry.archive).lower()} AS active, h.active AS was_active,
+            {"false" if archive else "h.active"} AS active, h.active AS was_active,
             {terms.now} AS expired, h.expired AS was_expired,
             c.rule, h.school_source_id AS of_school, c.file, c.line, c.upload_run
-        FROM (
-            SELECT key, CASE rule WHEN 'gone' THEN 'expired' ELSE rule END AS rule, file, line, upload_run
-            FROM planned.gone WHERE {gone}
-            UNION ALL
-            SELECT key, 'expired', {last_lines.COLUMNS} FROM planned.away WHERE kind = 'section' AND {due}
-        ) AS c JOIN held.classes AS h ON h.key = c.key WHERE h.expired IS NULL
+        FROM ({classes}) AS c JOIN held.classes AS h ON h.key = c.key WHERE h.expired IS NULL
     """)
 
 
@@ -121,6 +136,17 @@ def settle(db: duckdb.DuckDBPyConnection, terms: Terms, taken: str | None) -> No
     expiry = terms.policy.expiry
     if expiry is None or terms.deferred("section"):
         return
+    spare_names(db, terms, taken)
+    db.execute("""
+        DELETE FROM planned.gone WHERE kind = 'section'
+        AND (key IN (SELECT key FROM planned.expiring) OR key IN (SELECT key FROM planned.kept_classes))
+    """)
+    values = ", ".join(f"{one} = e.{one}" for one in MARKED)
+    db.execute(f"UPDATE held.classes AS h SET {values} FROM planned.expiring AS e WHERE e.key = h.key")
+
+
+def spare_names(db: duckdb.DuckDBPyConnection, terms: Terms, taken: str | None) -> None:
+    """Take those out of `planned.expiring` whose new name or id another class has; each is an error."""
     names = "SELECT mail_nickname FROM held.classes WHERE mail_nickname IS NOT NULL"
     if taken is not None:
         names += f" UNION ALL SELECT mail_nickname FROM {taken}"
@@ -141,12 +167,6 @@ def settle(db: duckdb.DuckDBPyConnection, terms: Terms, taken: str | None) -> No
     """)
     db.execute("DELETE FROM planned.expiring WHERE key IN (SELECT key FROM planned.unmarked)")
     last_lines.of_expiring(db, terms)
-    db.execute("""
-        DELETE FROM planned.gone WHERE kind = 'section'
-        AND (key IN (SELECT key FROM planned.expiring) OR key IN (SELECT key FROM planned.kept_classes))
-    """)
-    values = ", ".join(f"{one} = e.{one}" for one in MARKED)
-    db.execute(f"UPDATE held.classes AS h SET {values} FROM planned.expiring AS e WHERE e.key = h.key")
 
 
 def spare_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:

@@ -161,6 +161,19 @@ class Expiry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_u
             raise ValueError("expiry: afterDays counts the days until an archived class is marked; it needs both")
 
 
+class CleanUp(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a person has done to the classes of a profile that has expired; docs/plan.md explains it."""
+
+    mark: bool = False  # as `Expiry.mark`
+    archive: bool = False  # as `Expiry.archive`
+    remove_pupils: bool = False  # pupils leave the classes, teachers stay; archived classes are left by all
+
+    @property
+    def anything(self) -> bool:
+        """Whether anything is chosen."""
+        return self.mark or self.archive or self.remove_pupils
+
+
 class Only(msgspec.Struct, frozen=True, kw_only=True):
     """The one person, class or school that a plan is about."""
 

@@ -43,6 +43,7 @@ RULES = {
     "undone": "A person takes an earlier run back.",
     "expired": "The roster does not have it any more, and the profile marks classes that leave as expired.",
     "term-over": "Its term is over, and the profile lets classes expire then.",
+    "cleaned-up": "The profile has expired, and a person cleans up its classes.",
     "kept-long-enough": "It left so long ago that the profile does not keep it any more.",
     "gone": "The roster does not have it any more.",
     "erased": "The person was erased on request; what the step said of it is gone.",
@@ -130,7 +131,7 @@ def _taking(terms: Terms, suffix: str) -> list[Step]:
             FROM planned.gone{suffix} WHERE kind = '{kind.name}' ORDER BY key"""
         made.append(Step("remove", kind.table, gone, kind.name))
     if not suffix:
-        made.append(_expire())
+        made.append(expire())
         made += [_purge(kind) for kind in reversed(terms.objects) if kind.name in terms.policy.purge_days]
     return made
 
@@ -151,7 +152,8 @@ def _guardians() -> Step:
     return Step("update", "people", query, kinds.GUARDIANS)
 
 
-def _expire() -> Step:
+def expire() -> Step:
+    """The classes in `planned.expiring` are marked."""
     pairs = ", ".join(f"{one}, was_{one}" for one in expiry.MARKED)
     query = f"SELECT key, id, {pairs}, rule, of_school, {_LAST} FROM planned.expiring ORDER BY key"
     return Step("expire", "classes", query, "section")

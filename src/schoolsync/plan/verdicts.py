@@ -22,6 +22,7 @@ Guard = Literal[
     "updates",
     "adoptions",
     "other-person",
+    "clean-up",
 ]
 """The guards there are; docs/plan.md has a row for each."""
 

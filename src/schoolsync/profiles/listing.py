@@ -15,6 +15,7 @@ from schoolsync import ticks
 from schoolsync.errors import NotFound
 from schoolsync.profiles.states import State
 from schoolsync.profiles.status import Status
+from schoolsync.runs.apart import of_all
 from schoolsync.store.json_text import folded, text_place
 from schoolsync.store.tables import profile_status, profiles, runs
 
@@ -146,7 +147,7 @@ def provider(row: Row[Any]) -> str:
 def _short(tenant: int) -> Select[Any]:
     good = (
         select(func.max(runs.c.ended))
-        .where(runs.c.tenant == profiles.c.tenant, runs.c.profile == profiles.c.id, runs.c.state == "done")
+        .where(runs.c.tenant == profiles.c.tenant, runs.c.profile == profiles.c.id, runs.c.state == "done", *of_all())
         .scalar_subquery()
     )
     of = and_(profile_status.c.tenant == profiles.c.tenant, profile_status.c.profile == profiles.c.id)
@@ -157,6 +158,7 @@ def _short(tenant: int) -> Select[Any]:
             profiles.c.state,
             profiles.c.data_provider,
             profiles.c.key_space,
+            profiles.c.expiration_date,
             profile_status.c.status,
             profile_status.c.status_message,
             profile_status.c.last_activity,

@@ -30,9 +30,10 @@ from sqlalchemy import (
     update,
 )
 
+from schoolsync import ticks
 from schoolsync.errors import Conflict, NotFound
 from schoolsync.store.database import LookUp, is_postgresql
-from schoolsync.store.tables import profile_status, profiles
+from schoolsync.store.tables import profile_status, profiles, runs
 
 if TYPE_CHECKING:
     from schoolsync.runs.states import OpenRun
@@ -252,8 +253,11 @@ def record(
 ) -> None:
     """Our own transition: from now on it is both the real and the shown status, whatever callers reported before.
 
-    `error_count` and `synchronized` (the time of a successful end) stay as they are when they are None.
+    `error_count` and `synchronized` (the time of a successful end) stay as they are when they are None. A profile that
+    has expired stays paused, whatever an undo or a clean-up, which may go on all the same, comes to.
     """
+    if status != Status.PAUSED and _stays_paused(connection, tenant, profile, now):
+        status = Status.PAUSED
     columns: dict[str, Any] = {"status": status, "own_status": status, "status_message": message, "last_activity": now}
     if error_count is not None:
         columns["error_count"] = error_count
@@ -261,6 +265,31 @@ def record(
         columns["last_synchronization"] = synchronized
     change(connection, tenant=tenant, profile=profile, **columns)
 
+
+def _stays_paused(connection: Connection, tenant: int, profile: str, now: int) -> bool:
+    """Whether the profile is paused because it has expired, and its newest run is an undo or a clean-up."""
+    paused = connection.execute(_PAUSED_BY_EXPIRY, {**_named(tenant, profile), "today": ticks.text(now)[:10]})
+    if paused.one_or_none() is None:
+        return False
+    newest = connection.execute(_NEWEST_RUN, _named(tenant, profile)).one_or_none()
+    return newest is not None and (newest.undoes is not None or newest.cleans is not None)
+
+
+def _named(tenant: int, profile: str) -> dict[str, Any]:
+    return {"its_tenant": tenant, "its_profile": profile}
+
+
+_PAUSED_BY_EXPIRY = (
+    select(profiles.c.id)
+    .join(profile_status, and_(profile_status.c.tenant == profiles.c.tenant, profile_status.c.profile == profiles.c.id))
+    .where(*_ITS, profile_status.c.own_status == Status.PAUSED, profiles.c.expiration_date <= bindparam("today"))
+)
+_NEWEST_RUN = (
+    select(runs.c.undoes, runs.c.cleans)
+    .where(runs.c.tenant == bindparam("its_tenant"), runs.c.profile == bindparam("its_profile"))
+    .order_by(runs.c.number.desc())
+    .limit(1)
+)
 
 _TOUCHED_BY_START = ("status", "own_status", "status_message", "last_activity")
 

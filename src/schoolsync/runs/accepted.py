@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Exists, Row, Select, select, update
 
+from schoolsync.runs.apart import of_all
 from schoolsync.runs.states import RunState
 from schoolsync.store.tables import profiles, runs
 
@@ -76,7 +77,7 @@ def _whole(tenant: Any, profile: Any) -> tuple[Any, ...]:
     return (
         runs.c.tenant == tenant,
         runs.c.profile == profile,
-        runs.c.only.is_(None),
+        *of_all(),
         runs.c.undoes.is_(None),
         runs.c.upload.is_not(None),
     )

@@ -1,4 +1,4 @@
-"""What the worker reads and writes down about runs of one person, class or school alone.
+"""What the worker reads and writes down about runs of one person, class or school alone, and about clean-ups.
 
 Such a run says nothing about the profile as a whole: its status, its errors, the time of its last synchronization and
 what is due stay as they were.
@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, Row, func, or_, select, update
 
-from schoolsync.plan.policy import Only
+from schoolsync.plan.policy import CleanUp, Only
 from schoolsync.runs.due_records import DueRecords
 from schoolsync.runs.job import Finished, Planned
 from schoolsync.runs.one import called, wanted
@@ -22,7 +23,7 @@ from schoolsync.store.tables import profiles, runs, tenants
 
 
 class AloneRecords(DueRecords):
-    """The worker's hand on runs of one alone."""
+    """The worker's hand on runs of one alone, and on clean-ups."""
 
     def _only(self, row: Row[Any], tenant_id: str, profile: str) -> tuple[Only | None, str]:
         """Whom a run is about when it is about one alone, and the folder that keeps the roster it is taken from."""
@@ -47,13 +48,16 @@ class AloneRecords(DueRecords):
     def _finished_alone(
         self, connection: Connection, key: Key, row: Row[Any], planned: Planned, finished: Finished
     ) -> None:
-        """One person, class or school was synchronized: how the profile as a whole fares has not changed."""
-        message = f"Synchronized one {called(wanted(row.only).only.kind)} alone: {counts(planned)}."
+        """One was synchronized, or classes were cleaned up: how the profile as a whole fares has not changed."""
+        message = f"Cleaned up the classes: {counts(planned)}."
+        if row.only is not None:
+            message = f"Synchronized one {called(wanted(row.only).only.kind)} alone: {counts(planned)}."
         if planned.errors:
             tenant_id = connection.execute(select(tenants.c.id).where(tenants.c.number == key.tenant)).scalar_one()
             path = self._objects.fetch(self.folder(tenant_id, key.profile, key.run) / planned.error_files[0])
             first = json.loads(path.read_text("utf-8"))[0]
-            message += f" {planned.errors:,} records could not be synchronized: {first['error_message']}"
+            failed = "be synchronized" if row.cleans is None else "be marked"
+            message += f" {planned.errors:,} records could not {failed}: {first['error_message']}"
         if finished.left_out:
             message += f" {finished.left_out:,} changes that nobody has approved were left out."
         if finished.missed:
@@ -75,3 +79,8 @@ class AloneRecords(DueRecords):
             connection, key, state=state, ended=self._clock(), wish=None, message=message, summary=json.dumps(summary)
         )
         self._show(connection, key, status, message)
+
+
+def cleaning_up(row: Row[Any]) -> CleanUp | None:
+    """What a run does to the classes of a profile that has expired, when that is what it is for."""
+    return None if row.cleans is None else msgspec.json.decode(row.cleans, type=CleanUp)

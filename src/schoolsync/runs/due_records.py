@@ -19,7 +19,7 @@ from schoolsync.store.control import Control
 from schoolsync.store.tables import profiles, runs
 
 SOON = 60 * ticks.PER_SECOND
-"""What is due while one person, class or school is synchronized alone is due again so much later."""
+"""What is due while a run apart (`runs.apart`) is open is due again so much later."""
 
 
 class DueRecords(Records):
@@ -57,7 +57,7 @@ class DueRecords(Records):
                 if open_run is None and upload is not None and not paused:
                     cause = Cause.RETRY if self._has_failed(connection, profile.tenant, profile.id) else Cause.DUE
                     self._runs.begin(connection, profile.tenant, profile.id, cause=cause, upload=upload, now=now)
-                elif open_run is not None and open_run.alone:
+                elif open_run is not None and open_run.apart:
                     self._due(connection, Key(profile.tenant, profile.id, "", 0), now + SOON)
                 else:
                     key = Key(profile.tenant, profile.id, "", 0)

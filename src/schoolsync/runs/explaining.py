@@ -25,6 +25,7 @@ from schoolsync.plan.policy import Policy
 from schoolsync.profiles import listing
 from schoolsync.profiles.policy import policy_of
 from schoolsync.runs import explained_words
+from schoolsync.runs.apart import is_apart
 from schoolsync.runs.explained import Explanation, Failure, Happened, Known, Line, Named, Record, Standing
 from schoolsync.runs.places import ROSTER, run_folder
 from schoolsync.runs.plan_question import PlannedStep
@@ -74,7 +75,7 @@ class _Runs:
     def whole(self) -> list[str]:
         """The folders of the runs that looked at everybody."""
         pairs = zip(self.newest, self.folders, strict=True)
-        return [folder for run, folder in pairs if run.only is None and run.undoes is None]
+        return [folder for run, folder in pairs if not is_apart(run) and run.undoes is None]
 
 
 class Explaining:
@@ -148,7 +149,7 @@ class Explaining:
         tenant = principal.tenant
         columns = (runs.c.id, runs.c.number, runs.c.state, runs.c.ended, runs.c.upload, runs.c.message, runs.c.stage)
         query = (
-            select(*columns, runs.c.only, runs.c.undoes)
+            select(*columns, runs.c.only, runs.c.cleans, runs.c.undoes)
             .where(runs.c.tenant == tenant, runs.c.profile == profile)
             .order_by(runs.c.number.desc())
             .limit(RUNS_LOOKED_AT)

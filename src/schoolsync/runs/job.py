@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from schoolsync.plan.policy import Only, Policy
+from schoolsync.plan.policy import CleanUp, Only, Policy
 from schoolsync.plan.verdicts import Holds, Verdict
 from schoolsync.runs.selections import Release
 
@@ -90,6 +90,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     preview: bool = False  # plan alone: nothing is claimed in the directory, nothing will be applied
     only: Only | None = None  # the one person, class or school that is synchronized, from the kept roster
     kept: str = ""  # folder of the run that has kept the roster
+    cleans: CleanUp | None = None  # what is done to the classes of a profile that has expired; no roster is read
     undoes: Undone | None = None  # the run that this one takes back, instead of reading a roster
     rekeys: tuple[str, ...] = ()  # CSV files (kind, old, new) of SIS IDs that have changed, the oldest first
     before: Base | None = None  # the last run that was applied whole, even where it is not compared with any more

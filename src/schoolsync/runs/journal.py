@@ -23,7 +23,8 @@ from schoolsync.profiles import code_lists
 from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import policy_of
 from schoolsync.runs import cancelling, endings, previews
-from schoolsync.runs.alone_records import AloneRecords
+from schoolsync.runs.alone_records import AloneRecords, cleaning_up
+from schoolsync.runs.apart import is_apart
 from schoolsync.runs.job import Finished, Job, JobFile, Planned, Storage, Validated
 from schoolsync.runs.records import UNPACKED, Key, release_of
 from schoolsync.runs.sentences import MOVED, STAGES, counts, done_message, held_message, rung, told
@@ -143,6 +144,7 @@ class Journal(AloneRecords):
                 released=release_of(row),
                 only=only,
                 kept=kept,
+                cleans=cleaning_up(row),
                 undoes=self._undone(connection, key, tenant_id, row.undoes),
                 directory=self._settings.database_url or str(self._settings.directory_db(tenant_id)),
                 control=self._settings.database_url or str(self._settings.control_db),
@@ -311,11 +313,11 @@ class Journal(AloneRecords):
             row = self._heed(connection, key)
             if row is None:
                 return -1
-            if row.only is None:
+            if not is_apart(row):
                 error_rows.forget(connection, tenant=key.tenant, profile=key.profile)
             tenant_id = connection.execute(select(tenants.c.id).where(tenants.c.number == key.tenant)).scalar_one()
         folder = self.folder(tenant_id, key.profile, key.run)
-        for name in planned.error_files if row.only is None else ():
+        for name in () if is_apart(row) else planned.error_files:
             path = self._objects.fetch(folder / name)
             with self._control.write(key.tenant) as connection:
                 error_rows.insert_chunk(
@@ -330,7 +332,7 @@ class Journal(AloneRecords):
             row = self._heed(connection, key)
             if row is None:
                 return -1
-            listed = planned.errors if row.only is None else None
+            listed = None if is_apart(row) else planned.errors
             summary = json.loads(row.summary or "{}")
             before = summary.get("plan")
             summary |= {"plan": planned.plan, "steps": planned.steps, "failed": planned.failed, "seen": planned.seen}
@@ -387,7 +389,7 @@ class Journal(AloneRecords):
         held = self._put_aside(connection, key)
         self._set(connection, key, **held, held_for=HeldFor.GUARD, released=None, message=message)
         row = self._find(connection, key)
-        listed = planned.errors if row is not None and row.only is None else None
+        listed = None if row is None or is_apart(row) else planned.errors
         self._show(connection, key, "validationError", message, error_count=listed)
 
     def _wait(self, connection: Connection, key: Key, window: Window, errors: int | None) -> None:
@@ -428,7 +430,7 @@ class Journal(AloneRecords):
             row = self._current(connection, key)
             if row is None:
                 return
-            if row.only is not None:
+            if is_apart(row):
                 self._finished_alone(connection, key, row, planned, finished)
                 self._after(connection, key, row)
                 return
@@ -496,7 +498,7 @@ class Journal(AloneRecords):
             row = self._heed(connection, key) if replan else self._current(connection, key)
             if row is None:
                 return
-            if row.only is not None:
+            if is_apart(row):
                 self._end_alone(connection, key, row, RunState.FAILED, reason)
                 self._after(connection, key, row)
                 return

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, and_, case, func, select
 
 from schoolsync.errors import NotFound
 from schoolsync.runs import previews
+from schoolsync.runs.apart import of_all
 from schoolsync.runs.progress import Progress, Rows, Stage, progress, stages, took
 from schoolsync.runs.states import ACTIVE, Cause, RunState
 from schoolsync.store.tables import approvals, profile_status, profiles, runs, tenants, uploads
@@ -127,7 +128,7 @@ def freshness(connection: Connection, tenant: int, profile: str) -> Freshness:
         select(profiles.c.scheduled).where(profiles.c.tenant == tenant, profiles.c.id == profile)
     ).scalar_one()
     mine = (runs.c.tenant == tenant, runs.c.profile == profile)
-    done = select(runs.c.id, runs.c.ended).where(*mine, runs.c.state == RunState.DONE, runs.c.only.is_(None))
+    done = select(runs.c.id, runs.c.ended).where(*mine, runs.c.state == RunState.DONE, *of_all())
     good = connection.execute(done.order_by(runs.c.number.desc()).limit(1)).one_or_none()
     last = connection.execute(
         select(runs.c.id, runs.c.state, runs.c.ended).where(*mine).order_by(runs.c.number.desc()).limit(1)
@@ -180,6 +181,7 @@ def ladder(connection: Connection, tenant: int, profile: str) -> Ladder:
         .where(
             runs.c.tenant == tenant,
             runs.c.profile == profile,
+            *of_all(),
             runs.c.state.in_([RunState.DONE, RunState.FAILED]),
             runs.c.ended > forgiven.scalar_subquery(),
         )
@@ -209,7 +211,7 @@ def freshness_of_all(connection: Connection, *, tenant: int | None) -> list[Age]
         select(
             runs.c.tenant,
             runs.c.profile,
-            func.max(case((and_(runs.c.state == RunState.DONE, runs.c.only.is_(None)), runs.c.ended))).label("good"),
+            func.max(case((and_(runs.c.state == RunState.DONE, *of_all()), runs.c.ended))).label("good"),
             func.max(runs.c.number).label("last"),
         )
         .group_by(runs.c.tenant, runs.c.profile)
@@ -273,7 +275,7 @@ def _before(connection: Connection, tenant: int, profile: str) -> dict[str, floa
     rows = connection.execute(
         select(runs.c.stages, runs.c.ended)
         .where(runs.c.tenant == tenant, runs.c.profile == profile)
-        .where(runs.c.state == RunState.DONE, runs.c.stage == RunState.APPLYING, runs.c.only.is_(None))
+        .where(runs.c.state == RunState.DONE, runs.c.stage == RunState.APPLYING, *of_all())
         .order_by(runs.c.number.desc())
         .limit(1)
     ).all()

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, Table, select
 
 from schoolsync.access import roles
 from schoolsync.access.principal import Principal
@@ -105,14 +105,10 @@ class Ones:
         only = self._meant(principal, profile, number, roster, _MEANT.get(kind, (kind,)), one)
         with self._control.write(tenant) as connection:
             self._require(connection, tenant, profile, now)
-            run = self._runs.begin(connection, tenant, profile, cause=Cause.ONE, upload=None, now=now, by=principal)
-            kept = msgspec.json.encode(Wanted(only=only, roster=roster)).decode()
-            connection.execute(
-                update(runs)
-                .where(runs.c.tenant == tenant, runs.c.profile == profile, runs.c.id == run)
-                .values(only=kept, message=why)
+            said = {"only": msgspec.json.encode(Wanted(only=only, roster=roster)).decode(), "message": why}
+            return self._runs.begin(
+                connection, tenant, profile, cause=Cause.ONE, upload=None, now=now, by=principal, **said
             )
-        return run
 
     def _require(self, connection: Connection, tenant: int, profile: str, now: int) -> None:
         """Raise unless a run of the profile may begin."""

@@ -20,8 +20,9 @@ from schoolsync.access import roles
 from schoolsync.access.principal import Principal
 from schoolsync.access.roles import Act
 from schoolsync.errors import Conflict, Invalid, NotFound
-from schoolsync.plan.policy import Guards
+from schoolsync.plan.policy import CleanUp, Guards
 from schoolsync.plan.verdicts import Verdict
+from schoolsync.profiles import states
 from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import own_settings
 from schoolsync.runs import approvals, cancelling, previews
@@ -286,20 +287,44 @@ class Plans:
         tenant = principal.tenant
         with self._control.write(tenant) as connection:
             row = self._run(connection, tenant, profile, run)
-            opened = self._runs.open_run(connection, tenant, profile)
-            if opened is not None:
-                raise Conflict(
-                    f"Run {opened.number} of the profile is {opened.state}: wait for its end, or discard it."
-                )
+            self._refuse_open(connection, tenant, profile)
             if row.stage != RunState.APPLYING or row.state not in _CAN_BE_UNDONE:
                 raise Conflict(f"Run {row.number} has changed nothing that could be taken back.")
-            made = self._runs.begin(connection, tenant, profile, cause=Cause.UNDO, upload=None, now=now, by=principal)
-            connection.execute(
-                update(runs)
-                .where(runs.c.tenant == tenant, runs.c.profile == profile, runs.c.id == made)
-                .values(undoes=run, message=_reason(why))
+            said = {"undoes": run, "message": _reason(why)}
+            return self._runs.begin(
+                connection, tenant, profile, cause=Cause.UNDO, upload=None, now=now, by=principal, **said
             )
-            return made
+
+    def clean_up(self, principal: Principal, profile: str, *, what: CleanUp, why: str | None, now: int) -> str:
+        """Begin a run that cleans up the classes of a profile that has expired; returns its id.
+
+        Its plan always waits for a person's yes. Raises Conflict when the profile has not expired, or a run of it is
+        open; NotFound, Invalid (nothing is chosen), Forbidden.
+        """
+        roles.check(principal, Act.SYNC)
+        if not what.anything:
+            raise Invalid("Choose at least one of mark, archive and removePupils.", target="mark")
+        tenant = principal.tenant
+        with self._control.write(tenant) as connection:
+            row = connection.execute(
+                select(profiles.c.state, profiles.c.expiration_date).where(
+                    profiles.c.tenant == tenant, profiles.c.id == profile
+                )
+            ).one_or_none()
+            if row is None:
+                raise NotFound(f"There is no synchronization profile {profile[:40]}.")
+            states.must_be_provisioned(row.state)
+            if self._runs.expired(connection, tenant, profile, now) is None:
+                until = f"on {row.expiration_date}" if row.expiration_date else "never"
+                raise Conflict(
+                    f"The profile expires {until}: only one that has expired is cleaned up. Set its expirationDate to "
+                    "today first, or its `expiry` for classes that leave."
+                )
+            self._refuse_open(connection, tenant, profile)
+            said = {"cleans": msgspec.json.encode(what).decode(), "message": _reason(why)}
+            return self._runs.begin(
+                connection, tenant, profile, cause=Cause.CLEAN_UP, upload=None, now=now, by=principal, **said
+            )
 
     def rekey(self, principal: Principal, profile: str, pairs: str, *, why: str | None, now: int) -> int:
         """Say that SIS IDs have changed: from the next run on, records with the new ids mean the objects they had.
@@ -376,6 +401,11 @@ class Plans:
         if json.loads(row.summary or "{}").get("plan") != plan:
             raise Conflict(_OTHER_PLAN.format(number=row.number))
         return row
+
+    def _refuse_open(self, connection: Connection, tenant: int, profile: str) -> None:
+        opened = self._runs.open_run(connection, tenant, profile)
+        if opened is not None:
+            raise Conflict(f"Run {opened.number} of the profile is {opened.state}: wait for its end, or discard it.")
 
     def _guards(self, connection: Connection, tenant: int, profile: str) -> Guards:
         home = previews.profile_of(connection, tenant, profile)

@@ -21,6 +21,7 @@ from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import own_settings, policy_of
 from schoolsync.profiles.quarantine import Quarantine
 from schoolsync.runs import endings, previews
+from schoolsync.runs.apart import is_apart, of_all
 from schoolsync.runs.job import Base, CutOff, Known, Undone, Validated
 from schoolsync.runs.places import RECORDS, TALLY, run_folder
 from schoolsync.runs.selections import Release
@@ -135,7 +136,7 @@ class Records:
         with self._control.read() as connection:
             row = self._find(connection, key)
         return row is not None and (
-            row.stage == RunState.APPLYING or row.released is not None or row.undoes is not None or row.only is not None
+            row.stage == RunState.APPLYING or row.released is not None or row.undoes is not None or is_apart(row)
         )
 
     def provider(self, key: Key) -> str:
@@ -368,7 +369,7 @@ class Records:
                 runs.c.profile == key.profile,
                 runs.c.id != key.run,
                 runs.c.ended > forgiven,
-                runs.c.only.is_(None),
+                *of_all(),
                 runs.c.state.in_([RunState.DONE, RunState.FAILED]),
             )
             .order_by(runs.c.number.desc())

@@ -24,6 +24,7 @@ from schoolsync.plan.policy import Guards
 from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import own_settings
 from schoolsync.runs import approvals, cancelling, restarting
+from schoolsync.runs.apart import is_apart, of_all
 from schoolsync.runs.approvals import Approval
 from schoolsync.runs.job import Message
 from schoolsync.runs.selections import WHOLE, Release, Selection
@@ -82,9 +83,10 @@ class Runs:
     def open_run(self, connection: Connection, tenant: int, profile: str) -> OpenRun | None:
         """The run of the profile that has not ended, or None."""
         row = connection.execute(
-            select(runs.c.id, runs.c.number, runs.c.state, runs.c.held_for, runs.c.wish, runs.c.only).where(
-                runs.c.tenant == tenant, runs.c.profile == profile, runs.c.ended.is_(None)
-            )
+            select(
+                *(runs.c.id, runs.c.number, runs.c.state, runs.c.held_for, runs.c.wish),
+                *(runs.c.only, runs.c.cleans, runs.c.undoes),
+            ).where(runs.c.tenant == tenant, runs.c.profile == profile, runs.c.ended.is_(None))
         ).one_or_none()
         if row is None:
             return None
@@ -94,7 +96,8 @@ class Runs:
             RunState(row.state),
             HeldFor(row.held_for) if row.held_for else None,
             Wish(row.wish) if row.wish else None,
-            row.only is not None,
+            is_apart(row),
+            row.cleans is not None or row.undoes is not None,
         )
 
     def active(self, connection: Connection, tenant: int, profile: str) -> bool:
@@ -114,8 +117,12 @@ class Runs:
         upload: str | None,
         now: int,
         by: Principal | None = None,
+        **columns: Any,
     ) -> str:
-        """Queue a new run and return its id. The caller has made sure that no run is open."""
+        """Queue a new run and return its id. The caller has made sure that no run is open.
+
+        `columns` are further ones of its row, with values of any type.
+        """
         run = self._new_id()
         highest, last = connection.execute(
             select(func.max(runs.c.number), func.max(runs.c.asked)).where(
@@ -148,9 +155,10 @@ class Runs:
                 # The directory lets the run that was asked for last write, whatever was done to the clock.
                 asked=now if last is None else max(now, last + 1),
                 asked_by=by.audit_name if by else None,
+                **columns,
             )
         )
-        if cause != Cause.ONE:  # which does nothing of what is due for the others
+        if cause not in (Cause.ONE, Cause.CLEAN_UP):  # which do nothing of what is due for the others
             connection.execute(
                 update(profiles).where(profiles.c.tenant == tenant, profiles.c.id == profile).values(due=None)
             )
@@ -184,8 +192,9 @@ class Runs:
         Findings are passed over only for a delegated caller, and only those of single records: no resume turns a
         missing or unreadable file into an empty one (Conflict).
         """
-        self._refuse_expired(connection, tenant, profile, now)
         run = self.open_run(connection, tenant, profile)
+        if run is None or not run.after_expiry:
+            self._refuse_expired(connection, tenant, profile, now)
         if run is None:
             self._resume_without_run(connection, tenant, profile, now)
             return
@@ -477,7 +486,7 @@ class Runs:
             .where(
                 runs.c.tenant == tenant,
                 runs.c.profile == profile,
-                runs.c.only.is_(None),
+                *of_all(),
                 or_(
                     runs.c.state.in_([RunState.DONE, RunState.FAILED]),
                     and_(runs.c.state == RunState.CANCELLED, runs.c.stage == RunState.APPLYING),

@@ -17,11 +17,25 @@ import msgspec
 import pyarrow as pa
 
 from schoolsync import __version__, sources
-from schoolsync.plan import alone, changes, desired, expiry, guards, matching, purging, report, scope, steps, undo
+from schoolsync.plan import (
+    alone,
+    changes,
+    clean_up,
+    desired,
+    expiry,
+    guards,
+    matching,
+    purging,
+    report,
+    scope,
+    steps,
+    undo,
+)
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
-from schoolsync.plan.policy import Guards, Only, Scope
+from schoolsync.plan.policy import CleanUp, Guards, Only, Scope
+from schoolsync.plan.verdicts import Settled
 from schoolsync.runs import alone as alone_reader
-from schoolsync.runs import arrivals, kept_roster, lately, run_report, undoing
+from schoolsync.runs import arrivals, cleaning, kept_roster, lately, run_report, undoing
 from schoolsync.runs.checking import StageFailed, told
 from schoolsync.runs.holding import ENGINE_VERSION, Holding
 from schoolsync.runs.job import Applied, Extracted, Failed, Finished, Job, Message, Planned, Undone, Validated
@@ -115,7 +129,7 @@ class Stages(Holding):
             if stored is not None and self._still_holds(stored):
                 self._plan = stored
             else:
-                self._plan = self._make_plan() if self._job.undoes is None else self._make_undo(self._job.undoes)
+                self._plan = self._made()
             self._forget_roster()
             return self._plan.planned
 
@@ -160,7 +174,8 @@ class Stages(Holding):
             left_out = sum(plan.batches[number].rows - rows for number, rows in kept.items())
             if self._job.released is None:
                 self._objects.keep(self._plans.keep_tally(plan))
-            whole = not left_out and self._job.undoes is None and self._job.only is None
+            apart = self._job.undoes or self._job.only or self._job.cleans
+            whole = not left_out and apart is None
             if self._job.only is not None:
                 self._objects.keep(self._plans.keep_by_hand(plan))
             return Finished(
@@ -222,6 +237,7 @@ class Stages(Holding):
             "max_rows": job.max_rows,
             "rekeys": [Path(path).name for path in job.rekeys],
             "only": [job.only, job.kept],
+            "cleans": job.cleans,
             "limits": job.limits,
             "waits": self._terms(None).waits_until is not None,
         }
@@ -357,6 +373,13 @@ class Stages(Holding):
         terms = self._terms(note)
         return terms, alone_reader.read(db, terms, self._open_directory(), only)
 
+    def _made(self) -> Description:
+        if self._job.undoes is not None:
+            return self._make_undo(self._job.undoes)
+        if self._job.cleans is not None:
+            return self._make_clean_up(self._job.cleans)
+        return self._make_plan()
+
     def _make_plan(self) -> Description:
         db, directory = self._roster(), self._open_directory()
         only, read_at = self._job.only, None
@@ -477,20 +500,50 @@ class Stages(Holding):
         self._progress(4, _PLAN_STEPS)
         said = undoing.judge(db, directory, terms, draft, lambda: self._load_lately(db))
         draft.add_table("tally", db.sql(guards.TALLY).to_arrow_reader(16_384))
+        return self._complete(draft, counted, said, position, claim, notes=undo.notes(db, made))
+
+    def _make_clean_up(self, what: CleanUp) -> Description:
+        """The plan that cleans up the classes of a profile that has expired."""
+        db, terms, directory = self._roster(), self._terms(None), self._open_directory()
+        self._progress(1, _PLAN_STEPS)
+        position = cleaning.read(db, terms, directory, what)
+        claim = directory.claim(self._writer)
+        if claim.position != position:
+            raise StageFailed(Failed(reason="The directory has just been changed.", retry=True))
+        draft = self._plans.begin(self._job.fence)
+        counted: dict[str, dict[str, int]] = {}
+        self._store_steps(db, draft, clean_up.steps(db, terms), counted)
+        errors = arrivals.count(db, "planned.errors")
+        files = draft.add_errors(report.entries(db, run=self._job.run, now=self._job.now))
+        return self._complete(draft, counted, clean_up.judged(db), position, claim, errors=errors, error_files=files)
+
+    def _complete(
+        self,
+        draft: Draft,
+        counted: dict[str, dict[str, int]],
+        said: Settled,
+        position: int,
+        claim: Claim,
+        *,
+        notes: tuple[str, ...] = (),
+        errors: int = 0,
+        error_files: tuple[str, ...] = (),
+    ) -> Description:
+        """Make a plan that no roster is behind the run's plan."""
         planned = Planned(
             plan=draft.hash,
             batches=len(draft.batches),
             rows=sum(batch.rows for batch in draft.batches),
             steps=counted,
-            errors=0,
-            error_files=(),
+            errors=errors,
+            error_files=error_files,
             failed={},
             seen={},
             held=said.sentence,
             verdicts=said.verdicts,
             verdict_count=said.count,
             holds=tuple(sorted(said.holds)),
-            notes=undo.notes(db, made),
+            notes=notes,
             flowing=draft.additions if said.holds <= {"removals"} else 0,
         )
         stored = draft.complete(

@@ -64,6 +64,7 @@ class Cause(StrEnum):
     WATCH = "watch"  # a complete set of files lay in the watched folder
     PREVIEW = "preview"  # a dry run: planned and never applied
     UNDO = "undo"  # a person takes an earlier run back
+    CLEAN_UP = "cleanUp"  # a person has the classes of a profile that has expired cleaned up
     ONE = "one"  # one person, class or school alone, from the last upload
     REPLAN = "replan"  # a held plan no longer fitted what had changed meanwhile: the same files are planned again
     PROVISIONED = "provisioned"  # a profile with an API provider syncs by itself once provisioned
@@ -78,7 +79,8 @@ class OpenRun:
     state: RunState
     held_for: HeldFor | None
     wish: Wish | None
-    alone: bool = False  # it is about one person, class or school
+    apart: bool = False  # it is about one person, class or school, or cleans up: `runs.apart`
+    after_expiry: bool = False  # it goes on although the profile has expired: an undo, or a clean-up
 
     @property
     def active(self) -> bool:

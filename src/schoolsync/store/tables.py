@@ -153,6 +153,7 @@ runs = _table(
     Column("limits", Text),  # JSON, guard settings for this run's plan alone
     Column("undoes", Text),  # the run that this one takes back
     Column("only", Text),  # JSON: the one person, class or school that is synchronized, and from which run's roster
+    Column("cleans", Text),  # JSON: what is done to the classes of a profile that has expired
     Column("expects", Text),  # hash of the plan that somebody has looked at: no other may be applied
     Column("verification", Text),  # JSON list of verification messages; null until checked
     Column("message", Text),

@@ -11,6 +11,7 @@ from schoolsync.api import shapes
 from schoolsync.api.call import Answer, Call, moment
 from schoolsync.api.resources.runs import find, named, shape
 from schoolsync.errors import Invalid, NotFound
+from schoolsync.plan.policy import CleanUp
 from schoolsync.runs.approvals import Approval
 from schoolsync.runs.plan_question import Question
 from schoolsync.runs.selections import Selection
@@ -152,6 +153,14 @@ def undo(call: Call) -> Answer:
     """POST undo."""
     given: shapes.Undo = call.body
     begun = call.services.plans.undo(call.principal, call.profile, find(call).id, why=given.why, now=call.now)
+    return Answer(status=202, body=shapes.Begun(run=begun))
+
+
+def clean_up(call: Call) -> Answer:
+    """POST clean-up."""
+    given: shapes.CleanUp = call.body
+    what = CleanUp(mark=given.mark, archive=given.archive, remove_pupils=given.remove_pupils)
+    begun = call.services.plans.clean_up(call.principal, call.profile, what=what, why=given.why, now=call.now)
     return Answer(status=202, body=shapes.Begun(run=begun))
 
 

@@ -37,7 +37,7 @@ def list_profiles(call: Call) -> Answer:
         )
         shown, more = rows[:limit], len(rows) > limit
         trends = {row.id: _trend(connection, call, row.id) for row in shown} if call.query.get("trend") else {}
-    found = tuple(_short(row, trends.get(row.id)) for row in shown)
+    found = tuple(_short(row, call.now, trends.get(row.id)) for row in shown)
     return Answer(body=shapes.Page(value=found, next_link=call.next_link(shown[-1].id) if more else None))
 
 
@@ -52,7 +52,7 @@ def get_profile(call: Call) -> Answer:
     """GET profiles/{profile}."""
     with call.services.control.read() as connection:
         trend = _trend(connection, call, call.profile) if call.query.get("trend") else None
-        return Answer(body=_short(listing.one(connection, call.tenant, call.profile), trend))
+        return Answer(body=_short(listing.one(connection, call.tenant, call.profile), call.now, trend))
 
 
 def get_freshness(call: Call) -> Answer:
@@ -180,13 +180,14 @@ def _trend(connection: Connection, call: Call, profile: str) -> tuple[shapes.Tre
     )
 
 
-def _short(row: Row[Any], trend: tuple[shapes.TrendPoint, ...] | None = None) -> shapes.Profile:
+def _short(row: Row[Any], now: int, trend: tuple[shapes.TrendPoint, ...] | None = None) -> shapes.Profile:
     return shapes.Profile(
         id=row.id,
         display_name=row.display_name,
         state=row.state,
         provider=listing.provider(row),
         key_space=row.key_space,
+        expired=configuration.expired(row.expiration_date, now=now),
         status=row.status,
         status_message=row.status_message,
         last_good=moment(row.last_good),

@@ -51,6 +51,14 @@ async def act(visit: Visit) -> Page:
     return visit.go(f"/{place(visit)}" + (f"/runs/{int(run)}" if run.isdecimal() else ""), said=said)
 
 
+async def clean_up(visit: Visit) -> Page:
+    """POST profiles/{profile}/clean-up."""
+    chosen = {name: name in visit.form for name in ("mark", "archive", "removePupils")}
+    body = {**chosen, "why": visit.form.get("why", "").strip() or None}
+    begun = await visit.ask("POST", f"{place(visit)}/clean-up", body=body)
+    return visit.go(f"/{place(visit)}/runs/{begun.run}", said="begun")
+
+
 # --- settings -------------------------------------------------------------------------------------------------------
 
 
