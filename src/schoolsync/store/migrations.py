@@ -44,12 +44,12 @@ class Step:
     after: Mapping[Family, Change] = field(default_factory=dict)
 
 
-def _add_stage_rows(connection: Connection) -> None:
-    add_column(connection, tables.runs, tables.runs.c.stage_done)
-    add_column(connection, tables.runs, tables.runs.c.stage_total)
+def _second(connection: Connection) -> None:
+    for column in ("stage_done", "stage_total", "cleans"):
+        add_column(connection, tables.runs, tables.runs.c[column])
 
 
-STEPS: tuple[Step, ...] = (Step(2, before={Family.CONTROL: _add_stage_rows}),)
+STEPS: tuple[Step, ...] = (Step(2, before={Family.CONTROL: _second}),)
 """Every step there has been, in order. The first one leads to schema 2."""
 
 
