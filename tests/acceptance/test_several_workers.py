@@ -20,6 +20,7 @@ from schoolsync.testing import rosters
 
 from ..databases import Cluster
 from .house import Profile, Server, Tenant, command, serving, until
+from .own import own
 from .test_being_killed import TENANT, check_ledger, contents, ledger, wait_for_batches
 
 pytestmark = pytest.mark.xdist_group("workers")
@@ -159,6 +160,33 @@ def test_a_survivor_takes_over(
         )
         until("its successor is there", lambda: len(server.control("SELECT id FROM workers")) == 2, seconds=90)
     check_ledger(server, runs=1)
+    assert contents(server) == undisturbed
+
+
+@pytest.mark.nightly
+def test_a_cancel_reaches_a_run_whose_worker_is_frozen(
+    installation: Installation, roster: dict[str, bytes], undisturbed: dict[str, Any]
+) -> None:
+    """Another worker ends the run; the frozen one wakes and writes nothing; the next sync completes what is there."""
+    profile, first = begin(installation, roster)
+    server, tenant = installation.server, profile.tenant
+    wait_for_batches(server, 3)
+    first.signal(signal.SIGSTOP)
+    assert profile.status()["status"] == "inProgress", "caught too late: the roster is too small for this machine"
+    operator, path = own(tenant, "operator", user=None), f"/profiles/{profile.id}/runs/1"
+    operator("POST", f"{path}/cancel", {"why": "wrong file"}, expect=202)
+    until("the run is cancelled", lambda: operator.get(path)["state"] == "cancelled", seconds=TAKEN_OVER, pause=0.1)
+    written = ledger(server)
+    assert profile.status()["status"] == "error"
+    first.signal(signal.SIGCONT)
+    until(
+        "the frozen worker finds that it was given up",
+        lambda: "was given up" in first.log.read_text("utf-8"),
+        seconds=90,
+    )
+    assert ledger(server) == written
+    assert operator.get(path)["state"] == "cancelled"
+    assert profile.sync(roster)["status"] == "success"
     assert contents(server) == undisturbed
 
 
