@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from schoolsync import convert
 from schoolsync.api import routes
 from schoolsync.cli import completing
 from schoolsync.plan.typed import Person
+from schoolsync.runs.one import Part
 from schoolsync.runs.restarting import Scope
 from schoolsync.sources import FORMATS
 
@@ -76,5 +78,6 @@ def test_what_is_offered_is_what_is_taken() -> None:
     assert set(completing.TARGETS) == set(convert.TARGETS)
     assert (completing.KINDS, completing.OPS) == (routes.STEP_KINDS, routes.STEP_OPS)
     assert set(completing.SCOPES) == {one.value for one in Scope}
+    assert get_args(Part) == completing.PARTS
     members = [field.encode_name for field in msgspec.structs.fields(Person)]
     assert {*completing.PERSON} == {f"{name}=" for name in members} - {"role="}

@@ -54,7 +54,7 @@ def upload(directory: Directory, roster: Roster, policy: Any = HELD) -> str:
     return job.folder
 
 
-def alone(directory: Directory, folder: str, kind: Any, source_id: str, **values: Any) -> Outcome:
+def alone(directory: Directory, folder: str, kind: Any, source_id: str | None, **values: Any) -> Outcome:
     """A run of one alone from the roster that a run has kept; it must not read any file."""
     reads = directory.source.reads
     job = directory.job(
@@ -125,6 +125,32 @@ def test_a_class_and_its_members(directory: Directory) -> None:
     assert [code[1:] for code in outcome.codes()] == [("InvalidLookupReference", "7")]
     assert only_differ(before, rows(directory)) == {"class_people": {("E1", "student 1")}}
     assert alone(directory, folder, "section", "M1").steps == {"classes": {"update": 1}, "links": {"unlink": 2}}
+
+
+def test_all_students_and_nobody_else(directory: Directory) -> None:
+    """Every pupil as alone, who left and who is new too; no class or school changes, nor any teacher."""
+    directory.sync(DISTRICT)
+    folder, before = upload(directory, AFTER), rows(directory)
+    outcome = alone(directory, folder, "student", None)
+    assert outcome.steps["people"] == {"create": 1, "update": 2, "remove": 1}
+    differ = only_differ(before, rows(directory))
+    assert differ.keys() <= {"people", "school_people", "class_people"}
+    assert {member for _, member in differ["class_people"]} == {"student 1", "student 2", "student 7"}
+    assert directory.object("classes", "M1", "display_name") == ("Class M1",)
+    assert alone(directory, folder, "student", None).steps == {}
+    assert directory.broken() == []
+
+
+@pytest.mark.nightly
+def test_kind_by_kind_comes_to_the_whole(directory: Directory) -> None:
+    """After all of each kind, and the schools, a whole run has nothing to do; a membership waits for both its ends."""
+    directory.sync(DISTRICT)
+    folder = upload(directory, AFTER)
+    for kind in ("teacher", "section", "student", "section"):
+        alone(directory, folder, kind, None)
+    for school in ("A", "B"):
+        assert alone(directory, folder, "school", school).steps.keys() <= {"schools"}
+    assert directory.sync(AFTER).steps == {}
 
 
 def test_a_school_with_all_that_belongs_to_it(directory: Directory) -> None:

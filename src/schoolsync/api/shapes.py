@@ -99,9 +99,14 @@ class Quarantine(Shape, frozen=True, kw_only=True):
 
 
 class Restart(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much is forgotten before the profile tries again."""
+    """How much is forgotten before the profile tries again.
+
+    With `school` (object id or SIS ID) or `kind`, what failed is tried again there alone.
+    """
 
     scope: Literal["failedItems", "quarantine", "everything"] = "failedItems"
+    school: str | None = None
+    kind: Literal["class", "student", "teacher"] | None = None
 
 
 class TrendPoint(Shape, frozen=True, kw_only=True):

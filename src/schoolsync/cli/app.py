@@ -301,6 +301,16 @@ def restart(
         str,
         typer.Option(help="failedItems, quarantine or everything.", autocompletion=one_of(completing.SCOPES)),
     ] = "failedItems",
+    school: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="This school alone, by SIS ID or object id, before the whole profile."),
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="All of this kind alone: class, student or teacher.", autocompletion=one_of(completing.PARTS)
+        ),
+    ] = None,
     data_dir: DataDir = None,
     json: AsJson = False,
 ) -> None:
@@ -308,7 +318,8 @@ def restart(
     from schoolsync.cli import runs as command
     from schoolsync.settings import load
 
-    raise typer.Exit(command.restart(load({"data_dir": data_dir}), tenant=tenant, profile=profile, scope=scope))
+    settings = load({"data_dir": data_dir})
+    raise typer.Exit(command.restart(settings, tenant=tenant, profile=profile, scope=scope, school=school, kind=kind))
 
 
 @app.command()

@@ -12,6 +12,7 @@ KINDS = (
 )
 OPS = ("create", "restore", "adopt", "rekey", "update", "link", "relink", "unlink", "remove", "expire", "purge")
 SCOPES = ("failedItems", "quarantine", "everything")
+PARTS = ("class", "student", "teacher")
 KEYS = ("issuer", "secrets")
 LOGS = ("csv", "json")
 PERSON = (

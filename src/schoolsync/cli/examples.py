@@ -32,7 +32,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "runs": (f"schoolsync runs {_TENANT} {_PROFILE} --follow",),
     "cancel": (f'schoolsync cancel {_TENANT} {_PROFILE} --why "wrong export"',),
-    "restart": (f"schoolsync restart {_TENANT} {_PROFILE} --scope quarantine",),
+    "restart": (
+        f"schoolsync restart {_TENANT} {_PROFILE} --scope quarantine",
+        f"schoolsync restart {_TENANT} {_PROFILE} --school 100",
+    ),
     "freshness": (f"schoolsync freshness {_TENANT}",),
     "plan": (f"schoolsync plan roster.zip {_PROFILE}", f"schoolsync plan roster.zip {_PROFILE} --details --op remove"),
     "show": (f"schoolsync show 12 {_PROFILE}", f"schoolsync show 12 {_PROFILE} --search Sara"),

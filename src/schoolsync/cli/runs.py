@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, get_args
 
 from sqlalchemy import Row, select
 
@@ -22,12 +24,15 @@ from schoolsync.cli.words import duration
 from schoolsync.errors import NotFound, UsageError
 from schoolsync.profiles import listing
 from schoolsync.runs import cancelling, looking
+from schoolsync.runs.one import Ones, Part
 from schoolsync.runs.processes import clock, new_id
+from schoolsync.runs.readers import Readers
 from schoolsync.runs.restarting import Scope
 from schoolsync.runs.service import Runs
 from schoolsync.runs.states import ENDED, WAITING
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
+from schoolsync.store.directories import Directories
 from schoolsync.store.tables import runs
 from schoolsync.uploads.service import Uploads
 
@@ -78,10 +83,15 @@ def cancel(settings: Settings, *, tenant: str, profile: str, run: str | None, wh
     return 0
 
 
-def restart(settings: Settings, *, tenant: str, profile: str, scope: str) -> int:
-    """Try again now; 0 when a run was begun. Raises UsageError for a scope that there is not, Conflict."""
+def restart(settings: Settings, *, tenant: str, profile: str, scope: str, school: str | None, kind: str | None) -> int:
+    """Try again now, a school or a kind alone where one is named; 0 when a run was begun.
+
+    Raises UsageError for a scope or a kind that there is not, and as `Runs.restart` and `Ones.restart` do.
+    """
     if scope not in set(Scope):
         raise UsageError(f"--scope must be one of {', '.join(Scope)}.")
+    if kind is not None and kind not in get_args(Part):
+        raise UsageError(f"--kind must be one of {', '.join(get_args(Part))}.")
     tenant_id = guid("--tenant", tenant)
     with opened(settings) as control:
         number = _tenant(control, tenant)
@@ -89,11 +99,16 @@ def restart(settings: Settings, *, tenant: str, profile: str, scope: str) -> int
         by = Principal(
             tenant=number, tenant_id=tenant_id, kind="none", grants=frozenset(), client=f"machine:{os.getuid()}"
         )
-        with (
-            acting(settings, control, tenant_id=tenant_id, operation="restart", about=chosen),
-            control.write(number) as connection,
-        ):
-            _service(settings, control).restart(connection, number, chosen, scope=Scope(scope), now=clock(), by=by)
+        with acting(settings, control, tenant_id=tenant_id, operation="restart", about=chosen):
+            if school is not None or kind is not None:
+                with _ones(settings, control) as ones:
+                    part: Part | None = kind  # type: ignore[assignment]  # looked at above
+                    ones.restart(by, chosen, scope=Scope(scope), school=school, kind=part, now=clock())
+            else:
+                with control.write(number) as connection:
+                    _service(settings, control).restart(
+                        connection, number, chosen, scope=Scope(scope), now=clock(), by=by
+                    )
         with control.read() as connection:
             seen = looking.many(connection, number, chosen, now=clock(), limit=1)[0]
         tell(line(seen), **_plain(seen))
@@ -179,6 +194,25 @@ def _plain(run: looking.Run) -> dict[str, Any]:
         "errorCount": run.error_count,
         "message": run.message,
     }
+
+
+@contextmanager
+def _ones(settings: Settings, control: Control) -> Iterator[Ones]:
+    """What begins runs of a part, as a server has it."""
+    uploads = Uploads(control=control, settings=settings, clock=clock, new_id=new_id)
+    readers, directories = Readers(settings), Directories(settings)
+    try:
+        yield Ones(
+            control=control,
+            settings=settings,
+            runs=_service(settings, control),
+            readers=readers,
+            directories=directories,
+            uploads=uploads,
+        )
+    finally:
+        readers.close()
+        directories.close()
 
 
 def _service(settings: Settings, control: Control) -> Runs:

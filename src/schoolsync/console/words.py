@@ -54,7 +54,7 @@ CAUSE: dict[str, str] = {
     "preview": N_("preview"),
     "undo": N_("takes a run back"),
     "cleanUp": N_("classes are cleaned up"),
-    "one": N_("one person, class or school alone"),
+    "one": N_("one person, class, school or kind alone"),
     "replan": N_("planned again"),
     "provisioned": N_("the profile was set up"),
 }

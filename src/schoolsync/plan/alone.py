@@ -1,5 +1,5 @@
 # ruff: noqa: S608  # what is put into these statements are names of ours and quoted literals
-"""One person, class or school synchronized alone: the part of a roster that is looked at, and all else left as it is.
+"""One person, class, school or kind synchronized alone: the part of a roster that is looked at, all else left as it is.
 
 A person comes with their places in schools and classes, a class with its memberships, a school with its classes, its
 people and their memberships. The records and objects at the other ends (`planned.around`) are neither made, changed
@@ -34,6 +34,9 @@ def prepare(db: duckdb.DuckDBPyConnection) -> None:
 
 def choose(db: duckdb.DuckDBPyConnection, only: Only) -> None:
     """`alone.focus`: the records that the plan is about, in the roster or in the directory."""
+    if only.source_id is None:
+        _choose_kind(db, only.kind)
+        return
     if only.kind != "school":
         db.execute("INSERT INTO alone.focus VALUES ($1, $2)", [only.kind, only.source_id])
         return
@@ -47,6 +50,23 @@ def choose(db: duckdb.DuckDBPyConnection, only: Only) -> None:
         UNION SELECT 'section', source_id FROM alone.classes WHERE school_source_id = {school}
         UNION SELECT primary_role, source_id FROM alone.people
     """)
+    _follow_rekeys(db)
+
+
+def _choose_kind(db: duckdb.DuckDBPyConnection, kind: str) -> None:
+    """All records of a kind, and all objects: of schools there is no such plan, because classes depend on them."""
+    said, has = ("kept.classes", "alone.classes") if kind == "section" else ("kept.people", "alone.people")
+    where = ("true", "true") if kind == "section" else (f"role = '{kind}'", f"primary_role = '{kind}'")
+    db.execute(f"""
+        INSERT INTO alone.focus
+        SELECT '{kind}', source_id FROM {said} WHERE {where[0]}
+        UNION SELECT '{kind}', source_id FROM {has} WHERE {where[1]}
+    """)
+    _follow_rekeys(db)
+
+
+def _follow_rekeys(db: duckdb.DuckDBPyConnection) -> None:
+    """What is there under an earlier SIS ID is meant by its new one."""
     db.execute("""
         UPDATE alone.focus AS f SET source_id = k.new_id FROM alone.rekeyed AS k
         WHERE k.kind = f.kind AND k.old_id = f.source_id

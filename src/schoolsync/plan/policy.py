@@ -175,10 +175,10 @@ class CleanUp(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Only(msgspec.Struct, frozen=True, kw_only=True):
-    """The one person, class or school that a plan is about."""
+    """The one person, class or school that a plan is about, or all classes, students or teachers."""
 
     kind: Purgeable
-    source_id: str  # SIS ID
+    source_id: str | None  # SIS ID; None: all of the kind
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):

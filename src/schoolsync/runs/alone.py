@@ -1,5 +1,5 @@
 # ruff: noqa: S608  # what is put into these statements are names of ours
-"""How the engine reads what it needs to synchronize one person, class or school alone.
+"""How the engine reads what it needs to synchronize one person, class, school or kind alone.
 
 From the kept roster and the directory come the one that is meant, whatever it is linked to, and nothing else, so the
 time it takes follows the one and not the district.
@@ -26,8 +26,11 @@ _OBJECTS: dict[str, ObjectTable] = {"school": "schools", "class": "classes", "pe
 def read(db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory, only: Only) -> int:
     """Fill the roster and `alone.<table>` with what is needed; the directory's position at that moment."""
     with directory.reading() as position:
-        _objects(db, terms, directory, _KINDS[only.kind], "source_id", pa.table({"value": [only.source_id]}))
-        if only.kind == "school":
+        if only.source_id is None:
+            _kind(db, terms, directory, only.kind)
+        else:
+            _objects(db, terms, directory, _KINDS[only.kind], "source_id", pa.table({"value": [only.source_id]}))
+        if only.kind == "school" and only.source_id is not None:
             _school(db, terms, directory, only.source_id)
         alone.choose(db, only)
         alone.load(db)
@@ -47,6 +50,16 @@ def read(db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory,
                 if keys.num_rows:
                     _objects(db, terms, directory, _OBJECTS[side], "key", keys)
     return position
+
+
+def _kind(db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory, kind: str) -> None:
+    """All objects of a kind that the profile owns."""
+    table = _KINDS[kind]
+    which = terms.is_ours("profile") if table != "people" else f"{terms.is_ours('profile')} AND primary_role = '{kind}'"
+    with directory.owned(table, arrivals.columns(table), which) as rows:
+        db.register("arrived", rows)
+        db.execute(f"INSERT INTO alone.{table} BY NAME SELECT * FROM arrived WHERE key <> -1")
+        db.unregister("arrived")
 
 
 def _school(db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory, source_id: str) -> None:

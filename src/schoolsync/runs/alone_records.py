@@ -1,4 +1,4 @@
-"""What the worker reads and writes down about runs of one person, class or school alone, and about clean-ups.
+"""What the worker reads and writes down about runs of one person, class, school or kind alone, and of clean-ups.
 
 Such a run says nothing about the profile as a whole: its status, its errors, the time of its last synchronization and
 what is due stay as they were.
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, func, or_, select, update
 from schoolsync.plan.policy import CleanUp, Only
 from schoolsync.runs.due_records import DueRecords
 from schoolsync.runs.job import Finished, Planned
-from schoolsync.runs.one import called, wanted
+from schoolsync.runs.one import about, wanted
 from schoolsync.runs.records import Key
 from schoolsync.runs.sentences import counts
 from schoolsync.runs.states import RunState
@@ -48,10 +48,10 @@ class AloneRecords(DueRecords):
     def _finished_alone(
         self, connection: Connection, key: Key, row: Row[Any], planned: Planned, finished: Finished
     ) -> None:
-        """One was synchronized, or classes were cleaned up: how the profile as a whole fares has not changed."""
+        """A part was synchronized, or classes were cleaned up: how the profile as a whole fares has not changed."""
         message = f"Cleaned up the classes: {counts(planned)}."
         if row.only is not None:
-            message = f"Synchronized one {called(wanted(row.only).only.kind)} alone: {counts(planned)}."
+            message = f"Synchronized {about(wanted(row.only).only)} alone: {counts(planned)}."
         if planned.errors:
             tenant_id = connection.execute(select(tenants.c.id).where(tenants.c.number == key.tenant)).scalar_one()
             path = self._objects.fetch(self.folder(tenant_id, key.profile, key.run) / planned.error_files[0])

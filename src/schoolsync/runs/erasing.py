@@ -286,7 +286,8 @@ class Erasing:
                 why = given.get("why")
                 if why is not None and (left := traces.out_of(why)) != why:
                     after["limits"] = json.dumps(given | {"why": left})
-            if row.only is not None and traces.are(one.wanted(row.only).only.source_id):
+            meant = None if row.only is None else one.wanted(row.only).only.source_id
+            if meant is not None and traces.are(meant):
                 after["only"] = one.forgotten(row.only)
             if any(getattr(row, name) != value for name, value in after.items()):
                 connection.execute(update(runs).where(*mine, runs.c.id == row.id).values(**after))

@@ -88,7 +88,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     storage: Storage | None = None  # None: the files are on this machine alone
     base: Base | None
     preview: bool = False  # plan alone: nothing is claimed in the directory, nothing will be applied
-    only: Only | None = None  # the one person, class or school that is synchronized, from the kept roster
+    only: Only | None = None  # the person, class, school or kind that is synchronized alone, from the kept roster
     kept: str = ""  # folder of the run that has kept the roster
     cleans: CleanUp | None = None  # what is done to the classes of a profile that has expired; no roster is read
     undoes: Undone | None = None  # the run that this one takes back, instead of reading a roster

@@ -1,4 +1,4 @@
-"""One person, class or school synchronized alone, now, from the last upload: whom a caller means, and the run for it.
+"""One person, class, school or kind synchronized alone, now, from the last upload: who is meant, and the run for it.
 
 The roster is the one that a run of the last upload has checked and kept; nothing is read or checked again. The run has
 a plan, guards and a history like any other, and is the profile's only open one like any other.
@@ -21,6 +21,7 @@ from schoolsync.plan.policy import Only
 from schoolsync.profiles import states
 from schoolsync.profiles import status as statuses
 from schoolsync.runs.places import ROSTER, run_folder, run_of
+from schoolsync.runs.restarting import Scope
 from schoolsync.runs.states import Cause
 from schoolsync.store.tables import classes, people, profiles, runs, schools
 
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 Kind = Literal["school", "class", "person", "student", "teacher"]
 WANTED_MAX = 256
 WHY_MAX = 1000
+Part = Literal["class", "student", "teacher"]
+"""What can be synchronized alone as a kind; schools go one by one, because classes and people depend on them."""
+_ALL = {"section": "classes", "student": "students", "teacher": "teachers"}
 _MEANT = {"school": ("school",), "class": ("section",), "person": ("student", "teacher")}
 _TABLES: dict[str, Table] = {"school": schools, "section": classes, "student": people, "teacher": people}
 
@@ -58,9 +62,11 @@ def forgotten(stored: str) -> str:
     return msgspec.json.encode(msgspec.structs.replace(before, only=only)).decode()
 
 
-def called(kind: str) -> str:
-    """What people call a kind of object."""
-    return {"section": "class"}.get(kind, kind)
+def about(only: Only) -> str:
+    """What people call that."""
+    if only.source_id is None:
+        return f"all {_ALL[only.kind]}"
+    return f"one {'class' if only.kind == 'section' else only.kind}"
 
 
 class Ones:
@@ -95,6 +101,37 @@ class Ones:
             raise Invalid("Say who is meant: an object id, a SIS ID or a principal name.", target="object")
         if why is not None and len(why) > WHY_MAX:
             raise Invalid(f"A reason has at most {WHY_MAX:,} characters.", target="why")
+        roster, number = self._ready(principal, profile, now)
+        only = self._meant(principal, profile, number, roster, _MEANT.get(kind, (kind,)), one)
+        return self._begin(principal, profile, only, roster, why=why, now=now)
+
+    def restart(
+        self, principal: Principal, profile: str, *, scope: Scope, school: str | None, kind: Part | None, now: int
+    ) -> str:
+        """Try one school (object id or SIS ID) or all of one kind again, before the whole profile. The run's id.
+
+        Whether the caller may is looked at before. Raises as `begin` does.
+        """
+        if scope is not Scope.FAILED_ITEMS:
+            raise Invalid(
+                f"A school or a kind is tried again with the scope {Scope.FAILED_ITEMS.value}: {scope.value} is about "
+                "the whole profile.",
+                target="scope",
+            )
+        if (school is None) == (kind is None):
+            raise Invalid("Say a school or a kind, not both: restart one after the other.", target="kind")
+        roster, number = self._ready(principal, profile, now)
+        if school is None:
+            only = msgspec.convert({"kind": "section" if kind == "class" else kind, "source_id": None}, Only)
+        else:
+            one = school.strip()
+            if not one or len(one) > WANTED_MAX:
+                raise Invalid("Say which school is meant: an object id or a SIS ID.", target="school")
+            only = self._meant(principal, profile, number, roster, _MEANT["school"], one)
+        return self._begin(principal, profile, only, roster, why=None, now=now)
+
+    def _ready(self, principal: Principal, profile: str, now: int) -> tuple[str, int]:
+        """The run that has kept the roster, and the profile's number. Raises unless a run may begin."""
         tenant = principal.tenant
         with self._control.read() as connection:
             self._require(connection, tenant, profile, now)
@@ -102,7 +139,10 @@ class Ones:
             number = connection.execute(
                 select(profiles.c.number).where(profiles.c.tenant == tenant, profiles.c.id == profile)
             ).scalar_one()
-        only = self._meant(principal, profile, number, roster, _MEANT.get(kind, (kind,)), one)
+        return roster, int(number)
+
+    def _begin(self, principal: Principal, profile: str, only: Only, roster: str, *, why: str | None, now: int) -> str:
+        tenant = principal.tenant
         with self._control.write(tenant) as connection:
             self._require(connection, tenant, profile, now)
             said = {"only": msgspec.json.encode(Wanted(only=only, roster=roster)).decode(), "message": why}
@@ -160,7 +200,7 @@ class Ones:
     ) -> Only:
         folder = str(run_folder(self._settings, principal.tenant_id, profile, roster))
         known: set[tuple[str, str]] = {
-            (only.kind, only.source_id)
+            (only.kind, str(only.source_id))
             for only in self._readers.ask("in_roster", tuple[Only, ...], folder=folder, kinds=kinds, wanted=one)
         }
         with self._directories.read(principal.tenant_id) as connection:

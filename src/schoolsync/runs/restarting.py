@@ -1,6 +1,7 @@
 """Trying again on request: only what failed, the whole ladder of a quarantine, or everything.
 
-Every scope begins a run that reads the last files again; nothing is ever deleted from the directory by it.
+Every scope begins a run that reads the last files again; nothing is ever deleted from the directory by it. What failed
+may also be tried again in one school or of one kind alone, before the whole profile (`runs.one`).
 """
 
 from __future__ import annotations

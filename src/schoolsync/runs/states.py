@@ -65,7 +65,7 @@ class Cause(StrEnum):
     PREVIEW = "preview"  # a dry run: planned and never applied
     UNDO = "undo"  # a person takes an earlier run back
     CLEAN_UP = "cleanUp"  # a person has the classes of a profile that has expired cleaned up
-    ONE = "one"  # one person, class or school alone, from the last upload
+    ONE = "one"  # one person, class, school or kind alone, from the last upload
     REPLAN = "replan"  # a held plan no longer fitted what had changed meanwhile: the same files are planned again
     PROVISIONED = "provisioned"  # a profile with an API provider syncs by itself once provisioned
 
@@ -79,7 +79,7 @@ class OpenRun:
     state: RunState
     held_for: HeldFor | None
     wish: Wish | None
-    apart: bool = False  # it is about one person, class or school, or cleans up: `runs.apart`
+    apart: bool = False  # it is about one person, class, school or kind, or cleans up: `runs.apart`
     after_expiry: bool = False  # it goes on although the profile has expired: an undo, or a clean-up
 
     @property

@@ -152,7 +152,7 @@ runs = _table(
     Column("released", Text),  # JSON, runs.approvals.Release: what a person has let go on of which plan
     Column("limits", Text),  # JSON, guard settings for this run's plan alone
     Column("undoes", Text),  # the run that this one takes back
-    Column("only", Text),  # JSON: the one person, class or school that is synchronized, and from which run's roster
+    Column("only", Text),  # JSON: the person, class, school or kind that is synchronized alone, and from whose roster
     Column("cleans", Text),  # JSON: what is done to the classes of a profile that has expired
     Column("expects", Text),  # hash of the plan that somebody has looked at: no other may be applied
     Column("verification", Text),  # JSON list of verification messages; null until checked

@@ -99,7 +99,12 @@ def get_quarantine(call: Call) -> Answer:
 
 def restart(call: Call) -> Answer:
     """POST profiles/{profile}/restart."""
-    call.services.profiles.restart(call.principal, call.profile, Scope(call.body.scope), now=call.now)
+    given: shapes.Restart = call.body
+    who, scope = (call.principal, call.profile), Scope(given.scope)
+    if given.school is None and given.kind is None:
+        call.services.profiles.restart(*who, scope, now=call.now)
+    else:
+        call.services.ones.restart(*who, scope=scope, school=given.school, kind=given.kind, now=call.now)
     return replace(get_quarantine(call), status=202)
 
 

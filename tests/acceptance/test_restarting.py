@@ -1,0 +1,83 @@
+"""What failed is tried again in one school or of one kind, before the whole profile, by API and by command."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from .house import Server, Tenant, until
+from .own import own
+from .rosters import DISTRICT
+from .typing_here import typed_here
+
+pytestmark = pytest.mark.xdist_group("own-api")
+
+FIRST = DISTRICT.with_rows("students", {**DISTRICT.students[0], "SIS ID": "3007", "Username": "leaves"})
+LATER = (
+    FIRST.without("students", SIS_ID="3007")
+    .changed("students", "3001", Grade="8")
+    .changed("students", "3004", Grade="9")
+    .changed("sections", "M1", Course_Number="MAT9")
+)
+"""Pupils of both schools and a class have changed, and somebody has left."""
+
+
+def test_a_school_then_a_kind(server: Server) -> None:
+    """Only what belongs to it is tried again; the profile's status and its last synchronization stay as they were."""
+    tenant = Tenant(server)
+    profile = tenant.profile()
+    path = f"/profiles/{profile.id}"
+    guards = {"guards": {"removalLeast": 0, "removalPercent": 0}}
+    own(tenant, "admin")("PATCH", f"{path}/settings", guards, expect=200)
+    operator = own(tenant, "operator", user=None)
+    assert profile.sync(FIRST.files())["status"] == "success"
+    good = profile.status()
+
+    def ended(number: int) -> tuple[object, ...]:
+        run = until(f"run {number} ends", lambda: (r := operator.get(f"{path}/runs/{number}"))["ended"] and r)
+        return run["state"], run["cause"], run["steps"]
+
+    def there() -> tuple[str, str, str]:
+        people = {(one["student"] or one["teacher"])["externalId"]: one for one in tenant.reader.all("/users")}
+        (course,) = [one["course"] for one in tenant.reader.all("/classes") if one["externalId"] == "M1"]
+        return people["3001"]["student"]["grade"], people["3004"]["student"]["grade"], course["courseNumber"]
+
+    # A guard holds the whole upload, and somebody discards it: nothing of it is there.
+    assert profile.sync(LATER.files())["status"] == "validationError"
+    assert "held" in operator.refusal("POST", f"{path}/restart", 409, {"kind": "teacher"})["message"]
+    operator("POST", f"{path}/runs/2/discard", {}, expect=200)
+    assert there() == ("7", "7", "MAT1")
+
+    operator("POST", f"{path}/restart", {"school": "200"}, expect=202)
+    assert ended(3) == ("done", "one", {"people": {"update": 1}})
+    assert there() == ("7", "9", "MAT1")
+
+    words = ("--tenant", tenant.id, "--profile", profile.id, "--json")
+    done = server.command("restart", *words, "--kind", "class")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["number"] == 4
+    assert ended(4) == ("done", "one", {"classes": {"update": 1}})
+    assert there() == ("7", "9", "MAT9")
+    assert operator.get(f"{path}/runs/4")["message"].startswith("Synchronized all classes alone: ")
+    names = ("status", "lastSynchronizationDateTime", "errorCount")
+    assert [profile.status()[name] for name in names] == [good[name] for name in names]
+
+    for body, status in (
+        ({"school": "no-such-school"}, 404),
+        ({"school": " "}, 400),
+        ({"kind": "school"}, 400),
+        ({"school": "100", "kind": "class"}, 400),
+        ({"school": "100", "scope": "quarantine"}, 400),
+        ({"kind": "class", "scope": "everything"}, 400),
+    ):
+        operator.refusal("POST", f"{path}/restart", status, body)
+    own(tenant, "viewer").refusal("POST", f"{path}/restart", 403, {"school": "100"})
+    own(Tenant(server), "admin").refusal("POST", f"{path}/restart", 404, {"school": "100"})
+    database = {} if server.database_url is None else {"SCHOOLSYNC_DATABASE_URL": server.database_url}
+    for wrong in (("--kind", "planet"), ("--school", "100", "--scope", "everything")):
+        assert typed_here("restart", *words, *wrong, "--data-dir", server.data, **database).status == 2
+
+    # Who has left goes with all students, and the guard holds that as it held the whole.
+    operator("POST", f"{path}/restart", {"kind": "student"}, expect=202)
+    until("it is held", lambda: operator.get(f"{path}/runs/5")["state"] == "held")
