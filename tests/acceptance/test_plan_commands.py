@@ -429,6 +429,27 @@ def test_classes_of_a_profile_that_has_expired_are_cleaned_up(profile: Profile) 
     assert profile.tenant.objects() == before
 
 
+def test_what_flowed_is_not_forgotten_when_the_rest_is_thrown_away(profile: Profile) -> None:
+    """What a held plan only adds is there; a yes to nothing is refused; discarding says what stays, undo takes it."""
+    path, people = f"/profiles/{profile.id}", own(profile.tenant, "approver", "operator", "admin")
+    people("PATCH", f"{path}/settings", {"guards": {"removalLeast": 0}}, expect=200)
+    people("PATCH", f"{path}/settings", {"guards": {"additionsFlow": True}}, expect=200)
+    newcomer = {**FEWER.students[0], "SIS ID": "9009", "Username": "newcomer"}
+    assert profile.sync(FEWER.with_rows("students", newcomer).files())["status"] == "validationError"
+    assert len(pupils(profile)) == len(DISTRICT.students) + 1
+    run = people.get(f"{path}/runs/2")
+    for part in ({"school": "nowhere"}, {"kind": "Student"}, {"objects": [profile.id]}):
+        told = people.refusal("POST", f"{path}/runs/2/approvals", 400, {"plan": run["plan"], **part})
+        assert "nothing is held" in told["message"]
+    people.refusal("POST", f"{path}/runs/2/approvals", 400, {"plan": run["plan"], "why": "a\0b"})
+    people("POST", f"{path}/runs/2/discard", {"plan": run["plan"]}, expect=200)
+    assert "undo takes it back" in profile.status()["statusMessage"]
+    people("PATCH", f"{path}/settings", {"guards": {"removalLeast": None}}, expect=200)
+    undo = people("POST", f"{path}/runs/2/undo", {}, expect=202).json()["run"]
+    until("it is taken back", lambda: _in_state(people, f"{path}/runs/{undo}", "done"))
+    assert left(profile) == ["9009"]
+
+
 def expire(profile: Profile, day: str | None) -> None:
     """Set the last day of a profile, and wait until it is set up again and, with a day that is over, paused."""
     profile.api("PATCH", profile.path, {"expirationDate": day}, expect=200)

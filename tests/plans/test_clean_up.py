@@ -46,6 +46,7 @@ def members(directory: Directory, source_id: str) -> set[str]:
     return {row[2] for row in directory.links("class_people") if row[1] == source_id}
 
 
+PEOPLE = {f"Given{one} Family{one}" for one in ("1", "2", "3", "9")}
 EVERY = {(f"{LED}{one}", f"{LED}Class {one}", f"{LED}{one}", f"{LED}Section_{one}", "Expired") for one in (
     "M1", "M2", "E1")}  # fmt: skip
 
@@ -84,6 +85,9 @@ def test_exactly_what_is_chosen_happens_and_is_taken_back(
     found = ask(directory, "run-2").steps
     assert found
     assert {(one.rule, one.upload_run, one.line is not None) for one in found} == {("cleaned-up", 1, True)}
+    assert {one.member_name for one in found if one.member_id} <= {"Class M1", "Class M2", "Class E1", *PEOPLE}
+    if "links" in steps:
+        assert {one.source_id for one in ask(directory, "run-2", search="family3").steps} == {"M2"}
     again, nothing = held(directory, **what)
     assert (nothing.steps, nothing.planned is not None and nothing.planned.held) == ({}, None), again
     undone = directory.undo("run-2")

@@ -53,6 +53,51 @@ def test_a_run_is_taken_back_whole(directory: Directory) -> None:
     assert directory.sync(CHANGED).steps["people"] == {"restore": 1, "update": 1, "remove": 1}
 
 
+def test_nobody_joins_a_school_that_comes_back_without_a_yes(directory: Directory) -> None:
+    """What returns is held with the changes; so the memberships in it wait as well, and the plan says which do."""
+    away = DISTRICT
+    for role, one in (("student", "3"), ("teacher", "9")):
+        away = away.left_without_person(role, one)
+    for one in ("M2", "E1"):
+        away = away.left_without_class(one)
+    away = away.without("organizations", source_id="B")
+    away = away.without("person_organizations", role="teacher", source_id="1", school_id="B")
+    directory.sync(DISTRICT)
+    directory.sync(away)
+    other = {"given_name": "Someone", "surname": "Else", "birth_date": "2014-01-01"}
+    roster = DISTRICT.changed("people", {"role": "student", "source_id": "1"}, **other)
+    job = directory.job(roster, policy=STRICT)
+    outcome = directory.work(job, roster)
+    assert outcome.planned is not None
+    assert outcome.planned.holds == ("updates",)
+    before = active(directory)
+    done = directory.release(job, roster, Selection(kind="student", school="A"))
+    assert done.finished is not None
+    assert directory.broken() == []
+    assert directory.object("people", "student 1", "surname") == ("Else",)
+    assert active(directory)["schools"] == before["schools"]
+    batches = len(Plans(directory.folder / "runs" / "run-3").latest().batches)  # type: ignore[union-attr]  # it is there
+    waiting = ask(directory, "run-3", applied=False, batches=batches, op="link").steps
+    assert ("B", "1") in {(one.source_id, one.member_source_id) for one in waiting}
+    assert len(waiting) == done.finished.left_out - len(ask(directory, "run-3", op="restore").steps)
+    directory.undo("run-3")
+    assert active(directory) == before
+
+
+def test_who_looks_at_an_undo_sees_names_and_schools(directory: Directory) -> None:
+    """Its memberships have the names of both ends, also of a role that goes back, and it is told by school."""
+    directory.sync(DISTRICT)
+    swapped = DISTRICT.changed("enrollments", {"class_id": "M1", "source_id": "2"}, role="teacher")
+    directory.sync(swapped.without("enrollments", class_id="M1", source_id="1", role="student"))
+    directory.undo("run-2")
+    found = {(one.op, one.source_id, one.member_name) for one in ask(directory, "run-3", search="family").steps}
+    assert found == {("relink", "M1", "Given2 Family2"), ("link", "M1", "Given1 Family1")}
+    assert len(ask(directory, "run-3", object="M1").steps) == 2
+    with duckdb.connect() as db:
+        told = Reading(db, directory.folder / "runs" / "run-3").by_school().schools
+    assert {(one.school, one.op, one.count) for one in told} == {("A", "link", 1), ("A", "relink", 1)}
+
+
 def test_an_undo_is_taken_back(directory: Directory) -> None:
     """And that once more: everything in use is what the upload had made it, and then what was before."""
     directory.sync(DISTRICT)

@@ -1,12 +1,16 @@
-"""Weeks of uploads, whole and partial, new ids, hand edits, held plans, runs cut off or taken back, in any order."""
+"""Weeks of uploads, whole, partial and damaged, new ids, hand edits, held plans, runs cut off or taken back, mixed."""
 
 from __future__ import annotations
 
+import csv
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -18,13 +22,18 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from schoolsync import sources
 from schoolsync.plan.policy import Guards
+from schoolsync.runs import checking
+from schoolsync.runs.checking import StageFailed
 from schoolsync.runs.selections import WHOLE, Selection
-from schoolsync.runs.stored_plan import Plans
+from schoolsync.runs.stored_plan import TAKING, Plans
 
 from ..conftest import NIGHTLY
 from .districts import APPROVER, CREATES, Directory, Outcome, Roster, engine, named_lines
+from .test_damaged_files import DAMAGES
 from .test_properties import FREE, active, rosters
+from .test_real_files import files_of
 from .test_taking_back import ask
 
 WEEKS = settings(
@@ -40,6 +49,32 @@ CAREFUL = msgspec.structs.replace(
 )
 _KINDS = {"school": "schools", "section": "classes", "student": "student", "teacher": "teacher"}
 LINKS = ("school_classes", "school_people", "class_people")
+NOTHING = Guards(removal_percent=0, removal_least=0, class_percent=0, class_least=0, update_percent=100)
+SDS_V1 = {
+    # file -> the table it is of, whose role, and the column for every header
+    "School.csv": ("organizations", "", {"SIS ID": "source_id", "Name": "name", "School Number": "number"}),
+    "Section.csv": (
+        "classes", "", {"SIS ID": "source_id", "School SIS ID": "school_id", "Section Name": "name"}
+    ),
+    **{
+        f"{role.title()}.csv": (
+            "person_organizations",
+            role,
+            {
+                "SIS ID": "source_id", "School SIS ID": "school_id", "Username": "username", "First Name": "given_name",
+                "Last Name": "surname", "Password": "password", f"{role.title()} Number": "number", "Status": "status",
+            },
+        )
+        for role in ("student", "teacher")
+    },
+    "StudentEnrollment.csv": ("enrollments", "student", {"Section SIS ID": "class_id", "SIS ID": "source_id"}),
+    "TeacherRoster.csv": ("enrollments", "teacher", {"Section SIS ID": "class_id", "SIS ID": "source_id"}),
+    "User.csv": (
+        "contacts", "",
+        {"Email": "email", "First Name": "name", "Last Name": "name", "Phone": "phone", "SIS ID": "none"},
+    ),
+    "Guardianrelationship.csv": ("contacts", "", {"SIS ID": "student_id", "Email": "email", "Role": "relationship"}),
+}  # fmt: skip
 
 
 class Weeks(RuleBasedStateMachine):
@@ -112,6 +147,40 @@ class Weeks(RuleBasedStateMachine):
         after = dict(self.directory.query(query))
         assert {one: after[one] for one in before} == before
         self.undoable = None
+
+    @precondition(lambda self: self.clean)
+    @rule(name=st.sampled_from(sorted(SDS_V1)), damage=st.sampled_from(["none", *DAMAGES]))
+    def a_file_is_damaged(self, name: str, damage: str) -> None:
+        """What is there comes once more as the files of SDS V1, of which one is missing or damaged: nothing goes.
+
+        Without any limit of removals a file that is absent, empty, unreadable or a header alone is refused or held.
+        """
+        folder = self.directory.folder / "files"
+        write_sds_v1(self.roster, folder)
+        left = (folder / name).read_bytes() if damage == "none" else DAMAGES[damage]((folder / name).read_bytes())
+        if left is None:
+            (folder / name).unlink()
+        else:
+            (folder / name).write_bytes(left)
+        limits = NOTHING if damage.startswith("cut") else FREE.guards
+        policy = msgspec.structs.replace(FREE, guards=limits, fields=("contacts",))
+        before = content(self.directory)
+        job = self.directory.job(
+            Roster(), policy=policy, format="sds-v1", files=files_of(folder), ignore_findings=True, again=True
+        )
+        self.directory.rosters.pop(self.directory._runs)  # nothing of it gets in, so no later step names its lines
+        with pytest.MonkeyPatch.context() as patch, engine(job) as work:
+            patch.setattr(checking, "sources", sources)
+            try:
+                work.extract()
+                refused = work.validate().fatal
+                planned = None if refused else work.plan()
+            except StageFailed:
+                refused, planned = True, None
+        assert not (refused and damage == "none")
+        taken = {op for ops in ({} if planned is None else planned.steps).values() for op in ops} & TAKING
+        assert not taken or (planned is not None and planned.held is not None and damage != "none"), (planned, name)
+        assert content(self.directory) == before
 
     def map_of(self, new: dict[str, str]) -> None:
         """Give the profile a map of new ids of students."""
@@ -279,6 +348,21 @@ def renamed(roster: Roster, names: dict[str, str]) -> Roster:
             for row in rows
         )
     return Roster(tables, absent=roster.absent)
+
+
+def write_sds_v1(roster: Roster, folder: Path) -> None:
+    """The roster as the files of SDS V1, guardians included."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    people = {(row["role"], row["source_id"]): {**row, "password": "Sommer-2026"} for row in roster.rows("people")}
+    for name, (table, role, columns) in SDS_V1.items():
+        with (folder / name).open("w", encoding="utf-8", newline="") as file:
+            out = csv.writer(file)
+            out.writerow(columns)
+            for row in roster.rows(table):
+                if not role or row["role"] == role:
+                    whole = {**people.get((row.get("role", ""), row.get("source_id", "")), {}), **row}
+                    out.writerow([whole.get(column) or "" for column in columns.values()])
 
 
 def keys(objects: set[Any]) -> set[str]:

@@ -188,14 +188,16 @@ def house(tmp_path: Path, database_url: str | None) -> Iterator[House]:
 
 
 @pytest.fixture
-def plans(house: House) -> Plans:
+def plans(house: House) -> Iterator[Plans]:
     """The service that faces ask."""
     numbers = iter(range(10**6))
-    return Plans(
+    readers = Readers(house.settings)
+    yield Plans(
         control=house.control,
         settings=house.settings,
         runs=house.runs,
-        readers=Readers(house.settings),
+        readers=readers,
         directories=Directories(house.settings),
         new_id=lambda: f"99999999-0000-4000-8000-{next(numbers):012x}",
     )
+    readers.close()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
 import pytest
 from sqlalchemy import update
@@ -16,13 +17,16 @@ from schoolsync import ticks
 from schoolsync.access.principal import Principal
 from schoolsync.errors import Conflict, Forbidden, Invalid, NotFound
 from schoolsync.plan.policy import Guards
+from schoolsync.plan.steps import Step
 from schoolsync.plan.verdicts import Verdict
 from schoolsync.runs.approvals import HOUR
 from schoolsync.runs.job import Planned, Validated
+from schoolsync.runs.places import run_folder
 from schoolsync.runs.plans import Plans
 from schoolsync.runs.records import Key, release_of
 from schoolsync.runs.selections import Selection
 from schoolsync.runs.states import RunState
+from schoolsync.runs.stored_plan import Plans as StoredPlans
 from schoolsync.store.tables import profiles, runs
 
 House = Any  # the fixture of conftest
@@ -214,9 +218,40 @@ def test_people_who_decide_at_once_get_one_answer(house: House, plans: Plans, se
             assert len({yes.person for yes in release_of(row).given}) == 1 + int(second_person)
 
 
+def stored(house: House, key: Key) -> None:
+    """Lay the files of the held plan down: pupils of the schools 101 and 102 go."""
+    draft = StoredPlans(run_folder(house.settings, house.person.tenant_id, key.profile, key.run)).begin(1)
+    with duckdb.connect() as db:
+        rows = (
+            "SELECT n AS key, 'id-' || n AS id, 'gone' AS rule, (101 + n % 2)::VARCHAR AS of_school FROM range(6) q(n)"
+        )
+        draft.add(Step("remove", "people", rows, "student"), db.sql(rows).to_arrow_reader, 100)
+        draft.complete(planned=HELD, position=0, first_key=100, input_hash="", terms="", wakes=None)
+
+
+def test_a_yes_to_nothing_is_refused(house: House, plans: Plans) -> None:
+    """A school, kind or object of which nothing is held has been mistyped, and is no approval."""
+    key = held(house)
+    stored(house, key)
+    for wrong, said in (
+        (Selection(school="999"), "nothing is held in school 999"),
+        (Selection(kind="teacher", school="101"), "nothing is held in kind teacher and school 101"),
+        (Selection(kind="Student"), "nothing is held in kind Student"),
+        (Selection(objects=("id-1", "id-77")), "the object id-77 is changed by"),
+        (Selection(objects=("id-0",), school="102"), "the object id-0"),
+        (Selection(school="101' OR '1'='1"), "nothing is held"),
+    ):
+        with pytest.raises(Invalid, match=said):
+            plans.approve(APPROVER, key.profile, key.run, plan="first", what=wrong, why=None, now=house.clock())
+    assert plans.summary(APPROVER, key.profile, key.run).approvals == ()
+    right = Selection(objects=("id-1", "id-3"), school="102", kind="student")
+    plans.approve(APPROVER, key.profile, key.run, plan="first", what=right, why=None, now=house.clock())
+
+
 def test_an_approval_expires(house: House, plans: Plans) -> None:
     """One that comes too late to be used, and one that nobody has used."""
     key = held(house)
+    stored(house, key)
     part = Selection(school="101")
     plans.approve(APPROVER, key.profile, key.run, plan="first", what=part, why=None, now=house.clock())
     house.time[0] += 73 * HOUR
@@ -231,6 +266,7 @@ def test_an_approval_expires(house: House, plans: Plans) -> None:
 def test_parts_are_collected_until_they_are_applied(house: House, plans: Plans) -> None:
     """Two schools are approved one after the other; applying takes both."""
     key = held(house)
+    stored(house, key)
     for place in ("101", "102"):
         what = Selection(school=place)
         assert not plans.approve(
@@ -331,6 +367,12 @@ def test_other_tenants_and_unknown_runs_are_not_found(house: House, plans: Plans
         ("kind,old,new\nstudent,1,3\nstudent,2,3\n", "Line 3"),
         ("kind,old,new\nstudent,1,1\n", "Line 2"),
         ("kind,old,new\nstudent,1\n", "Line 2"),
+        ("", "first line"),
+        ('kind,old,new\nstudent,1,2\nstudent,"3,4\nstudent,5,6\n', "Line 4 is not CSV"),
+        ('kind,old,new\nstudent,"1"1,2\n', "Line 2 is not CSV"),
+        ('kind,old,new\nstudent,"1\n2",3\n', "Line 3 is not a pair"),
+        ("kind,old,new\nstudent,1\x00,2\n", "Line 2"),
+        (f"kind,old,new\nstudent,{'9' * 200_000},2\n", "Line 2"),
     ],
 )
 def test_a_map_of_ids_that_is_wrong_is_refused(house: House, plans: Plans, text: str, wrong: str) -> None:
@@ -347,7 +389,8 @@ def test_maps_of_ids_come_with_the_next_run(house: House, plans: Plans) -> None:
     with pytest.raises(Forbidden):
         plans.rekey(house.script, profile, "kind,old,new\nstudent,1,2\n", why=None, now=house.clock())
     assert plans.rekey(APPROVER, profile, '﻿kind,old,new\nstudent,"1,5",2\n', why="New SIS", now=house.clock()) == 1
-    assert plans.rekey(APPROVER, profile, "kind,old,new\nschool,1,2\n", why=None, now=house.clock()) == 1
+    mac = " Kind , old,new\rschool,1,2\r\r"
+    assert plans.rekey(APPROVER, profile, mac, why=None, now=house.clock()) == 1
     first, second = house.journal.job(house.begin(profile)).rekeys
     assert Path(first).read_text() == 'kind,old,new\nstudent,"1,5",2\n'
     assert Path(second).read_text() == "kind,old,new\nschool,1,2\n"

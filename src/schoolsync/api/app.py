@@ -177,6 +177,7 @@ def _value(parameter: Parameter, text: str) -> object:
 
 def _body(given: dict[str, Any], route: Route) -> Any:
     """The body as the route takes it. Raises Invalid, which names the member."""
+    _refuse_nul(given)
     if route.takes is dict:
         return given
     try:
@@ -184,6 +185,19 @@ def _body(given: dict[str, Any], route: Route) -> Any:
     except msgspec.ValidationError as problem:
         text, _, path = str(problem).partition(" - at `$.")
         raise Invalid(f"The body is wrong: {text}.", target=path.rstrip("`") or None) from problem
+
+
+def _refuse_nul(value: Any, name: str | None = None) -> None:  # any JSON value
+    """Raise Invalid for a text that PostgreSQL could not keep."""
+    if isinstance(value, str) and "\0" in value:
+        raise Invalid("The body holds a NUL character.", target=name)
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _refuse_nul(key, name)
+            _refuse_nul(inner, name or key)
+    elif isinstance(value, list):
+        for inner in value:
+            _refuse_nul(inner, name)
 
 
 async def _send(send: Send, answer: Answer, media: str) -> None:

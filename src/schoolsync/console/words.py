@@ -207,7 +207,7 @@ SAID: dict[str, str] = {
     "approved": N_("Approved. The run goes on."),
     "approved-part": N_("Approved. Approve more, or go on with the approved parts."),
     "second-person": N_("Approved. One more person has to approve the same."),
-    "discarded": N_("The plan is thrown away; nothing of it was changed."),
+    "discarded": N_("The plan is thrown away; nothing more of it is changed."),
     "checking": N_("The files are being checked. Nothing is changed by that."),
     "begun": N_("A run has begun."),
 }

@@ -220,7 +220,7 @@ def _removals(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
         "removals",
         f"SELECT kind, school, going + rejected AS endangered, held, {limit} AS allowed, rejected "
         "FROM planned.endangered WHERE kind <> 'school' OR school IS NULL",
-        "{endangered} of {held} {name}{place} would go{rejected}; at most {allowed} may in one run.",
+        "{endangered} of {held} {name}{place} would go{rejected}; {most} may in one run.",
     )
 
 
@@ -241,7 +241,7 @@ def _window(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
             ON l.kind = e.kind AND l.school IS NOT DISTINCT FROM e.school
         WHERE e.going > 0 AND l.gone > 0 AND (e.kind <> 'school' OR e.school IS NULL)""",
         f"{{endangered}} of {{held}} {{name}}{{place}} would have gone within {guards.window_days} days{{rejected}}; "
-        "at most {allowed} may without a person's yes.",
+        "{most} may without a person's yes.",
     )
 
 
@@ -256,7 +256,7 @@ def _purges(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
         f"""SELECT p.kind, NULL::VARCHAR AS school, p.many AS endangered, coalesce(e.held, 0)::BIGINT AS held,
             {limit} AS allowed, 0 AS rejected
         FROM planned.purging AS p LEFT JOIN planned.endangered AS e ON e.kind = p.kind AND e.school IS NULL""",
-        "{endangered} {name} that have left would go for good, beside {held} in use; at most {allowed} may in one run.",
+        "{endangered} {name} that have left would go for good, beside {held} in use; {most} may in one run.",
     )
 
 
@@ -269,7 +269,7 @@ def _updates(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
         "updates",
         "updates",
         f"SELECT kind, school, changing AS endangered, held, {limit} AS allowed, 0 AS rejected FROM planned.endangered",
-        "{endangered} of {held} {name}{place} would change; at most {allowed} may in one run.",
+        "{endangered} of {held} {name}{place} would change; {most} may in one run.",
     )
 
 
@@ -298,7 +298,7 @@ def _leavers(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
         f"""SELECT 'people' AS kind, NULL::VARCHAR AS school, sum(going) AS endangered, sum(held) AS held,
             {limit} AS allowed, 0 AS rejected
         FROM planned.endangered WHERE school IS NULL AND kind IN ('student', 'teacher')""",
-        "{endangered} of {held} people would leave the profile; at most {allowed} may in one run.",
+        "{endangered} of {held} people would leave the profile; {most} may in one run.",
     )
 
 
@@ -385,7 +385,7 @@ def _adoptions(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
             {int(terms.policy.guards.adoption_least)} AS allowed, 0 AS rejected
         FROM planned.adopting GROUP BY kind""",
         "{endangered} accounts of {name} that were made by hand would be taken over because their sign-in names are "
-        "in the roster; {allowed} may be without a person's yes.",
+        "in the roster; {most} may be without a person's yes.",
     )
 
 
@@ -428,7 +428,7 @@ def _places(db: duckdb.DuckDBPyConnection, guard: Guard, holds: Holds, counts: s
             sentence.format(
                 endangered=f"{endangered:,}",
                 held=f"{held:,}",
-                allowed=f"{allowed:,}",
+                most=f"at most {allowed:,}" if allowed else "none",
                 name=NAMES.get(kind, "people"),
                 place="" if school is None else f" of school {school}" if school else " without a school",
                 id=school,

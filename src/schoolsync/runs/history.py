@@ -20,11 +20,12 @@ from schoolsync.roster.rules import RULES
 from schoolsync.runs.object_reader import in_roster, kept_by_hand, lines_of, named, steps_of
 from schoolsync.runs.places import FINDINGS
 from schoolsync.runs.plan_differences import differences
-from schoolsync.runs.plan_question import BySchool, Page, PlannedStep, Renumbered
+from schoolsync.runs.plan_question import BySchool, Page, Picked, PlannedStep, Renumbered
 from schoolsync.runs.plan_question import Question as Asked
 from schoolsync.runs.plan_reader import Reading
 from schoolsync.runs.quoting import QuotedLine, quote
 from schoolsync.runs.readers import Question, Told
+from schoolsync.runs.selections import Selection
 from schoolsync.runs.standing import standing
 from schoolsync.runs.trial_reader import identity_asked, identity_decided
 
@@ -123,6 +124,11 @@ def plan_schools(db: duckdb.DuckDBPyConnection, *, folder: str) -> BySchool:
     return Reading(db, Path(folder)).by_school()
 
 
+def plan_picked(db: duckdb.DuckDBPyConnection, *, folder: str, what: Json) -> Picked:
+    """What a yes to a part of a run's plan would be a yes to."""
+    return Reading(db, Path(folder)).picked(msgspec.convert(what, Selection))
+
+
 def plan_renumbered(db: duckdb.DuckDBPyConnection, *, folder: str) -> Renumbered:
     """Old and new SIS IDs that a run's plan takes for the same objects."""
     return Reading(db, Path(folder)).renumbered()
@@ -176,6 +182,7 @@ QUESTIONS: Mapping[str, Callable[..., Any]] = {
     "plan_page": plan_page,
     "plan_step": plan_step,
     "plan_schools": plan_schools,
+    "plan_picked": plan_picked,
     "plan_renumbered": plan_renumbered,
     "plan_differences": differences,
     "named": named,

@@ -26,6 +26,13 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     counted: bool = False  # whether to say how many there are in all: that reads the whole plan
 
 
+class Picked(msgspec.Struct, frozen=True, kw_only=True):
+    """What of the steps that guards hold an approval would let go."""
+
+    steps: int  # of its own; the memberships that come along with objects are not counted
+    without: tuple[str, ...]  # objects that it names and that have no such step
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One property that a step changes."""
 

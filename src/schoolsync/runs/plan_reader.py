@@ -22,8 +22,18 @@ import pyarrow.parquet as pq
 from schoolsync.plan.kinds import LINK_SIDES
 from schoolsync.plan.steps import FRESH, RULES
 from schoolsync.runs.plan_files import OBJECTS, File, Row, files_of, rows_of, table_of
-from schoolsync.runs.plan_question import BySchool, Change, Page, PlannedStep, Question, Renumbered, SchoolSteps
+from schoolsync.runs.plan_question import (
+    BySchool,
+    Change,
+    Page,
+    Picked,
+    PlannedStep,
+    Question,
+    Renumbered,
+    SchoolSteps,
+)
 from schoolsync.runs.plan_releases import Releases
+from schoolsync.runs.selections import Selection
 from schoolsync.runs.stored_plan import KEYS, Description, Plans, is_applied
 
 FOUND_MAX = 1_000
@@ -94,6 +104,10 @@ class Reading:
             if file.first <= number < file.first + file.rows:
                 return self._steps(file, [number - file.first])[0]
         return None
+
+    def picked(self, what: Selection) -> Picked:
+        """What a yes to a part of the plan would be a yes to."""
+        return self._releases.picked(what)
 
     def told(self, file: File, places: Sequence[int]) -> list[PlannedStep]:
         """The steps at some places inside a file, which rise."""

@@ -18,9 +18,9 @@ from schoolsync import ticks
 from schoolsync.plan.kinds import LINK_SIDES
 from schoolsync.plan.steps import FRESH
 from schoolsync.runs.plan_files import OBJECTS, File, table_of
-from schoolsync.runs.plan_question import Yes
+from schoolsync.runs.plan_question import Picked, Yes
 from schoolsync.runs.selections import Selection
-from schoolsync.runs.stored_plan import COMING, GOING, Description, held_ops, let
+from schoolsync.runs.stored_plan import COMING, GOING, Description, held_ops, let, waits_for_held
 
 
 class Releases:
@@ -61,9 +61,23 @@ class Releases:
                     found[int(place)].append(Yes(approval=one.id, person=one.person, given=ticks.text(one.given)))
         return [tuple(found[place]) for place in places]
 
+    def picked(self, what: Selection) -> Picked:
+        """What a yes to a part of the plan would be a yes to."""
+        steps, without = 0, set(what.objects)
+        for file in self._files:
+            if not self.holds(file):
+                continue
+            values: dict[str, Any] = {"file": str(file.path)}
+            met = f"FROM read_parquet($file) WHERE {self._own_term(file, what, 'y', values)}"
+            ((count,),) = self._db.execute(f"SELECT count(*) {met}", values).fetchall()
+            steps += int(count)
+            if count and without and file.of_objects:
+                without -= {row[0] for row in self._db.execute(f"SELECT DISTINCT id {met}", values).fetchall()}
+        return Picked(steps=steps, without=tuple(sorted(without)))
+
     def condition(self, file: File) -> tuple[str, dict[str, Any]] | None:
         """The condition that rows of a held file were let go; None when all of them are, or none is held."""
-        if not self.holds(file) or not self._let:
+        if not (self.holds(file) or self._follows(file)) or not self._let:
             return None
         parts: list[str] = []
         values: dict[str, Any] = {}
@@ -79,6 +93,10 @@ class Releases:
             parts.append(f"({place} AND ({' OR '.join(terms)}))")
         return (f"({' OR '.join(parts)})" if parts else "false"), values
 
+    def _follows(self, file: File) -> bool:
+        """Whether new links of a file wait for objects that are held, without being held themselves."""
+        return file.part == "apply" and waits_for_held(self._planned.holds, file.op)
+
     # --- inside ----------------------------------------------------------------------------------------------------
 
     def _term(self, file: File, what: Selection, let_go: Sequence[Selection], name: str, values: dict[str, Any]) -> str:
@@ -86,7 +104,7 @@ class Releases:
 
         A new link waits for ends that are not there before a step that is not among all that is `let_go`.
         """
-        terms = [self._own_term(file, what, name, values)]
+        terms = ["true" if self._follows(file) else self._own_term(file, what, name, values)]
         if file.of_objects or what.whole:
             return terms[0]
         moves = GOING if file.op == "unlink" else COMING
@@ -95,7 +113,7 @@ class Releases:
             for n, other in enumerate(self._moves(OBJECTS[side], moves)):
                 inside = self._own_term(other, what, name, values)
                 terms.append(f'"{side}" IN (SELECT key FROM {table_of(other)} WHERE {inside})')
-                if file.op != "unlink":
+                if file.op != "unlink" and self.holds(other):
                     known = [
                         self._own_term(other, one, f"{name}w{side}{n}_{m}", values) for m, one in enumerate(let_go)
                     ]

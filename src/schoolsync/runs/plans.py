@@ -10,7 +10,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -30,7 +31,7 @@ from schoolsync.runs.accepted import due_again
 from schoolsync.runs.approvals import OBJECTS_MAX, Approval
 from schoolsync.runs.cancelling import Applied
 from schoolsync.runs.places import run_folder
-from schoolsync.runs.plan_question import BySchool, Differences, Page, PlannedStep, Question, Renumbered
+from schoolsync.runs.plan_question import BySchool, Differences, Page, Picked, PlannedStep, Question, Renumbered
 from schoolsync.runs.selections import WHOLE, Release, Selection
 from schoolsync.runs.service import Approved
 from schoolsync.runs.states import Cause, HeldFor, RunState
@@ -176,6 +177,10 @@ class Plans:
         if len(what.objects) > OBJECTS_MAX:
             raise Invalid(f"One approval names at most {OBJECTS_MAX:,} objects.", target="objects")
         tenant = principal.tenant
+        if not what.whole:
+            with self._control.read() as connection:
+                row = self._held(connection, tenant, profile, run, plan)
+            self._must_pick(row, what, str(run_folder(self._settings, principal.tenant_id, profile, run)))
         with self._control.write(tenant) as connection:
             row = self._held(connection, tenant, profile, run, plan)
             return self._runs.approve(
@@ -213,12 +218,18 @@ class Plans:
                 .values(state=RunState.DISCARDED, ended=now, released=None, message=_discarded(principal, why))
             )
             status, _ = self._runs.last_ending(connection, tenant, profile)
+            message = f"The plan of run {row.number} was discarded; nothing of it was changed."
+            if self._applied(principal, row).rows:
+                message = (
+                    f"The plan of run {row.number} was discarded; what had been applied of it stays: the plan lists "
+                    "that, and undo takes it back."
+                )
             statuses.record(
                 connection,
                 tenant=tenant,
                 profile=profile,
                 status=status,
-                message=f"The plan of run {row.number} was discarded; nothing of it was changed.",
+                message=message,
                 now=now,
             )
             due_again(connection, tenant, profile, since=row.asked, now=now)
@@ -373,6 +384,25 @@ class Plans:
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
+    def _must_pick(self, row: Row[Any], what: Selection, folder: str) -> None:
+        """Raise Invalid for an approval of a part in which nothing is held: a mistyped one must not look like a yes."""
+        found = self._readers.ask("plan_picked", Picked, folder=folder, what=msgspec.to_builtins(what))
+        if found.without:
+            raise Invalid(
+                f"In the plan of run {row.number} nothing is held that the object {found.without[0]} is changed by, or "
+                f"not in what else is named; {len(found.without)} of {len(what.objects)} objects are so. Memberships "
+                "alone are approved by kind or school.",
+                target="objects",
+            )
+        if not found.steps:
+            named = " and ".join(
+                [f"kind {what.kind}"] * (what.kind is not None) + [f"school {what.school}"] * (what.school is not None)
+            )
+            raise Invalid(
+                f"In the plan of run {row.number} nothing is held in {named}: the plan lists its kinds and schools.",
+                target="kind" if what.school is None else "school",
+            )
+
     def _applied(self, principal: Principal, row: Row[Any]) -> Applied:
         """What of a run (its row) is in the directory."""
         if row.stage != RunState.APPLYING:
@@ -437,31 +467,45 @@ def _reason(why: str | None) -> str | None:
 
 def _pairs(given: str) -> tuple[str, int]:
     """The CSV text of old and new ids, written anew, and how many there are. Raises Invalid."""
-    rows = csv.reader(io.StringIO(given.removeprefix("\ufeff")))
-    if [name.strip().lower() for name in next(rows, [])] != ["kind", "old", "new"]:
+    rows = _rows_of(given)
+    _, header = next(rows, (1, []))
+    if [name.strip().lower() for name in header] != ["kind", "old", "new"]:
         raise Invalid("The first line has to be kind,old,new.", target="pairs")
     seen: tuple[set[tuple[str, str]], set[tuple[str, str]]] = (set(), set())
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["kind", "old", "new"])
-    for row in rows:
+    for line, row in rows:
         if not row:
             continue
         kind, old, new = [cell.strip() for cell in row] if len(row) == 3 else ("", "", "")
-        if kind not in _KINDS or not old or not new or old == new or len(old) > ID_MAX or len(new) > ID_MAX:
+        if kind not in _KINDS or not _is_id(old) or not _is_id(new) or old == new:
             raise Invalid(
-                f"Line {rows.line_num} is not a pair: it needs one of {', '.join(_KINDS)}, the old id and another new "
-                "one.",
+                f"Line {line} is not a pair: it needs one of {', '.join(_KINDS)}, the old id and another new one.",
                 target="pairs",
             )
         for ids, one in zip(seen, (old, new), strict=True):
             if (kind, one) in ids:
-                raise Invalid(f"Line {rows.line_num} names an id a second time.", target="pairs")
+                raise Invalid(f"Line {line} names an id a second time.", target="pairs")
             ids.add((kind, one))
         writer.writerow([kind, old, new])
     if not seen[0]:
         raise Invalid("There is no pair of ids.", target="pairs")
     return text.getvalue(), len(seen[0])
+
+
+def _rows_of(given: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV text and the lines that they end in. Raises Invalid for what is no CSV."""
+    rows = csv.reader(io.StringIO(given.removeprefix("\ufeff"), newline=None), strict=True)
+    try:
+        for row in rows:
+            yield rows.line_num, row
+    except csv.Error as problem:
+        raise Invalid(f"Line {rows.line_num} is not CSV: {problem}.", target="pairs") from problem
+
+
+def _is_id(text: str) -> bool:
+    return 0 < len(text) <= ID_MAX and not any(unicodedata.category(letter) == "Cc" for letter in text)
 
 
 _KINDS = ("school", "section", "student", "teacher")

@@ -39,6 +39,7 @@ NEEDED = {
     "plan_step": _PLAN,
     "plan_schools": _PLAN,
     "plan_differences": _PLAN,
+    "plan_picked": _PLAN,
     "plan_renumbered": _PLAN,
     "named": _PLAN,
     "steps_of": _PLAN,

@@ -47,7 +47,7 @@ from schoolsync.runs.stored_plan import (
     Draft,
     Plans,
     SnapshotNote,
-    held_ops,
+    is_let_go,
     release_of_batch,
 )
 from schoolsync.sources.source import Told
@@ -312,7 +312,7 @@ class Stages(Holding):
         return released is not None and not released.whole
 
     def _is_held(self, plan: Description, batch: int) -> bool:
-        return plan.planned.held is not None and held_ops(plan.planned.holds, plan.batches[batch].op)
+        return plan.planned.held is not None and is_let_go(plan.planned.holds, plan.batches[batch].op)
 
     def _note_release(self, plan: Description, batch: int) -> None:
         """Write down whose yes lets a held batch go, before it goes; of one that has gone that stays as it is."""
@@ -498,6 +498,7 @@ class Stages(Holding):
         counted: dict[str, dict[str, int]] = {}
         made = [(step, self._store_step(db, draft, step, counted)) for step in undo.steps(db, terms)]
         self._progress(4, _PLAN_STEPS)
+        undoing.keep_names(db, draft, "now")
         said = undoing.judge(db, directory, terms, draft, lambda: self._load_lately(db))
         draft.add_table("tally", db.sql(guards.TALLY).to_arrow_reader(16_384))
         return self._complete(draft, counted, said, position, claim, notes=undo.notes(db, made))
@@ -513,6 +514,7 @@ class Stages(Holding):
         draft = self._plans.begin(self._job.fence)
         counted: dict[str, dict[str, int]] = {}
         self._store_steps(db, draft, clean_up.steps(db, terms), counted)
+        undoing.keep_names(db, draft, "held")
         errors = arrivals.count(db, "planned.errors")
         files = draft.add_errors(report.entries(db, run=self._job.run, now=self._job.now))
         return self._complete(draft, counted, clean_up.judged(db), position, claim, errors=errors, error_files=files)

@@ -72,6 +72,16 @@ def held_ops(holds: Sequence[str], op: str) -> bool:
     return (op in TAKING and "removals" in holds) or (op in CHANGING and "updates" in holds)
 
 
+def waits_for_held(holds: Sequence[str], op: str) -> bool:
+    """Whether steps of this kind are not held themselves, while objects that they link may be: those that come back."""
+    return op == "link" and "updates" in holds and "everything" not in holds
+
+
+def is_let_go(holds: Sequence[str], op: str) -> bool:
+    """Whether it follows from a person's yes which steps of this kind are applied."""
+    return held_ops(holds, op) or waits_for_held(holds, op)
+
+
 def _meets(batch: StoredBatch, table: pa.Table, one: Selection) -> Any:  # pyarrow has no types
     """Which rows meet a selection."""
     mask = pa.repeat(pa.scalar(True), table.num_rows)
@@ -215,11 +225,14 @@ class Plans:
             return mask
         table = _with_real_keys(plan, table)
         mask = reduce(pc.or_, (self._links_met(plan, batch, table, one) for one in picked if not one.objects), false)
+        if waits_for_held(plan.planned.holds, batch.op):
+            mask = pc.invert(false)
+        held = frozenset(op for op in COMING if held_ops(plan.planned.holds, op))
         there = pa.repeat(pa.scalar(True), table.num_rows)
         for side in LINK_SIDES[batch.table]:  # type: ignore[index]  # as above
             keys = table.column(side)
             comes = pc.is_in(keys, value_set=self._moving(plan, side, picked, COMING))
-            waits = pc.is_in(keys, value_set=self._moving(plan, side, None, COMING))
+            waits = pc.is_in(keys, value_set=self._moving(plan, side, None, held))
             mask = pc.or_(mask, comes)
             there = pc.and_(there, pc.or_(comes, pc.invert(waits)))
         return pc.and_(mask, there)

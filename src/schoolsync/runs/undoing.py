@@ -16,7 +16,7 @@ from schoolsync.plan import desired, guards, undo
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.plan.kinds import GUARDIANS, LINK_SIDES
 from schoolsync.plan.verdicts import Settled
-from schoolsync.runs.stored_plan import Draft, Plans, held_ops, release_of_batch
+from schoolsync.runs.stored_plan import Draft, Plans, is_let_go, release_of_batch
 from schoolsync.targets.local import LocalDirectory
 
 _OF = {"school": "schools", "class": "classes", "person": "people"}
@@ -31,7 +31,7 @@ def read(db: duckdb.DuckDBPyConnection, plans: Plans, applied: dict[int, int], r
     for number, batch in enumerate(plan.batches):
         if not applied.get(number):
             continue
-        released = release_of_batch(let, number) if held_ops(plan.planned.holds, batch.op) else None
+        released = release_of_batch(let, number) if is_let_go(plan.planned.holds, batch.op) else None
         some = None if released is None or released.whole else released.selections
         rows = plans.explained(plan, number, picked=some)
         name = f"{batch.op}_{batch.table}"
@@ -91,7 +91,7 @@ def look(
                 f'SELECT "{side}" FROM undone.{op}_{link}'
                 for link in LINK_TABLES
                 for side in LINK_SIDES[link]
-                for op in ("link", "unlink")
+                for op in ("link", "relink", "unlink")
                 if _OF[side] == table and _has(db, f"{op}_{link}")
             ]
             if keys:
@@ -133,6 +133,15 @@ def _has(db: duckdb.DuckDBPyConnection, name: str) -> bool:
     return bool(
         db.execute("SELECT 1 FROM duckdb_tables() WHERE schema_name = 'undone' AND table_name = $1", [name]).fetchall()
     )
+
+
+def keep_names(db: duckdb.DuckDBPyConnection, draft: Draft, schema: str) -> None:
+    """Store whom the keys of a plan's steps mean, from `<schema>.<table>`: for those who look at it."""
+    for table in OBJECT_TABLES:
+        columns = ", ".join(f'"{name}"' for name in desired.held_columns(table) if name != "owner")
+        draft.add_snapshot(
+            table, db.sql(f"SELECT {columns} FROM {schema}.{table} ORDER BY key").to_arrow_reader(16_384)
+        )
 
 
 def judge(
