@@ -33,6 +33,7 @@ from schoolsync.runs.checking import StageFailed
 from schoolsync.runs.job import Base, Failed, Finished, Job, JobFile, Known, Planned, Undone
 from schoolsync.runs.selections import Release, Selection, Yes
 from schoolsync.runs.stages import Stages
+from schoolsync.runs.stored_plan import KEYS, Plans
 from schoolsync.sources import Checked, Extract
 from schoolsync.sources.changes import NO_PACKAGE
 from schoolsync.sources.needs import Needs
@@ -307,6 +308,7 @@ class Directory:
         self._applied: set[str] = set()  # runs that were applied whole, since a run was last taken back
         self.rosters: dict[int, tuple[int, Roster]] = {}  # run -> profile and roster
         self.rekeys: tuple[str, ...] = ()  # the maps of ids that runs are given
+        self.compares = False  # every plan with the one that sets nobody aside
 
     def job(self, roster: Roster, *, policy: Policy = CREATES, profile: int = 1, **values: Any) -> Job:
         """The job of the next run; `values` replace members of it."""
@@ -360,14 +362,43 @@ class Directory:
     def work(self, job: Job, roster: Roster) -> Outcome:
         """All stages of a job, as the workflow asks for them."""
         self.source.roster = roster
+        whole = self.looked_at_whole(job) if self.compares else None
         with engine(job) as work:
             if work.extract().unchanged:
+                assert whole is None or whole[0].steps == {}
                 return Outcome(None, None, Path(job.folder), unchanged=True)
             work.validate()
             outcome = carried_out(job, work)
+        if whole is not None:
+            assert self._found(job) == whole
         if outcome.finished is not None:
             self.done(job, outcome.finished)
         return outcome
+
+    def looked_at_whole(self, job: Job) -> tuple[Planned, Any]:
+        """What a job comes to when every record is looked at: the plan, and what would be in the directory."""
+        run = f"{job.run}-whole"
+        folder, scratch = str(self.folder / "runs" / run), str(self.folder / "scratch" / run)
+        other = msgspec.structs.replace(job, run=run, folder=folder, scratch=scratch, again=True, preview=True)
+        with engine(other) as work:
+            work.extract()
+            work.validate()
+            assert work.plan().alike == 0
+        return self._found(other)
+
+    def _found(self, job: Job) -> tuple[Planned, Any]:
+        """The plan of a job, without what differs from run to run, and its snapshot."""
+        plans = Plans(Path(job.folder))
+        plan = plans.latest()
+        assert plan is not None
+        snapshot: dict[str, Any] = {}
+        for path in sorted(plans.snapshot(plan).glob("*.parquet")):
+            rows = pq.read_table(path).to_pylist()
+            for row in rows:
+                for name in KEYS & row.keys():
+                    row[name] = row[name] - plan.first_key if row[name] >= plan.first_key else -row[name]
+            snapshot[path.name] = sorted(map(repr, rows))
+        return msgspec.structs.replace(plan.planned, alike=0, error_files=()), (plan.wakes, snapshot)
 
     def undo(self, run: str, *, policy: Policy = CREATES, profile: int = 1, **values: Any) -> Outcome:
         """A run that takes an earlier one back."""

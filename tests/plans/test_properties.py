@@ -132,6 +132,7 @@ def test_the_way_to_a_roster_does_not_matter(
 ) -> None:
     """Another roster first, or none: what is in use afterwards is the same."""
     directory, scratch = directories(), directories()
+    directory.compares = True
     synced(directory, first)
     disturb(directory, between)
     synced(directory, second)

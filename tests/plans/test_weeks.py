@@ -401,5 +401,6 @@ def test_weeks_of_a_profile(directories: Callable[[], Directory]) -> None:
         def __init__(self) -> None:
             super().__init__()
             self.directory = directories()
+            self.directory.compares = True
 
     run_state_machine_as_test(Here, settings=WEEKS)  # type: ignore[no-untyped-call]  # hypothesis has no type for it

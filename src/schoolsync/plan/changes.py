@@ -49,6 +49,7 @@ def compare_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     db.execute("""
         CREATE TABLE planned.kinds AS SELECT key, kind FROM planned.targets WHERE kind IN ('student', 'teacher')
         UNION ALL SELECT h.key, h.primary_role FROM held.people AS h ANTI JOIN planned.targets AS t ON t.key = h.key
+        UNION ALL SELECT key, primary_role FROM planned.people_aside
     """)
     over = f"coalesce(try_cast(term_end AS DATE) < {terms.day}, false)"
     db.execute(
@@ -302,6 +303,7 @@ def want_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     """)
     # Links are many: each names its file by a number.
     named = " UNION ALL ".join(f"SELECT DISTINCT file FROM roster.{kind.records}" for kind in LINKS)
+    db.execute("CREATE TABLE planned.dangling (kind VARCHAR, source_id VARCHAR)")
     db.execute(f"CREATE TABLE planned.files AS SELECT list(DISTINCT file) AS names FROM ({named})")
     for table in LINK_TABLES:
         left, right = LINK_SIDES[table]
@@ -383,6 +385,11 @@ def _dangling(db: duckdb.DuckDBPyConnection, terms: Terms, kind: LinkKind) -> No
         expected = f"AND {kinds_of} NOT IN ({deferred})" if deferred else ""
         missing.append(f"(r.{source} IS NOT NULL AND ({kinds_of}, r.{source}) NOT IN ({there}) {expected})")
     both = f"r.{kind.left_source} IS NOT NULL AND r.{kind.right_source} IS NOT NULL"
+    if kind.right in ("student", "teacher"):
+        db.execute(f"""
+            INSERT INTO planned.dangling SELECT {kinds_of}, r.{kind.right_source} FROM {kind.relation} AS r
+            WHERE {kind.where} AND {both} AND ({" OR ".join(missing)})
+        """)
     db.execute(f"""
         INSERT INTO planned.errors
         SELECT {text(kind.entry)}, 'InvalidLookupReference',
@@ -518,6 +525,7 @@ def objects_after(terms: Terms, table: ObjectTable, first_key: int) -> str:
     )
     rest = "SELECT key FROM planned.targets"
     parts.append(f"SELECT {kept} FROM held.{table} WHERE {terms.is_ours('owner')} AND key NOT IN ({rest})")
+    parts.append(f"SELECT * FROM planned.{table}_aside")
     return " UNION ALL ".join(parts)
 
 
@@ -546,4 +554,6 @@ def links_after(terms: Terms, table: LinkTable, first_key: int) -> str:
         SELECT h."{left}", h."{right}"{kept} FROM planned.{table}_unwanted AS h
         ANTI JOIN planned.{table}_stale AS s ON s."{left}" = h."{left}" AND s."{right}" = h."{right}"
         WHERE {terms.is_ours("h.owner")}
+        UNION ALL
+        SELECT * FROM planned.{table}_aside
     """

@@ -149,7 +149,7 @@ def prepare(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     _memberships(db, terms)
     for kind in terms.objects:
         _records(db, terms, kind)
-    _all_records(db, terms)
+    list_records(db, terms)
     _left_out(db, terms)
 
 
@@ -216,13 +216,14 @@ def _records(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind) -> N
     """)
 
 
-def _all_records(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+def list_records(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """`planned.records`: the records of all kinds that are synchronized; may be called again when some have gone."""
     parts = [
         f"SELECT '{kind.name}' AS kind, source_id FROM {kind.relation} AS r WHERE {kind.where}"
         for kind in terms.objects
     ]
     nothing = "SELECT '' AS kind, '' AS source_id LIMIT 0"
-    db.execute(f"CREATE TABLE planned.records AS {' UNION ALL '.join(parts) or nothing}")
+    db.execute(f"CREATE OR REPLACE TABLE planned.records AS {' UNION ALL '.join(parts) or nothing}")
 
 
 def _left_out(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:

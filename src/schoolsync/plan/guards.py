@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import duckdb
 
 from schoolsync.plan.desired import Terms
-from schoolsync.plan.kinds import LINK_SIDES, LINKS
+from schoolsync.plan.kinds import LINK_SIDES, LINKS, LinkTable
 from schoolsync.plan.verdicts import Guard, Holds, Scope, Settled, Verdict, settle
 
 NAMES = {
@@ -47,6 +47,19 @@ def prepare(db: duckdb.DuckDBPyConnection) -> None:
     db.execute("CREATE TABLE planned.lately (kind VARCHAR, school VARCHAR, held BIGINT, gone BIGINT)")
 
 
+def count_said(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """`planned.said`: how many records of each kind the roster has, before people are set aside (`alike`)."""
+    several: dict[str, str] = {kind.name: f"{kind.relation} AS r WHERE {kind.where}" for kind in terms.objects}
+    several |= {kind.name: f"{kind.relation} AS r WHERE {kind.where}" for kind in LINKS}
+    several["guardians"] = "roster.contacts"
+    counts = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM {source}" for name, source in several.items())
+    db.execute(f"CREATE TABLE planned.said AS SELECT * FROM ({counts}) AS s(kind, n)")
+
+
+def _said(kind: str) -> str:
+    return f"SELECT n FROM planned.said WHERE kind = '{kind}'"
+
+
 def count_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     """Count every kind of object, and guardians; before `changes.forget_objects`."""
     for kind in terms.objects:
@@ -55,14 +68,15 @@ def count_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         _insert(
             db,
             kind.name,
-            held=f"SELECT of_school, 1 FROM planned.own AS o WHERE {mine}",
+            held=f"SELECT of_school, 1 FROM planned.own AS o WHERE {mine} "
+            f"UNION ALL SELECT of_school, n FROM planned.aside WHERE kind = '{kind.name}'",
             going=f"SELECT of_school, 1 FROM planned.gone AS o WHERE o.kind = '{kind.name}' "
             f"UNION ALL SELECT of_school, 1 FROM planned.expiring WHERE kind = '{kind.name}' AND was_active",
             rejected=f"SELECT of_school, 1 FROM planned.own AS o SEMI JOIN planned.spared AS s "
             f"USING (kind, source_id) WHERE {mine}",
             changing=f"SELECT of_school, 1 FROM planned.{kind.name}_after WHERE {_changed()} "
             "AND fields <> 'related_contacts'",
-            said=f"SELECT count(*) FROM {kind.relation} AS r WHERE {kind.where}",
+            said=_said(kind.name),
             left=f"r.kind = '{kind.records}' AND {kind.where}",
         )
     db.execute("INSERT INTO planned.purging SELECT kind, count(*) FROM planned.purged GROUP BY kind")
@@ -71,12 +85,13 @@ def count_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         _insert(
             db,
             "guardians",
-            held=f"SELECT h.school_source_id AS of_school, 1 FROM held.people AS h WHERE {there}",
+            held=f"SELECT h.school_source_id AS of_school, 1 FROM held.people AS h WHERE {there} "
+            "UNION ALL SELECT of_school, n FROM planned.aside WHERE guarded",
             going="SELECT h.school_source_id AS of_school, 1 FROM planned.unguarded JOIN held.people AS h USING (key)",
             changing="SELECT h.school_source_id AS of_school, 1 FROM planned.student_after AS a "
             f"JOIN held.people AS h USING (key) WHERE {there} AND a.related_contacts <> '[]' "
             "AND list_contains(string_split(a.fields, ','), 'related_contacts')",
-            said="SELECT count(*) FROM roster.contacts",
+            said=_said("guardians"),
             left="r.kind = 'contacts'",
         )
 
@@ -87,13 +102,24 @@ def _changed() -> str:
     return f"rule IN ({_CHANGED}) AND NOT ({follows})"
 
 
+def _links(terms: Terms, table: LinkTable) -> str:
+    """The query for the profile's links in a table, those of people who are set aside (`alike`) included."""
+    mine = f"SELECT * EXCLUDE (owner) FROM held.{table} WHERE {terms.is_ours('owner')}"
+    return f"{mine} UNION ALL SELECT * FROM planned.{table}_aside"
+
+
 def count_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     """Count every kind of membership; what has ended by its own dates is not endangered."""
+    some = "EXISTS (FROM planned.class_people_stale) OR EXISTS (FROM planned.class_people_spared)"
+    db.execute(f"""
+        CREATE TABLE planned.class_sizes AS
+        SELECT class AS key, coalesce(teacher, false) AS teacher, count(*) AS n
+        FROM ({_links(terms, "class_people")}) WHERE {some} GROUP BY ALL
+    """)
     for link in LINKS:
         if link not in terms.links or link.records == "classes":
             continue
         left, right = LINK_SIDES[link.table]
-        said = f"SELECT count(*) FROM {link.relation} AS r WHERE {link.where}"
         lost = f"r.kind = '{link.records}' AND {link.where}"
         stale = f"planned.{link.table}_stale WHERE kind = '{link.name}' AND NOT ended"
         spared = f"planned.{link.table}_spared WHERE kind = '{link.name}'"
@@ -101,20 +127,19 @@ def count_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         if not some:
             continue
         place = "planned.class_schools" if left == "class" else "planned.school_keys"
-        if link.table == "class_people":
-            mine, joined = f"{'' if link.teacher else 'NOT '}coalesce(h.teacher, false)", ""
-        else:
-            mine, joined = f"k.kind = '{link.right}'", f'LEFT JOIN planned.kinds AS k ON k.key = h."{right}"'
         # Links are many, so they are counted by their classes and schools before those are looked up.
-        counted = f"""SELECT h."{left}" AS key, count(*) AS n FROM held.{link.table} AS h {joined}
-            WHERE {terms.is_ours("h.owner")} AND {mine} GROUP BY ALL"""
+        if link.table == "class_people":
+            counted = f"SELECT key, n FROM planned.class_sizes WHERE {'' if link.teacher else 'NOT '}teacher"
+        else:
+            counted = f"""SELECT h."{left}" AS key, count(*) AS n FROM ({_links(terms, link.table)}) AS h
+                JOIN planned.kinds AS k ON k.key = h."{right}" WHERE k.kind = '{link.right}' GROUP BY ALL"""
         _insert(
             db,
             link.name,
             held=f"SELECT p.of_school, n FROM ({counted}) AS c LEFT JOIN {place} AS p ON p.key = c.key",
             going=f"SELECT of_school, 1 FROM {stale}",
             rejected=f"SELECT of_school, 1 FROM {spared}",
-            said=said,
+            said=_said(link.name),
             left=lost,
         )
 
@@ -328,15 +353,13 @@ def _halved(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
 def count_classes(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     """`planned.halved`: the classes that stay and lose too great a part of their pupils at once."""
     guards = terms.policy.guards
-    ours = terms.is_ours("h.owner")
     db.execute(f"""
         CREATE TABLE planned.halved AS
         WITH going AS (
             SELECT class AS key, count(*) AS going FROM planned.class_people_stale
             WHERE kind = 'studentEnrollment' AND NOT ended GROUP BY class
         ), held AS (
-            SELECT h.class AS key, count(*) AS held FROM held.class_people AS h SEMI JOIN going AS g ON g.key = h.class
-            WHERE {ours} AND NOT coalesce(h.teacher, false) GROUP BY h.class
+            SELECT key, n AS held FROM planned.class_sizes WHERE NOT teacher
         )
         SELECT key, going, held FROM going JOIN held USING (key)
         SEMI JOIN (SELECT key FROM planned.targets WHERE kind = 'section') AS t USING (key)

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from schoolsync.plan.alike import PRINTS
 from schoolsync.plan.steps import FRESH
 from schoolsync.runs.places import FINDINGS, RECORDS, REPORT, ROSTER
 from schoolsync.runs.stored_plan import Description
@@ -177,6 +178,7 @@ def _erase_steps(path: Path, plan: Description, traces: Traces) -> None:
 def _erase_snapshot(folder: Path, traces: Traces) -> None:
     if not folder.is_dir():
         return
+    (folder / f"{PRINTS}.parquet").unlink(missing_ok=True)
     _rewrite(
         folder / "people.parquet", lambda table: table.filter(pc.invert(pc.equal(table.column("id"), traces.object_id)))
     )

@@ -5,17 +5,22 @@ It only reads. Which objects records mean is decided in `plan.matching`, with wh
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
+import msgspec
 
-from schoolsync.plan import alone, changes, expiry, matching, purging, recipes
-from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
+from schoolsync import __version__
+from schoolsync.plan import alike, alone, changes, desired, expiry, matching, purging, recipes
+from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms, held_columns
+from schoolsync.plan.policy import Guards
 from schoolsync.runs import arrivals
 from schoolsync.runs.checking import Checking
 from schoolsync.runs.job import Base, Job
 from schoolsync.runs.stored_plan import NOTE, SnapshotNote, snapshot_note
+from schoolsync.sources import filling
 from schoolsync.sources.source import Told, nobody
 from schoolsync.targets.local import LocalDirectory, open_directory
 
@@ -51,9 +56,9 @@ class Holding(Checking):
         with directory.reading() as position:
             if self._job.only is not None:
                 alone.hold(db)
-            elif base is not None and base.position == position and self._note(base):
+            elif base is not None and base.position == position and (note := self._note(base)):
                 self._objects.fetch_folder(Path(base.snapshot))
-                self._from_snapshot(db, terms, Path(base.snapshot))
+                self._from_snapshot(db, terms, Path(base.snapshot), note)
             else:
                 self._from_directory(db, terms, directory)
             self._load_by_hand(db)
@@ -75,14 +80,43 @@ class Holding(Checking):
             options = matching.options(terms)
             if options and not directory.is_empty("people"):
                 self._match(db, terms, directory, sorted({option.column for option in options}))
+            alike.bring(db, terms)
         return position
 
-    def _from_snapshot(self, db: duckdb.DuckDBPyConnection, terms: Terms, folder: Path) -> None:
-        for table in (*OBJECT_TABLES, *LINK_TABLES):
+    def _from_snapshot(self, db: duckdb.DuckDBPyConnection, terms: Terms, folder: Path, note: SnapshotNote) -> None:
+        """What the last run left; what the roster says as it did then is set aside."""
+        same = note.prints is not None and note.prints == self._prints_hash(terms)
+        tables = (*OBJECT_TABLES, *LINK_TABLES)
+        files = {table: str(folder / f"{table}.parquet").replace("'", "''") for table in (*tables, alike.PRINTS)}
+        there = (folder / f"{alike.PRINTS}.parquet").is_file()
+        aside = same and there and not self._job.again and alike.fits(db, terms)
+        if aside:
+            db.execute("CREATE SCHEMA before")
+            for table, path in files.items():
+                db.execute(f"CREATE VIEW before.{table} AS SELECT {alike.before(table)} FROM read_parquet('{path}')")  # noqa: S608  # ours
+            alike.set_aside(db)
+            filling.forget_read(db)
+            desired.list_records(db, terms)
+        for table in tables:
+            names = ", ".join(f'"{name}"' for name in held_columns(table) if name != "owner")
+            rows = alike.rest(table) if aside else f"FROM read_parquet('{files[table]}')"
             db.execute(
-                f"INSERT INTO held.{table} BY NAME SELECT *, $1 AS owner FROM read_parquet($2)",  # noqa: S608  # ours
-                [terms.profile, str(folder / f"{table}.parquet")],
+                f"INSERT INTO held.{table} BY NAME SELECT {names}, $1 AS owner FROM ({rows})",  # noqa: S608  # ours
+                [terms.profile],
             )
+
+    def _prints_hash(self, terms: Terms) -> str:
+        """What fingerprints are made under besides the records: under another nothing is said by comparing them."""
+        job = self._job
+        facts = {
+            "engine": [__version__, ENGINE_VERSION, duckdb.__version__],
+            "policy": msgspec.structs.replace(job.policy, guards=Guards()),
+            "living": sorted(job.living),
+            "rekeys": [Path(path).name for path in job.rekeys],
+            "columns": None if terms.columns is None else {name: sorted(of) for name, of in terms.columns.items()},
+            "absent": sorted(terms.absent),
+        }
+        return hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
 
     def _from_directory(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:
         """What the profile has, read back row by row: the directory was changed by others, or a run was cut off."""

@@ -152,6 +152,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     ]  # inside the run's folder, each a JSON array of rows of the table `errors`, at most 5 000
     failed: dict[str, int]  # kind -> records that cannot be synchronized
     seen: dict[str, int]  # kind -> records in the roster
+    alike: int = 0  # people of whom the roster says what it said before; nothing else was asked of them
     held: str | None  # the sentence of the guards that hold the plan, or None
     verdicts: tuple[Verdict, ...] = ()  # what they say, the widest first; at most verdicts.LISTED
     verdict_count: int = 0  # all of them

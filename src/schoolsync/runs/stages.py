@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from schoolsync import __version__, sources
 from schoolsync.plan import (
+    alike,
     alone,
     changes,
     clean_up,
@@ -389,10 +390,15 @@ class Stages(Holding):
             terms, read_at = self._read_alone(only)
         self._progress(1, _PLAN_STEPS)
         scope.narrow(db, terms)
+        prints = only is None and alike.fits(db, terms)
         desired.prepare(db, terms)
+        alike.prepare(db, prints=prints)
         if only is not None:
             alone.separate(db)
         self._load_rekeys(db, "planned.rekeyed")
+        seen = report.seen(db)
+        guards.count_said(db, terms)
+        wakes = [terms.waits_until, desired.next_day(db, terms)]
         position = self._find_objects(db, terms, directory)
         if read_at not in (None, position):
             raise StageFailed(Failed(reason="The directory has just been changed.", retry=True))
@@ -403,14 +409,14 @@ class Stages(Holding):
         else:
             claim = directory.claim(self._writer, keys=new)
         matching.settle(db)
+        alike.dismiss(db)
         self._progress(3, _PLAN_STEPS)
         draft = self._plans.begin(self._job.fence)
-        seen = report.seen(db)
         counted: dict[str, dict[str, int]] = {}
         changes.compare_objects(db, terms)
         guards.prepare(db)
         self._load_lately(db)
-        next_ends = [purging.find(db, terms), expiry.find(db, terms)]
+        wakes += [purging.find(db, terms), expiry.find(db, terms)]
         changes.find_renumbered(db, terms)
         changes.find_others(db, terms)
         changes.find_adopted(db, terms)
@@ -437,15 +443,18 @@ class Stages(Holding):
         self._store_steps(db, draft, steps.link_steps(terms), counted)
         for link in LINK_TABLES:
             draft.add_snapshot(link, db.sql(changes.links_after(terms, link, claim.first_key)).to_arrow_reader(131_072))
+        if prints:
+            alike.unsure(db)
+            draft.add_snapshot(alike.PRINTS, db.sql(alike.PRINTED).to_arrow_reader(131_072))
         self._progress(7, _PLAN_STEPS)
         for step in steps.deferred_steps(terms):
             draft.defer(step, db.sql(step.query).to_arrow_reader(16_384))
-        wakes = [terms.waits_until, desired.next_day(db, terms), *next_ends]
         if terms.defers is not None and draft.deferred:
             wakes.append(terms.defers.ends)
         wake = min((time for time in wakes if time is not None), default=None)
         rows = {} if self._extract is None else dict(self._extract.rows)
-        draft.note_snapshot(SnapshotNote(version=ENGINE_VERSION, rows=rows, wakes=wake))
+        made = self._prints_hash(terms) if prints else None
+        draft.note_snapshot(SnapshotNote(version=ENGINE_VERSION, rows=rows, wakes=wake, prints=made))
         draft.add_snapshot("by_hand", db.sql("FROM planned.by_hand ORDER BY ALL").to_arrow_reader(16_384))
         draft.add_table("tally", db.sql(guards.TALLY).to_arrow_reader(16_384))
         draft.add_table("renumbered", db.sql("FROM planned.renumbered ORDER BY ALL").to_arrow_reader(16_384))
@@ -460,6 +469,7 @@ class Stages(Holding):
             error_files=draft.add_errors(report.entries(db, run=self._job.run, now=self._job.now)),
             failed=failed,
             seen=seen,
+            alike=alike.count(db),
             held=said.sentence,
             verdicts=said.verdicts,
             verdict_count=said.count,

@@ -143,6 +143,7 @@ class SnapshotNote(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     rows: dict[str, int]  # data rows of every file of the upload
     wakes: int | None = None  # when the same upload comes to something else (ticks)
+    prints: str | None = None  # hash of what its fingerprints were made under; None: it has none
 
 
 class Plans:

@@ -61,6 +61,12 @@ def forget(db: duckdb.DuckDBPyConnection, *, keep: Collection[str] = ()) -> None
             db.execute(f"DROP TABLE raw.{name}")
 
 
+def forget_read(db: duckdb.DuckDBPyConnection) -> None:
+    """Give up all raw tables, unless a canonical table is still a view over one of them."""
+    if not db.execute("SELECT 1 FROM duckdb_views() WHERE schema_name = 'roster' AND NOT internal").fetchall():
+        forget(db)
+
+
 def literal(text: str) -> str:
     """A text as SQL has it."""
     return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,176 @@
+# ruff: noqa: S608  # what is put into these statements are names of ours and numbers
+"""People of whom the roster says what it said before: they are set aside, so that a plan looks only at who differs.
+
+Once a plan has been applied whole the directory holds what the roster said. Beside that snapshot stand fingerprints of
+its people: one number for all that a roster says of a person, schools, guardians and classes included. While nobody
+else has written to the directory and the profile's settings are the same, a person with the fingerprint of then wants
+nothing: the rows leave the roster and the directory's tables, and come back in what the next run is compared with. The
+plan is the one that would be made without, which is what its tests compare.
+
+Schools and classes are few beside people and their memberships: they are always looked at.
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms, held_columns
+from schoolsync.plan.kinds import LinkTable, ObjectTable
+from schoolsync.roster import tables
+
+PRINTS = "prints"
+"""The table of a snapshot with the fingerprints."""
+
+PRINTED = "SELECT bucket, print FROM planned.prints"
+"""The query for that table."""
+
+_PLACE = ("file", "line")  # where a record stands says nothing of the record
+
+
+def bucket(role: str, source_id: str) -> str:
+    """The SQL for the number under which a person's fingerprint stands; two people may have one, and share it."""
+    return f"(hash({role}, {source_id}) >> 32)::UINTEGER"
+
+
+def fits(db: duckdb.DuckDBPyConnection, terms: Terms) -> bool:
+    """Whether the directory will hold what the roster says: nothing waits, and nothing is left out for its mistakes."""
+    if terms.defers is not None or terms.waits_until is not None:
+        return False
+    return not db.execute("SELECT 1 FROM roster.left_out LIMIT 1").fetchall()
+
+
+def prepare(db: duckdb.DuckDBPyConnection, *, prints: bool) -> None:
+    """`planned.prints`, the roster's fingerprints (without `prints` none); nobody is set aside yet.
+
+    `planned.<table>_aside` are the rows that are; they stay empty when all is looked at.
+    """
+    person = ", ".join(name for name in tables.TABLES["people"] if name not in _PLACE)
+    contact = ", ".join(name for name in tables.TABLES["contacts"] if name not in _PLACE)
+    db.execute(f"""
+        CREATE TABLE planned.prints AS
+        SELECT bucket, hash(sum(said), count(*)) AS print FROM (
+            SELECT {bucket("role", "source_id")} AS bucket, hash({person}) AS said FROM roster.people
+            UNION ALL
+            SELECT {bucket("role", "source_id")}, hash('school', school_id) FROM planned.person_organizations
+            UNION ALL
+            SELECT {bucket("'student'", "student_id")}, hash('contact', {contact}) FROM roster.contacts
+            UNION ALL
+            SELECT {bucket("person_role", "source_id")}, hash('class', class_id, role) FROM planned.enrollments
+        ) {"" if prints else "WHERE false"} GROUP BY bucket
+    """)
+    db.execute("CREATE TABLE planned.differing (bucket UINTEGER)")
+    db.execute("CREATE TABLE planned.looked_at (key BIGINT)")
+    db.execute("CREATE TABLE planned.aside (kind VARCHAR, of_school VARCHAR, guarded BOOLEAN, n BIGINT)")
+    for table in (*OBJECT_TABLES, *LINK_TABLES):
+        db.execute(f"CREATE VIEW planned.{table}_aside AS SELECT {before(table)} FROM held.{table} WHERE false")
+
+
+def before(table: str) -> str:
+    """The columns of `before.<table>` as SQL; `table` is one of a snapshot."""
+    if table == PRINTS:
+        return "bucket, print"
+    return ", ".join(f'"{name}"' for name in held_columns(table) if name != "owner")  # type: ignore[arg-type]  # as said
+
+
+def _aside(table: ObjectTable | LinkTable) -> str:
+    """The join that leaves, of the rows `b` of a table, those that are set aside."""
+    match table:
+        case "people":
+            return "ANTI JOIN planned.looked_at AS a ON a.key = b.key"
+        case "school_people" | "class_people":
+            return "ANTI JOIN planned.looked_at AS a ON a.key = b.person"
+        case "schools" | "classes" | "school_classes":
+            return "WHERE false"
+
+
+def rest(table: ObjectTable | LinkTable) -> str:
+    """The query for the rows of `before.<table>` that are looked at."""
+    return f"SELECT b.* FROM before.{table} AS b {_aside(table).replace('ANTI', 'SEMI').replace('false', 'true')}"
+
+
+def set_aside(db: duckdb.DuckDBPyConnection) -> None:
+    """Compare the roster with `before`, and leave of its people and their memberships only what differs.
+
+    `before.<table>` is what the last run left, which whoever reads snapshots gives. `planned.looked_at` has those of
+    its people who are looked at all the same: who differ, and whoever is not in use.
+    """
+    db.execute("""
+        INSERT INTO planned.differing
+        SELECT bucket FROM planned.prints AS p FULL JOIN before.prints AS b USING (bucket)
+        WHERE p.print IS DISTINCT FROM b.print
+    """)
+    # Whose id is or was another's is looked at: which object it means is for `matching` to say.
+    for end in ("old_id", "new_id"):
+        db.execute(f"""
+            INSERT INTO planned.differing
+            SELECT {bucket("kind", end)} FROM planned.rekeyed WHERE kind IN ('student', 'teacher')
+        """)
+    there = "{} IN (SELECT bucket FROM planned.differing)"
+    for table, role, source_id in (
+        ("people", "role", "source_id"),
+        ("person_organizations", "role", "source_id"),
+        ("contacts", "'student'", "student_id"),
+        ("enrollments", "person_role", "source_id"),
+    ):
+        _leave(db, table, there.format(bucket(role, source_id)))
+    for one in (*OBJECT_TABLES, *LINK_TABLES):
+        db.execute(f"CREATE OR REPLACE VIEW planned.{one}_aside AS SELECT b.* FROM before.{one} AS b {_aside(one)}")
+    mine = bucket("primary_role", "source_id")
+    db.execute(f"INSERT INTO planned.looked_at SELECT key FROM before.people WHERE NOT active OR {there.format(mine)}")
+    db.execute("""
+        INSERT INTO planned.aside
+        SELECT primary_role, school_source_id, coalesce(related_contacts, '[]') <> '[]', count(*)
+        FROM planned.people_aside GROUP BY ALL
+    """)
+
+
+def _leave(db: duckdb.DuckDBPyConnection, table: str, condition: str) -> None:
+    """Leave in a table of the roster, which may be a view, the rows that meet the condition."""
+    db.execute(f"CREATE TABLE roster.left AS SELECT * FROM roster.{table} WHERE {condition}")
+    ((made,),) = db.execute(
+        "SELECT table_type FROM information_schema.tables WHERE table_schema = 'roster' AND table_name = $1", [table]
+    ).fetchall()
+    db.execute(f"DROP {'VIEW' if made == 'VIEW' else 'TABLE'} roster.{table}")
+    db.execute(f"ALTER TABLE roster.left RENAME TO {table}")
+
+
+def bring(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """Whoever is set aside and was found by a lookup is there to be seen, as somebody whom the roster has."""
+    hit = "SELECT key FROM planned.hits WHERE kind IN ('student', 'teacher')"
+    db.execute(f"""
+        CREATE TABLE planned.brought AS FROM planned.people_aside WHERE key IN ({hit})
+    """)
+    db.execute(f"""
+        INSERT INTO held.people BY NAME SELECT *, {terms.profile} AS owner FROM planned.brought
+        WHERE key NOT IN (SELECT key FROM held.people)
+    """)
+    db.execute("INSERT INTO planned.records SELECT primary_role, source_id FROM planned.brought")
+
+
+def dismiss(db: duckdb.DuckDBPyConnection) -> None:
+    """Who was brought is looked at no further."""
+    db.execute("DELETE FROM held.people WHERE key IN (SELECT key FROM planned.brought)")
+    db.execute("""
+        DELETE FROM planned.records
+        WHERE (kind, source_id) IN (SELECT (primary_role, source_id) FROM planned.brought)
+    """)
+
+
+def unsure(db: duckdb.DuckDBPyConnection) -> None:
+    """No fingerprint for whom the directory will not hold what the roster says: they are looked at the next time.
+
+    Those are people without an object, and those with a membership without its other end (`planned.dangling`).
+    """
+    db.execute(f"""
+        UPDATE planned.prints SET print = NULL WHERE bucket IN (
+            SELECT {bucket("kind", "source_id")} FROM planned.records ANTI JOIN planned.targets USING (kind, source_id)
+            WHERE kind IN ('student', 'teacher')
+            UNION ALL SELECT {bucket("kind", "source_id")} FROM planned.dangling
+        )
+    """)
+
+
+def count(db: duckdb.DuckDBPyConnection) -> int:
+    """How many people were set aside."""
+    ((many,),) = db.execute("SELECT coalesce(sum(n), 0)::BIGINT FROM planned.aside").fetchall()
+    return int(many)
