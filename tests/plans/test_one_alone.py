@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from schoolsync.plan.policy import Guards, Only, Scope
+from schoolsync.plan.policy import Guards, Matching, Only, Scope
 
 from .districts import (
     CREATES,
@@ -241,3 +241,29 @@ def test_a_roster_read_under_other_settings_is_refused(directory: Directory) -> 
         with engine(job) as work, refused() as said:
             work.plan()
         assert "whole synchronization" in said[0].reason
+
+
+def test_nobody_alone_takes_the_account_of_another_record(directory: Directory) -> None:
+    """A new pupil who fits the account of a pupil that the roster has is refused, alone as among all."""
+    match = msgspec.structs.replace(
+        CREATES,
+        domains={},
+        matching=tuple(
+            Matching(role=role, source="Student Number", target="student/studentNumber")
+            for role in ("student", "teacher")
+        ),
+    )
+    directory.sync(DISTRICT, policy=match)
+    for number in ("1", "2", "3", "9"):
+        directory.person_by_hand(f"p{number}@fjord.example", student_number=f"p{number}")
+    directory.sync(DISTRICT, policy=match)
+    (owned,) = directory.query("SELECT id FROM people WHERE source_id = '2' AND primary_role = 'student'")
+    second = DISTRICT.plus("people", person("student", "7", "A", number="p2")).plus(
+        "person_organizations", attends("student", "7", "A")
+    )
+    whole = directory.sync(second, policy=match)
+    folder = str(whole.folder)
+    outcome = alone(directory, folder, "student", "7", policy=match)
+    assert outcome.steps == {}
+    assert ("Student", "DuplicateTargetEntries", "7") in outcome.codes()
+    assert directory.query("SELECT id FROM people WHERE source_id = '2' AND primary_role = 'student'") == [owned]

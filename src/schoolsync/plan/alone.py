@@ -145,6 +145,19 @@ def separate(db: duckdb.DuckDBPyConnection) -> None:
     """)
 
 
+def surround(db: duckdb.DuckDBPyConnection) -> None:
+    """Whoever was found by a lookup and is somebody of the roster is around, too, whatever SIS ID that has by now."""
+    hits = "SELECT key FROM planned.hits WHERE kind IN ('student', 'teacher')"
+    db.execute(f"""
+        INSERT INTO planned.around
+        SELECT h.primary_role, h.source_id FROM held.people AS h
+        LEFT JOIN planned.rekeyed AS k ON k.kind = h.primary_role AND k.old_id = h.source_id
+        WHERE h.key IN ({hits}) AND (h.primary_role, coalesce(k.new_id, h.source_id)) IN (
+            SELECT (role, source_id) FROM kept.people
+        ) AND (h.primary_role, coalesce(k.new_id, h.source_id)) NOT IN (SELECT (kind, source_id) FROM alone.focus)
+    """)
+
+
 def hold(db: duckdb.DuckDBPyConnection) -> None:
     """Put what the directory holds of it where plans look for it."""
     for table in (*OBJECT_TABLES, *LINK_TABLES):

@@ -294,6 +294,9 @@ def _candidates(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
             QUALIFY rank() OVER (PARTITION BY kind, source_id ORDER BY grade) = 1
         ), holders AS ({holders}), spoken_for AS (
             SELECT kind, source_id FROM planned.records UNION ALL SELECT kind, source_id FROM planned.spared
+            UNION ALL SELECT kind, source_id FROM planned.around
+        ), anchored AS (
+            SELECT CASE kind {tables} END AS of, key FROM planned.anchors
         )
         SELECT n.kind, n.rank, n.line, n.source_id, b.key, b.grade,
             count(*) OVER (PARTITION BY n.kind, n.source_id) AS accounts,
@@ -301,6 +304,7 @@ def _candidates(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
                 {terms.is_ours("h.owner")} AND (b.grade <> 2 OR h.source_id = n.source_id)
                 AND h.kind NOT IN ({deferred})
                 AND (h.kind, h.source_id) NOT IN (SELECT (kind, source_id) FROM spoken_for)
+                AND (h.of, h.key) NOT IN (SELECT (of, key) FROM anchored)
             )) AS free, h.of, p.key IS NOT NULL AS privileged
         FROM best AS b JOIN planned.new AS n USING (kind, source_id)
         JOIN holders AS h ON h.key = b.key AND h.of = CASE b.kind {tables} END

@@ -81,6 +81,8 @@ class Holding(Checking):
             if options and not directory.is_empty("people"):
                 self._match(db, terms, directory, sorted({option.column for option in options}))
             alike.bring(db, terms)
+            if self._job.only is not None:
+                alone.surround(db)
         return position
 
     def _from_snapshot(self, db: duckdb.DuckDBPyConnection, terms: Terms, folder: Path, note: SnapshotNote) -> None:
