@@ -5,27 +5,21 @@ It only reads. Which objects records mean is decided in `plan.matching`, with wh
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
-import msgspec
 
-from schoolsync import __version__
 from schoolsync.plan import alike, alone, changes, desired, expiry, matching, purging, recipes
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms, held_columns
-from schoolsync.plan.policy import Guards
-from schoolsync.runs import arrivals
+from schoolsync.runs import arrivals, hashes
 from schoolsync.runs.checking import Checking
+from schoolsync.runs.hashes import ENGINE_VERSION
 from schoolsync.runs.job import Base, Job
 from schoolsync.runs.stored_plan import NOTE, SnapshotNote, snapshot_note
 from schoolsync.sources import filling
 from schoolsync.sources.source import Told, nobody
 from schoolsync.targets.local import LocalDirectory, open_directory
-
-ENGINE_VERSION = 2
-"""Raised when the same files under the same settings shall be looked at again, or snapshots change their shape."""
 
 _ACCOUNT: dict[str, type] = dict.fromkeys(matching.ACCOUNT_COLUMNS, str)
 
@@ -87,7 +81,7 @@ class Holding(Checking):
 
     def _from_snapshot(self, db: duckdb.DuckDBPyConnection, terms: Terms, folder: Path, note: SnapshotNote) -> None:
         """What the last run left; what the roster says as it did then is set aside."""
-        same = note.prints is not None and note.prints == self._prints_hash(terms)
+        same = note.prints is not None and note.prints == hashes.of_prints(self._job, terms)
         tables = (*OBJECT_TABLES, *LINK_TABLES)
         files = {table: str(folder / f"{table}.parquet").replace("'", "''") for table in (*tables, alike.PRINTS)}
         there = (folder / f"{alike.PRINTS}.parquet").is_file()
@@ -106,19 +100,6 @@ class Holding(Checking):
                 f"INSERT INTO held.{table} BY NAME SELECT {names}, $1 AS owner FROM ({rows})",  # noqa: S608  # ours
                 [terms.profile],
             )
-
-    def _prints_hash(self, terms: Terms) -> str:
-        """What fingerprints are made under besides the records: under another nothing is said by comparing them."""
-        job = self._job
-        facts = {
-            "engine": [__version__, ENGINE_VERSION, duckdb.__version__],
-            "policy": msgspec.structs.replace(job.policy, guards=Guards()),
-            "living": sorted(job.living),
-            "rekeys": [Path(path).name for path in job.rekeys],
-            "columns": None if terms.columns is None else {name: sorted(of) for name, of in terms.columns.items()},
-            "absent": sorted(terms.absent),
-        }
-        return hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
 
     def _from_directory(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:
         """What the profile has, read back row by row: the directory was changed by others, or a run was cut off."""

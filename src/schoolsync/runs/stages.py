@@ -7,16 +7,14 @@ in the directory is not applied again. Nothing here loads `sqlite3`.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
-import msgspec
 import pyarrow as pa
 
-from schoolsync import __version__, sources
+from schoolsync import sources
 from schoolsync.plan import (
     alike,
     alone,
@@ -33,12 +31,13 @@ from schoolsync.plan import (
     undo,
 )
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
-from schoolsync.plan.policy import CleanUp, Guards, Only, Scope
+from schoolsync.plan.policy import CleanUp, Only
 from schoolsync.plan.verdicts import Settled
 from schoolsync.runs import alone as alone_reader
-from schoolsync.runs import arrivals, cleaning, kept_roster, lately, run_report, undoing
+from schoolsync.runs import arrivals, cleaning, hashes, kept_roster, lately, run_report, undoing
 from schoolsync.runs.checking import StageFailed, told
-from schoolsync.runs.holding import ENGINE_VERSION, Holding
+from schoolsync.runs.hashes import ENGINE_VERSION
+from schoolsync.runs.holding import Holding
 from schoolsync.runs.job import Applied, Extracted, Failed, Finished, Job, Message, Planned, Undone, Validated
 from schoolsync.runs.places import REPORT, ROSTER
 from schoolsync.runs.selections import Release
@@ -214,7 +213,7 @@ class Stages(Holding):
         base = self._job.base
         if self._job.preview:
             return None  # whoever asks for a preview wants to see a plan, be it an empty one
-        if base is None or self._job.again or base.input_hash != self._input_hash():
+        if base is None or self._job.again or base.input_hash != hashes.of_input(self._job):
             return None
         if self._open_directory().position() != base.position:
             return None
@@ -222,53 +221,6 @@ class Stages(Holding):
         if note is not None and note.wakes is not None and self._job.now >= note.wakes:
             return None  # a day has come that something begins or ends on
         return note
-
-    def _input_hash(self) -> str:
-        """What a run depends on besides the directory: the same hash, the same plan."""
-        job = self._job
-        facts = {
-            "engine": [__version__, ENGINE_VERSION],
-            "format": job.format,
-            "codes": job.codes,
-            "files": sorted([file.name.lower(), file.sha256] for file in job.files),
-            # The limits of guards decide whether a plan is applied, not what is in it.
-            "policy": msgspec.structs.replace(job.policy, guards=Guards()),
-            "living": sorted(job.living),
-            "ignore_findings": job.ignore_findings,
-            "max_rows": job.max_rows,
-            "rekeys": [Path(path).name for path in job.rekeys],
-            "only": [job.only, job.kept],
-            "cleans": job.cleans,
-            "limits": job.limits,
-            "waits": self._terms(None).waits_until is not None,
-        }
-        return hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
-
-    def _reading_hash(self) -> str:
-        """What a roster is read under: settings that only a plan looks at make no difference."""
-        job = self._job
-        policy = msgspec.structs.replace(
-            job.policy,
-            profile_name="",
-            key_space="",
-            licenses={},
-            recipes={},
-            guards=Guards(),
-            windows=(),
-            scope=Scope(),
-            purge_days={},
-            leaving={},
-            expiry=None,
-            protected=(),
-            kept_by_hand=(),
-        )
-        facts = [__version__, ENGINE_VERSION, job.format, job.codes, policy]
-        return hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
-
-    def _terms_hash(self) -> str:
-        """What a stored plan was made under besides the directory: input and the limits of the guards."""
-        guards_now = msgspec.json.encode(self._job.policy.guards, order="deterministic")
-        return hashlib.sha256(self._input_hash().encode() + guards_now).hexdigest()
 
     # --- planning --------------------------------------------------------------------------------------------------
 
@@ -301,7 +253,7 @@ class Stages(Holding):
         begun = len(directory.applied(self._job.run))
         if begun and (stored.planned.held is None or begun > stored.planned.flowing):
             return True
-        same = claim.position == stored.position + begun and stored.terms == self._terms_hash()
+        same = claim.position == stored.position + begun and stored.terms == hashes.of_terms(self._job)
         if begun and not same:
             reason = "What the plan was made from has changed while it was held."
             raise StageFailed(Failed(reason=reason, retry=False, replan=True))
@@ -347,7 +299,7 @@ class Stages(Holding):
             raise StageFailed(Failed(reason="The roster has errors; nothing was changed.", retry=False))
         columns = None if checked.columns is None else {table: sorted(c) for table, c in checked.columns.items()}
         note = kept_roster.Note(
-            reading=self._reading_hash(),
+            reading=hashes.of_reading(self._job),
             columns=columns,
             absent=sorted(checked.absent),
             everything=not checked.errors and self._terms(checked).keeps_nothing_else,
@@ -363,7 +315,7 @@ class Stages(Holding):
         if note is None:
             reason = "The roster of the last upload is not kept any more: start a whole synchronization first."
             raise StageFailed(Failed(reason=reason, retry=False))
-        if note.reading != self._reading_hash():
+        if note.reading != hashes.of_reading(self._job):
             reason = (
                 "Settings of how files are read have changed since the last upload was read: start a whole "
                 "synchronization first."
@@ -453,7 +405,7 @@ class Stages(Holding):
             wakes.append(terms.defers.ends)
         wake = min((time for time in wakes if time is not None), default=None)
         rows = {} if self._extract is None else dict(self._extract.rows)
-        made = self._prints_hash(terms) if prints else None
+        made = hashes.of_prints(self._job, terms) if prints else None
         draft.note_snapshot(SnapshotNote(version=ENGINE_VERSION, rows=rows, wakes=wake, prints=made))
         draft.add_snapshot("by_hand", db.sql("FROM planned.by_hand ORDER BY ALL").to_arrow_reader(16_384))
         draft.add_table("tally", db.sql(guards.TALLY).to_arrow_reader(16_384))
@@ -482,8 +434,8 @@ class Stages(Holding):
             planned=planned,
             position=position,
             first_key=claim.first_key,
-            input_hash=self._input_hash(),
-            terms=self._terms_hash(),
+            input_hash=hashes.of_input(self._job),
+            terms=hashes.of_terms(self._job),
             wakes=wake,
         )
         self._objects.keep_folder(Path(self._job.folder))
@@ -562,8 +514,8 @@ class Stages(Holding):
             planned=planned,
             position=position,
             first_key=claim.first_key,
-            input_hash=self._input_hash(),
-            terms=self._terms_hash(),
+            input_hash=hashes.of_input(self._job),
+            terms=hashes.of_terms(self._job),
             wakes=None,
         )
         self._objects.keep_folder(Path(self._job.folder))
