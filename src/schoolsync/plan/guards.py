@@ -108,14 +108,19 @@ def _links(terms: Terms, table: LinkTable) -> str:
     return f"{mine} UNION ALL SELECT * FROM planned.{table}_aside"
 
 
-def count_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
-    """Count every kind of membership; what has ended by its own dates is not endangered."""
+def measure_classes(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """`planned.class_sizes`: how many pupils and teachers each class has; nothing when no class loses anybody."""
     some = "EXISTS (FROM planned.class_people_stale) OR EXISTS (FROM planned.class_people_spared)"
     db.execute(f"""
         CREATE TABLE planned.class_sizes AS
         SELECT class AS key, coalesce(teacher, false) AS teacher, count(*) AS n
         FROM ({_links(terms, "class_people")}) WHERE {some} GROUP BY ALL
     """)
+
+
+def count_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """Count every kind of membership; what has ended by its own dates is not endangered."""
+    measure_classes(db, terms)
     for link in LINKS:
         if link not in terms.links or link.records == "classes":
             continue
