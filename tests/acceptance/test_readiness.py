@@ -11,6 +11,8 @@ import psutil
 import psycopg
 import pytest
 
+from schoolsync.store.release import SCHEMA_VERSION
+
 from ..databases import Cluster
 from ..storages import Door
 from .house import Server, serving, until
@@ -66,7 +68,9 @@ def test_readiness_tells_the_truth(tmp_path: Path, postgresql: Cluster) -> None:
                 until("the release is refused", lambda: server.process and server.process.poll() is not None)
                 assert server.process.returncode == 1
                 assert "install the newer schoolsync release" in server.tail().splitlines()[-1]
-                connection.execute("UPDATE schema_version SET version = 1, oldest = 1")
+                connection.execute(
+                    "UPDATE schema_version SET version = %(known)s, oldest = %(known)s", {"known": SCHEMA_VERSION}
+                )
             server.start()
 
             top = psutil.Process(server.process.pid)

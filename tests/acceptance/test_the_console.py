@@ -124,10 +124,16 @@ def test_a_part_is_approved_without_scripts(held: Profile, browser: Browser, sho
         page.get_by_role("button", name="Show").click()
         assert page.locator("#steps li").count() == 1
         page.locator("#steps li", has_text="Møller").get_by_role("link").click()
-        page.get_by_label("Why (others will read it)").fill("Her parents married.")
+        page.get_by_text("No guard holds this.").wait_for()
+        assert page.get_by_role("button", name="Approve").count() == 0
+        page.go_back()
+        page.get_by_label("A person").fill("Dvořák")
+        page.get_by_role("button", name="Show").click()
+        page.locator("#steps li", has_text="Łukasz Dvořák").filter(has_text="goes").get_by_role("link").click()
+        page.get_by_label("Why (others will read it)").fill("His parents moved.")
         page.get_by_role("button", name="Approve this object with its memberships").click()
         page.get_by_text("approved 1 object").wait_for()
-        page.get_by_text("Her parents married.").wait_for()
+        page.get_by_text("His parents moved.").wait_for()
         page.get_by_role("button", name="Approve Nordkapp skole").click()
         page.get_by_text("approved school 100").wait_for()
         page.get_by_role("button", name="Approve all of Students", exact=True).click()
