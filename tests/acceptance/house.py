@@ -29,7 +29,7 @@ import psycopg
 
 from schoolsync.cli import token as token_command
 from schoolsync.settings import Settings
-from schoolsync.store.tables import directory as directory_tables
+from schoolsync.store.directory_tables import directory as directory_tables
 
 Json = dict[str, Any]  # a JSON object has values of any kind
 T = TypeVar("T")

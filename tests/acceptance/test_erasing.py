@@ -22,7 +22,7 @@ from schoolsync.errors import UsageError
 from schoolsync.runs.erased_files import ERASED
 from schoolsync.settings import Settings, load
 from schoolsync.store.control import open_control
-from schoolsync.store.tables import approvals
+from schoolsync.store.control_tables import approvals
 
 from .house import Server, Tenant, command
 from .own import EVERY_ROLE, Own

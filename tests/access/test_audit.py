@@ -32,8 +32,9 @@ from schoolsync.graph.routes import ROUTES, Route
 from schoolsync.settings import Settings
 from schoolsync.store import acts
 from schoolsync.store.control import open_control
+from schoolsync.store.control_tables import profile_status
 from schoolsync.store.directories import Directories
-from schoolsync.store.tables import audit_outbox, profile_status, schools
+from schoolsync.store.directory_tables import audit_outbox, schools
 
 from .conftest import OTHER, TENANT, now
 

@@ -17,8 +17,8 @@ from schoolsync.graph.call import Reply, Services
 from schoolsync.graph.routes import ROUTES, Route, routes_for
 from schoolsync.settings import Settings
 from schoolsync.store.control import open_control
+from schoolsync.store.control_tables import allowances
 from schoolsync.store.directories import Directories
-from schoolsync.store.tables import allowances
 
 from .conftest import TENANT, now
 

@@ -14,7 +14,7 @@ from schoolsync.access.vault import Vault
 from schoolsync.cli import keys as command
 from schoolsync.errors import UsageError, WorldError
 from schoolsync.settings import Settings, load
-from schoolsync.store.tables import secrets
+from schoolsync.store.control_tables import secrets
 
 SECRET = "canary-Geheimnis-7351"
 

@@ -25,7 +25,7 @@ from schoolsync.graph.call import Services
 from schoolsync.profiles.service import Profiles
 from schoolsync.runs.service import Runs
 from schoolsync.settings import Settings
-from schoolsync.store import tables
+from schoolsync.store import directory_tables
 from schoolsync.store.control import Control, open_control
 from schoolsync.store.directories import Directories
 from schoolsync.uploads.service import Uploads
@@ -119,7 +119,7 @@ class House:
     def position(self, tenant: str = TENANT) -> int | None:
         """The directory's position."""
         with self.services.directories.read(tenant) as connection:
-            return connection.execute(tables.positions.select()).one().position  # type: ignore[no-any-return]
+            return connection.execute(directory_tables.positions.select()).one().position  # type: ignore[no-any-return]
 
 
 class _Clock:
@@ -346,26 +346,26 @@ def furnish(house: House, tenant: str, prefix: str = "") -> None:
     in_class += [(13, 23, False), (13, 26, True)]
     with house.services.directories.write(tenant) as connection:
         positions.advance(connection, number, keys=100)
-        connection.execute(insert(tables.schools), schools)
-        connection.execute(insert(tables.classes), classes)
+        connection.execute(insert(directory_tables.schools), schools)
+        connection.execute(insert(directory_tables.classes), classes)
         for person in people:
-            connection.execute(insert(tables.people).values(**person))
+            connection.execute(insert(directory_tables.people).values(**person))
         connection.execute(
-            insert(tables.school_classes),
+            insert(directory_tables.school_classes),
             [
                 {"tenant": number, "school": school, "class": group, "profile": 1}
                 for school, group in ((1, 11), (1, 12), (2, 13))
             ],
         )
         connection.execute(
-            insert(tables.school_people),
+            insert(directory_tables.school_people),
             [
                 {"tenant": number, "school": school, "person": person, "profile": 1}
                 for school, person in ((1, 21), (1, 22), (1, 24), (1, 25), (1, 26), (2, 23), (2, 26))
             ],
         )
         connection.execute(
-            insert(tables.class_people),
+            insert(directory_tables.class_people),
             [
                 {"tenant": number, "class": group, "person": person, "profile": 1, "member": True, "teacher": teacher}
                 for group, person, teacher in in_class

@@ -13,7 +13,7 @@ from sqlalchemy import insert, select, update
 
 from schoolsync.errors import WorldError
 from schoolsync.settings import Settings
-from schoolsync.store import tables
+from schoolsync.store import directory_tables, release
 from schoolsync.store.ddl import directory_statements
 from schoolsync.store.directories import Directories
 
@@ -40,8 +40,8 @@ class TestFiles:
         path = settings.directory_db(tenant(1))
         assert not path.exists()
         with directories.read(tenant(1)) as connection:
-            for table in tables.directory.sorted_tables:
-                expected = [(tables.SCHEMA_VERSION, tables.SCHEMA_VERSION)] if table.name == "schema_version" else []
+            for table in directory_tables.directory.sorted_tables:
+                expected = [(release.SCHEMA_VERSION, release.SCHEMA_VERSION)] if table.name == "schema_version" else []
                 assert connection.execute(select(table)).all() == expected
         assert path.stat().st_mode & 0o777 == 0o600
 
@@ -64,14 +64,14 @@ class TestFiles:
             assert process.returncode == 0, errors.decode()
         directories = Directories(settings)
         with directories.read(tenant(2)) as connection:
-            row = connection.execute(select(tables.positions)).one()
+            row = connection.execute(select(directory_tables.positions)).one()
         directories.close()
         assert (row.position, row.last_key) == (4, 12)
 
     def test_of_another_version_are_refused(self, directories: Any, settings: Settings) -> None:
         """A file that another release wrote is not touched, and the message says so."""
         with directories.write(tenant(3)) as connection:
-            connection.execute(update(tables.directory_schema).values(version=99, oldest=99))
+            connection.execute(update(directory_tables.directory_schema).values(version=99, oldest=99))
         again = Directories(settings)
         with pytest.raises(WorldError, match="schema 99"), again.read(tenant(3)):
             pass
@@ -96,40 +96,40 @@ class TestFiles:
         with directories.read(tenant(1)) as connection:
             for number in range(2, 8):
                 with directories.write(tenant(number)) as other:
-                    other.execute(insert(tables.positions).values(tenant=1, position=number, last_key=0))
-            assert connection.execute(select(tables.positions)).all() == []
+                    other.execute(insert(directory_tables.positions).values(tenant=1, position=number, last_key=0))
+            assert connection.execute(select(directory_tables.positions)).all() == []
         for number in range(2, 8):
             with directories.read(tenant(number)) as connection:
-                assert connection.execute(select(tables.positions.c.position)).scalar_one() == number
+                assert connection.execute(select(directory_tables.positions.c.position)).scalar_one() == number
 
     def test_show_one_moment_to_a_reader(self, directories: Any) -> None:
         """What is written while somebody reads is seen by the next reader, not by that one."""
         with directories.read(tenant(1)) as reader:
-            assert reader.execute(select(tables.positions)).all() == []
+            assert reader.execute(select(directory_tables.positions)).all() == []
 
             def write() -> None:
                 with directories.write(tenant(1)) as writer:
-                    writer.execute(insert(tables.positions).values(tenant=1, position=1, last_key=0))
+                    writer.execute(insert(directory_tables.positions).values(tenant=1, position=1, last_key=0))
 
             thread = threading.Thread(target=write)
             thread.start()
             thread.join(30)
-            assert reader.execute(select(tables.positions)).all() == []
+            assert reader.execute(select(directory_tables.positions)).all() == []
         with directories.read(tenant(1)) as reader:
-            assert len(reader.execute(select(tables.positions)).all()) == 1
+            assert len(reader.execute(select(directory_tables.positions)).all()) == 1
 
     def test_forget_a_change_that_failed(self, directories: Any) -> None:
         """An exception inside a write leaves nothing of it."""
 
         def fail() -> None:
             with directories.write(tenant(1)) as connection:
-                connection.execute(insert(tables.positions).values(tenant=1, position=1, last_key=0))
+                connection.execute(insert(directory_tables.positions).values(tenant=1, position=1, last_key=0))
                 raise RuntimeError
 
         with pytest.raises(RuntimeError):
             fail()
         with directories.read(tenant(1)) as connection:
-            assert connection.execute(select(tables.positions)).all() == []
+            assert connection.execute(select(directory_tables.positions)).all() == []
 
 
 class TestStatements:
@@ -149,8 +149,8 @@ class TestStatements:
             for statement in directory_statements():
                 connection.exec_driver_sql(statement)
             assert connection.exec_driver_sql("SELECT sql FROM sqlite_master ORDER BY name").all() == before
-            assert connection.execute(select(tables.directory_schema)).all() == [
-                (tables.SCHEMA_VERSION, tables.SCHEMA_VERSION)
+            assert connection.execute(select(directory_tables.directory_schema)).all() == [
+                (release.SCHEMA_VERSION, release.SCHEMA_VERSION)
             ]
         looks = "ANALYZE sqlite_master"  # has the present tables' statistics read again, and writes nothing
         assert all("NOT EXISTS" in statement or statement == looks for statement in directory_statements())

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import insert
 
-from schoolsync.store import tables
+from schoolsync.store import control_tables, directory_tables
 
 ALL = [1, 2, 3, 4, 5, 6]
 NAVIGATIONS = [
@@ -78,9 +78,9 @@ class TestExpanding:
             for place in range(30):
                 person = {"tenant": number, "key": 500 + place, "id": ids("more", place), "primary_role": "student"}
                 person |= {"created": 1, "changed": 1, "position": 1, "display_name": f"M {place}"}
-                connection.execute(insert(tables.people).values(**person))
+                connection.execute(insert(directory_tables.people).values(**person))
                 link = {"tenant": number, "class": 12, "person": 500 + place, "member": True, "teacher": False}
-                connection.execute(insert(tables.class_people).values(**link))
+                connection.execute(insert(directory_tables.class_people).values(**link))
         shown = {item["id"]: len(item["members"]) for item in town.walk("/education/classes?$expand=members")}
         assert shown == {ids("class", 1): 3, ids("class", 2): 20, ids("class", 3): 2}
         assert len(town.ids(f"/education/classes/{ids('class', 2)}/members")) == 32
@@ -110,14 +110,14 @@ class TestExpanding:
             kind = "educationIdentityCreationConfiguration"
             row |= {"data_provider": '{"@odata.type":"#microsoft.graph.educationCsvDataProvider"}', "created": 1}
             row |= {"identity": f'{{"@odata.type":"#microsoft.graph.{kind}","userDomains":[]}}', "changed": 1}
-            connection.execute(insert(tables.profiles).values(**row))
+            connection.execute(insert(control_tables.profiles).values(**row))
             connection.execute(
-                insert(tables.profile_status).values(
+                insert(control_tables.profile_status).values(
                     tenant=number, profile=profile, status="paused", status_message="x"
                 )
             )
             connection.execute(
-                insert(tables.errors).values(tenant=number, profile=profile, id=error, error_message="Nordkapp")
+                insert(control_tables.errors).values(tenant=number, profile=profile, id=error, error_message="Nordkapp")
             )
         many = "/education/synchronizationProfiles"
         expand = "$expand=errors($select=errorMessage),profileStatus"

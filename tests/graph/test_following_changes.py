@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from schoolsync import ticks
 from schoolsync.graph.resources import delta
-from schoolsync.store import tables
+from schoolsync.store import directory_tables
 
 SETS = {"schools": "school", "classes": "class", "users": "person"}
 
@@ -162,10 +162,12 @@ class TestOneSet:
             town.get(reader.link, authorization=person),
         ]
         with town.services.directories.write(next(iter(town.numbers))) as connection:
-            connection.execute(update(tables.positions).values(forgotten=tables.positions.c.position + 1))
+            connection.execute(
+                update(directory_tables.positions).values(forgotten=directory_tables.positions.c.position + 1)
+            )
         lost.append(town.get(reader.link))
         with town.services.directories.write(next(iter(town.numbers))) as connection:
-            connection.execute(update(tables.positions).values(forgotten=0, position=0))
+            connection.execute(update(directory_tables.positions).values(forgotten=0, position=0))
         lost.append(town.get(reader.link))
         for answer in lost:
             assert answer.status_code == 410, answer.text
@@ -344,4 +346,4 @@ def test_removals_are_forgotten_after_their_time(told_deletions: Any, ids: Any, 
     assert house.get(old.link).status_code == 410
     assert fresh.follow() == 0
     with house.services.directories.read(tenant) as connection:
-        assert [row.kind for row in connection.execute(tables.removed_objects.select())] == ["people"]
+        assert [row.kind for row in connection.execute(directory_tables.removed_objects.select())] == ["people"]

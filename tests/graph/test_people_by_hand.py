@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from schoolsync.store import tables
+from schoolsync.store import directory_tables
 
 NEW: dict[str, Any] = {
     "displayName": "Gro Lie",
@@ -45,7 +45,7 @@ class TestMaking:
         answer = house.send("POST", "/education/users", NEW)
         assert "Str0ng" not in answer.text
         assert "passwordProfile" not in answer.json()
-        assert "Str0ng" not in str(rows(house, tenant, tables.people))
+        assert "Str0ng" not in str(rows(house, tenant, directory_tables.people))
         stored = house.services.settings.directory_db(tenant)
         for path in stored.parent.iterdir():
             assert b"Str0ng" not in path.read_bytes()
@@ -197,7 +197,7 @@ class TestMaking:
                 )
             )
         assert made == [201] * 12
-        new = [row for row in rows(town, tenant, tables.people) if row.profile is None]
+        new = [row for row in rows(town, tenant, directory_tables.people) if row.profile is None]
         assert sorted(row.key for row in new) == list(range(101, 113))
         assert sorted(row.position for row in new) == list(range(before + 1, before + 13))
         assert town.position() == before + 12
@@ -230,11 +230,11 @@ class TestChanging:
     def test_takes_a_read_person_back(self, town: Any, ids: Any, tenant: str) -> None:
         """What was read may be sent back as it is; it changes nothing, not even the directory's position."""
         path = f"/education/users/{ids('person', 2)}"
-        before, position = rows(town, tenant, tables.people), town.position()
+        before, position = rows(town, tenant, directory_tables.people), town.position()
         answer = town.send("PATCH", path, town.get(path).json())
         assert answer.status_code == 200
         assert town.send("PATCH", path, {}).status_code == 200
-        assert rows(town, tenant, tables.people) == before
+        assert rows(town, tenant, directory_tables.people) == before
         assert town.position() == position
 
     def test_takes_the_nulls_of_the_python_sdk(self, town: Any, ids: Any) -> None:
@@ -315,7 +315,7 @@ class TestDeleting:
         assert ids("person", 2) not in town.ids(f"/education/classes/{ids('class', 1)}/members")
         assert all(
             row.person != 22
-            for table in (tables.class_people, tables.school_people)
+            for table in (directory_tables.class_people, directory_tables.school_people)
             for row in rows(town, tenant, table)
         )
         assert town.position() == position + 1

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, delete, insert, select
 from schoolsync.directory.shapes import PERSON
 from schoolsync.errors import Invalid
 from schoolsync.graph import filters
-from schoolsync.store import tables
+from schoolsync.store import directory_tables
 
 ALL = [1, 2, 3, 4, 5, 6]
 PIECES = [
@@ -26,7 +26,7 @@ PIECES = [
     *("concat('a',", "date(refreshTokensValidFromDateTime)", "relatedContacts/all(c:c/displayName ne 'x')"),
 ]
 ENGINE = create_engine("sqlite://")
-tables.directory.create_all(ENGINE)
+directory_tables.directory.create_all(ENGINE)
 
 
 def people(still_town: Any, ids: Any, filter_text: str, **more: Any) -> list[int]:
@@ -195,7 +195,7 @@ class TestFilters:
         except Invalid:
             return
         with ENGINE.connect() as connection:
-            connection.execute(select(tables.people.c.id).where(condition)).all()
+            connection.execute(select(directory_tables.people.c.id).where(condition)).all()
 
     def test_may_have_many_terms_in_a_row(self, still_town: Any, ids: Any) -> None:
         """A long flat chain is fine: its length is bounded, not its shape."""
@@ -277,13 +277,15 @@ class TestPages:
         first = town.get("/education/users?$top=3").json()
         seen = [person["id"] for person in first["value"]]
         with town.services.directories.write(tenant) as connection:
-            connection.execute(delete(tables.people).where(tables.people.c.id == seen[-1]))
+            connection.execute(delete(directory_tables.people).where(directory_tables.people.c.id == seen[-1]))
             row = {"tenant": town.numbers[tenant], "created": 1, "changed": 1, "position": 2, "primary_role": "none"}
             for key, person in (
                 (901, "00000000-0000-4000-8000-000000000000"),
                 (902, "ffffffff-0000-4000-8000-000000000000"),
             ):
-                connection.execute(insert(tables.people).values(**row, key=key, id=person, account_name=f"{key}@x"))
+                connection.execute(
+                    insert(directory_tables.people).values(**row, key=key, id=person, account_name=f"{key}@x")
+                )
         rest = [person["id"] for person in town.walk(first["@odata.nextLink"])]
         before = {ids("person", place) for place in ALL}
         assert set(seen) | set(rest) == before | {"ffffffff-0000-4000-8000-000000000000"}

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, event, insert, text
 
 from schoolsync.directory import positions
-from schoolsync.store import tables
+from schoolsync.store import directory_tables
 from schoolsync.store.database import is_postgresql
 
 EXT = "extension_fe2174665583431c953114ff7268b7b3_Education_"
@@ -114,11 +114,11 @@ def crowd(town: Any, tenant: str) -> None:
             links.append(
                 {"tenant": number, "class": key, "person": key, "profile": 1, "member": True, "teacher": False}
             )
-        connection.execute(insert(tables.classes), classes)
-        connection.execute(insert(tables.people), people)
-        connection.execute(insert(tables.class_people), links)
+        connection.execute(insert(directory_tables.classes), classes)
+        connection.execute(insert(directory_tables.people), people)
+        connection.execute(insert(directory_tables.class_people), links)
         belong = [{"tenant": number, "school": 2, "class": 1000 + place, "profile": 1} for place in range(CROWD)]
-        connection.execute(insert(tables.school_classes), belong)
+        connection.execute(insert(directory_tables.school_classes), belong)
         if is_postgresql(connection):  # its own housekeeping does that otherwise
             connection.execute(text("ANALYZE"))
 

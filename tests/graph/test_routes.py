@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert
 
 from schoolsync.graph.routes import ROUTES, Permission, Route
-from schoolsync.store import tables
+from schoolsync.store import control_tables, directory_tables
 
 LADDERS = (
     (Permission.ADMIN_READ, Permission.ADMIN_WRITE),
@@ -156,10 +156,10 @@ def _profile(town: Any) -> tuple[str, str]:
     tenant = next(iter(town.numbers.values()))
     profile, error = "0f0f0f0f-0000-4000-8000-000000000001", "0f0f0f0f-0000-4000-8000-000000000002"
     with town.services.control.write() as connection:
-        if connection.execute(tables.profiles.select()).all():
+        if connection.execute(control_tables.profiles.select()).all():
             return profile, error
         connection.execute(
-            insert(tables.profiles).values(
+            insert(control_tables.profiles).values(
                 tenant=tenant,
                 id=profile,
                 number=1,
@@ -171,9 +171,9 @@ def _profile(town: Any) -> tuple[str, str]:
                 changed=1,
             )
         )
-        connection.execute(insert(tables.profile_status).values(tenant=tenant, profile=profile))
+        connection.execute(insert(control_tables.profile_status).values(tenant=tenant, profile=profile))
         connection.execute(
-            insert(tables.errors).values(tenant=tenant, profile=profile, id=error, error_message="Nordkapp")
+            insert(control_tables.errors).values(tenant=tenant, profile=profile, id=error, error_message="Nordkapp")
         )
     return profile, error
 
@@ -183,9 +183,9 @@ def _everything(town: Any) -> list[Any]:
     tenant_id, tenant = next(iter(town.numbers.items()))
     found: list[Any] = []
     with town.services.directories.read(tenant_id) as connection:
-        found += [connection.execute(table.select()).all() for table in tables.directory.sorted_tables]
+        found += [connection.execute(table.select()).all() for table in directory_tables.directory.sorted_tables]
     with town.services.control.read() as connection:
-        for table in tables.control.sorted_tables:
+        for table in control_tables.control.sorted_tables:
             if "tenant" in table.c:
                 found.append(connection.execute(table.select().where(table.c.tenant == tenant)).all())
     return found

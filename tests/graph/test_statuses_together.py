@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from schoolsync.access.audit import Audit
 from schoolsync.access.principal import Principal
-from schoolsync.store.tables import audit, profiles
+from schoolsync.store.control_tables import audit, profiles
 
 HOST = "https://sds.example.org"
 NOBODY = "00000000-0000-4000-8000-00000000dead"

@@ -38,8 +38,8 @@ from schoolsync.sources import Checked, Extract
 from schoolsync.sources.changes import NO_PACKAGE
 from schoolsync.sources.needs import Needs
 from schoolsync.store import locks
-from schoolsync.store.tables import directory as directory_tables
-from schoolsync.store.tables import runs
+from schoolsync.store.control_tables import runs
+from schoolsync.store.directory_tables import directory as directory_tables
 
 APPROVER = "ada@fjord.example"
 TENANT = "0f1e2d3c-4b5a-4697-8877-665544332211"

@@ -31,8 +31,8 @@ from schoolsync.runs.service import Runs
 from schoolsync.runs.states import RunState
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control, open_control
+from schoolsync.store.control_tables import profiles, runs, secrets
 from schoolsync.store.directories import Directories
-from schoolsync.store.tables import profiles, runs, secrets
 from schoolsync.uploads.service import Uploads
 
 # Examples are not kept between runs, and a busy machine is no reason to fail.

@@ -14,8 +14,8 @@ from sqlalchemy import func, select, update
 from schoolsync.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from schoolsync.profiles import status
 from schoolsync.profiles.housekeeping import BELONGINGS
-from schoolsync.store import tables
-from schoolsync.store.tables import profiles, runs, secrets
+from schoolsync.store import control_tables
+from schoolsync.store.control_tables import profiles, runs, secrets
 
 EXPIRED = "2026-03-01"
 TENANT = "00000000-0000-0000-0000-000000000007"
@@ -175,7 +175,9 @@ def test_whatever_belongs_to_a_profile_is_forgotten_with_it() -> None:
 
     Previews are not: each goes with its own files and rows as soon as its profile is gone (runs.retention).
     """
-    own = {table.name for table in tables.control.tables.values() if "profile" in table.c and "tenant" in table.c}
+    own = {
+        table.name for table in control_tables.control.tables.values() if "profile" in table.c and "tenant" in table.c
+    }
     assert {table.name for table in BELONGINGS} == own - {"previews"}
 
 
@@ -381,7 +383,7 @@ def test_a_reset_forgets_errors(house: Any) -> None:
     house.profiles.reset(house.admin, profile, now=house.clock())
     assert (house.status(profile).status, house.status(profile).error_count) == ("inProgress", 0)
     with house.control.read() as connection:
-        assert connection.execute(select(func.count()).select_from(tables.errors)).scalar_one() == 0
+        assert connection.execute(select(func.count()).select_from(control_tables.errors)).scalar_one() == 0
         run = connection.execute(select(runs).where(runs.c.ended.is_(None))).one()
     assert (run.upload, run.cause) == ("earlier", "reset")
     assert house.row(profile)._asdict() == before | {"forgiven": house.clock()}

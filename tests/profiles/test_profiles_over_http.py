@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from schoolsync.runs.states import RunState
-from schoolsync.store.tables import errors, runs
+from schoolsync.store.control_tables import errors, runs
 
 SET = "/beta/education/synchronizationProfiles"
 NEVER = "00000000-0000-0000-0000-000000000001"

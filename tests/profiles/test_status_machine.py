@@ -23,7 +23,7 @@ from sqlalchemy import func, select
 from schoolsync.errors import Conflict
 from schoolsync.profiles.status import Status
 from schoolsync.runs import cancelling
-from schoolsync.store.tables import runs
+from schoolsync.store.control_tables import runs
 
 LATE = ("extracting", "validating")
 ENDINGS = ("success", "error", "quarantined")

@@ -25,8 +25,8 @@ from schoolsync.runs.records import Key
 from schoolsync.runs.service import Runs, Started
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control, open_control
+from schoolsync.store.control_tables import errors, profile_status, runs, upload_files, uploads
 from schoolsync.store.directories import Directories
-from schoolsync.store.tables import errors, profile_status, runs, upload_files, uploads
 from schoolsync.uploads.service import Uploads
 
 TENANT_ID = "11111111-2222-4333-8444-555555555555"

@@ -27,7 +27,7 @@ from schoolsync.runs.records import Key, release_of
 from schoolsync.runs.selections import Selection
 from schoolsync.runs.states import RunState
 from schoolsync.runs.stored_plan import Plans as StoredPlans
-from schoolsync.store.tables import profiles, runs
+from schoolsync.store.control_tables import profiles, runs
 
 House = Any  # the fixture of conftest
 

@@ -16,7 +16,7 @@ from schoolsync.runs.endings import HOUR
 from schoolsync.runs.job import Finished, Message, Planned, Validated
 from schoolsync.runs.records import Key
 from schoolsync.runs.states import RunState
-from schoolsync.store.tables import profiles, runs
+from schoolsync.store.control_tables import profiles, runs
 
 BAD = Validated(
     messages=(Message(type="Error", file_name="student.csv", description="2 row(s) are wrong"),),

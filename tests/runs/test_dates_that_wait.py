@@ -13,7 +13,7 @@ from schoolsync.runs.job import Validated
 from schoolsync.runs.plans import Plans
 from schoolsync.runs.records import Key
 from schoolsync.runs.states import Cause, RunState
-from schoolsync.store.tables import profiles, runs, uploads
+from schoolsync.store.control_tables import profiles, runs, uploads
 
 from .conftest import House
 from .test_approvals import GOOD, HELD, caller

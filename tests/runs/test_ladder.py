@@ -13,7 +13,7 @@ from schoolsync.runs import looking
 from schoolsync.runs.records import Key
 from schoolsync.runs.restarting import Scope
 from schoolsync.runs.states import Cause
-from schoolsync.store.tables import previews, profiles, runs
+from schoolsync.store.control_tables import previews, profiles, runs
 
 from .conftest import House
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert, text
 
 from schoolsync.runs.change_history import WINDOW, Wanted, cursor, window
-from schoolsync.store.tables import runs
+from schoolsync.store.control_tables import runs
 
 from .conftest import NOW
 

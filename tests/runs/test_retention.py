@@ -12,7 +12,7 @@ from schoolsync.runs import retention
 from schoolsync.runs.job import Finished, Planned, Validated
 from schoolsync.runs.records import Key
 from schoolsync.runs.states import RunState
-from schoolsync.store.tables import runs, uploads
+from schoolsync.store.control_tables import runs, uploads
 
 MONTH = 31 * retention.DAY
 

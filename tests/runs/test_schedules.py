@@ -14,7 +14,7 @@ from schoolsync import ticks
 from schoolsync.runs.schedules import Schedules
 from schoolsync.runs.states import Cause, RunState
 from schoolsync.sources import FORMATS
-from schoolsync.store.tables import profile_status, profiles, runs, upload_files, uploads
+from schoolsync.store.control_tables import profile_status, profiles, runs, upload_files, uploads
 from schoolsync.uploads import sets
 
 from .conftest import House

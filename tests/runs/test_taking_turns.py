@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert
 
 from schoolsync.runs.journal import Journal
-from schoolsync.store.tables import runs, upload_files
+from schoolsync.store.control_tables import runs, upload_files
 
 from .conftest import NOW
 

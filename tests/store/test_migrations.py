@@ -10,13 +10,13 @@ from sqlalchemy import Engine, Table, insert, inspect, select, update
 
 from schoolsync.errors import Refusal
 from schoolsync.settings import Settings
-from schoolsync.store import schema, tables
+from schoolsync.store import control_tables, directory_tables, schema
 from schoolsync.store.control import open_control
 from schoolsync.store.migrations import STEPS
 from schoolsync.store.release import SCHEMA_VERSION
 
 SINCE: dict[int, tuple[tuple[Table, str], ...]] = {
-    2: ((tables.runs, "stage_done"), (tables.runs, "stage_total"), (tables.runs, "cleans")),
+    2: ((control_tables.runs, "stage_done"), (control_tables.runs, "stage_total"), (control_tables.runs, "cleans")),
 }
 """What each schema has that the one before had not."""
 FIRST = "5f7c5fbd8d43c81a"
@@ -29,7 +29,7 @@ def before(engine: Engine, version: int) -> None:
     with engine.begin() as connection:
         for table, column in SINCE[version]:
             connection.exec_driver_sql(f"ALTER TABLE {table.name} DROP COLUMN {column}")
-        connection.execute(update(tables.control_schema).values(version=version - 1, oldest=version - 1))
+        connection.execute(update(control_tables.control_schema).values(version=version - 1, oldest=version - 1))
 
 
 def columns(engine: Engine) -> set[tuple[str, str]]:
@@ -43,7 +43,7 @@ def test_no_column_comes_without_a_step() -> None:
     added = {(table.name, column) for since in SINCE.values() for table, column in since}
     known = {
         (table.name, column.name)
-        for family in (tables.control, tables.directory)
+        for family in (control_tables.control, directory_tables.directory)
         for table in family.sorted_tables
         for column in table.columns
     }
@@ -62,14 +62,17 @@ def test_every_schema_is_reached_from_the_first_one(tmp_path: Path, database_url
         for version in sorted(SINCE, reverse=True):
             before(control.engine, version)
         with control.engine.begin() as connection:
-            connection.execute(insert(tables.runs).values(RUN))
+            connection.execute(insert(control_tables.runs).values(RUN))
         with pytest.raises(Refusal, match="db upgrade"):
             open_control(settings)
         for _ in range(2):
             assert schema.upgrade(settings) == (SCHEMA_VERSION, SCHEMA_VERSION - 1)
         assert columns(control.engine) == whole
         with control.read() as connection:
-            assert connection.execute(select(tables.runs.c.id, tables.runs.c.stage_total)).one() == ("r", None)
+            assert connection.execute(select(control_tables.runs.c.id, control_tables.runs.c.stage_total)).one() == (
+                "r",
+                None,
+            )
         assert schema.upgrade(settings, finish=True) == (SCHEMA_VERSION, SCHEMA_VERSION)
         open_control(settings).close()
     finally:

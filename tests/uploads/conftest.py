@@ -20,7 +20,7 @@ from sqlalchemy import insert, select, update
 from schoolsync import ticks
 from schoolsync.settings import Settings
 from schoolsync.store.control import open_control
-from schoolsync.store.tables import profiles, runs, upload_blocks, upload_files
+from schoolsync.store.control_tables import profiles, runs, upload_blocks, upload_files
 from schoolsync.uploads.service import Uploads
 
 CSV = {"@odata.type": "#microsoft.graph.educationCsvDataProvider"}

@@ -12,7 +12,7 @@ from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, 
 from azure.storage.blob import BlobBlock, ContainerClient, ContentSettings
 
 from schoolsync import ticks
-from schoolsync.store.tables import upload_blocks, upload_files
+from schoolsync.store.control_tables import upload_blocks, upload_files
 from schoolsync.uploads.checksums import Crc64
 
 MIB = 1024 * 1024

@@ -15,8 +15,8 @@ from sqlalchemy import delete, update
 from schoolsync import ticks
 from schoolsync.errors import Conflict, Invalid, NotFound
 from schoolsync.runs.states import ACTIVE, ENDED, WAITING
-from schoolsync.store.tables import profiles, upload_blocks, upload_files
-from schoolsync.store.tables import uploads as upload_rows
+from schoolsync.store.control_tables import profiles, upload_blocks, upload_files
+from schoolsync.store.control_tables import uploads as upload_rows
 
 DAY = 24 * 3600 * ticks.PER_SECOND
 MIB = 1024 * 1024

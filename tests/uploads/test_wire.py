@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
 
-from schoolsync.store.tables import upload_blocks, upload_files
+from schoolsync.store.control_tables import upload_blocks, upload_files
 from schoolsync.uploads.checksums import Crc64
 
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -14,7 +14,7 @@ from sqlalchemy import delete, insert, select, update
 from schoolsync.access import clients, issuer, refreshing
 from schoolsync.errors import UsageError
 from schoolsync.store.control import Control
-from schoolsync.store.tables import accounts, tenants
+from schoolsync.store.control_tables import accounts, tenants
 
 SHORTEST, LONGEST = 12, clients.LONGEST_SECRET
 """How many characters a password has."""

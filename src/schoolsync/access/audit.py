@@ -34,9 +34,10 @@ from schoolsync.errors import WorldError
 from schoolsync.settings import Settings
 from schoolsync.store import acts
 from schoolsync.store.control import Control
+from schoolsync.store.control_tables import audit, audit_heads, tenants
 from schoolsync.store.database import insert_new
 from schoolsync.store.directories import Directories
-from schoolsync.store.tables import audit, audit_heads, audit_outbox, tenants
+from schoolsync.store.directory_tables import audit_outbox
 
 BEGINNING = "0" * 64
 PAGE = 500

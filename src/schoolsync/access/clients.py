@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, insert, select, update
 
 from schoolsync.store.control import Control
-from schoolsync.store.tables import clients, tenants
+from schoolsync.store.control_tables import clients, tenants
 
 LONGEST_SECRET = 256
 _COST, _BLOCK, _PARALLEL = 2**14, 8, 1  # 16 MiB and some 50 ms

@@ -17,7 +17,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from schoolsync import ticks
 from schoolsync.store.control import Control
-from schoolsync.store.tables import device_codes
+from schoolsync.store.control_tables import device_codes
 
 LIFETIME = 900  # seconds
 INTERVAL = 5  # seconds between two questions of one program

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from schoolsync import ticks
 from schoolsync.access.devices import Granted
 from schoolsync.store.control import Control
-from schoolsync.store.tables import accounts, refresh_tokens
+from schoolsync.store.control_tables import accounts, refresh_tokens
 
 OFFLINE = "offline_access"
 """The scope that asks for one."""

@@ -23,8 +23,8 @@ from schoolsync.access.throttle import KEPT, Throttle
 from schoolsync.errors import Throttled
 from schoolsync.settings import Settings
 from schoolsync.store.control import WHAT, Control
+from schoolsync.store.control_tables import allowances
 from schoolsync.store.database import world
-from schoolsync.store.tables import allowances
 
 PARTS = 32
 """How often a process that asks alone goes to the database for a whole allowance."""

@@ -21,7 +21,7 @@ from schoolsync import ticks
 from schoolsync.access.devices import Granted
 from schoolsync.access.refreshing import OFFLINE
 from schoolsync.store.control import Control
-from schoolsync.store.tables import sign_ins
+from schoolsync.store.control_tables import sign_ins
 
 LIFETIME = 60  # seconds
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)  # a SHA-256 in base64url

@@ -25,7 +25,7 @@ from schoolsync.access.keys import KeyFile, replace_file
 from schoolsync.errors import UsageError, WorldError
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
-from schoolsync.store.tables import secrets
+from schoolsync.store.control_tables import secrets
 
 FILE = "secrets.key"
 KEY_BYTES = 32

@@ -32,8 +32,8 @@ from schoolsync.runs.service import Runs
 from schoolsync.runs.states import ENDED, WAITING
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
+from schoolsync.store.control_tables import runs
 from schoolsync.store.directories import Directories
-from schoolsync.store.tables import runs
 from schoolsync.uploads.service import Uploads
 
 LOOK = 0.5

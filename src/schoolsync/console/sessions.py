@@ -23,7 +23,7 @@ from schoolsync.access.keys import console_key
 from schoolsync.access.principal import Principal
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
-from schoolsync.store.tables import console_sessions
+from schoolsync.store.control_tables import console_sessions
 
 COOKIE = "schoolsync_console"
 _SETS = ("grants", "roles")

@@ -15,8 +15,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, case, func, literal, null
 
 from schoolsync.errors import Invalid
+from schoolsync.store.directory_tables import classes, people, schools
 from schoolsync.store.json_text import json_has, json_text
-from schoolsync.store.tables import classes, people, schools
 
 PREFIX = "extension_fe2174665583431c953114ff7268b7b3_Education_"
 TEXT_MAX = 256

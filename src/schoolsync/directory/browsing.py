@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, func, or_, select
 
 from schoolsync.directory import reading
+from schoolsync.store.directory_tables import class_people, classes, people, school_classes, school_people, schools
 from schoolsync.store.json_text import folded
-from schoolsync.store.tables import class_people, classes, people, school_classes, school_people, schools
 
 TABLES: Mapping[str, Table] = {"school": schools, "class": classes, "person": people}
 WINDOW = 200_000

@@ -18,8 +18,7 @@ from schoolsync.directory.positions import advance
 from schoolsync.directory.reading import Found
 from schoolsync.directory.shapes import Shape
 from schoolsync.errors import Invalid
-from schoolsync.store.json_text import folded
-from schoolsync.store.tables import (
+from schoolsync.store.directory_tables import (
     class_people,
     classes,
     people,
@@ -28,6 +27,7 @@ from schoolsync.store.tables import (
     school_classes,
     school_people,
 )
+from schoolsync.store.json_text import folded
 
 TEXT_MAX = 1024
 DISPLAY_NAME_MAX = 256

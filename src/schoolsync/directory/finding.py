@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, literal, or_, select
 
+from schoolsync.store.directory_tables import classes, people, schools
 from schoolsync.store.json_text import folded
-from schoolsync.store.tables import classes, people, schools
 
 MOST = 10
 """So many objects of one table are told apart."""

@@ -14,7 +14,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, delete, func, or_, select, tuple_, update
 
-from schoolsync.store.tables import REMOVALS_KEPT, class_people, people, positions, removed_members, removed_objects
+from schoolsync.store.directory_tables import class_people, people, positions, removed_members, removed_objects
+from schoolsync.store.release import REMOVALS_KEPT
 
 
 @dataclass(frozen=True, slots=True)

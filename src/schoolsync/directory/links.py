@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, delete, insert, select, update
 from schoolsync.directory.positions import advance
 from schoolsync.directory.reading import Found
 from schoolsync.errors import Invalid, NotFound
-from schoolsync.store.tables import class_people, classes, removed_members, school_classes, school_people
+from schoolsync.store.directory_tables import class_people, classes, removed_members, school_classes, school_people
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, Table, select, true, union_all
 
 from schoolsync.directory.shapes import CLASS, GROUP, PERSON, SCHOOL, UNIT, USER, Shape
-from schoolsync.store.tables import class_people, school_classes, school_people
+from schoolsync.store.directory_tables import class_people, school_classes, school_people
 
 
 @dataclass(frozen=True, slots=True)

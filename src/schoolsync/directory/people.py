@@ -16,7 +16,7 @@ from schoolsync.directory import changes
 from schoolsync.directory.reading import Found
 from schoolsync.directory.shapes import PERSON, Shape
 from schoolsync.errors import Invalid
-from schoolsync.store.tables import people
+from schoolsync.store.directory_tables import people
 
 _PRINCIPAL_NAME = re.compile(r"[^@\s\"'<>()\[\]\\,;:/|?*\x00-\x1f]{1,64}@[^@\s\"'<>()\[\]\\,;:/|?*\x00-\x1f]{1,255}")
 _PRINCIPAL_NAME_MAX = 255

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, update
 
 from schoolsync.store.database import insert_new
-from schoolsync.store.tables import positions
+from schoolsync.store.directory_tables import positions
 
 
 def advance(connection: Connection, tenant: int, *, keys: int = 0) -> tuple[int, int]:

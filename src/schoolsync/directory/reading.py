@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Row, Table, and_, or_, select
 
+from schoolsync.store.directory_tables import class_people, classes, people, school_classes, school_people, schools
 from schoolsync.store.json_text import folded
-from schoolsync.store.tables import class_people, classes, people, school_classes, school_people, schools
 
 _GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 

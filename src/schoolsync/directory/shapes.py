@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Column, Row, Table
 
-from schoolsync.store import tables
+from schoolsync.store import directory_tables
 
 Values = dict[str, Any]  # properties by name: texts, numbers, nested mappings and lists
 
@@ -130,7 +130,7 @@ def _below(owner: str, columns: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 SCHOOL = Shape(
     "educationSchool",
-    tables.schools,
+    directory_tables.schools,
     {
         **_IDENTITY,
         **_same("description", "externalId", "externalPrincipalId", "principalName", "principalEmail"),
@@ -141,7 +141,7 @@ SCHOOL = Shape(
 
 CLASS = Shape(
     "educationClass",
-    tables.classes,
+    directory_tables.classes,
     {
         **_IDENTITY,
         **_same("mailNickname", "description", "classCode", "grade", "externalId", "externalName"),
@@ -169,7 +169,7 @@ CLASS = Shape(
 
 PERSON = Shape(
     "educationUser",
-    tables.people,
+    directory_tables.people,
     {
         **_IDENTITY,
         **_same("primaryRole", "userPrincipalName", "mailNickname", "mail", "givenName", "middleName", "surname"),
@@ -199,11 +199,13 @@ PERSON = Shape(
 )
 
 # The plain directory objects behind schools, classes and people: the same rows under the names of the directory.
-UNIT = Shape("administrativeUnit", tables.schools, {**_NAMED, **_same("description")}, constants={"visibility": None})
+UNIT = Shape(
+    "administrativeUnit", directory_tables.schools, {**_NAMED, **_same("description")}, constants={"visibility": None}
+)
 
 GROUP = Shape(
     "group",
-    tables.classes,
+    directory_tables.classes,
     {**_NAMED, **_same("description", "mailNickname"), "createdDateTime": "created"},
     constants={
         "mail": None,
@@ -216,7 +218,7 @@ GROUP = Shape(
 
 USER = Shape(
     "user",
-    tables.people,
+    directory_tables.people,
     {
         **_NAMED,
         **_same("givenName", "surname", "mail", "mobilePhone", "officeLocation", "preferredLanguage"),

@@ -21,7 +21,7 @@ from schoolsync.profiles.status import Status
 from schoolsync.runs.apart import of_all
 from schoolsync.runs.states import HeldFor, RunState
 from schoolsync.store.control import Control
-from schoolsync.store.tables import notices, profile_conditions, profile_status, profiles, runs, tenants
+from schoolsync.store.control_tables import notices, profile_conditions, profile_status, profiles, runs, tenants
 
 SECOND = ticks.PER_SECOND
 LEASE = 30 * SECOND

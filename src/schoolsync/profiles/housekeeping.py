@@ -18,9 +18,9 @@ from schoolsync.profiles import configuration, service, status
 from schoolsync.profiles.states import State
 from schoolsync.profiles.status import Status
 from schoolsync.runs.states import Cause, OpenRun, RunState, Wish
-from schoolsync.store import tables
+from schoolsync.store import control_tables
+from schoolsync.store.control_tables import profile_status, profiles, runs, tenants
 from schoolsync.store.objects import objects_of
-from schoolsync.store.tables import profile_status, profiles, runs, tenants
 
 if TYPE_CHECKING:
     from schoolsync.runs.service import Runs
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from schoolsync.store.control import Control
 
 BELONGINGS = (
-    tables.secrets,
-    tables.profile_status,
-    tables.profile_conditions,
-    tables.notices,
-    tables.runs,
-    tables.errors,
-    tables.approvals,
-    tables.rekeys,
-    tables.upload_blocks,
-    tables.upload_files,
-    tables.uploads,
+    control_tables.secrets,
+    control_tables.profile_status,
+    control_tables.profile_conditions,
+    control_tables.notices,
+    control_tables.runs,
+    control_tables.errors,
+    control_tables.approvals,
+    control_tables.rekeys,
+    control_tables.upload_blocks,
+    control_tables.upload_files,
+    control_tables.uploads,
 )
 
 log = structlog.get_logger()

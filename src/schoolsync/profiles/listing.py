@@ -16,8 +16,8 @@ from schoolsync.errors import NotFound
 from schoolsync.profiles.states import State
 from schoolsync.profiles.status import Status
 from schoolsync.runs.apart import of_all
+from schoolsync.store.control_tables import profile_status, profiles, runs
 from schoolsync.store.json_text import folded, text_place
-from schoolsync.store.tables import profile_status, profiles, runs
 
 NEEDS_A_PERSON = (Status.ERROR, Status.VALIDATION_ERROR, Status.QUARANTINED)
 """Statuses that only a person changes for good."""

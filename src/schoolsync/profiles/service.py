@@ -24,8 +24,8 @@ from schoolsync.profiles.policy import own_settings as own_policy
 from schoolsync.profiles.states import State
 from schoolsync.profiles.status import Act, ProfileStatus
 from schoolsync.store import acts
+from schoolsync.store.control_tables import errors, profiles, secrets
 from schoolsync.store.gathering import Gathering
-from schoolsync.store.tables import errors, profiles, secrets
 
 if TYPE_CHECKING:
     from schoolsync.runs.restarting import Scope

@@ -32,8 +32,8 @@ from sqlalchemy import (
 
 from schoolsync import ticks
 from schoolsync.errors import Conflict, NotFound
+from schoolsync.store.control_tables import profile_status, profiles, runs
 from schoolsync.store.database import LookUp, is_postgresql
-from schoolsync.store.tables import profile_status, profiles, runs
 
 if TYPE_CHECKING:
     from schoolsync.runs.states import OpenRun

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Exists, Row, Select, select, update
 
 from schoolsync.runs.apart import of_all
 from schoolsync.runs.states import RunState
-from schoolsync.store.tables import profiles, runs
+from schoolsync.store.control_tables import profiles, runs
 
 
 def accepted(tenant: Any, profile: Any, *columns: Any) -> Select[Any]:

@@ -19,7 +19,7 @@ from schoolsync.runs.one import about, wanted
 from schoolsync.runs.records import Key
 from schoolsync.runs.sentences import counts
 from schoolsync.runs.states import RunState
-from schoolsync.store.tables import profiles, runs, tenants
+from schoolsync.store.control_tables import profiles, runs, tenants
 
 
 class AloneRecords(DueRecords):

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement
 
-from schoolsync.store.tables import runs
+from schoolsync.store.control_tables import runs
 
 
 def of_all(table: Any = runs) -> tuple[ColumnElement[bool], ...]:

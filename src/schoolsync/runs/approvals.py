@@ -17,7 +17,7 @@ from sqlalchemy import Connection, insert, select
 from schoolsync import ticks
 from schoolsync.access.principal import Principal
 from schoolsync.runs.selections import WHOLE, Release, Selection, Yes
-from schoolsync.store.tables import approvals
+from schoolsync.store.control_tables import approvals
 
 HOUR = 3600 * ticks.PER_SECOND
 OBJECTS_MAX = 1000

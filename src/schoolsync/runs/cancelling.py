@@ -16,7 +16,8 @@ from schoolsync.errors import Conflict
 from schoolsync.profiles import status as statuses
 from schoolsync.runs.accepted import due_again
 from schoolsync.runs.states import ACTIVE, ENDED, RunState, Wish
-from schoolsync.store.tables import batches, runs
+from schoolsync.store.control_tables import runs
+from schoolsync.store.directory_tables import batches
 
 if TYPE_CHECKING:
     from schoolsync.runs.service import Runs

@@ -21,7 +21,8 @@ from schoolsync.access.roles import Act
 from schoolsync.errors import Invalid, NotFound
 from schoolsync.runs.plan_question import Change, PlannedStep, Question
 from schoolsync.runs.states import Cause, RunState
-from schoolsync.store.tables import classes, people, runs, schools
+from schoolsync.store.control_tables import runs
+from schoolsync.store.directory_tables import classes, people, schools
 
 if TYPE_CHECKING:
     from schoolsync.access.audit import Audit

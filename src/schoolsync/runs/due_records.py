@@ -16,7 +16,7 @@ from schoolsync.runs.service import Runs
 from schoolsync.runs.states import Cause, HeldFor, RunState
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
-from schoolsync.store.tables import profiles, runs
+from schoolsync.store.control_tables import profiles, runs
 
 SOON = 60 * ticks.PER_SECOND
 """What is due while a run apart (`runs.apart`) is open is due again so much later."""

@@ -27,16 +27,12 @@ from schoolsync.runs.erased_files import Traces
 from schoolsync.runs.retention import drop_uploads
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
-from schoolsync.store.database import scrub
-from schoolsync.store.directories import Directories
-from schoolsync.store.objects import objects_of
-from schoolsync.store.tables import (
+from schoolsync.store.control_tables import (
     accounts,
     approvals,
     console_sessions,
     device_codes,
     errors,
-    people,
     profile_status,
     profiles,
     rekeys,
@@ -45,6 +41,10 @@ from schoolsync.store.tables import (
     upload_files,
     uploads,
 )
+from schoolsync.store.database import scrub
+from schoolsync.store.directories import Directories
+from schoolsync.store.directory_tables import people
+from schoolsync.store.objects import objects_of
 
 
 @dataclass(frozen=True, slots=True)

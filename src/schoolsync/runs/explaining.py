@@ -33,18 +33,9 @@ from schoolsync.runs.readers import Readers
 from schoolsync.runs.states import RunState
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
+from schoolsync.store.control_tables import errors, profiles, runs
 from schoolsync.store.directories import Directories
-from schoolsync.store.tables import (
-    class_people,
-    classes,
-    errors,
-    people,
-    profiles,
-    runs,
-    school_classes,
-    school_people,
-    schools,
-)
+from schoolsync.store.directory_tables import class_people, classes, people, school_classes, school_people, schools
 from schoolsync.uploads.service import Uploads
 
 RUNS_LOOKED_AT = 30

@@ -35,7 +35,7 @@ from schoolsync.settings import Settings
 from schoolsync.store import directories
 from schoolsync.store import errors as error_rows
 from schoolsync.store.control import Control
-from schoolsync.store.tables import profiles, runs, tenants
+from schoolsync.store.control_tables import profiles, runs, tenants
 from schoolsync.uploads.service import StoredFile, Uploads
 
 TELL = ticks.PER_SECOND // 5

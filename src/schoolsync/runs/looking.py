@@ -18,7 +18,7 @@ from schoolsync.runs import previews
 from schoolsync.runs.apart import of_all
 from schoolsync.runs.progress import Progress, Rows, Stage, progress, stages, took
 from schoolsync.runs.states import ACTIVE, Cause, RunState
-from schoolsync.store.tables import approvals, profile_status, profiles, runs, tenants, uploads
+from schoolsync.store.control_tables import approvals, profile_status, profiles, runs, tenants, uploads
 
 _MESSAGES_MAX = 1_000
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select
 from schoolsync import ticks
 from schoolsync.runs import looking
 from schoolsync.runs.states import ENDED
-from schoolsync.store.tables import profile_status, runs
+from schoolsync.store.control_tables import profile_status, runs
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

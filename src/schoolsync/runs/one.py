@@ -23,7 +23,8 @@ from schoolsync.profiles import status as statuses
 from schoolsync.runs.places import ROSTER, run_folder, run_of
 from schoolsync.runs.restarting import Scope
 from schoolsync.runs.states import Cause
-from schoolsync.store.tables import classes, people, profiles, runs, schools
+from schoolsync.store.control_tables import profiles, runs
+from schoolsync.store.directory_tables import classes, people, schools
 
 if TYPE_CHECKING:
     from schoolsync.runs.readers import Readers

@@ -35,8 +35,8 @@ from schoolsync.runs.plan_question import BySchool, Differences, Page, Picked, P
 from schoolsync.runs.selections import WHOLE, Release, Selection
 from schoolsync.runs.service import Approved
 from schoolsync.runs.states import Cause, HeldFor, RunState
+from schoolsync.store.control_tables import profiles, rekeys, runs
 from schoolsync.store.objects import objects_of
-from schoolsync.store.tables import profiles, rekeys, runs
 
 if TYPE_CHECKING:
     from schoolsync.runs.readers import Readers

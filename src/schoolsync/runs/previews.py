@@ -22,7 +22,7 @@ from schoolsync.access.roles import Act
 from schoolsync.errors import Conflict, NotFound
 from schoolsync.profiles import states
 from schoolsync.runs.states import Cause, RunState
-from schoolsync.store.tables import errors, previews, profiles, runs, upload_blocks, upload_files, uploads
+from schoolsync.store.control_tables import errors, previews, profiles, runs, upload_blocks, upload_files, uploads
 
 if TYPE_CHECKING:
     from schoolsync.runs.service import Runs

@@ -29,8 +29,8 @@ from schoolsync.runs.states import ACTIVE, ENDED, Cause, RunState
 from schoolsync.settings import Settings
 from schoolsync.store import errors as error_rows
 from schoolsync.store.control import Control
+from schoolsync.store.control_tables import profiles, rekeys, runs, upload_files
 from schoolsync.store.objects import objects_of
-from schoolsync.store.tables import profiles, rekeys, runs, upload_files
 
 _LOOKED_BACK = 50
 """So many runs are looked through for the last one that has read a roster."""

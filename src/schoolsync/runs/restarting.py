@@ -15,7 +15,7 @@ from schoolsync.access.principal import Principal
 from schoolsync.errors import Conflict
 from schoolsync.profiles import status as statuses
 from schoolsync.runs.states import Cause
-from schoolsync.store.tables import profiles
+from schoolsync.store.control_tables import profiles
 
 if TYPE_CHECKING:
     from schoolsync.runs.service import Runs

@@ -19,8 +19,8 @@ from schoolsync.runs.accepted import accepted
 from schoolsync.runs.states import RunState
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
+from schoolsync.store.control_tables import runs, tenants, upload_blocks, upload_files, uploads
 from schoolsync.store.objects import Objects, objects_of
-from schoolsync.store.tables import runs, tenants, upload_blocks, upload_files, uploads
 
 AT_ONCE = 500
 """So many folders are asked about in one query."""

@@ -21,7 +21,8 @@ from schoolsync.errors import WorldError
 from schoolsync.runs.records import Key
 from schoolsync.runs.states import ACTIVE, RunState
 from schoolsync.store.control import Control
-from schoolsync.store.tables import SCHEMA_VERSION, control_schema, runs, workers
+from schoolsync.store.control_tables import control_schema, runs, workers
+from schoolsync.store.release import SCHEMA_VERSION
 
 BEAT = 2.0
 """Seconds between two beats of a worker."""

@@ -25,7 +25,15 @@ from schoolsync.runs.service import CSV_PROVIDER, Runs
 from schoolsync.runs.states import Cause, OpenRun, RunState
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
-from schoolsync.store.tables import profile_status, profiles, runs, tenants, upload_blocks, upload_files, uploads
+from schoolsync.store.control_tables import (
+    profile_status,
+    profiles,
+    runs,
+    tenants,
+    upload_blocks,
+    upload_files,
+    uploads,
+)
 from schoolsync.uploads import sets
 from schoolsync.uploads.service import Uploads
 

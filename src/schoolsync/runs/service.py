@@ -30,7 +30,7 @@ from schoolsync.runs.job import Message
 from schoolsync.runs.selections import WHOLE, Release, Selection
 from schoolsync.runs.states import ACTIVE, Cause, HeldFor, OpenRun, RunState, Wish
 from schoolsync.store.control import Control
-from schoolsync.store.tables import errors, profile_status, profiles, runs
+from schoolsync.store.control_tables import errors, profile_status, profiles, runs
 
 if TYPE_CHECKING:
     from schoolsync.settings import Settings

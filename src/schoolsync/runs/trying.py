@@ -22,8 +22,9 @@ from schoolsync.plan.policy import Policy
 from schoolsync.plan.typed import Account, Asked, Decided, LookedFor, Outcome, Person
 from schoolsync.profiles import configuration, listing, own_settings
 from schoolsync.profiles.policy import policy_of
+from schoolsync.store.control_tables import profiles
+from schoolsync.store.directory_tables import people, spent_ids
 from schoolsync.store.json_text import folded
-from schoolsync.store.tables import people, profiles, spent_ids
 
 if TYPE_CHECKING:
     from schoolsync.runs.readers import Readers

@@ -19,8 +19,8 @@ from schoolsync.errors import Refusal, SchoolsyncError, Unready, WorldError
 from schoolsync.settings import Settings
 from schoolsync.store import migrations
 from schoolsync.store.control import WHAT, Control
+from schoolsync.store.control_tables import control_schema
 from schoolsync.store.objects import objects_of
-from schoolsync.store.tables import control_schema
 
 FRESH = 1.0
 """Seconds for which an answer is good."""

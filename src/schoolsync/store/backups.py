@@ -23,9 +23,10 @@ from schoolsync.errors import UsageError, WorldError
 from schoolsync.settings import Settings
 from schoolsync.store import copying, installation
 from schoolsync.store.control import Control, open_control
+from schoolsync.store.control_tables import profiles, tenants, upload_files, uploads
 from schoolsync.store.database import world
 from schoolsync.store.objects import objects_of
-from schoolsync.store.tables import SCHEMA_VERSION, profiles, tenants, upload_files, uploads
+from schoolsync.store.release import SCHEMA_VERSION
 
 NOTE = "backup.json"
 _TLS = "tls"

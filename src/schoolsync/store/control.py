@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, insert, inspect, select
 
 from schoolsync.settings import Settings
-from schoolsync.store import acts, locks, tables
+from schoolsync.store import acts, control_tables, locks
 from schoolsync.store.database import (
     LookUp,
     glancing,
@@ -81,10 +81,10 @@ class Control:
             return number
         with self.write() as connection:
             found = connection.execute(
-                select(tables.tenants.c.number).where(tables.tenants.c.id == tenant_id)
+                select(control_tables.tenants.c.number).where(control_tables.tenants.c.id == tenant_id)
             ).scalar_one_or_none()
             if found is None:
-                connection.execute(insert(tables.tenants).values(id=tenant_id, created=now))
+                connection.execute(insert(control_tables.tenants).values(id=tenant_id, created=now))
         number = self.known_tenant(tenant_id)
         assert number is not None
         return number
@@ -93,7 +93,7 @@ class Control:
         """The number of a tenant, or None when it has never been seen."""
         with self.read() as connection:
             return connection.execute(
-                select(tables.tenants.c.number).where(tables.tenants.c.id == tenant_id)
+                select(control_tables.tenants.c.number).where(control_tables.tenants.c.id == tenant_id)
             ).scalar_one_or_none()
 
     def watch(self) -> Watch:
@@ -157,9 +157,9 @@ def _open_file(path: Path) -> Control:
     fresh = not path.exists()
     try:
         with control.write() as connection:
-            if not inspect(connection).has_table(tables.control_schema.name):
-                schema.make(connection, tables.control)
-            schema.look(connection, f"database {path.name}", tables.control)
+            if not inspect(connection).has_table(control_tables.control_schema.name):
+                schema.make(connection, control_tables.control)
+            schema.look(connection, f"database {path.name}", control_tables.control)
     except BaseException:
         control.close()
         raise

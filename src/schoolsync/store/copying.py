@@ -17,11 +17,11 @@ from schoolsync.errors import UsageError, WorldError
 from schoolsync.settings import Settings
 from schoolsync.store import locks, schema
 from schoolsync.store.control import Control, open_control
+from schoolsync.store.control_tables import control as control_tables
+from schoolsync.store.control_tables import installation, runs, tenants
 from schoolsync.store.database import is_postgresql, postgresql_engine, world, writing
 from schoolsync.store.directories import Directories
-from schoolsync.store.tables import control as control_tables
-from schoolsync.store.tables import directory as directory_tables
-from schoolsync.store.tables import installation, runs, tenants
+from schoolsync.store.directory_tables import directory as directory_tables
 
 ROWS = 2000
 _LOCAL = {"schema_version", "workers", "allowances"}

@@ -1,7 +1,7 @@
 """The directory tables as SQLite statements, for whoever makes a directory file.
 
-Compiled from `store.tables`, so there is one definition; loads no database library, because the engine process that
-writes directory files in bulk must never load `sqlite3`.
+Compiled from `store.directory_tables`, so there is one definition; loads no database library, because the engine
+process that writes directory files in bulk must never load `sqlite3`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from sqlalchemy import UniqueConstraint
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from schoolsync.store.tables import (
-    SCHEMA_VERSION,
+from schoolsync.store.directory_tables import (
     class_people,
     classes,
     directory,
@@ -23,6 +22,7 @@ from schoolsync.store.tables import (
     school_people,
     schools,
 )
+from schoolsync.store.release import SCHEMA_VERSION
 
 MANY, FEW = 10_000_000, 30
 """What SQLite is told to expect: rows in a table of objects or links, and rows that a look-up by an index finds.

@@ -19,8 +19,9 @@ from schoolsync.settings import Settings
 from schoolsync.store import acts, locks, migrations, schema
 from schoolsync.store.database import is_postgresql, postgresql_engine, reading, scrub, sqlite_engine, world, writing
 from schoolsync.store.ddl import directory_statements
+from schoolsync.store.directory_tables import directory, directory_schema
 from schoolsync.store.migrations import Family
-from schoolsync.store.tables import SCHEMA_VERSION, directory, directory_schema
+from schoolsync.store.release import SCHEMA_VERSION
 
 WHAT = "directory database"
 OPEN_MAX = 64  # tenants whose files are kept open

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import Connection, Text, cast, column, delete, func, literal, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from schoolsync.store.control_tables import errors
 from schoolsync.store.database import insert_new, is_postgresql
-from schoolsync.store.tables import errors
 
 _MEMBERS = ("id", "entry_type", "error_code", "error_message", "joining_value", "reportable_identifier", "recorded")
 

@@ -18,8 +18,8 @@ from sqlalchemy import select
 from schoolsync.errors import Refusal, WorldError
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
+from schoolsync.store.control_tables import installation
 from schoolsync.store.database import insert_new
-from schoolsync.store.tables import installation
 
 FILE = "installation"
 """In the data directory, or at the path of the object storage."""

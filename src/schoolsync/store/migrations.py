@@ -20,8 +20,8 @@ from sqlalchemy import Column, Connection, Table, select, update
 from sqlalchemy.schema import CreateColumn
 
 from schoolsync.errors import Refusal
-from schoolsync.store import release, tables
-from schoolsync.store.tables import control_schema
+from schoolsync.store import control_tables, release
+from schoolsync.store.control_tables import control_schema
 
 
 class Family(StrEnum):
@@ -46,7 +46,7 @@ class Step:
 
 def _second(connection: Connection) -> None:
     for column in ("stage_done", "stage_total", "cleans"):
-        add_column(connection, tables.runs, tables.runs.c[column])
+        add_column(connection, control_tables.runs, control_tables.runs.c[column])
 
 
 STEPS: tuple[Step, ...] = (Step(2, before={Family.CONTROL: _second}),)

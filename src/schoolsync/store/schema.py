@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, MetaData, insert, inspect, select, te
 
 from schoolsync.errors import Refusal
 from schoolsync.settings import Settings
-from schoolsync.store import locks, migrations, tables
+from schoolsync.store import control_tables, directory_tables, locks, migrations, release
 from schoolsync.store.database import is_postgresql, postgresql_engine, sqlite_engine, world, writing
 from schoolsync.store.migrations import Family
 
@@ -29,7 +29,7 @@ def upgrade(settings: Settings, *, finish: bool = False) -> tuple[int, int]:
         # The directories first: when the control database has a schema, they have it.
         for path in sorted(settings.directories.glob("*.db")):
             with world("directory database"), _file(path) as directory, writing(directory, "") as connection:
-                if inspect(connection).has_table(tables.directory_schema.name):
+                if inspect(connection).has_table(directory_tables.directory_schema.name):
                     _advance(connection, (Family.DIRECTORY,), finish=finish)
         with writing(engine, "") as connection:
             return _advance(connection, (Family.CONTROL,), finish=finish)
@@ -38,9 +38,9 @@ def upgrade(settings: Settings, *, finish: bool = False) -> tuple[int, int]:
 def prepare(engine: Engine, *, finish: bool = False) -> tuple[int, int]:
     """The same for a PostgreSQL, which may be empty."""
     with world(WHAT), writing(engine, locks.control(None)) as connection:
-        if inspect(connection).has_table(tables.control_schema.name):
+        if inspect(connection).has_table(control_tables.control_schema.name):
             return _advance(connection, tuple(Family), finish=finish)
-        make(connection, tables.control, tables.directory)
+        make(connection, control_tables.control, directory_tables.directory)
         return migrations.serves(connection)
 
 
@@ -48,23 +48,23 @@ def make(connection: Connection, *families: MetaData) -> None:
     """Make the tables of a database that has none."""
     for family in families:
         family.create_all(connection, checkfirst=True)
-    version = tables.SCHEMA_VERSION
-    connection.execute(insert(tables.control_schema).values(version=version, oldest=version))
+    version = release.SCHEMA_VERSION
+    connection.execute(insert(control_tables.control_schema).values(version=version, oldest=version))
 
 
 def check(engine: Engine) -> None:
     """Raise Refusal unless a PostgreSQL serves the schema of this release and has its tables."""
     with world(WHAT), engine.connect() as connection:
-        if not inspect(connection).has_table(tables.control_schema.name):
+        if not inspect(connection).has_table(control_tables.control_schema.name):
             raise Refusal("The database is empty: type “schoolsync db upgrade” to make the tables.")
-        look(connection, WHAT, tables.control, tables.directory)
+        look(connection, WHAT, control_tables.control, directory_tables.directory)
 
 
 def look(connection: Connection, what: str, *families: MetaData) -> None:
     """Raise Refusal unless a database, called `what`, serves the schema of this release and has all of its columns."""
     there = _columns(connection)
     for column in ("version", "oldest"):
-        if (tables.control_schema.name, column) not in there:
+        if (control_tables.control_schema.name, column) not in there:
             raise Refusal(f"The {what} does not say which releases it serves: {OTHER}.")
     migrations.check(*migrations.serves(connection), what)
     lacks = missing(there, *families)
@@ -95,7 +95,7 @@ def _columns(connection: Connection) -> set[tuple[str, str]]:
 
 def _advance(connection: Connection, families: tuple[Family, ...], *, finish: bool) -> tuple[int, int]:
     version, oldest = migrations.serves(connection)
-    if oldest > tables.SCHEMA_VERSION:
+    if oldest > release.SCHEMA_VERSION:
         migrations.check(version, oldest, WHAT)
     migrations.upgrade(connection, families)
     if finish:
@@ -105,7 +105,7 @@ def _advance(connection: Connection, families: tuple[Family, ...], *, finish: bo
 
 def version_of(connection: Connection) -> int:
     """The newest schema that a database serves."""
-    return int(connection.execute(select(tables.control_schema.c.version)).scalar_one())
+    return int(connection.execute(select(control_tables.control_schema.c.version)).scalar_one())
 
 
 @contextmanager

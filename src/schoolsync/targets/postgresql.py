@@ -117,7 +117,7 @@ def _types() -> dict[str, pa.DataType]:
     """The type of every column of the directory; a name has the same in all of its tables."""
     from sqlalchemy import BigInteger, Boolean, Integer  # an engine that works on SQLite does without
 
-    from schoolsync.store.tables import directory
+    from schoolsync.store.directory_tables import directory
 
     found: dict[str, pa.DataType] = {}
     for table in directory.sorted_tables:

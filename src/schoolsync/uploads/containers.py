@@ -16,7 +16,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, insert, select
 
 from schoolsync.errors import WorldError
-from schoolsync.store.tables import previews, profiles, runs, tenants, upload_blocks, upload_files, uploads
+from schoolsync.store.control_tables import previews, profiles, runs, tenants, upload_blocks, upload_files, uploads
 from schoolsync.uploads.block_lists import MOST_BLOCKS, Entry, Piece, resolve, same_length
 from schoolsync.uploads.incoming import Incoming, too_large
 from schoolsync.uploads.refusals import BlobRefused

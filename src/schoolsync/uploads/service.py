@@ -20,8 +20,8 @@ from schoolsync.errors import Conflict, Invalid, NotFound
 from schoolsync.runs.states import ACTIVE
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
+from schoolsync.store.control_tables import profiles, runs, tenants, upload_blocks, upload_files, uploads
 from schoolsync.store.objects import objects_of
-from schoolsync.store.tables import profiles, runs, tenants, upload_blocks, upload_files, uploads
 from schoolsync.uploads import signatures
 
 CSV_PROVIDER = "#microsoft.graph.educationCsvDataProvider"

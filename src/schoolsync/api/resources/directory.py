@@ -12,7 +12,7 @@ from schoolsync.api.call import Answer, Call
 from schoolsync.directory import browsing
 from schoolsync.directory.browsing import Entry
 from schoolsync.errors import NotFound
-from schoolsync.store.tables import profiles
+from schoolsync.store.control_tables import profiles
 
 
 def list_schools(call: Call) -> Answer:

@@ -9,7 +9,7 @@ from schoolsync.api import shapes
 from schoolsync.api.call import Answer, Call
 from schoolsync.errors import Conflict
 from schoolsync.runs.states import RunState
-from schoolsync.store.tables import runs, tenants, workers
+from schoolsync.store.control_tables import runs, tenants, workers
 
 FILTERS = ("actor", "operation", "object")
 

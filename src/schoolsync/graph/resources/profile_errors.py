@@ -13,7 +13,7 @@ from schoolsync.graph import bodies, etags, expand, query, render
 from schoolsync.graph.call import Call, Json, Reply
 from schoolsync.graph.resources.profiles import SET, condition, unmodified
 from schoolsync.profiles.service import same_id
-from schoolsync.store.tables import errors
+from schoolsync.store.control_tables import errors
 
 TYPE = "educationSynchronizationError"
 COLUMNS = {

@@ -15,7 +15,7 @@ from schoolsync.errors import Invalid
 from schoolsync.graph import bodies, etags, expand, query, render
 from schoolsync.graph.call import Call, Json, Reply
 from schoolsync.profiles import configuration
-from schoolsync.store.tables import profiles
+from schoolsync.store.control_tables import profiles
 
 TYPE = "educationSynchronizationProfile"
 SET = "education/synchronizationProfiles"

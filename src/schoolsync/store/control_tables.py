@@ -1,61 +1,14 @@
-"""The tables of an installation, for SQLite and PostgreSQL alike.
-
-Two families. `control` holds tenants, profiles, their status, runs, errors and uploads; `directory` holds schools,
-classes, people and the links between them (on SQLite one file per tenant, so a bulk load and a PATCH never share a
-write lock). The integer tenant number leads every key. Times are 100 ns ticks (`schoolsync.ticks`). Integer `key`s
-are local to a database and never leave it; `id` is the object id the world sees.
-"""
+"""The tables of what is done with directories: tenants, profiles, runs, uploads, who may do what (`store.columns`)."""
 
 from __future__ import annotations
 
-from typing import Any
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, UniqueConstraint, text
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Index,
-    Integer,
-    MetaData,
-    PrimaryKeyConstraint,
-    Table,
-    UniqueConstraint,
-    text,
-)
-from sqlalchemy import Text as _Text
-from sqlalchemy.dialects.postgresql import TEXT
-
-from schoolsync.store.json_text import folded
-from schoolsync.store.release import REMOVALS_KEPT as REMOVALS_KEPT
-from schoolsync.store.release import SCHEMA_VERSION as SCHEMA_VERSION
-
-# Texts are compared byte by byte on both databases, whatever the PostgreSQL's own language is.
-Text = _Text().with_variant(TEXT(collation="C"), "postgresql")
+from schoolsync.store.columns import Text, act, schema, table
 
 control = MetaData()
-directory = MetaData()
 
-
-def _table(
-    metadata: MetaData, name: str, *parts: Column[Any] | Index | UniqueConstraint, key: tuple[str, ...]
-) -> Table:
-    """A table whose primary key is `key` and, on SQLite, its storage order too."""
-    return Table(name, metadata, *parts, PrimaryKeyConstraint(*key), sqlite_with_rowid=False)
-
-
-def _schema(metadata: MetaData) -> Table:
-    """Which schemas a database serves: `store.migrations` says what that means."""
-    return Table(
-        "schema_version",
-        metadata,
-        Column("version", Integer, primary_key=True, autoincrement=False),
-        Column("oldest", Integer, nullable=False),
-    )
-
-
-# --- control -------------------------------------------------------------------------------------------------------
-
-control_schema = _schema(control)
+control_schema = schema(control)
 
 installation = Table(
     "installation",
@@ -72,7 +25,7 @@ tenants = Table(
     Column("created", BigInteger, nullable=False),
 )
 
-profiles = _table(
+profiles = table(
     control,
     "profiles",
     Column("tenant", Integer),
@@ -103,7 +56,7 @@ for _when in (profiles.c.due, profiles.c.scheduled, profiles.c.on_upload):
     # The worker asks over and over which profiles have something to begin; few have.
     Index(f"profiles_{_when.name}", _when, sqlite_where=_when.is_not(None), postgresql_where=_when.is_not(None))
 
-secrets = _table(
+secrets = table(
     control,
     "secrets",  # written by a request, read only by the source that needs them, never by a face
     Column("tenant", Integer),
@@ -113,7 +66,7 @@ secrets = _table(
     key=("tenant", "profile", "name"),
 )
 
-profile_status = _table(
+profile_status = table(
     control,
     "profile_status",
     Column("tenant", Integer),
@@ -129,7 +82,7 @@ profile_status = _table(
     key=("tenant", "profile"),
 )
 
-runs = _table(
+runs = table(
     control,
     "runs",
     Column("tenant", Integer),
@@ -183,7 +136,7 @@ Index(
 Index("runs_queue", runs.c.state, runs.c.asked)
 Index("runs_begun", runs.c.tenant, runs.c.began)  # whose turn it is: who was served longest ago
 
-profile_conditions = _table(
+profile_conditions = table(
     control,
     "profile_conditions",  # what notices have last told of a profile
     Column("tenant", Integer),
@@ -193,7 +146,7 @@ profile_conditions = _table(
     key=("tenant", "profile"),
 )
 
-notices = _table(
+notices = table(
     control,
     "notices",  # what is to be told, and for a while what was
     Column("tenant", Integer),
@@ -218,7 +171,7 @@ workers = Table(
     Column("began", BigInteger, nullable=False),
 )
 
-previews = _table(
+previews = table(
     control,
     "previews",  # dry runs; a preview's own uploads, run and errors have its id where others have their profile's
     Column("tenant", Integer),
@@ -231,7 +184,7 @@ previews = _table(
 )
 Index("previews_of", previews.c.tenant, previews.c.profile)
 
-approvals = _table(
+approvals = table(
     control,
     "approvals",  # who let which plan go on; rows are never changed and go with their profile
     Column("tenant", Integer),
@@ -250,7 +203,7 @@ approvals = _table(
     key=("tenant", "profile", "id"),
 )
 
-rekeys = _table(
+rekeys = table(
     control,
     "rekeys",  # SIS IDs that have changed; the pairs themselves are in a Parquet file
     Column("tenant", Integer),
@@ -264,7 +217,7 @@ rekeys = _table(
     key=("tenant", "profile", "number"),
 )
 
-errors = _table(
+errors = table(
     control,
     "errors",
     Column("tenant", Integer),
@@ -281,7 +234,7 @@ errors = _table(
     key=("tenant", "profile", "id"),
 )
 
-uploads = _table(
+uploads = table(
     control,
     "uploads",
     Column("tenant", Integer),
@@ -301,7 +254,7 @@ Index(
     postgresql_where=uploads.c.state == "open",
 )
 
-upload_files = _table(
+upload_files = table(
     control,
     "upload_files",
     Column("tenant", Integer),
@@ -317,7 +270,7 @@ upload_files = _table(
     key=("tenant", "profile", "upload", "name"),
 )
 
-upload_blocks = _table(
+upload_blocks = table(
     control,
     "upload_blocks",
     Column("tenant", Integer),
@@ -331,7 +284,7 @@ upload_blocks = _table(
     key=("tenant", "profile", "upload", "name", "block"),
 )
 
-clients = _table(
+clients = table(
     control,
     "clients",  # of the built-in token issuer
     Column("tenant", Integer),
@@ -343,7 +296,7 @@ clients = _table(
     key=("tenant", "id"),
 )
 
-accounts = _table(
+accounts = table(
     control,
     "accounts",  # of people who sign in to the built-in issuer
     Column("tenant", Integer),
@@ -356,7 +309,7 @@ accounts = _table(
     key=("tenant", "id"),
 )
 
-sign_ins = _table(
+sign_ins = table(
     control,
     "sign_ins",  # codes that programs have not yet fetched a token for
     Column("tenant", Integer),
@@ -373,7 +326,7 @@ sign_ins = _table(
     key=("tenant", "code_hash"),
 )
 
-refresh_tokens = _table(
+refresh_tokens = table(
     control,
     "refresh_tokens",  # what a program gets further tokens for, as long as the person's account is there
     Column("tenant", Integer),
@@ -388,7 +341,7 @@ refresh_tokens = _table(
     key=("tenant", "token_hash"),
 )
 
-device_codes = _table(
+device_codes = table(
     control,
     "device_codes",  # programs that wait until somebody vouches for a person
     Column("tenant", Integer),
@@ -405,7 +358,7 @@ device_codes = _table(
     key=("tenant", "code"),
 )
 
-console_sessions = _table(
+console_sessions = table(
     control,
     "console_sessions",  # people who are signed in to the console
     Column("tenant", Integer),
@@ -417,29 +370,12 @@ console_sessions = _table(
 )
 
 
-def _act() -> list[Column[Any]]:
-    """What is said about one act; the columns of `access.audit.FIELDS` but for the number."""
-    return [
-        Column("id", Text, nullable=False),
-        Column("at", BigInteger, nullable=False),
-        Column("actor", Text, nullable=False),
-        Column("client", Text),
-        Column("issuer", Text),
-        Column("token", Text),
-        Column("request", Text),
-        Column("operation", Text, nullable=False),
-        Column("object", Text, nullable=False),
-        Column("members", Text, nullable=False, server_default=""),
-        Column("outcome", Text, nullable=False),
-    ]
-
-
-audit = _table(
+audit = table(
     control,
     "audit",  # never changed, never deleted
     Column("tenant", Integer),
     Column("number", BigInteger),  # 1, 2, 3 … within the tenant
-    *_act(),
+    *act(),
     Column("previous", Text, nullable=False),
     Column("hash", Text, nullable=False),
     Column("seal", Text, nullable=False),
@@ -447,7 +383,7 @@ audit = _table(
     key=("tenant", "number"),
 )
 
-audit_heads = _table(
+audit_heads = table(
     control,
     "audit_heads",  # the last entry of each chain; its row is the lock of the chain
     Column("tenant", Integer),
@@ -456,7 +392,7 @@ audit_heads = _table(
     key=("tenant",),
 )
 
-allowances = _table(
+allowances = table(
     control,
     "allowances",  # what applications may still ask, where several API processes count together
     Column("tenant", Integer),
@@ -464,200 +400,4 @@ allowances = _table(
     Column("unspent", BigInteger, nullable=False),  # millionths of a request
     Column("at", BigInteger, nullable=False),  # when that was so, in microseconds since 1970; 0: before the first one
     key=("tenant", "who"),
-)
-
-# --- directory -----------------------------------------------------------------------------------------------------
-
-directory_schema = _schema(directory)
-
-positions = Table(
-    "positions",
-    directory,
-    Column("tenant", Integer, primary_key=True, autoincrement=False),
-    Column("position", BigInteger, nullable=False),  # rises by one with every transaction that changes something
-    Column("last_key", BigInteger, nullable=False),  # highest surrogate key given out
-    # Removals up to this position are forgotten: who has not asked since then must read everything anew.
-    Column("forgotten", BigInteger, nullable=False, server_default="0"),
-)
-
-fences = _table(
-    directory,
-    "fences",  # the highest fence that ever wrote for a profile; a lower one may not write again
-    Column("tenant", Integer),
-    Column("profile", Integer),
-    Column("run", Text, nullable=False),
-    Column("fence", Integer, nullable=False),
-    key=("tenant", "profile"),
-)
-
-batches = _table(
-    directory,
-    "batches",  # the ledger of what was applied; a batch and its row commit together
-    Column("tenant", Integer),
-    Column("run", Text),
-    Column("batch", Integer),
-    Column("profile", Integer, nullable=False),
-    Column("plan", Text, nullable=False),  # the plan's hash
-    Column("rows", BigInteger, nullable=False),
-    Column("position", BigInteger, nullable=False),
-    Column("applied", BigInteger, nullable=False),
-    key=("tenant", "run", "batch"),
-)
-
-
-removed_objects = _table(
-    directory,
-    "removed_objects",  # what delta queries say of objects that are gone
-    Column("tenant", Integer),
-    Column("kind", Text),  # schools | classes | people
-    Column("position", BigInteger),
-    Column("id", Text),
-    Column("removed", BigInteger, nullable=False),
-    key=("tenant", "kind", "position", "id"),
-)
-
-spent_ids = _table(
-    directory,
-    "spent_ids",  # ids of objects that are gone for good or expired: no object has them again
-    Column("tenant", Integer),
-    Column("id", Text),
-    key=("tenant", "id"),
-)
-
-removed_members = _table(
-    directory,
-    "removed_members",  # people who are no longer part of a class, or no longer all that they were in it
-    Column("tenant", Integer),
-    Column("class", BigInteger),  # the class's key
-    Column("position", BigInteger),
-    Column("id", Text),  # the person's id: the person may be gone as well
-    Column("member", Boolean, nullable=False),  # what was lost
-    Column("teacher", Boolean, nullable=False),
-    Column("removed", BigInteger, nullable=False),
-    key=("tenant", "class", "position", "id"),
-)
-for _removed in (removed_objects, removed_members):
-    Index(f"{_removed.name}_removed", _removed.c.tenant, _removed.c.removed)
-Index("removed_members_id", removed_members.c.tenant, removed_members.c.id, removed_members.c.position)
-
-audit_outbox = _table(
-    directory,
-    "audit_outbox",  # entries of acts in this directory, until the control database has taken them over
-    Column("tenant", Integer),
-    *_act(),
-    key=("tenant", "id"),
-)
-
-
-def _object(name: str, *columns: Column[Any]) -> Table:
-    """A table of objects the world sees: identity, ownership, life, then `columns`."""
-    table = _table(
-        directory,
-        name,
-        Column("tenant", Integer),
-        Column("key", BigInteger),
-        Column("id", Text, nullable=False),
-        Column("profile", Integer),  # profiles.number of the owner; null = made by hand
-        Column("source_id", Text),  # the SIS ID within the owner's key space
-        Column("generation", Integer, nullable=False, server_default="0"),
-        Column("active", Boolean, nullable=False, server_default=text("true")),  # still in its source
-        Column("created", BigInteger, nullable=False),
-        Column("changed", BigInteger, nullable=False),
-        # positions.position of the last change; that of a class rises with its members too
-        Column("position", BigInteger, nullable=False),
-        Column("display_name", Text),
-        Column("external_source", Text),
-        Column("external_source_detail", Text),
-        Column("created_by", Text),  # JSON identitySet
-        # JSON: extension attributes written by hand that have no column of their own, by what follows the prefix; a
-        # null hides the one that would be shown.
-        Column("extensions", Text),
-        Column("left_at", BigInteger),  # when a synchronization set it inactive
-        *columns,
-        UniqueConstraint("tenant", "id"),
-        key=("tenant", "key"),
-    )
-    Index(f"{name}_position", table.c.tenant, table.c.position, table.c.key)
-    return table
-
-
-def _texts(*names: str) -> list[Column[Any]]:
-    return [Column(name, Text) for name in names]
-
-
-schools = _object(
-    "schools",
-    *_texts("description", "external_id", "external_principal_id", "principal_name", "principal_email"),
-    *_texts("lowest_grade", "highest_grade", "school_number", "phone", "fax"),
-    *_texts("address_street", "address_city", "address_state", "address_country", "address_postal_code"),
-    *_texts("state_id", "nces_id", "zone"),  # extension attributes only
-)
-
-classes = _object(
-    "classes",
-    *_texts("mail_nickname", "description", "class_code", "grade", "external_id", "external_name"),
-    *_texts("term_external_id", "term_name", "term_start", "term_end"),  # dates as YYYY-MM-DD
-    *_texts("course_external_id", "course_name", "course_number", "course_description", "course_subject"),
-    *_texts("school_source_id", "period", "status"),  # extension attributes only
-    Column("expired", BigInteger),  # when a synchronization marked it as expired
-)
-
-people = _object(
-    "people",
-    Column("primary_role", Text, nullable=False),  # educationUserRole
-    *_texts("user_principal_name", "account_name"),  # account_name: the principal name in lower case, unique
-    *_texts("mail_nickname", "mail", "given_name", "middle_name", "surname"),
-    Column("account_enabled", Boolean),
-    Column("left_disabled", Boolean),  # a synchronization disabled the account when the person left
-    *_texts("department", "office_location", "mobile_phone", "business_phone", "preferred_language"),
-    *_texts("password_policies", "user_type", "usage_location"),
-    Column("licenses", Text, nullable=False, server_default="[]"),  # JSON list of assignedLicense
-    Column("related_contacts", Text, nullable=False, server_default="[]"),  # JSON list of relatedContact
-    Column("tokens_valid_from", BigInteger),
-    Column("show_in_address_list", Boolean),
-    *_texts("immutable_id", "student_external_id", "student_number", "student_grade", "graduation_year"),
-    *_texts("birth_date", "gender", "teacher_external_id", "teacher_number"),
-    *_texts("mailing_street", "mailing_city", "mailing_state", "mailing_country", "mailing_postal_code"),
-    *_texts("residence_street", "residence_city", "residence_state", "residence_country", "residence_postal_code"),
-    *_texts("school_source_id", "state_id", "secondary_email", "status", "title", "qualification"),  # extensions
-)
-Index("people_account", people.c.tenant, people.c.account_name, unique=True)
-
-
-# What clients look objects up by, as filters ask for it: without regard to case. docs/graph.md lists these and says
-# why there are no others.
-for _table_of, _columns in (
-    (schools, ("external_id",)),
-    (classes, ("external_id", "mail_nickname")),
-    (people, ("student_external_id", "teacher_external_id")),
-):
-    for _column in _columns:
-        Index(f"{_table_of.name}_{_column}", _table_of.c.tenant, folded(_table_of.c[_column]))
-
-
-def _link(name: str, left: str, right: str, *columns: Column[Any]) -> Table:
-    """A table of links between two objects' keys, readable from either side."""
-    table = _table(
-        directory,
-        name,
-        Column("tenant", Integer),
-        Column(left, BigInteger),
-        Column(right, BigInteger),
-        Column("profile", Integer),  # profiles.number of the owner; null = made by hand
-        *columns,
-        key=("tenant", left, right),
-    )
-    Index(f"{name}_{right}", table.c.tenant, table.c[right], table.c[left])
-    return table
-
-
-school_classes = _link("school_classes", "school", "class")
-school_people = _link("school_people", "school", "person")
-class_people = _link(
-    "class_people",
-    "class",
-    "person",
-    Column("position", BigInteger, nullable=False, server_default="0"),  # of the last change
-    Column("member", Boolean, nullable=False),  # students, and teachers too
-    Column("teacher", Boolean, nullable=False),
 )
