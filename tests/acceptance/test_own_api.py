@@ -302,6 +302,24 @@ def test_settings_are_merged_and_checked(server: Server) -> None:
     assert profile.api.get(profile.path)["state"] == "provisioned"
 
 
+def test_bodies_with_nul_and_without_end_are_refused(server: Server) -> None:
+    """A NUL anywhere is told by the body's member, and nesting of any depth is a refusal, never a failure."""
+    profile = Tenant(server).profile()
+    admin, path = own(profile.tenant, "admin"), f"/profiles/{profile.id}/settings"
+    for wrong, target in (
+        ({"dateFormat": "d\0my"}, "dateFormat"),
+        ({"guards": {"removal\0Percent": 3}}, "guards"),
+        ({"protected": ["ada@skole.example", {"deep": ["\0"]}]}, "protected"),
+    ):
+        refused = admin.refusal("PATCH", path, 400, wrong)
+        assert (refused["target"], "NUL" in refused["message"]) == (target, True)
+    assert "NUL" in admin.refusal("PATCH", path, 400, {"date\0Format": "dmy"})["message"]
+    headers = {"Content-Type": "application/json"}
+    for deep in (100, *range(840, 1000, 10), 100_000):
+        body = b'{"guards":' + b'{"a":' * deep + b"1" + b"}" * deep + b"}"
+        assert admin("PATCH", path, content=body, headers=headers, expect=400)
+
+
 def test_starting_a_profile(server: Server) -> None:
     """POST runs starts what was uploaded; files with errors are told and nothing is begun."""
     profile = Tenant(server).profile()

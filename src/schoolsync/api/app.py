@@ -187,17 +187,18 @@ def _body(given: dict[str, Any], route: Route) -> Any:
         raise Invalid(f"The body is wrong: {text}.", target=path.rstrip("`") or None) from problem
 
 
-def _refuse_nul(value: Any, name: str | None = None) -> None:  # any JSON value
-    """Raise Invalid for a text that PostgreSQL could not keep."""
-    if isinstance(value, str) and "\0" in value:
-        raise Invalid("The body holds a NUL character.", target=name)
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            _refuse_nul(key, name)
-            _refuse_nul(inner, name or key)
-    elif isinstance(value, list):
-        for inner in value:
-            _refuse_nul(inner, name)
+def _refuse_nul(given: dict[str, Any]) -> None:
+    """Raise Invalid for a text that PostgreSQL could not keep, however deep it lies; told is the member of the body."""
+    for name, value in given.items():
+        left: list[Any] = [name, value]
+        while left:
+            one = left.pop()
+            if isinstance(one, str) and "\0" in one:
+                raise Invalid("The body holds a NUL character.", target=None if one is name else name)
+            if isinstance(one, dict):
+                left += [*one.keys(), *one.values()]
+            elif isinstance(one, list):
+                left += one
 
 
 async def _send(send: Send, answer: Answer, media: str) -> None:

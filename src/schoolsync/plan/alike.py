@@ -72,20 +72,22 @@ def before(table: str) -> str:
     return ", ".join(f'"{name}"' for name in held_columns(table) if name != "owner")  # type: ignore[arg-type]  # as said
 
 
+_PERSON: dict[str, str] = {"people": "key", "school_people": "person", "class_people": "person"}
+"""The column with a person's key, of the tables of which rows are set aside."""
+
+
 def _aside(table: ObjectTable | LinkTable) -> str:
-    """The join that leaves, of the rows `b` of a table, those that are set aside."""
-    match table:
-        case "people":
-            return "ANTI JOIN planned.looked_at AS a ON a.key = b.key"
-        case "school_people" | "class_people":
-            return "ANTI JOIN planned.looked_at AS a ON a.key = b.person"
-        case "schools" | "classes" | "school_classes":
-            return "WHERE false"
+    """The query for the rows of `before.<table>` that are set aside."""
+    key = _PERSON.get(table)
+    which = "WHERE false" if key is None else f"ANTI JOIN planned.looked_at AS a ON a.key = b.{key}"
+    return f"SELECT b.* FROM before.{table} AS b {which}"
 
 
 def rest(table: ObjectTable | LinkTable) -> str:
-    """The query for the rows of `before.<table>` that are looked at."""
-    return f"SELECT b.* FROM before.{table} AS b {_aside(table).replace('ANTI', 'SEMI').replace('false', 'true')}"
+    """The query for the other rows, which are looked at."""
+    key = _PERSON.get(table)
+    which = "" if key is None else f"SEMI JOIN planned.looked_at AS a ON a.key = b.{key}"
+    return f"SELECT b.* FROM before.{table} AS b {which}"
 
 
 def set_aside(db: duckdb.DuckDBPyConnection) -> None:
@@ -114,7 +116,7 @@ def set_aside(db: duckdb.DuckDBPyConnection) -> None:
     ):
         _leave(db, table, there.format(bucket(role, source_id)))
     for one in (*OBJECT_TABLES, *LINK_TABLES):
-        db.execute(f"CREATE OR REPLACE VIEW planned.{one}_aside AS SELECT b.* FROM before.{one} AS b {_aside(one)}")
+        db.execute(f"CREATE OR REPLACE VIEW planned.{one}_aside AS {_aside(one)}")
     mine = bucket("primary_role", "source_id")
     db.execute(f"INSERT INTO planned.looked_at SELECT key FROM before.people WHERE NOT active OR {there.format(mine)}")
     db.execute("""
@@ -137,9 +139,7 @@ def _leave(db: duckdb.DuckDBPyConnection, table: str, condition: str) -> None:
 def bring(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     """Whoever is set aside and was found by a lookup is there to be seen, as somebody whom the roster has."""
     hit = "SELECT key FROM planned.hits WHERE kind IN ('student', 'teacher')"
-    db.execute(f"""
-        CREATE TABLE planned.brought AS FROM planned.people_aside WHERE key IN ({hit})
-    """)
+    db.execute(f"CREATE TABLE planned.brought AS FROM planned.people_aside WHERE key IN ({hit})")
     db.execute(f"""
         INSERT INTO held.people BY NAME SELECT *, {terms.profile} AS owner FROM planned.brought
         WHERE key NOT IN (SELECT key FROM held.people)
