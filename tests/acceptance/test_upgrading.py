@@ -27,12 +27,15 @@ pytestmark = pytest.mark.xdist_group("upgrading")
 
 VERSION = release.SCHEMA_VERSION
 STEP = f"""
+
+from schoolsync.store import directory_tables
+
 STEPS += (
     Step(
         {VERSION + 1},
         before={{
-            Family.CONTROL: lambda c: add_column(c, tables.profiles, tables.profiles.c.colour),
-            Family.DIRECTORY: lambda c: add_column(c, tables.schools, tables.schools.c.motto),
+            Family.CONTROL: lambda c: add_column(c, control_tables.profiles, control_tables.profiles.c.colour),
+            Family.DIRECTORY: lambda c: add_column(c, directory_tables.schools, directory_tables.schools.c.motto),
         }},
         after={{Family.CONTROL: lambda c: c.exec_driver_sql("UPDATE profiles SET colour = 'red'")}},
     ),
@@ -50,16 +53,16 @@ def next_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, old, new in (
         ("release", f"SCHEMA_VERSION = {VERSION}", f"SCHEMA_VERSION = {VERSION + 1}"),
         (
-            "tables",
-            'profiles = _table(\n    control,\n    "profiles",',
+            "control_tables",
+            'profiles = table(\n    control,\n    "profiles",',
             '\n    Column("colour", Text, nullable=False, server_default="none"),',
         ),
-        ("tables", 'schools = _object(\n    "schools",', '\n    *_texts("motto"),'),
+        ("directory_tables", 'schools = _object(\n    "schools",', '\n    *_texts("motto"),'),
     ):
         path = package / "store" / f"{name}.py"
         text = path.read_text("utf-8")
         assert text.count(old) == 1
-        path.write_text(text.replace(old, old + new if name == "tables" else new), "utf-8")
+        path.write_text(text.replace(old, new if name == "release" else old + new), "utf-8")
     with (package / "store" / "migrations.py").open("a", encoding="utf-8") as migrations:
         migrations.write(STEP)
     return folder
