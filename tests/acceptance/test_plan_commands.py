@@ -408,6 +408,10 @@ def test_classes_of_a_profile_that_has_expired_are_cleaned_up(profile: Profile) 
     assert {(step["rule"], step["file"], step["held"]) for step in shown} == {("cleaned-up", "Section.csv", True)}
     profile.api("POST", f"{profile.path}/pause", expect=200)
     profile.api("POST", f"{profile.path}/resume", expect=200)
+    person = profile.tenant.api(
+        scope="EduAdministration.ReadWrite", roles=("schoolsync.admin",), user="ada@skole.example"
+    )
+    assert "never a yes" in person.refusal("POST", f"{profile.path}/resume", 409)["message"]
     body = {"plan": people["viewer"].get(f"{path}/runs/3")["plan"]}
     people["approver"]("POST", f"{path}/runs/3/approvals", body, expect=201)
     until("it is done", lambda: _in_state(people["viewer"], f"{path}/runs/3", "done"))
@@ -486,6 +490,32 @@ def test_changed_ids_are_told_by_a_map(profile: Profile, tmp_path: Path) -> None
     assert typed.json("rekey", pairs, "--why", "new SIS")["pairs"] == 1
     steps = typed.json("plan", folder, "--details")["listed"]
     assert {step["op"] for step in steps} == {"rekey"}
+
+
+def test_ids_that_changed_places_stay_there(profile: Profile) -> None:
+    """Two pupils swap ids by a map; the uploads after that move nobody, and after an undo the map counts again."""
+    path, people = f"/profiles/{profile.id}", own(profile.tenant, "approver", "operator", "admin")
+
+    def ids() -> dict[str, str]:
+        return {one["student"]["externalId"]: one["id"] for one in pupils(profile)}
+
+    def swapped(grade: str) -> dict[str, str]:
+        files = DISTRICT.changed("students", "3004", Grade=grade).files()
+        moved = {"3001": "3002", "3002": "3001"}
+        return {name: re.sub(r"\b300[12]\b", lambda one: moved[one[0]], text) for name, text in files.items()}
+
+    before = ids()
+    after = {**before, "3001": before["3002"], "3002": before["3001"]}
+    map_of_ids = {"pairs": "kind,old,new\nstudent,3001,3002\nstudent,3002,3001\n"}
+    people("POST", f"{path}/rekeys", map_of_ids, expect=201)
+    for grade in ("8", "9"):
+        assert profile.sync(swapped(grade))["status"] == "success"
+        assert ids() == after
+    undo = people("POST", f"{path}/runs/2/undo", {}, expect=202).json()["run"]
+    until("it is taken back", lambda: _in_state(people, f"{path}/runs/{undo}", "done"))
+    assert ids() == before
+    assert profile.sync(swapped("10"))["status"] == "success"
+    assert ids() == after
 
 
 def test_a_map_is_proposed_for_ids_that_changed(profile: Profile, tmp_path: Path) -> None:

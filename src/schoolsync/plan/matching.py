@@ -91,6 +91,7 @@ def seek(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     `id` is the id that such an object has, `name` the alias or sign-in name (NULL: refused), `looked_for` what an
     account is matched by, a value for every option of the role.
     """
+    _refuse_taken(db, terms)
     _anchors(db, terms)
     _spare_unnamed(db)
     matched = options(terms)
@@ -150,6 +151,26 @@ def _spare_unnamed(db: duckdb.DuckDBPyConnection) -> None:
                 WHERE r.kind = '{kind.records}' AND {kind.where} AND r.source_id IS NULL
             )
         """)
+
+
+def _refuse_taken(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """A map gives nobody the SIS ID that another object in use has: such a pair is passed over.
+
+    Unless that object is given another SIS ID itself.
+    """
+    if not db.execute("SELECT 1 FROM planned.rekeyed LIMIT 1").fetchall():
+        return
+    used = " UNION ALL ".join(
+        f"SELECT ('{kind.name}', source_id) FROM held.{kind.table} "
+        f"WHERE {terms.is_ours('owner')} AND active AND {_is(kind.role)}"
+        for kind in OBJECTS
+    )
+    passed = f"""
+        DELETE FROM planned.rekeyed WHERE (kind, old_id) IN ({used}) AND (kind, new_id) IN ({used})
+            AND (kind, new_id) NOT IN (SELECT (kind, old_id) FROM planned.rekeyed) RETURNING kind
+    """
+    while db.execute(passed).fetchall():  # whose new id is free only if such a pair counts is passed over as well
+        pass
 
 
 def _anchors(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:

@@ -113,8 +113,15 @@ class Holding(Checking):
                 arrivals.take(db, rows, link)
 
     def _load_rekeys(self, db: duckdb.DuckDBPyConnection, table: str) -> None:
-        """The SIS IDs that have changed; what is said later about an id counts, and chains are followed."""
-        for path in self._job.rekeys:
+        """The SIS IDs that have changed; what is said later about an id counts, and chains are followed.
+
+        An id that a map has given to another object is no old id any more once that has been carried out: it belongs to
+        whoever was given it.
+        """
+        given_out = f"DELETE FROM {table} WHERE (kind, old_id) IN (SELECT (kind, new_id) FROM {table})"  # noqa: S608  # ours
+        for number, path in enumerate(self._job.rekeys):
+            if number == self._job.rekeyed:
+                db.execute(given_out)
             self._objects.fetch(Path(path))
             db.execute(
                 "CREATE OR REPLACE TEMP TABLE said AS SELECT * FROM read_csv($1, header = true, all_varchar = true, "
@@ -130,6 +137,8 @@ class Holding(Checking):
             """)  # noqa: S608  # ours
             db.execute(f"INSERT INTO {table} SELECT kind, old, new FROM said")  # noqa: S608  # ours
             db.execute("DROP TABLE said")
+        if self._job.rekeyed == len(self._job.rekeys):
+            db.execute(given_out)
 
     def _load_by_hand(self, db: duckdb.DuckDBPyConnection) -> None:
         """What somebody has written by hand and the profile keeps, as the last run found it."""

@@ -93,6 +93,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     cleans: CleanUp | None = None  # what is done to the classes of a profile that has expired; no roster is read
     undoes: Undone | None = None  # the run that this one takes back, instead of reading a roster
     rekeys: tuple[str, ...] = ()  # CSV files (kind, old, new) of SIS IDs that have changed, the oldest first
+    rekeyed: int = 0  # so many of these, the first ones, have been carried out by a run that stands
     before: Base | None = None  # the last run that was applied whole, even where it is not compared with any more
     earlier: str | None = None  # folder of what was kept of the last roster, for packages of changes alone
     by_hand: tuple[str, ...] = ()  # Parquet files: what runs of one alone have found written by hand since then

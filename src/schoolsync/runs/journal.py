@@ -161,6 +161,7 @@ class Journal(AloneRecords):
                 preview=row.cause == Cause.PREVIEW,
                 base=None if row.cause == Cause.RESET else self._base(connection, applied_by, tenant_id),
                 rekeys=self._rekeys(connection, applied_by),
+                rekeyed=self._rekeyed(connection, applied_by),
                 before=self._before(connection, applied_by),
                 earlier=self._earlier(connection, applied_by, tenant_id),
                 known=self._known(connection, applied_by, tenant_id),

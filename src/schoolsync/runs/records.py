@@ -332,6 +332,33 @@ class Records:
         ).scalars()
         return tuple(str(self._objects.path(key)) for key in rows)
 
+    def _rekeyed(self, connection: Connection, key: Key) -> int:
+        """How many maps a run has carried out that was applied whole, and whose new ids nobody has taken back since."""
+        mine = (runs.c.tenant == key.tenant, runs.c.profile == key.profile, runs.c.id != key.run)
+        last = connection.execute(
+            select(runs.c.number, runs.c.asked)
+            .where(*mine, runs.c.state == RunState.DONE, runs.c.snapshot.is_not(None))
+            .order_by(runs.c.number.desc())
+            .limit(1)
+        ).one_or_none()
+        if last is None:
+            return 0
+        undone, again = runs.alias(), runs.alias()
+        same = (undone.c.tenant == runs.c.tenant, undone.c.profile == runs.c.profile, undone.c.id == runs.c.undoes)
+        back = (again.c.tenant == runs.c.tenant, again.c.profile == runs.c.profile, again.c.undoes == runs.c.id)
+        undos = connection.execute(
+            select(undone.c.summary)
+            .select_from(runs.join(undone, and_(*same)))
+            .where(*mine, runs.c.state == RunState.DONE, runs.c.number > last.number)
+            .where(~select(again.c.id).where(*back, again.c.state == RunState.DONE).exists())
+        ).scalars()
+        if any("rekey" in ops for summary in undos for ops in json.loads(summary or "{}").get("steps", {}).values()):
+            return 0
+        given = select(func.count()).where(
+            rekeys.c.tenant == key.tenant, rekeys.c.profile == key.profile, rekeys.c.given < last.asked
+        )
+        return int(connection.execute(given).scalar_one())
+
     def _tallies(self, connection: Connection, key: Key, tenant_id: str, days: int) -> Lately:
         """What says of the runs of the last days what they took away without a person's yes, and was not taken back."""
         mine = (runs.c.tenant == key.tenant, runs.c.profile == key.profile)

@@ -236,6 +236,11 @@ class Runs:
     ) -> None:
         """Take a resume for the caller's yes to this very plan, when the caller may give it."""
         row = self._row(connection, tenant, profile, run.id)
+        if row.cleans is not None:  # the profile is shown as paused meanwhile: whoever resumes it means something else
+            raise Conflict(
+                f"Run {run.number} waits to clean up the classes of the profile: approve exactly its plan, or discard "
+                "it. A resume is never a yes to that."
+            )
         plain = self._guards(connection, tenant, profile).plain_resume
         if not plain and not roles.may_approve(by):
             raise Conflict(
