@@ -20,7 +20,7 @@ import httpx
 import psutil
 
 from benchmarks.__main__ import MIB, free_port, machine
-from schoolsync.access import issuer, keys
+from schoolsync.access import issuer
 from schoolsync.settings import Settings
 from schoolsync.testing import demo
 
@@ -96,12 +96,12 @@ def _ours() -> tuple[float, int]:
 def _bearer(said: str) -> dict[str, str]:
     """A token for what is in the folder that the server names."""
     found = re.search(r"\(data in ([^)]+)\)", said)
-    key = Path(found[1], "keys", keys.ISSUER) if found else None
-    if found is None or key is None or not key.exists():
+    folder = Path(found[1], "keys") if found else None
+    if folder is None or not folder.is_dir():
         return {}
     grant = issuer.Grant(tenant_id=TENANT, client=issuer.CLI_CLIENT, roles=("EduRoster.Read.All",))
     made = issuer.mint(
-        issuer.signing_key(key.parent).get(),
+        issuer.signing_key(folder).get(),
         grant,
         base_url="http://127.0.0.1",
         now=int(time.time()),

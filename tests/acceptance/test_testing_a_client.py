@@ -88,6 +88,9 @@ def test_a_filled_server_that_is_small(server: Memory) -> None:
     until("the engine has gone", lambda: not server.those("engine"), seconds=30)
     used = sum(process.memory_full_info().pss for process in server.processes())
     assert used < 120 * 1024 * 1024, f"{used >> 20} MiB"
+    (api,) = server.those("memory")
+    mapped = " ".join(part.path for part in api.memory_maps())
+    assert not [name for name in ("duckdb", "pyarrow", "pydantic", "adbc") if name in mapped], mapped
     inside = psutil.Process(server.process.pid if server.process else 0)
     assert inside.is_running()
     if Path("/dev/shm").is_dir():
@@ -127,6 +130,25 @@ def test_a_missing_roster_is_told(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "There is no roster at" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_roster_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    """A roster that cannot be synchronized ends the server, which says why."""
+    from .house import command
+
+    (tmp_path / "Students.csv").write_text("Whatever\n1\n")
+    done = command("serve", "--memory", "--port", "0", "--seed-roster", tmp_path)
+    assert done.returncode == 1
+    assert "The roster was not synchronized" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_who_filled_it_is_in_the_audit_log(server: Memory) -> None:
+    """What the server did itself before anybody came is told as the act of whoever started it."""
+    auditor = own(Tenant(server, SEEDED), "auditor")
+    acts = [entry for entry in auditor.get("/audit")["value"] if entry["operation"] == "serve --seed-roster"]
+    assert [act["object"].partition(" ")[0] for act in acts] == ["start", "profile"]
+    assert {act["actor"] for act in acts} == {f"machine:{os.getuid()}"}
 
 
 # --- the dial ------------------------------------------------------------------------------------------------------

@@ -19,6 +19,9 @@ from schoolsync.sources.source import Told, nobody
 from schoolsync.store.objects import Objects, opened
 from schoolsync.targets.local import SupersededError, UnknownBatchError
 
+SMALL = 1 << 20
+"""Files of fewer bytes than this are worked on by one thread: several would cost more than they bring."""
+
 
 class StageFailed(Exception):
     """The stage cannot be done; `failed` says why and whether trying again may help."""
@@ -102,7 +105,8 @@ class Checking:
         if self._db is None:
             job = self._job
             Path(job.scratch).mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._db = roster_engine.opened(memory_limit=job.memory_limit, threads=job.threads, scratch=job.scratch)
+            threads = 1 if 0 < sum(file.size for file in job.files) < SMALL else job.threads
+            self._db = roster_engine.opened(memory_limit=job.memory_limit, threads=threads, scratch=job.scratch)
         return self._db
 
     def _forget_roster(self) -> None:

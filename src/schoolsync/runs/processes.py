@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from schoolsync import ticks
-from schoolsync.errors import Refusal, WorldError
+from schoolsync.errors import Refusal, SchoolsyncError, WorldError
 from schoolsync.runs.dial import Dial
 from schoolsync.settings import Settings
 from schoolsync.store.objects import objects_of
@@ -24,8 +24,9 @@ REFUSED = b"refused "
 """How a child's last word begins when it must not work here at all; the sentence for people follows."""
 WORKER_READY = b"worker ready\n"
 WORKER_GONE = b"worker gone\n"
-GO = b"go\n"
-"""What a process hears that made itself ready and waits for another one."""
+SEEDED = b"seeded\n"
+NOT_SEEDED = b"not seeded\n"
+"""What the API says when the roster it was to be filled with is there, or cannot be."""
 
 
 def clock() -> int:
@@ -77,7 +78,7 @@ def run(main: Callable[[], int]) -> int:
         return main()
     except Refusal as problem:
         return refuse(problem)
-    except WorldError as problem:
+    except SchoolsyncError as problem:
         sys.stderr.write(f"schoolsync: {problem}\n")
         return 1
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -25,16 +23,12 @@ from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.server.embed import Server
 
-from schoolsync import logs, traces
+from schoolsync import traces
 from schoolsync.access import issuer_http
-from schoolsync.access.audit import Audit
 from schoolsync.access.tokens import Verifier
 from schoolsync.api import call as api
 from schoolsync.api.app import OwnApi
-from schoolsync.errors import Refusal, SchoolsyncError
 from schoolsync.graph.app import Arrival, create_app
-from schoolsync.graph.call import Services
-from schoolsync.profiles.service import Profiles
 from schoolsync.runs import lifeline
 from schoolsync.runs.change_history import ChangeHistory
 from schoolsync.runs.engines import Engines
@@ -42,31 +36,17 @@ from schoolsync.runs.explaining import Explaining
 from schoolsync.runs.one import Ones
 from schoolsync.runs.plans import Plans
 from schoolsync.runs.previews import Previews
-from schoolsync.runs.processes import (
-    READY,
-    WORKER_GONE,
-    WORKER_READY,
-    clock,
-    follow,
-    from_line,
-    make_folders,
-    new_id,
-    real_clock,
-    refuse,
-    run,
-)
+from schoolsync.runs.processes import READY, clock, from_line, new_id, real_clock, run
 from schoolsync.runs.readers import Readers
-from schoolsync.runs.service import Runs
 from schoolsync.runs.trying import Trying
 from schoolsync.serving import connections
 from schoolsync.serving.faults import Faults
+from schoolsync.serving.process import Process, begin, say
 from schoolsync.serving.readiness import Readiness
+from schoolsync.serving.start import MODELS, without
 from schoolsync.settings import Settings
-from schoolsync.store import installation
-from schoolsync.store.control import Control, open_control
-from schoolsync.store.directories import Directories
+from schoolsync.store.control import Control
 from schoolsync.uploads import blobs
-from schoolsync.uploads.service import Uploads
 
 HEADERS_MAX = 512 * 1024
 """More than a request may have (`graph.requests`), so that too much gets an answer of ours."""
@@ -79,36 +59,14 @@ LIVE = re.compile(r"/console/.*/live")
 log = structlog.get_logger()
 
 
-def build(
-    settings: Settings,
-    *,
-    worker_ready: threading.Event,
-    ending: threading.Event,
-    engines: Engines | None = None,
-) -> Any:  # an ASGI application
+def build(process: Process, engines: Engines | None = None) -> Any:  # an ASGI application
     """Everything one API process serves, as one ASGI application; with `engines`, the worker is inside."""
+    services, dial = process.services, process.dial
+    settings, control, directories = services.settings, services.control, services.directories
+    uploads, runs, profiles = services.uploads, services.runs, services.profiles
     if not settings.memory:  # what is there for long loads the grammar of filters before anybody waits for it
         import_module("schoolsync.graph.filters")
-    dial = follow(settings)
-    control = open_control(settings)
-    if not settings.memory:
-        installation.join(control, settings, new_id)
-    directories = Directories(settings)
-    uploads = Uploads(control=control, settings=settings, clock=clock, new_id=new_id)
-    runs = Runs(control=control, settings=settings, uploads=uploads, clock=clock, new_id=new_id)
-    profiles = Profiles(control=control, runs=runs, settings=settings, clock=clock, new_id=new_id)
-    services = Services(
-        settings=settings,
-        control=control,
-        directories=directories,
-        profiles=profiles,
-        runs=runs,
-        uploads=uploads,
-        clock=clock,
-        new_id=new_id,
-    )
     readers = Readers(settings)
-    log = Audit(control, directories, settings)
     plans = Plans(
         control=control, settings=settings, runs=runs, readers=readers, directories=directories, new_id=new_id
     )
@@ -129,7 +87,7 @@ def build(
             trying=Trying(control=control, settings=settings, readers=readers, directories=directories),
             previews=Previews(control=control, uploads=uploads, runs=runs, new_id=new_id),
             plans=plans,
-            changes=ChangeHistory(control=control, directories=directories, plans=plans, audit=log),
+            changes=ChangeHistory(control=control, directories=directories, plans=plans, audit=process.audit),
             ones=Ones(
                 control=control,
                 settings=settings,
@@ -141,8 +99,8 @@ def build(
             uploads=uploads,
             readers=readers,
             directories=directories,
-            audit=log,
-            working=worker_ready.is_set,
+            audit=process.audit,
+            working=process.worker_ready.is_set,
             examine=partial(_examined, settings),
             clock=clock,
             new_id=new_id,
@@ -151,64 +109,34 @@ def build(
     pages: Pages | None = Pages(own, control=control, settings=settings) if settings.console else None
     # Tokens live in real time, whatever the fault dial makes of the clock.
     verifier = Verifier(control=control, settings=settings, clock=real_clock)
-    front = create_app(
-        services,
-        verify=verifier.verify if dial is None else lambda token, _now: verifier.verify(token),
-        blobs=blobs.app(uploads),
-        issuer=issuer_http.app(control=control, settings=settings, clock=real_clock, directories=directories),
-        ready=Readiness(control, settings, worker=worker_ready.is_set, ending=ending.is_set).check,
-        own=own,
-        console=pages,
-    )
+    with without(*MODELS):
+        front = create_app(
+            services,
+            verify=verifier.verify if dial is None else lambda token, _now: verifier.verify(token),
+            blobs=blobs.app(uploads),
+            issuer=issuer_http.app(control=control, settings=settings, clock=real_clock, directories=directories),
+            ready=Readiness(control, settings, worker=process.worker_ready.is_set, ending=process.ending.is_set).check,
+            own=own,
+            console=pages,
+        )
     app: Any = front
     if dial is not None:
         app = Faults(front, front, verify=verifier.verify, dial=dial, clock=clock, real_clock=real_clock)
-    if engines is None:
-        return app
-    from schoolsync.runs import inside  # loaded by a server in memory alone
-
-    inside.start(
-        settings=settings,
-        control=control,
-        uploads=uploads,
-        runs=runs,
-        engines=engines,
-        dial=dial,
-        clock=clock,
-        new_id=new_id,
-    )
-    return Warming(app, engines)
+    return app if engines is None else Warming(app, engines)
 
 
 def main() -> int:
     """Serve until the supervisor goes or asks for the end."""
     said = lifeline.lines()
-    return serve(from_line(next(said)), said)
+    return serve(begin(from_line(next(said)), said))
 
 
-def serve(settings: Settings, said: Iterator[bytes], engines: Engines | None = None) -> int:
-    """Serve until `said` ends, or the supervisor asks for the end."""
-    worker_ready, ending = threading.Event(), threading.Event()
-
-    def heard(line: bytes) -> None:
-        if line == WORKER_READY:
-            worker_ready.set()
-        elif line == WORKER_GONE:
-            worker_ready.clear()
-
-    lifeline.watch(said, heard, ending=partial(_forget, settings))
-    logs.configure(settings.log_level, "api")
-    traces.configure(settings, "api")
-    make_folders(settings)
-    try:
-        app = build(settings, worker_ready=worker_ready, ending=ending, engines=engines)
-    except Refusal as problem:
-        return refuse(problem)
-    except SchoolsyncError as problem:
-        print(f"schoolsync: {problem}", file=sys.stderr)  # noqa: T201
-        return 1
+def serve(process: Process, engines: Engines | None = None) -> int:
+    """Serve until the supervisor goes or asks for the end."""
+    settings = process.services.settings
+    app = build(process, engines)
     cert, key = _certificate(settings)
-    asyncio.run(_serve(settings, app, cert, key, ending))
+    asyncio.run(_serve(settings, app, cert, key, process.ending))
     return 0
 
 
@@ -245,12 +173,6 @@ class Warming:
         if needed and scope["method"] not in {"GET", "HEAD"}:
             await asyncio.to_thread(self._engines.warm_up)
         await self._app(scope, receive, send)
-
-
-def _forget(settings: Settings) -> None:
-    """What was kept in memory goes with the server, also when that was killed."""
-    if settings.memory:
-        shutil.rmtree(settings.data_dir, ignore_errors=True)
 
 
 def _examined(settings: Settings) -> list[tuple[str, str, str]]:
@@ -328,12 +250,7 @@ async def _serve(settings: Settings, app: Any, cert: Path | None, key: Path | No
 
 
 def _say_ready() -> None:
-    _say(READY)
-
-
-def _say(line: bytes) -> None:
-    sys.stdout.buffer.write(line)
-    sys.stdout.buffer.flush()
+    say(READY)
 
 
 def _certificate(settings: Settings) -> tuple[Path | None, Path | None]:

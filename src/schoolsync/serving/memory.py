@@ -1,6 +1,7 @@
 """The API process of a server in memory: what `serving.api` is, with the worker inside.
 
-When a roster is to be there at once, its engine is started before anything else, so that both get ready side by side.
+When a roster is to be there at once, its engine is started before anything else, and its run is made while what answers
+requests is still being loaded: the three get ready side by side.
 """
 
 from __future__ import annotations
@@ -20,7 +21,20 @@ def main() -> int:
     engines = Engines()
     if settings.seed_roster is not None:
         engines.warm_up()
-    answer: int = load("schoolsync.serving.api").serve(settings, said, engines)
+    inside = load("schoolsync.runs.inside")
+    process = load("schoolsync.serving.process").begin(settings, said)
+    services = process.services
+    inside.start(
+        settings=settings,
+        control=services.control,
+        uploads=services.uploads,
+        runs=services.runs,
+        engines=engines,
+        dial=process.dial,
+        clock=services.clock,
+        new_id=services.new_id,
+    )
+    answer: int = load("schoolsync.serving.api").serve(process, engines)
     return answer
 
 

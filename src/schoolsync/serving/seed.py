@@ -1,91 +1,51 @@
-"""Fills a server that has just started with a roster: `serve --seed-roster PATH`. A process of its own.
+"""Fills a server that has just started with a roster: `serve --seed-roster PATH`. A thread of the API process.
 
-It does what an integrator's script would do, through the public API: a profile, an upload, a start, and a wait for the
-end. So what a test then reads has come the way that real data comes. Standard library alone; one profile, once: a data
-directory that was seeded before is left as it is.
+It asks the services for what an integrator's script would ask the API for: a profile, an upload, a start, and then it
+waits for the end. So what a test reads has come the way that real data comes, and no time is lost until requests can
+be answered. One profile, once: a data directory that was seeded before is left as it is.
 """
 
 from __future__ import annotations
 
-import contextlib
-import http.client
-import json
-import ssl
+import asyncio
+import os
 import sys
 import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
 
-from schoolsync.access import issuer
+from sqlalchemy import select
+
+from schoolsync.access.audit import Act, Audit
+from schoolsync.access.principal import Principal
 from schoolsync.errors import SchoolsyncError, UsageError, WorldError
-from schoolsync.runs import lifeline
-from schoolsync.runs.processes import from_line, new_id
-from schoolsync.settings import Settings
+from schoolsync.graph.call import Services
+from schoolsync.store.control_tables import profiles
+from schoolsync.uploads.containers import Conditions, Containers, Properties
+from schoolsync.uploads.refusals import BlobRefused
+from schoolsync.uploads.signatures import Access
 
 NAME = "Seed"
 DOMAIN = "seed.example"
 PATIENCE = 600.0
-LOOK = 0.02
-PROFILES = "/v1.0/education/synchronizationProfiles"
+LOOK = 0.01
+PIECE = 1 << 20
+SHOWN = 5
+"""Kinds of errors that are told when the roster has too many."""
 ENDINGS = {"success", "error", "validationError", "quarantined", "paused"}
 
-Json = dict[str, Any]  # a JSON object: its values are of any kind
-
-
-class Api:
-    """The server, with the token of a person who may administer profiles."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        grant = issuer.Grant(
-            tenant_id=settings.seed_tenant,
-            client=issuer.CLI_CLIENT,
-            scopes=("EduAdministration.ReadWrite",),
-            user_id=issuer.user_id_of(settings.seed_tenant, NAME),
-        )
-        self._token = issuer.mint(
-            issuer.signing_key(settings.keys).get(),
-            grant,
-            base_url=settings.base_url,
-            now=int(time.time()),
-            lifetime=3600,
-            token_id=new_id(),
-        )
-
-    def send(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Json:
-        """One request. Raises WorldError for an answer that is no success."""
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        with contextlib.closing(self._connection()) as connection:
-            connection.request(method, path, body, sent)
-            answer = connection.getresponse()
-            content = answer.read()
-        if answer.status >= 300:
-            told = content.decode(errors="replace")[:500]
-            raise WorldError(f"The server cannot be seeded: {method} answered {answer.status}: {told}")
-        return json.loads(content) if content.startswith(b"{") else {}
-
-    def ask(self, method: str, path: str, body: Json | None = None) -> Json:
-        """One request to the Graph face."""
-        content = json.dumps(body).encode() if body is not None else b"" if method == "POST" else None
-        return self.send(
-            method,
-            path,
-            content,
-            Authorization=f"Bearer {self._token}",
-            Content_Type="application/json",
-            Prefer="include-unknown-enum-members",
-        )
-
-    def _connection(self) -> http.client.HTTPConnection:
-        host = "127.0.0.1" if self._settings.host in {"0.0.0.0", "::"} else self._settings.host  # noqa: S104
-        if not self._settings.secure:
-            return http.client.HTTPConnection(host, self._settings.port, timeout=120)
-        # Our own server on this machine, whose certificate may name the outside only.
-        context = ssl.create_default_context(cafile=self._settings.tls_cert or self._settings.data_dir / "tls/cert.pem")
-        context.check_hostname = False
-        return http.client.HTTPSConnection(host, self._settings.port, timeout=120, context=context)
+PROFILE: dict[str, Any] = {  # a JSON object: its values are of any kind
+    "displayName": NAME,
+    "dataProvider": {"@odata.type": "#microsoft.graph.educationCsvDataProvider"},
+    "identitySynchronizationConfiguration": {
+        "@odata.type": "#microsoft.graph.educationIdentityCreationConfiguration",
+        "userDomains": [{"appliesTo": role, "name": DOMAIN} for role in ("student", "teacher")],
+    },
+    "handleSpecialCharacterConstraint": True,
+}
 
 
 def files(roster: Path) -> dict[str, Path]:
@@ -98,62 +58,101 @@ def files(roster: Path) -> dict[str, Path]:
     return found
 
 
-def seed(api: Api, roster: Path) -> None:
-    """Synchronize `roster` into the seed's tenant and wait until it is there."""
-    found = files(roster)
-    if api.ask("GET", f"{PROFILES}?$filter=displayName%20eq%20'{NAME}'")["value"]:
-        return
-    deadline = time.monotonic() + PATIENCE
-    identity = {
-        "@odata.type": "#microsoft.graph.educationIdentityCreationConfiguration",
-        "userDomains": [{"appliesTo": role, "name": DOMAIN} for role in ("student", "teacher")],
-    }
-    made = api.ask(
-        "POST",
-        PROFILES,
-        {
-            "displayName": NAME,
-            "dataProvider": {"@odata.type": "#microsoft.graph.educationCsvDataProvider"},
-            "identitySynchronizationConfiguration": identity,
-            "handleSpecialCharacterConstraint": True,
-        },
-    )
-    path = f"{PROFILES}/{made['id']}"
-    while api.ask("GET", path)["state"] != "provisioned":
-        _wait(deadline)
-    container = urlsplit(api.ask("GET", f"{path}/uploadUrl")["value"])
-    for name, file in found.items():
-        target = f"{container.path}/{quote(name)}?{container.query}"
-        api.send("PUT", target, file.read_bytes(), x_ms_blob_type="BlockBlob")
-    api.ask("POST", f"{path}/start")
-    while (status := api.ask("GET", f"{path}/profileStatus"))["status"] not in ENDINGS:
-        _wait(deadline)
-    if status["status"] not in {"success", "error"}:
-        raise WorldError(f"The roster was not synchronized: {status['status']}: {status['statusMessage']}")
+class Seeding:
+    """One roster on its way into the seed's tenant."""
+
+    def __init__(self, services: Services, audit: Audit) -> None:
+        self._services = services
+        self._audit = audit
+        settings = services.settings
+        tenant = services.control.tenant_number(settings.seed_tenant, services.clock())
+        # Whoever may start a server may do this; nobody else is asked.
+        self._by = Principal(
+            tenant=tenant,
+            tenant_id=settings.seed_tenant,
+            kind="none",
+            grants=frozenset(),
+            client=f"machine:{os.getuid()}",
+        )
+        self._deadline = time.monotonic() + PATIENCE
+
+    def seed(self, roster: Path) -> None:
+        """Synchronize `roster` and wait until it is there. Raises WorldError when it cannot be."""
+        found = files(roster)
+        if self._seeded():
+            return
+        services, tenant = self._services, self._by.tenant
+        with self._act("profile"):
+            profile = str(services.profiles.create(self._by, PROFILE, now=services.clock()).id)
+        while self._state(profile) != "provisioned":
+            self._wait()
+        for name, file in found.items():
+            self._put(profile, name, file)
+        with self._act(f"start {profile}"):
+            started = asyncio.run(services.runs.start(self._by, profile, services.clock()))
+        if not started.accepted:
+            errors = [f"{one.file_name}: {one.description}" for one in started.messages if one.type == "Error"]
+            raise WorldError(f"The roster was not synchronized: {' '.join(errors[:SHOWN])}")
+        while (now := services.profiles.status(tenant, profile)).status not in ENDINGS:
+            self._wait()
+        if now.status not in {"success", "error"}:
+            raise WorldError(f"The roster was not synchronized: {now.status}: {now.status_message}")
+
+    def _act(self, what: str) -> AbstractContextManager[None]:
+        return self._audit.acting(
+            Act(
+                tenant=self._by.tenant,
+                tenant_id=self._by.tenant_id,
+                at=self._services.clock(),
+                actor=self._by.client or "",
+                operation="serve --seed-roster",
+                object=what,
+            )
+        )
+
+    def _seeded(self) -> bool:
+        query = select(profiles.c.id).where(profiles.c.tenant == self._by.tenant, profiles.c.display_name == NAME)
+        with self._services.control.read() as connection:
+            return connection.execute(query).first() is not None
+
+    def _state(self, profile: str) -> str:
+        with self._services.control.read() as connection:
+            return str(self._services.profiles.find(connection, self._by.tenant, profile).state)
+
+    def _put(self, profile: str, name: str, file: Path) -> None:
+        containers = Containers(self._services.uploads)
+        now = self._services.clock()
+        place = containers.place(Access(self._by.tenant, profile, "w"), now)
+        incoming = containers.incoming(place)
+        try:
+            with file.open("rb") as source:
+                while piece := source.read(PIECE):
+                    incoming.write(piece)
+            containers.put_file(place, name, incoming, Properties(), Conditions(), now)
+        except BaseException as problem:
+            incoming.abandon()
+            if isinstance(problem, BlobRefused):
+                raise WorldError(f"The server cannot be seeded: {name} was refused: {problem}") from problem
+            raise
+
+    def _wait(self) -> None:
+        if time.monotonic() > self._deadline:
+            raise WorldError(f"The roster was not synchronized within {PATIENCE:g} seconds.")
+        time.sleep(LOOK)
 
 
-def _wait(deadline: float) -> None:
-    if time.monotonic() > deadline:
-        raise WorldError(f"The roster was not synchronized within {PATIENCE:g} seconds.")
-    time.sleep(LOOK)
+def begin(services: Services, audit: Audit, ended: Callable[[bool], None]) -> None:
+    """Seed in a thread; `ended` hears whether the roster is there. Why it is not is said on standard error."""
+    roster = services.settings.seed_roster
+    assert roster is not None
 
+    def work() -> None:
+        try:
+            Seeding(services, audit).seed(roster)
+        except (SchoolsyncError, OSError) as problem:
+            sys.stderr.write(f"schoolsync: {problem}\n")
+            ended(False)
+        else:
+            ended(True)
 
-def main() -> int:
-    """Seed and end; 0 when the roster is there. Goes with the supervisor."""
-    said = lifeline.lines()
-    settings = from_line(next(said))
-    going = threading.Semaphore(0)
-    lifeline.watch(said, lambda _line: going.release())
-    try:
-        assert settings.seed_roster is not None
-        api = Api(settings)
-        going.acquire()
-        seed(api, settings.seed_roster)
-    except (SchoolsyncError, OSError) as problem:
-        print(f"schoolsync: {problem}", file=sys.stderr)  # noqa: T201
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    threading.Thread(target=work, name="seed", daemon=True).start()

@@ -27,7 +27,16 @@ from schoolsync import traces
 from schoolsync.errors import Refusal, UsageError, WorldError
 from schoolsync.notices.channels import channels
 from schoolsync.runs import scratches
-from schoolsync.runs.processes import GO, READY, REFUSED, WORKER_GONE, WORKER_READY, make_folders, to_line
+from schoolsync.runs.processes import (
+    NOT_SEEDED,
+    READY,
+    REFUSED,
+    SEEDED,
+    WORKER_GONE,
+    WORKER_READY,
+    make_folders,
+    to_line,
+)
 from schoolsync.serving import safety
 from schoolsync.settings import Settings
 from schoolsync.store.objects import objects_of
@@ -61,6 +70,7 @@ class Child:
         self._lock = threading.Lock()
         self.ready = False
         self.was_ready = False
+        self.seeded: bool | None = None  # whether its roster is there; None while it is not said
         self.wanted = True
         self.deaths = 0
         self.not_before = 0.0
@@ -138,48 +148,12 @@ class Child:
             for line in process.stdout:
                 if line == READY and process is self._process:
                     self.ready = self.was_ready = True
+                elif line in {SEEDED, NOT_SEEDED}:
+                    self.seeded = line == SEEDED
                 elif line.startswith(REFUSED):
                     self.refusal = line.removeprefix(REFUSED).decode().strip()
         except (OSError, ValueError):
             return  # it ended
-
-
-class Seeding:
-    """The process that fills a fresh server with a roster, once. It gets itself ready while the API does."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._process = subprocess.Popen([sys.executable, "-m", "schoolsync.serving.seed"], stdin=subprocess.PIPE)
-        self._going = False
-        self.done = False
-        self._say(to_line(settings))
-
-    def _say(self, line: bytes) -> None:
-        assert self._process.stdin is not None
-        with suppress(OSError):  # it has ended: its status says how
-            self._process.stdin.write(line)
-            self._process.stdin.flush()
-
-    def look(self, api: Child) -> bool:
-        """Begin when the API is there; True when the roster is. Raises WorldError when it cannot be."""
-        if not self._going and api.ready:
-            self._going = True
-            self._say(GO)
-        if self.done:
-            return True
-        status = self._process.poll()
-        if status:
-            raise WorldError("The roster could not be synchronized; the messages above say why.")
-        self.done = status == 0
-        return self.done
-
-    def end(self) -> None:
-        """End it if it is at work."""
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stdin is not None:
-            with suppress(OSError):
-                self._process.stdin.close()
 
 
 Say = Callable[..., None]
@@ -310,14 +284,11 @@ def _supervise(settings: Settings, say: Say, *, with_api: bool = True, with_work
     told = False
     worker.wanted = with_worker and not settings.memory
     api.wanted = with_api
-    seeding: Seeding | None = None
     Sharing(settings, say)
     try:
         for child in (api, worker):
             if child.wanted:
                 child.start()
-        if settings.seed_roster is not None:
-            seeding = Seeding(settings)
         does = f"serves {settings.base_url}" if with_api else "works"
         where = {"data": str(settings.data_dir)} | ({"url": settings.base_url} if with_api else {})
         say(f"schoolsync {does} (data in {settings.data_dir})", said="serves" if with_api else "works", **where)
@@ -328,19 +299,26 @@ def _supervise(settings: Settings, say: Say, *, with_api: bool = True, with_work
                 if child.wanted:
                     _keep_alive(child, now, say)
             # Whoever serves alone is ready when the API is.
-            ready = (worker.ready or settings.memory or not with_worker) and (seeding is None or seeding.look(api))
+            ready = (worker.ready or settings.memory or not with_worker) and _filled(api, settings)
             if api.ready and ready != told:
                 told = ready
                 api.say(WORKER_READY if told else WORKER_GONE)
             told = told and api.ready
     finally:
-        if seeding is not None:
-            seeding.end()
         _end((api, worker))
         # An engine may have written when its worker was already tidying up, or the worker had to be killed.
         scratches.sweep(settings.scratch)
         objects_of(settings).leave()
     return 0
+
+
+def _filled(api: Child, settings: Settings) -> bool:
+    """Whether the roster that the server is to be filled with is there. Raises WorldError when it cannot be."""
+    if settings.seed_roster is None or not api.wanted or api.seeded:
+        return True
+    if api.seeded is not None:
+        raise WorldError("The roster could not be synchronized; the messages above say why.")
+    return False
 
 
 def _keep_alive(child: Child, now: float, say: Say) -> None:

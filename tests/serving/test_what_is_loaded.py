@@ -1,0 +1,30 @@
+"""What the processes of the house load: a server starts as fast as the least that it needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+ENGINE = {"duckdb", "pyarrow", "adbc_driver_manager", "adbc_driver_sqlite", "dbos"}
+FACE = {"litestar", "granian", "odata_query", "jinja2"}
+UNUSED = {"rich", "pydantic", "attr"}
+
+
+def loaded(*modules: str) -> set[str]:
+    """The modules of a process that `serving.start` starts with these, one after another."""
+    loads = "; ".join(f"load({module!r})" for module in modules)
+    code = (
+        f"import sys; from schoolsync.serving.start import load; {loads}; print(*filter(sys.modules.get, sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] if not name.startswith("schoolsync") else name for name in done.stdout.split()}
+
+
+def test_a_server_in_memory_makes_its_first_run_before_it_has_a_face() -> None:
+    """Services, worker and seed are there without anything that answers requests; the face comes without an engine."""
+    before = loaded("schoolsync.runs.inside", "schoolsync.serving.process", "schoolsync.serving.seed")
+    assert not before & (ENGINE | FACE | UNUSED)
+    assert "schoolsync.api.app" not in before
+    after = loaded("schoolsync.runs.inside", "schoolsync.serving.api")
+    assert "litestar" in after
+    assert not after & (ENGINE | UNUSED | {"odata_query", "jinja2", "schoolsync.console.app"})
