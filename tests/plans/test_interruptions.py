@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import random
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
+import psycopg
 import pytest
 
 from schoolsync.plan.policy import Guards
+from schoolsync.runs import scratches
 from schoolsync.runs.job import Job
 from schoolsync.store import locks
 from schoolsync.targets import sqlite
 
+from ..acceptance.house import until
+from ..databases import Cluster
 from .districts import (
     CREATES,
     DISTRICT,
     Directory,
+    GivenSource,
     Roster,
     attends,
     engine,
@@ -187,6 +195,67 @@ def test_a_frozen_worker_of_a_run_that_has_ended_writes_nothing(directory: Direc
     assert directory.content() == before
     assert directory.query("SELECT batch FROM batches") == [(0,)]
     assert planned.batches > 1
+
+
+def test_a_run_cannot_end_beside_a_batch_that_has_passed_the_check(
+    tmp_path: Path, roster_source: GivenSource, postgresql: Cluster
+) -> None:
+    """Whoever ends the run, or deletes it, waits for the batch that is being written; the next batch is refused.
+
+    So on PostgreSQL; on SQLite a run ends between two batches, for its engine answers first or is ended first, as the
+    next test shows.
+    """
+    with ExitStack() as stack:
+        url = stack.enter_context(postgresql.database())
+        directory = Directory(tmp_path / "house", roster_source, url)
+        job = directory.job(DISTRICT, batch_rows=SMALL)
+        work = stack.enter_context(engine(msgspec.structs.replace(job, control=directory.control(job))))
+        other = stack.enter_context(psycopg.connect(url, autocommit=True))
+        holder = stack.enter_context(psycopg.connect(url))
+        threads = stack.enter_context(ThreadPoolExecutor(1))
+        work.plan()
+        work.apply(0)
+        holder.execute("LOCK TABLE batches IN SHARE MODE")  # who has passed the check cannot enter the batch
+        batch = threads.submit(work.apply, 1)
+        waiting = "SELECT 1 FROM pg_locks WHERE relation = 'batches'::regclass AND NOT granted"
+        until("the batch is being written", lambda: other.execute(waiting).fetchone())
+        other.execute("SET lock_timeout = 50")
+        for end in ("UPDATE runs SET ended = 1", "DELETE FROM runs"):
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                other.execute(end)  # type: ignore[call-overload]  # not a literal
+        holder.rollback()
+        assert batch.result().batch == 1
+        other.execute("UPDATE runs SET ended = 1")
+        with refused() as said:
+            work.apply(2)
+        assert said[0].superseded
+        assert directory.query("SELECT batch FROM batches ORDER BY batch") == [(0,), (1,)]
+
+
+def test_engines_do_not_outlive_the_start_of_the_next_worker(tmp_path: Path) -> None:
+    """One that is frozen when its worker dies is ended before another worker has taken anything up."""
+    living, frozen = scratches.own(tmp_path, "living"), tmp_path / "worker-1-frozen"
+    frozen.mkdir()
+    code = "import sys, pathlib; from schoolsync.runs import scratches; scratches.attend(pathlib.Path(sys.argv[1])); "
+    code += "print(flush=True); sys.stdin.read()"
+    engines = [
+        subprocess.Popen([sys.executable, "-c", code, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for folder in (living, frozen)
+    ]
+    try:
+        for one in engines:
+            assert one.stdout is not None
+            one.stdout.readline()
+        engines[1].send_signal(signal.SIGSTOP)
+        scratches.sweep(tmp_path)
+        assert engines[1].wait(10) == -signal.SIGKILL
+        assert not frozen.exists()
+        assert engines[0].poll() is None
+        assert living.exists()
+    finally:
+        for one in engines:
+            one.kill()
+            one.communicate()
 
 
 def test_runs_of_two_profiles_may_take_turns(directory: Directory) -> None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import queue
 import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from schoolsync import fault_points
-from schoolsync.runs import lifeline
+from schoolsync.runs import lifeline, scratches
 from schoolsync.runs.job import Failed, Job
 
 
@@ -57,7 +58,7 @@ def main() -> int:
     # Questions are read by a thread of their own, so that the worker's end is noticed in the middle of a stage.
     asked: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     lifeline.watch(lifeline.lines(), asked.put)
-    from schoolsync.runs.checking import StageFailed
+    from schoolsync.runs.checking import StageFailed, told
     from schoolsync.runs.stages import Stages
 
     def say(answer: Answer) -> None:
@@ -73,6 +74,8 @@ def main() -> int:
             result: Any = True  # or one of the answers of `runs.job`
             if ask.stage == "open":
                 assert ask.job is not None
+                with told():
+                    scratches.attend(Path(ask.job.scratch).parent)
                 stages = Stages(ask.job, lambda done, total: say(Progress(done, total)))
             else:
                 assert stages is not None, "a job comes first"

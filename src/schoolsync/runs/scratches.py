@@ -1,7 +1,8 @@
 """The folders below the scratch folder that workers put aside what does not fit into memory in, one for each worker.
 
-A worker holds a lock on its own, so whoever comes later can tell the folders of the living from those of the dead.
-Standard library alone.
+A worker holds a lock on its own, so whoever comes later can tell the folders of the living from those of the dead. Each
+of its engines holds one on a file in it: one that outlives its worker, be it frozen in the middle of a batch, is ended
+before anybody takes over or ends a run of its. Standard library alone.
 """
 
 from __future__ import annotations
@@ -9,7 +10,16 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
+import time
+from contextlib import suppress
 from pathlib import Path
+
+from schoolsync.errors import WorldError
+
+ENDS = 10.0
+"""Seconds that a process may take to end that was killed."""
+_ENGINE = "engine-"
 
 _held: list[int] = []
 
@@ -25,13 +35,46 @@ def own(root: Path, name: str) -> Path:
     return made
 
 
+def attend(folder: Path) -> None:
+    """Say in the worker's folder that this process, one of its engines, lives. Raises OSError when it is gone."""
+    lock = os.open(folder / f"{_ENGINE}{os.getpid()}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    _held.append(lock)
+
+
 def sweep(root: Path) -> None:
-    """Remove the folders of workers that are gone."""
+    """Remove the folders of workers that are gone; their engines are, too, when this returns.
+
+    Raises WorldError when one cannot be ended.
+    """
     for entry in root.glob("worker-*"):
         lock = _lock(entry)
         if lock is not None:
-            shutil.rmtree(entry, ignore_errors=True)
-            os.close(lock)
+            try:
+                for engine in entry.glob(f"{_ENGINE}*"):
+                    _end(engine)
+                shutil.rmtree(entry, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+def _end(engine: Path) -> None:
+    """End the process that holds the lock of an engine's file, if one does."""
+    lock = os.open(engine, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        deadline = time.monotonic() + ENDS
+        while True:
+            with suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            process = int(engine.name.removeprefix(_ENGINE))
+            if time.monotonic() >= deadline:
+                raise WorldError(f"Process {process}, an engine of a worker that is gone, does not end: end it.")
+            with suppress(OSError):
+                os.kill(process, signal.SIGKILL)
+            time.sleep(0.01)
+    finally:
+        os.close(lock)
 
 
 def _lock(folder: Path) -> int | None:

@@ -55,6 +55,9 @@ class Bulk(Protocol):
 class RunsTable(Protocol):
     """Where the directory learns whether a run is still open. Used by one thread; raises WorldError."""
 
+    holding: str
+    """What follows a query whose row nobody shall change before the transaction ends, where a database can do that."""
+
     def execute(self, statement: str, values: Sequence[Value] | None = None) -> list[Row]:
         """Run one query and return what it answers."""
 

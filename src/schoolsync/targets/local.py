@@ -342,13 +342,14 @@ class LocalDirectory:
     def _check_open(self, writer: Writer) -> None:
         """A run that was cancelled while its worker was thought dead has no newer attempt whose fence would refuse it.
 
-        Neither has one whose profile was deleted: its row is gone.
+        Neither has one whose profile was deleted: its row is gone. On PostgreSQL the row is held until the batch is
+        committed, so that a run ends before the check or behind the batch, never between the two.
         """
         if self._runs is None:
             return
         values = (self._tenant, writer.profile_id, writer.run)
         found = "SELECT 1 FROM runs WHERE tenant = $1 AND profile = $2 AND id = $3 AND ended IS NULL"
-        if not self._runs.execute(found, values):
+        if not self._runs.execute(f"{found}{self._runs.holding}", values):
             raise SupersededError
 
     def _check_fence(self, writer: Writer) -> None:

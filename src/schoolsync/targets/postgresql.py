@@ -30,6 +30,7 @@ class PostgresTables:
 
     temporary = "pg_temp."
     driving = "JOIN"
+    holding = " FOR SHARE"
 
     def __init__(self, url: str, tenant_id: str) -> None:
         self._lock = locks.directory(tenant_id)

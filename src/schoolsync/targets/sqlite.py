@@ -126,7 +126,13 @@ class SqliteFile:
 
 
 class ControlFile:
-    """The control database, to look at: this process never writes it, and never makes it."""
+    """The control database, to look at: this process never writes it, and never makes it.
+
+    Nobody waits here for whoever looks. A run at work is ended by its worker alone, between two batches; before another
+    worker begins, the engines of the one before have ended (`runs.scratches`).
+    """
+
+    holding = ""
 
     def __init__(self, path: Path) -> None:
         with _world():
