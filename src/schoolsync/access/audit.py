@@ -325,6 +325,12 @@ class Audit:
             return [*rows[:most]], int(rows[most - 1].number)
         return [*rows], floor + 1 if floor else None
 
+    def moment(self, tenant: int, number: int) -> int:
+        """When the act of an entry was, in ticks; of the next one, should it not be there."""
+        query = select(audit.c.at).where(audit.c.tenant == tenant, audit.c.number >= number).order_by(audit.c.number)
+        with self._control.read() as connection:
+            return int(connection.execute(query.limit(1)).scalar_one())
+
     def all(self, tenant: int, tenant_id: str, *, after: int = 0) -> Iterator[Row[tuple[object, ...]]]:
         """Every entry, page by page."""
         while page := self.entries(tenant, tenant_id, after=after):

@@ -241,3 +241,16 @@ _WRITTEN_BY_PEOPLE = ("education/synchronizationProfiles", "education/synchroniz
 
 ROUTES: tuple[Route, ...] = (*_rest(), *_profiles(), *_directory(), *_plain())
 """Every operation, in the order of docs/routes.md."""
+
+_OBJECTS = ("education/schools", "education/classes", "education/users", "users", "groups", "directory")
+_ME = "education/me"
+
+
+def changing_objects() -> tuple[str, ...]:
+    """The operations that change objects of the directory, as the audit log names them."""
+    found = (
+        f"{route.method} {route.template}"
+        for route in ROUTES
+        if route.method != "GET" and (route.template == _ME or route.template.startswith(_OBJECTS))
+    )
+    return tuple(dict.fromkeys(found))

@@ -174,18 +174,28 @@ def window(tenant: int, wanted: Wanted, place: _Cursor) -> Select[Any]:
 class ChangeHistory:
     """The change history of all tenants. Safe to share between threads."""
 
-    def __init__(self, *, control: Control, directories: Directories, plans: Plans, audit: Audit) -> None:
+    def __init__(
+        self,
+        *,
+        control: Control,
+        directories: Directories,
+        plans: Plans,
+        audit: Audit,
+        operations: Sequence[str],
+    ) -> None:
+        """`operations` are those that change objects by hand, as the audit log names them."""
+        self._by_hands = [ByHand(one) for one in operations]
         self._control = control
         self._directories = directories
         self._plans = plans
         self._audit = audit
 
     def page(
-        self, principal: Principal, wanted: Wanted, *, after: str | None, most: int, by_hand: Sequence[ByHand]
+        self, principal: Principal, wanted: Wanted, *, after: str | None, most: int
     ) -> tuple[list[Changed], str | None]:
         """Some changes, the newest first, and where to go on; None when there are no more.
 
-        `by_hand` are the operations of the audit log that change objects. Raises Invalid, Forbidden.
+        Raises Invalid, Forbidden.
         """
         roles.check(principal, Act.READ_PEOPLE)
         place = cursor(after)
@@ -196,7 +206,7 @@ class ChangeHistory:
         entries: list[Row[Any]] = []
         below: int | None = None
         if wanted.by != "run" and wanted.profile is None and place.audit is not None:
-            entries, below = self._by_hand(principal, wanted, place.audit, most, by_hand)
+            entries, below = self._by_hand(principal, wanted, place.audit, most)
         return self._merged(principal, place, by_runs, further, entries, below, most)
 
     # --- what runs did ---------------------------------------------------------------------------------------------
@@ -237,12 +247,12 @@ class ChangeHistory:
     # --- what was done by hand -------------------------------------------------------------------------------------
 
     def _by_hand(
-        self, principal: Principal, wanted: Wanted, below: int, most: int, by_hand: Sequence[ByHand]
+        self, principal: Principal, wanted: Wanted, below: int, most: int
     ) -> tuple[list[Row[Any]], int | None]:
         kinds = {wanted.kind, "person"} if wanted.kind in _PERSONS else {wanted.kind}
         operations = [
             one.operation
-            for one in by_hand
+            for one in self._by_hands
             if (wanted.kind is None or one.kind in kinds) and wanted.op in (None, one.op)
         ]
         if not operations:
@@ -279,11 +289,15 @@ class ChangeHistory:
         most: int,
     ) -> tuple[list[Changed], str | None]:
         both: list[_Item] = [_Item(at, where, 0, one) for at, where, one in by_runs]
-        both += [_Item(row.at, None, row.number, row) for row in entries]
-        both.sort(key=lambda one: -one.at)  # which leaves those of one run in their order
+        at = _FIRST.began
+        for row in entries:  # the log's own order counts, also where a clock was put back
+            at = min(at, row.at)
+            both.append(_Item(at, None, row.number, row))
+        both.sort(key=lambda one: -one.at)  # which leaves those of one run, and those of the log, in their order
         # What is older than where either of the two has looked so far waits for the next page.
         looked = [further.began] if further is not None else []
-        looked += [entries[-1].at] if below is not None and entries else []
+        if below is not None:
+            looked.append(at if entries else self._audit.moment(principal.tenant, below))
         shown = [one for one in both if one.at >= max(looked, default=0)][:most]
         left = both[len(shown) :]
         first = next((one.where for one in left if one.where is not None), None)

@@ -29,6 +29,7 @@ from schoolsync.access.tokens import Verifier
 from schoolsync.api import call as api
 from schoolsync.api.app import OwnApi
 from schoolsync.graph.app import Arrival, create_app
+from schoolsync.graph.routes import changing_objects
 from schoolsync.runs import lifeline
 from schoolsync.runs.change_history import ChangeHistory
 from schoolsync.runs.engines import Engines
@@ -87,7 +88,13 @@ def build(process: Process, engines: Engines | None = None) -> Any:  # an ASGI a
             trying=Trying(control=control, settings=settings, readers=readers, directories=directories),
             previews=Previews(control=control, uploads=uploads, runs=runs, new_id=new_id),
             plans=plans,
-            changes=ChangeHistory(control=control, directories=directories, plans=plans, audit=process.audit),
+            changes=ChangeHistory(
+                control=control,
+                directories=directories,
+                plans=plans,
+                audit=process.audit,
+                operations=changing_objects(),
+            ),
             ones=Ones(
                 control=control,
                 settings=settings,

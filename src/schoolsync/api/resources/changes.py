@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from functools import cache
 
 from schoolsync import ticks
 from schoolsync.api import shapes
 from schoolsync.api.call import Answer, Call
 from schoolsync.errors import Invalid
-from schoolsync.graph import routes
-from schoolsync.runs.change_history import ByHand, Wanted
-
-_OBJECTS = ("education/schools", "education/classes", "education/users", "users", "groups", "directory")
-_ME = "education/me"
-
-
-@cache
-def by_hand() -> tuple[ByHand, ...]:
-    """Graph's operations that change objects of the directory, as the audit log names them."""
-    found = [
-        f"{route.method} {route.template}"
-        for route in routes.ROUTES
-        if route.method != "GET" and (route.template == _ME or route.template.startswith(_OBJECTS))
-    ]
-    return tuple(ByHand(one) for one in dict.fromkeys(found))
+from schoolsync.runs.change_history import Wanted
 
 
 def list_changes(call: Call) -> Answer:
@@ -35,9 +19,7 @@ def list_changes(call: Call) -> Answer:
         since=_day(call, "since"),
         until=_day(call, "until", more=1),
     )
-    found, further = call.services.changes.page(
-        call.principal, wanted, after=query.get("after"), most=call.limit, by_hand=by_hand()
-    )
+    found, further = call.services.changes.page(call.principal, wanted, after=query.get("after"), most=call.limit)
     return Answer(
         body=shapes.Changes(value=tuple(found), next_link=None if further is None else call.next_link(further))
     )
