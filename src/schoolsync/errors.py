@@ -8,6 +8,13 @@ the engine), the world is wrong (`WorldError`: retry or quarantine), we are wron
 
 from __future__ import annotations
 
+import errno
+
+_WORLDS = frozenset(
+    {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+    | {errno.EAGAIN, errno.EBUSY, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT}
+)
+
 
 class SchoolsyncError(Exception):
     """Something a person has to know about; the message says what and what to do next."""
@@ -15,6 +22,19 @@ class SchoolsyncError(Exception):
 
 class WorldError(SchoolsyncError):
     """The world failed us: a disk, a database, a network. Trying again may help."""
+
+
+def is_worlds(problem: Exception) -> bool:
+    """Whether the world failed us: said by one of ours, or by the system of a disk that is full or fails."""
+    return isinstance(problem, WorldError) or (isinstance(problem, OSError) and problem.errno in _WORLDS)
+
+
+def raise_worlds(problem: Exception) -> None:
+    """Raise a WorldError when it was the world that kept us from a file; of a file that is wrong nothing is said."""
+    if isinstance(problem, OSError) and is_worlds(problem):
+        raise WorldError(
+            f"A file cannot be read or written now ({problem.strerror}): look at the disk, then try again."
+        ) from problem
 
 
 class Refusal(WorldError):

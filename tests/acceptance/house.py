@@ -81,8 +81,11 @@ class Server:
         settings: Mapping[str, object] | None = None,
         patience: float = 60.0,
         options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        """`environment` is what its processes have beside the settings and what the tests have."""
         self._patience = patience
+        self._beside = dict(environment or {})
         self.data = folder / "data"
         self.log = folder / "serve.log"
         self._tls = tls
@@ -115,7 +118,7 @@ class Server:
                 [sys.executable, "-m", "schoolsync", *arguments],
                 stdout=sink,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **self._environment},
+                env={**os.environ, **self._environment, **self._beside},
                 start_new_session=True,  # a process group of its own, which a test may kill whole
                 preexec_fn=_end_with_the_tests,
             )
@@ -542,12 +545,10 @@ def matching(target: str = "userPrincipalName", source: str = "Username", domain
 
 
 @contextlib.contextmanager
-def serving(
-    folder: Path, *, tls: bool = False, settings: Mapping[str, object] | None = None, options: Sequence[str] = ()
-) -> Iterator[Server]:
-    """A server for as long as the block runs."""
+def serving(folder: Path, **options: Any) -> Iterator[Server]:
+    """A server for as long as the block runs; `options` are those of `Server`."""
     folder.mkdir(parents=True, exist_ok=True)
-    server = Server(folder, tls=tls, settings=settings, options=options)
+    server = Server(folder, **options)
     try:
         yield server.start()
     finally:

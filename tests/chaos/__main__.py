@@ -1,4 +1,4 @@
-"""`make chaos`: kill processes at random instants and at every named point, as long as one likes.
+"""`make chaos`: kill processes at random instants and at every named point, or have each input and output fail in turn.
 
 Prints the seed first and the tally last; ends with 1 when anything was lost.
 """
@@ -6,6 +6,7 @@ Prints the seed first and the tally last; ends with 1 when anything was lost.
 from __future__ import annotations
 
 import argparse
+import errno
 import random
 import secrets
 import sys
@@ -17,7 +18,8 @@ from pathlib import Path
 from schoolsync import fault_points
 
 from ..databases import binaries, shared
-from .fire import burning
+from .failing import compiler
+from .fire import SMALL, Fire, burning
 
 
 def main() -> int:
@@ -26,25 +28,55 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--kills", type=int, default=1000, help="random kills")
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
+    parser.add_argument("--every", type=int, help="have every n-th input or output of a run fail, in place of kills")
+    parser.add_argument("--first", type=int, help="where to begin with --every")
     given = parser.parse_args()
-    print(f"seed {given.seed}, {given.kills} random kills, {given.database}", flush=True)
+    what = f"{given.kills} random kills" if given.every is None else f"one of {given.every} inputs and outputs fails"
+    print(f"seed {given.seed}, {what}, {given.database}", flush=True)
     dice = random.Random(given.seed)
-    with (
-        tempfile.TemporaryDirectory(prefix="chaos-") as name,
-        _database(given.database, Path(name)) as database,
-        burning(Path(name) / "fire", dice, database) as fire,
-    ):
+    with tempfile.TemporaryDirectory(prefix="chaos-") as name, _database(given.database, Path(name)) as database:
+        if given.every is None:
+            return _kills(Path(name), dice, database, given.kills)
+        first = dice.randint(1, given.every) if given.first is None else given.first
+        return _failures(Path(name), dice, database, first, given.every)
+
+
+def _kills(folder: Path, dice: random.Random, database: dict[str, object], kills: int) -> int:
+    with burning(folder / "fire", dice, database) as fire:
         for point in fault_points.POINTS:
             fire.run(points=[point])
         fire.run(points=[*fault_points.POINTS])
         points = sum(fire.tally.kills.values())
-        while (left := given.kills + points - sum(fire.tally.kills.values())) > 0:
+        while (left := kills + points - sum(fire.tally.kills.values())) > 0:
             fire.run(kills=min(dice.randint(1, 4), left))
             print(fire.tally, flush=True)
-        print(fire.tally)
-        for one in fire.tally.lost:
-            print(f"LOST: {one}")
-        return 1 if fire.tally.lost else 0
+        return _told(fire)
+
+
+def _failures(folder: Path, dice: random.Random, database: dict[str, object], first: int, every: int) -> int:
+    """Until a run has no n-th one any more. Each fails once, and then with all that follows for a while."""
+    if compiler() is None:
+        raise SystemExit("There is no C compiler here: install one, or name it in CC.")
+    with burning(folder / "fire", dice, database, size=SMALL, fails=True) as fire:
+        at, error, told = first, errno.EIO, 0
+        while fire.fail(at, error=error, seconds=dice.choice((None, None, 0.3))):
+            at, error = at + every, dice.choice((errno.EIO, errno.ENOSPC))
+            while told < len(fire.tally.lost):
+                print(f"LOST: {fire.tally.lost[told]}", flush=True)
+                told += 1
+            if fire.tally.failures % 20 == 0:
+                print(fire.tally, flush=True)
+        for one, times in fire.tally.stopped.items():
+            print(f"stopped: {one}" + (f" ({times} times)" if times > 1 else ""))
+        print(f"the last one was below {at}")
+        return _told(fire)
+
+
+def _told(fire: Fire) -> int:
+    print(fire.tally)
+    for one in fire.tally.lost:
+        print(f"LOST: {one}")
+    return 1 if fire.tally.lost else 0
 
 
 @contextmanager

@@ -1,32 +1,48 @@
-"""A server that synchronizes two rosters in turns while its processes are killed, and the judge of what comes out.
+"""A server that synchronizes two rosters in turns while its processes are killed, or disk and network fail.
 
-After every run: it ended by itself with success, the directory is what it is when nobody disturbs it, and the ledger of
-applied batches has no gap and no double.
+The judge of what comes out: after every run it ended by itself with success, or stopped with a status that says why and
+went on when it was asked to; the directory is what it is when nobody disturbs it, and the ledger of applied batches has
+no gap and no double.
 """
 
 from __future__ import annotations
 
+import errno
 import random
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
 from schoolsync import fault_points
 from schoolsync.testing import rosters
 
-from ..acceptance.house import Profile, Server, Tenant, serving, until
+from ..acceptance.house import BEGUN, PREFER, Profile, Server, Tenant, put_blob, serving, until
 from ..acceptance.own import own
 from ..acceptance.test_being_killed import TENANT, contents, settled
+from .failing import NEVER, Failing, failing
 
-PEOPLE, CLASSES, ENROLLMENTS = 400, 40, 1600
-BATCH_ROWS = 80
+
+@dataclass(frozen=True)
+class Size:
+    """How large the rosters are, and the batches."""
+
+    people: int
+    classes: int
+    enrollments: int
+    batch_rows: int
+
+
+LARGE = Size(400, 40, 1600, 80)
+SMALL = Size(14, 2, 14, 8)
+"""Thirty rows of people, classes and enrollments."""
 VICTIMS = ("engine", "worker", "api", "everything", "serve alone")
 PATIENCE = 120.0
 CARELESS = {
@@ -41,21 +57,31 @@ class Tally:
 
     runs: int = 0
     kills: Counter[str] = field(default_factory=Counter)
+    failures: int = 0
+    stopped: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         by = ", ".join(f"{name} {count}" for name, count in sorted(self.kills.items()))
-        return f"{self.runs} runs, {sum(self.kills.values())} kills ({by}), lost {len(self.lost)}"
+        tried = [f"{sum(self.kills.values())} kills ({by})"] if self.kills else []
+        if self.failures:
+            tried.append(
+                f"{self.failures} failures, {sum(self.stopped.values())} of them stopped a run until its start"
+            )
+        return f"{', '.join([f'{self.runs} runs', *tried])}, lost {len(self.lost)}"
 
 
 class Fire:
     """One server, one profile, two rosters in turns."""
 
-    def __init__(self, server: Server, folder: Path, dice: random.Random, *, people: int = PEOPLE) -> None:
+    def __init__(
+        self, server: Server, folder: Path, dice: random.Random, size: Size, failing: Failing | None = None
+    ) -> None:
         self.server = server
         self.dice = dice
         self.tally = Tally()
-        self.rosters = [_roster(folder / str(turn), people, churn) for turn, churn in enumerate((0.0, 0.2))]
+        self._failing = failing
+        self.rosters = [_roster(folder / str(turn), size, churn) for turn, churn in enumerate((0.0, 0.2))]
         self._profile: Profile = Tenant(server, TENANT).profile()
         own(self._profile.tenant, "admin")("PATCH", f"/profiles/{self._profile.id}/settings", CARELESS, expect=200)
         self._calm: list[dict[str, Any]] = []
@@ -92,6 +118,80 @@ class Fire:
         self.tally.runs += 1
         self._judge(final, turn, ledger_before, f"run {self.tally.runs} {', '.join(points)}")
 
+    def fail(self, first: int, *, error: int = errno.EIO, seconds: float | None = None) -> bool:
+        """One synchronization, from the upload on, whose n-th input or output fails; whether there was one.
+
+        With `seconds` so does everything that follows, for so long. What was lost goes into the tally.
+        """
+        assert self._failing is not None
+        turn, self._turn = self._turn, 1 - self._turn
+        ledger_before = {row[0] for row in _ledger(self.server)}
+        runs_before = len(self._runs())
+        self._failing.arm(first, NEVER if seconds else first + 1, error=error)
+        over = threading.Event()
+        watcher = threading.Thread(target=self._mend_after, args=(seconds or PATIENCE, over))
+        watcher.start()
+        problem = None
+        try:
+            self._upload(self.rosters[turn])
+            self._start(runs_before)
+            until("the run ends", self._settled, seconds=PATIENCE)
+        except AssertionError as found:
+            problem = f"{str(found)[:600]}\n{self.server.tail()}"
+        finally:
+            over.set()
+            watcher.join()
+            self._failing.mend()
+        if not self._failing.failed:
+            return False
+        what = f"{first} ({errno.errorcode[error]}{f', {seconds:g} s' if seconds else ''}): {self._failing.said}"
+        until("the server is well again", self.server.healthy, seconds=PATIENCE)
+        self.tally.runs += 1
+        self.tally.failures += 1
+        if problem is not None:
+            self.tally.lost.append(f"{what}: {problem}")
+        final = until("the run ends", self._settled, seconds=PATIENCE)
+        state, message = self.server.control("SELECT state, message FROM runs ORDER BY number DESC LIMIT 1")[0]
+        stopped = (state, final["status"]) != ("done", "success")
+        if stopped:
+            if not message:
+                self.tally.lost.append(f"{what}: it ended in {state}, {final['status']}, and does not say why")
+            self.tally.stopped[f"{what}: {state}, {final['status']}: {message}"] += 1
+            final = self._profile.sync(self.rosters[turn])
+        self._judge(final, turn, ledger_before, what, runs=2 if stopped else 1)
+        return True
+
+    def _settled(self) -> dict[str, Any] | None:
+        """The final status, or None while the run works or the server cannot say."""
+        answer = self._profile.api("GET", f"{self._profile.path}/profileStatus", headers=PREFER)
+        status: dict[str, Any] | None = answer.json() if answer.status_code == 200 else None
+        return None if status is None or status["status"] in BEGUN else status
+
+    def _mend_after(self, seconds: float, over: threading.Event) -> None:
+        """Have nothing fail any more so long after the first failure."""
+        assert self._failing is not None
+        while not over.wait(0.01):
+            if self._failing.failed:
+                over.wait(seconds)
+                self._failing.mend()
+                return
+
+    def _upload(self, files: Mapping[str, bytes]) -> None:
+        """Send what the server does not take again, as clients do."""
+        container = until("the upload URL", self._container)
+        for name, content in files.items():
+
+            def put(name: str = name, content: bytes = content) -> bool:
+                answer = put_blob(self.server, container, name, content)
+                assert answer.status_code in {201, 503}, answer.text
+                return answer.status_code == 201
+
+            until(f"{name} is taken", put)
+
+    def _container(self) -> str | None:
+        answer = self._profile.api("GET", f"{self._profile.path}/uploadUrl")
+        return answer.json()["value"] if answer.status_code == 200 else None
+
     def _runs(self) -> list[tuple[Any, ...]]:
         return self.server.control("SELECT id, number, state, rows_done, rows_total FROM runs ORDER BY number")
 
@@ -119,7 +219,7 @@ class Fire:
             for process in self.server.those(victim):
                 process.kill()
 
-    def _judge(self, final: Mapping[str, Any], turn: int, before: set[str], what: str) -> None:
+    def _judge(self, final: Mapping[str, Any], turn: int, before: set[str], what: str, *, runs: int = 1) -> None:
         if final["status"] != "success":
             self.tally.lost.append(f"{what} ended in {final['status']}: {final['statusMessage']}")
         batches: dict[str, list[int]] = {}
@@ -128,7 +228,7 @@ class Fire:
                 batches.setdefault(run, []).append(batch)
         if any(sorted(found) != list(range(len(found))) for found in batches.values()):
             self.tally.lost.append(f"{what}: the ledger has a gap or a double")
-        if len(batches) > 1:
+        if len(batches) > runs:
             self.tally.lost.append(f"{what}: {len(batches)} runs have written")
         *_, done, total = self._runs()[-1]
         if done != total:
@@ -142,13 +242,27 @@ def armed_file(server: Server) -> Path:
 
 
 @contextmanager
-def burning(folder: Path, dice: random.Random, database: Mapping[str, object], **options: Any) -> Iterator[Fire]:
-    """A server whose processes heed fault points, settled."""
+def burning(
+    folder: Path,
+    dice: random.Random,
+    database: Mapping[str, object],
+    *,
+    size: Size = LARGE,
+    fails: bool = False,
+) -> Iterator[Fire]:
+    """A server whose processes heed fault points, settled; with `fails` their input and output can be made to fail."""
     folder.mkdir(parents=True, exist_ok=True)
     variable = fault_points.VARIABLE.removeprefix("SCHOOLSYNC_").lower()
-    settings = {"batch_rows": BATCH_ROWS, variable: folder / "server" / "fault-point", **database}
-    with serving(folder / "server", settings=settings) as server:
-        fire = Fire(server, folder / "rosters", dice, **options)
+    settings = {"batch_rows": size.batch_rows, variable: folder / "server" / "fault-point", **database}
+    with ExitStack() as stack:
+        shim = None
+        if fails:
+            port = urlsplit(str(database.get("database_url", ""))).port
+            ports = [] if port is None else [port]
+            shim = stack.enter_context(failing(folder / "failing", folder / "server" / "data", ports))
+        environment = {} if shim is None else shim.environment
+        server = stack.enter_context(serving(folder / "server", settings=settings, environment=environment))
+        fire = Fire(server, folder / "rosters", dice, size, shim)
         fire.settle()
         yield fire
 
@@ -157,8 +271,7 @@ def _ledger(server: Server) -> list[tuple[Any, ...]]:
     return server.select(TENANT, "SELECT run, batch FROM batches ORDER BY position")
 
 
-def _roster(folder: Path, people: int, churn: float) -> dict[str, bytes]:
-    share = people / PEOPLE
-    sizes = {"people": people, "classes": int(CLASSES * share), "enrollments": int(ENROLLMENTS * share)}
+def _roster(folder: Path, size: Size, churn: float) -> dict[str, bytes]:
+    sizes = {"people": size.people, "classes": size.classes, "enrollments": size.enrollments}
     rosters.write(folder, **sizes, seed=7, churn=churn)
     return {path.name: path.read_bytes() for path in folder.iterdir()}

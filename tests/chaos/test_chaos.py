@@ -1,7 +1,10 @@
-"""The short version of `make chaos`: every named point in one run, and some kills at random instants."""
+"""The short version of `make chaos`: every named point in one run, some kills at random instants, some reads and writes
+that fail."""
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +13,8 @@ import pytest
 
 from schoolsync import fault_points
 
+from ..conftest import NIGHTLY
+from .failing import compiler
 from .fire import Fire, burning
 
 pytestmark = pytest.mark.xdist_group("chaos")
@@ -20,8 +25,20 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 @pytest.fixture(scope="module")
 def fire(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fire]:
-    with burning(tmp_path_factory.mktemp("chaos"), random.Random(SEED), {}) as burning_server:
+    folder, dice = tmp_path_factory.mktemp("chaos"), random.Random(SEED)
+    with burning(folder, dice, {}, fails=compiler() is not None) as burning_server:
         yield burning_server
+
+
+@pytest.fixture
+def failing(fire: Fire) -> Fire:
+    """A newcomer may do without a compiler, the check of a change may not."""
+    if compiler() is not None:
+        return fire
+    reason = "there is no C compiler here: install one, or name it in CC"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def test_a_run_that_dies_at_every_named_point_loses_nothing(fire: Fire) -> None:
@@ -38,6 +55,18 @@ def test_random_kills_lose_nothing(fire: Fire) -> None:
     fire.tally.lost.clear()
     fire.run(kills=3)
     assert not fire.tally.lost, f"seed {SEED}"
+
+
+@pytest.mark.nightly(0.3)
+@pytest.mark.parametrize("seconds", [None, 0.3])
+def test_reads_and_writes_that_fail_lose_nothing(failing: Fire, seconds: float | None) -> None:
+    """Whichever it is, of whatever process and file: once, or with all that follow for a while."""
+    failing.tally.lost.clear()
+    tried = []
+    for _ in range(6 if NIGHTLY else 1):
+        tried.append(failing.dice.randint(1, 1500))
+        assert failing.fail(tried[-1], error=errno.ENOSPC if seconds else errno.EIO, seconds=seconds), tried
+    assert not failing.tally.lost, f"seed {SEED}, {tried}"
 
 
 def test_every_point_is_documented() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import re
 from typing import Any
@@ -182,11 +183,16 @@ class TestAnswers:
         assert "Ane" not in answer.text + shown.out + shown.err
         assert "request_failed" in shown.out + shown.err
 
-    def test_when_the_database_fails_ask_to_come_back(self, town: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A database that cannot be used is 503 with Retry-After, which clients obey."""
+    @pytest.mark.parametrize(
+        "problem", [WorldError("disk gone at /somewhere/secret"), OSError(errno.ENOSPC, "no room", "/somewhere/secret")]
+    )
+    def test_when_the_world_fails_ask_to_come_back(
+        self, town: Any, monkeypatch: pytest.MonkeyPatch, problem: Exception
+    ) -> None:
+        """A database that cannot be used, or a disk that is full, is 503 with Retry-After, which clients obey."""
 
         def fail(*_: object, **__: object) -> None:
-            raise WorldError("disk gone at /somewhere/secret")
+            raise problem
 
         monkeypatch.setattr(type(town.services.directories), "read", fail)
         answer = town.get("/education/schools")

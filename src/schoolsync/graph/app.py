@@ -23,7 +23,7 @@ import msgspec
 from litestar import Litestar, Request, Response
 from litestar.connection import ASGIConnection
 from litestar.enums import HttpMethod
-from litestar.exceptions import HTTPException, InternalServerException
+from litestar.exceptions import HTTPException, InternalServerException, LitestarException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
@@ -243,9 +243,12 @@ class Front:
             else:
                 await self._enter(scope, arrival)
                 await cast(ASGI, self._litestar)(scope, receive, sender)
-        except Exception as error:
+        except Exception as raised:
             if sender.started:
                 raise
+            # Litestar believes to have answered; what kept our sender from that is behind its exception.
+            behind = raised.__cause__ if type(raised) is LitestarException else None
+            error = behind if isinstance(behind, Exception) else raised
             await _send_failure(sender, arrival.failure(error, late=bool(scope.get(requests.LATE))))
 
     def _arrive(self, scope: Scope) -> Arrival:

@@ -25,6 +25,7 @@ from schoolsync.errors import (
     Unauthenticated,
     Unready,
     WorldError,
+    is_worlds,
 )
 from schoolsync.graph.call import Call, Json
 from schoolsync.graph.filterable import UnsupportedQuery
@@ -153,14 +154,14 @@ def failure(error: Exception, *, request: Request, directory: bool, authorize_ur
             found = KINDS[kind]
             break
     else:
-        found = _BUG
+        found = KINDS[WorldError] if is_worlds(error) else _BUG
     headers = dict(found.headers)
     message, target = str(error), getattr(error, "target", None)
     if found is _BUG:
         message, target = "An unexpected error occurred while the request was processed.", None
         log.error("request_failed", request=request.request_id, error=type(error).__name__, at=logs.places(error))
-    elif isinstance(error, WorldError):
-        message = "The service is not available at the moment. Try again later."
+    elif is_worlds(error):
+        message, target = "The service is not available at the moment. Try again later.", None
         log.error("service_unavailable", request=request.request_id, error=type(error).__name__, at=logs.places(error))
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = getattr(error, "challenge", None) or challenge(authorize_url)

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import msgspec
 
+from schoolsync.errors import raise_worlds
 from schoolsync.plan.identity import text
 from schoolsync.runs.job import Known
 from schoolsync.runs.places import ROSTER
@@ -88,7 +89,8 @@ def note(run: Path) -> Note | None:
     """What has to be known of a run's roster; None when it has none (any more)."""
     try:
         return msgspec.json.decode((run / ROSTER / _NOTE).read_bytes(), type=Note)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError) as problem:
+        raise_worlds(problem)
         return None
 
 

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from schoolsync.errors import raise_worlds
 from schoolsync.plan.kinds import LINK_SIDES
 from schoolsync.plan.steps import FRESH, WHY, Step
 from schoolsync.runs.job import Planned
@@ -455,7 +456,8 @@ def snapshot_note(folder: Path, version: int) -> SnapshotNote | None:
     """What is remembered beside a snapshot; None when it is not there, not whole or of another version."""
     try:
         note = msgspec.json.decode((folder / NOTE).read_bytes(), type=SnapshotNote)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError) as problem:
+        raise_worlds(problem)
         return None
     return note if note.version == version else None
 

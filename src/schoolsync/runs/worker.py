@@ -33,10 +33,11 @@ from schoolsync.runs.workflow import synchronize, worker
 from schoolsync.settings import Settings
 from schoolsync.store import installation
 from schoolsync.store.control import open_control
-from schoolsync.store.database import driver_url
+from schoolsync.store.database import driver_url, world
 from schoolsync.uploads.service import Uploads
 
 ENDED = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
+WHAT = "database of checkpoints"
 WORKFLOW_VERSION = "1"
 """Raised when the order of the workflow's steps changes: kept answers then no longer fit."""
 
@@ -44,34 +45,38 @@ log = structlog.get_logger()
 
 
 class Kept:
-    """Attempts as workflows of DBOS, which keeps the answer of every step."""
+    """Attempts as workflows of DBOS, which keeps the answer of every step. Raises WorldError when it cannot."""
 
     def begin(self, key: Key) -> None:
         """Begin an attempt."""
-        with SetWorkflowID(key.workflow):
+        with world(WHAT), SetWorkflowID(key.workflow):
             DBOS.start_workflow(synchronize.kept, key.tenant, key.profile, key.run, key.attempt)
 
     def over(self, key: Key) -> bool | None:
         """Whether an attempt has ended, however that was; None when it was never begun."""
-        status = DBOS.get_workflow_status(key.workflow)
+        with world(WHAT):
+            status = DBOS.get_workflow_status(key.workflow)
         return None if status is None else status.status in ENDED
 
     def cancel(self, key: Key) -> None:
         """See that an attempt of somebody who seems dead does not go on."""
-        DBOS.cancel_workflow(key.workflow)
+        with world(WHAT):
+            DBOS.cancel_workflow(key.workflow)
 
     def forget(self, days: int) -> None:
         """Delete the checkpoints of attempts that ended so many days ago. Runs themselves stay listed."""
         before = datetime.now(UTC) - timedelta(days=days)
-        old = DBOS.list_workflows(
-            status=["SUCCESS", "ERROR", "CANCELLED"],
-            completed_before=before.isoformat(),
-            limit=1000,
-            load_input=False,
-            load_output=False,
-        )
+        with world(WHAT):
+            old = DBOS.list_workflows(
+                status=["SUCCESS", "ERROR", "CANCELLED"],
+                completed_before=before.isoformat(),
+                limit=1000,
+                load_input=False,
+                load_output=False,
+            )
+            if old:
+                DBOS.delete_workflows([workflow.workflow_id for workflow in old])
         if old:
-            DBOS.delete_workflows([workflow.workflow_id for workflow in old])
             log.info("checkpoints deleted after their time", attempts=len(old))
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 import msgspec
 
+from schoolsync.errors import raise_worlds
 from schoolsync.roster import codes, findings
 from schoolsync.roster.codes import CodeList
 from schoolsync.sources.columns import EARLIER, LINE_BITS, Column, File, Kind, Need, Table, real_line
@@ -219,7 +220,8 @@ def _problem(form: Format, earlier: Path | None) -> str | None:
         return "none is known, or a package since then was refused"
     try:
         known = msgspec.json.decode((earlier / "records.json").read_bytes(), type=Records)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError) as problem:
+        raise_worlds(problem)
         return "what was kept of the last one cannot be read"
     if known.format != form.id:
         return f"the last one was {known.format}"

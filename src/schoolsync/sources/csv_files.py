@@ -19,6 +19,7 @@ from pathlib import Path
 
 import duckdb
 
+from schoolsync.errors import raise_worlds
 from schoolsync.roster import findings
 from schoolsync.sources.first_look import CONTROLS, MAX_LINE, WIDE_BLANKS, Text
 
@@ -233,7 +234,8 @@ def words(path: Path) -> frozenset[str]:
     """The headers of a file, in lower case; none when it has no header that can be read."""
     try:
         return frozenset(cell.strip().strip('"').strip().lower() for cell in header(path).cells)
-    except (UnreadableError, OSError):
+    except (UnreadableError, OSError) as problem:
+        raise_worlds(problem)
         return frozenset()
 
 
@@ -242,7 +244,8 @@ def first_rows(path: Path, most: int = 200) -> list[list[str]]:
     try:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
             return list(islice(csv.reader(file), most))
-    except (OSError, csv.Error):
+    except (OSError, csv.Error) as problem:
+        raise_worlds(problem)
         return []
 
 

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
+from schoolsync.errors import raise_worlds
 from schoolsync.roster import findings, tables
 from schoolsync.sources import cells, changes, csv_files, detection, encodings, first_look
 from schoolsync.sources import needs as needs_
@@ -193,6 +194,7 @@ def _headed(
         findings.add_file(db, problem.rule, file=source.base, detail=problem.detail)
         return []
     except OSError as problem:
+        raise_worlds(problem)
         findings.add_file(
             db, "unreadable-file", file=source.base, detail=problem.strerror or "the disk does not answer"
         )

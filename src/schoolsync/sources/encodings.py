@@ -10,6 +10,8 @@ import codecs
 import re
 from pathlib import Path
 
+from schoolsync.errors import raise_worlds
+
 _CHUNK = 1024**2
 _START = 4096
 _ASCII = bytes(range(128))
@@ -64,7 +66,8 @@ def start_of(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(_START)
-    except OSError:
+    except OSError as problem:
+        raise_worlds(problem)
         return b""
 
 

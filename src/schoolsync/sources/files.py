@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import duckdb
 import msgspec
 
-from schoolsync.errors import WorldError
+from schoolsync.errors import WorldError, raise_worlds
 from schoolsync.roster import findings
 
 # Below this size the ratio says nothing.
@@ -98,6 +98,7 @@ def _members(db: duckdb.DuckDBPyConnection, archive: SourceFile, folder: Path, l
     except _HostileError as problem:
         findings.add_file(db, "hostile-archive", file=archive.base, detail=str(problem))
     except _BROKEN as problem:
+        raise_worlds(problem)
         detail = "it is protected by a password" if "password" in str(problem) else "it is not a whole zip archive"
         findings.add_file(db, "unreadable-archive", file=archive.base, detail=detail)
     return []

@@ -9,6 +9,7 @@ import codecs
 from dataclasses import dataclass
 from pathlib import Path
 
+from schoolsync.errors import raise_worlds
 from schoolsync.sources.encodings import refusal
 
 _CHUNK = 1024**2 // 4  # stays in the cache of the processor while it is searched for one byte after the other
@@ -47,6 +48,7 @@ def look(path: Path) -> Text:
                 if seen.longest > MAX_LINE // 2:
                     return _unreadable(("line-too-long", f"{MAX_LINE // 2**20 // 2} MiB"))
     except OSError as problem:
+        raise_worlds(problem)
         return _unreadable(("unreadable-file", problem.strerror or "the disk does not answer"))
     if seen.size == 0:
         return _unreadable(("empty-file", ""))

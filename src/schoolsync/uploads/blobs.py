@@ -19,7 +19,7 @@ from typing import BinaryIO, ParamSpec, TypeVar
 import msgspec
 import structlog
 
-from schoolsync.errors import SchoolsyncError
+from schoolsync.errors import SchoolsyncError, is_worlds
 from schoolsync.uploads import block_lists, listings, structured
 from schoolsync.uploads.answers import Answer, Send, checksums, identity, refused, send_answer, xml
 from schoolsync.uploads.checksums import Digests
@@ -91,7 +91,8 @@ class _Face:
         except (SchoolsyncError, OSError) as failure:
             # A full or failing disk, a busy database. Files are named by us: the text tells nothing of a client's.
             log.error("upload failed", profile=request.container, problem=str(failure), request=request_id)
-            problem = BlobRefused("ServerBusy" if isinstance(failure, SchoolsyncError) else "InternalError")
+            busy = isinstance(failure, SchoolsyncError) or is_worlds(failure)
+            problem = BlobRefused("ServerBusy" if busy else "InternalError")
         except Exception:
             log.exception("upload failed", profile=request.container, request=request_id)
             problem = BlobRefused("InternalError")
