@@ -6,7 +6,7 @@ import datetime
 
 import pytest
 
-from .house import DOMAIN, Json, Profile, Tenant, creation, until
+from .house import DOMAIN, Json, Profile, Server, Tenant, creation, until
 from .own import own
 from .rosters import DISTRICT, GUARDIANS, Roster
 
@@ -281,3 +281,33 @@ def test_extension_attributes_can_be_selected(synced: Profile) -> None:
         SchoolZone="North",
         SchoolNationalCenterForEducationStatisticsId="N4501",
     )
+
+
+@pytest.mark.nightly("postgresql")
+def test_attributes_written_by_hand_are_drift(server: Server) -> None:
+    """What a script made of a class' anchor, its id and a pupil's id: the next plan says so, and puts it right."""
+    prefix = "extension_fe2174665583431c953114ff7268b7b3_Education_"
+    tenant = Tenant(server)
+    profile = tenant.profile()
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    read = tenant.reader
+    ids = {one["externalId"]: one["id"] for one in read.all("/classes")}
+    (zoe,) = read.get("/users?$filter=student/externalId eq '3001'")["value"]
+    root = f"{server.base}/v1.0"
+    for path, name, value in (
+        (f"/groups/{ids['M1']}", "AnchorId", "Section_X1"),
+        (f"/groups/{ids['M2']}", "SyncSource_SectionId", "X2"),
+        (f"/users/{zoe['id']}", "SyncSource_StudentId", "X3"),
+    ):
+        read("PATCH", root + path, {prefix + name: value}, expect=200)
+    assert {one["externalId"] for one in read.all("/classes")} >= {"X1", "X2"}
+    assert profile.sync(DISTRICT.changed("students", "3002", Grade="9").files())["status"] == "success"
+    steps = own(tenant, "viewer").all(f"/profiles/{profile.id}/runs/2/plan/steps?rule=drift")
+    assert {(one["sourceId"], one["changes"][0]["field"], one["changes"][0]["before"]) for one in steps} == {
+        ("M1", "external_id", "X1"),
+        ("M2", "external_id", "X2"),
+        ("3001", "student_external_id", "X3"),
+    }
+    assert {one["externalId"]: one["id"] for one in read.all("/classes")} == ids
+    shown = read.get(f"{root}/groups/{ids['M1']}?$select={prefix}AnchorId,{prefix}SyncSource_SectionId")
+    assert (shown[f"{prefix}AnchorId"], shown[f"{prefix}SyncSource_SectionId"]) == ("Section_M1", "M1")

@@ -60,7 +60,7 @@ class TestAPlainSet:
         assert items
         anchors = [item[f"{EXT}AnchorId"] for item in items]
         assert anchors == sorted(anchors, reverse=True)
-        assert all(anchor.startswith(f"{object_type}_{kind}") for anchor in anchors)
+        assert all(anchor.startswith(f"{object_type}_") for anchor in anchors)
         for item in items:
             assert set(item) == {"id", "displayName", f"{EXT}AnchorId", f"{EXT}{attribute}"}
             again = still_town.ids(f"{many}?$filter={EXT}{attribute.upper()} eq '{item[EXT + attribute]}'")
@@ -100,11 +100,44 @@ def test_an_attribute_with_a_column_is_the_property(town: Any, ids: Any) -> None
     assert town.ids(f"/users?$filter={EXT}Gender eq 'F'") == [person]
 
 
-def test_the_id_of_a_record_stays(town: Any, ids: Any) -> None:
-    """The attribute that says which record of a roster an object is cannot be changed, but may be sent back."""
-    address = f"/groups/{ids('class', 1)}"
-    assert town.send("PATCH", address, {f"{EXT}SyncSource_SectionId": "class1"}).status_code == 200
-    assert town.send("PATCH", address, {f"{EXT}SyncSource_SectionId": "other"}).status_code == 400
+@pytest.mark.parametrize(
+    ("many", "kind", "id_of_record", "education", "path"),
+    [
+        ("/groups", "class", "SyncSource_SectionId", "classes", "externalId"),
+        ("/directory/administrativeUnits", "school", "SyncSource_SchoolId", "schools", "externalId"),
+        ("/users", "person", "SyncSource_StudentId", "users", "student/externalId"),
+    ],
+)
+def test_the_id_of_a_record_and_its_anchor_are_one(
+    town: Any, ids: Any, many: str, kind: str, id_of_record: str, education: str, path: str
+) -> None:
+    """Either can be written; both, and the property of the education API, show and find what was written."""
+    one = ids(kind, 1)
+    address, object_type = f"{many}/{one}", {"class": "Section", "school": "School", "person": "Student"}[kind]
+    ask = f"{address}?$select={EXT}AnchorId,{EXT}{id_of_record}"
+    was = town.get(ask).json()[f"{EXT}{id_of_record}"]
+    for written, number in (
+        ({f"{EXT}{id_of_record}": "other"}, "other"),
+        ({f"{EXT}AnchorId": f"{object_type}_third"}, "third"),
+        ({f"{EXT}AnchorId": f"{object_type}_{was}"}, was),
+    ):
+        assert town.send("PATCH", address, written).status_code == 200, written
+        shown = town.get(ask).json()
+        assert (shown[f"{EXT}{id_of_record}"], shown[f"{EXT}AnchorId"]) == (number, f"{object_type}_{number}")
+        for wanted in (
+            f"{many}?$filter={EXT}{id_of_record} eq '{number}'",
+            f"{many}?$filter={EXT}AnchorId eq '{object_type}_{number}'",
+            f"/education/{education}?$filter={path} eq '{number}'",
+        ):
+            assert town.ids(wanted) == [one], wanted
+    assert town.send("PATCH", address, {f"{EXT}AnchorId": f"Exp0726_{object_type}_{was}"}).status_code == 200
+    shown = town.get(ask).json()
+    assert (shown[f"{EXT}{id_of_record}"], shown[f"{EXT}AnchorId"]) == (was, f"Exp0726_{object_type}_{was}")
+    if kind != "person":
+        other = town.get(f"{many}?$select={EXT}{id_of_record}&$filter=id ne '{one}'&$top=1").json()["value"][0]
+        taken = town.send("PATCH", address, {f"{EXT}{id_of_record}": other[f"{EXT}{id_of_record}"]})
+        assert taken.status_code == 400
+        assert "already exists" in taken.json()["error"]["message"]
 
 
 def test_plain_properties_are_written_too(town: Any, ids: Any) -> None:

@@ -30,6 +30,7 @@ PATHS = [
     "/education/users?$filter=userPrincipalName eq 'ane@skole.example'",
     "/education/users?$filter=startswith(userPrincipalName,'Ane')",
     f"/users?$filter={EXT}SyncSource_StudentId eq '1'",
+    f"/groups?$filter={EXT}SyncSource_SectionId eq 'C1'",
     f"/groups?$filter={EXT}SectionName ne 'x' and mailNickname eq 'section_c1'",
     "/education/users/$count?$filter=student/externalId eq '1'",
     # … so are those that belong to an object, …

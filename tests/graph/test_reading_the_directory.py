@@ -186,9 +186,9 @@ class TestPlainDirectoryObjects:
         )
         assert school == {
             "ObjectType": "School",
-            "AnchorId": "School_school1",
+            "AnchorId": "School_S1",
             "SyncSource": "SIS",
-            "SyncSource_SchoolId": "school1",
+            "SyncSource_SchoolId": "S1",
             "SchoolZone": "Nord",
             "City": "Tromsø",
         }
@@ -197,7 +197,7 @@ class TestPlainDirectoryObjects:
         )
         assert group == {
             "ObjectType": "Section",
-            "SyncSource_SectionId": "class1",
+            "SyncSource_SectionId": "C1",
             "Period": "3",
             "TermName": "Vår 2026",
         }

@@ -22,7 +22,7 @@ PREFIX = "extension_fe2174665583431c953114ff7268b7b3_Education_"
 TEXT_MAX = 256
 
 _SCHOOL = {
-    "SyncSource_SchoolId": "source_id",
+    "SyncSource_SchoolId": "external_id",
     "StateId": "state_id",
     "SchoolNumber": "school_number",
     "SchoolNationalCenterForEducationStatisticsId": "nces_id",
@@ -40,7 +40,7 @@ _SCHOOL = {
     "SchoolZone": "zone",
 }
 _SECTION = {
-    "SyncSource_SectionId": "source_id",
+    "SyncSource_SectionId": "external_id",
     "SyncSource_SchoolId": "school_source_id",
     "SyncSource_CourseId": "course_external_id",
     "SectionName": "external_name",
@@ -92,9 +92,6 @@ _BESIDE = {
 _MARK = len("Exp1126_")
 """The SIS ID of a class that a synchronization marked as expired is led by so much, and so is its anchor."""
 
-# What a roster's own object is known by: changing it would make the object somebody else's.
-_FIXED = frozenset({"source_id"})
-
 # One column, two names: which of them an object has depends on what it is.
 _OF_ONE_KIND = frozenset({"StudentStatus", "TeacherStatus"})
 
@@ -107,12 +104,16 @@ class _Kind:
 
     name: str
     columns: Mapping[str, str]
+    number: str  # the column with its id in the source, which its anchor is made of
 
 
 _KINDS: Mapping[str, tuple[_Kind, ...]] = {
-    "schools": (_Kind("School", _SCHOOL),),
-    "classes": (_Kind("Section", _SECTION),),
-    "people": (_Kind("Student", _STUDENT), _Kind("Teacher", _TEACHER)),
+    "schools": (_Kind("School", _SCHOOL, "external_id"),),
+    "classes": (_Kind("Section", _SECTION, "external_id"),),
+    "people": (
+        _Kind("Student", _STUDENT, "student_external_id"),
+        _Kind("Teacher", _TEACHER, "teacher_external_id"),
+    ),
 }
 
 
@@ -131,11 +132,11 @@ def shown(table: str, row: Row[Any]) -> dict[str, str]:
     """The attributes that an object has, by their whole names."""
     found = row._mapping
     kind = _kind_of(table, row)
-    source_id = found["source_id"]
     attributes: dict[str, str | None] = {}
-    if source_id is not None:
+    if found["source_id"] is not None:
         mark = _MARK if table == "classes" and found["expired"] is not None else 0
-        anchor = f"{source_id[:mark]}{kind.name}_{source_id[mark:]}"
+        number = found[kind.number]
+        anchor = None if number is None else f"{number[:mark]}{kind.name}_{number[mark:]}"
         attributes = {"ObjectType": kind.name, "AnchorId": anchor, "SyncSource": "SIS"}
     attributes.update((name, found[column]) for name, column in kind.columns.items())
     if found["extensions"]:
@@ -156,10 +157,11 @@ def column(table: str, written: str) -> ColumnElement[Any] | None:
             case "ObjectType":
                 return literal(kind.name)
             case "AnchorId":
-                anchor = literal(f"{kind.name}_").concat(rows.source_id)
+                number = rows[kind.number]
+                anchor = literal(f"{kind.name}_").concat(number)
                 if table != "classes":
                     return anchor
-                mark, rest = (func.substr(rows.source_id, *part) for part in ((1, _MARK), (_MARK + 1,)))
+                mark, rest = (func.substr(number, *part) for part in ((1, _MARK), (_MARK + 1,)))
                 marked = mark.concat(f"{kind.name}_").concat(rest)
                 return case((rows.expired.is_not(None), marked), else_=anchor)
             case "SyncSource":
@@ -184,7 +186,10 @@ def column(table: str, written: str) -> ColumnElement[Any] | None:
 def written(table: str, row: Row[Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """The columns that writing these attributes (whole names, texts or null) changes.
 
-    Raises Invalid for one that is not known, that is no text, or that says which record of the roster an object is.
+    An anchor that names another record changes the id that it is made of, as the attribute of that id does, and the
+    next plan sees it; one that a clean-up script has marked is kept beside the columns, and so is no anchor at all.
+
+    Raises Invalid for one that is not known, or that is no text.
     """
     kind = _kind_of(table, row)
     columns: dict[str, Any] = {}
@@ -200,17 +205,25 @@ def written(table: str, row: Row[Any], given: Mapping[str, Any]) -> dict[str, An
                 target=spelled,
             )
         if name in kind.columns:
-            if kind.columns[name] in _FIXED and value != row._mapping[kind.columns[name]]:
-                raise Invalid(
-                    f"The property '{spelled}' says which record of the roster this is and cannot be changed.",
-                    target=spelled,
-                )
             columns[kind.columns[name]] = value
+        elif name == "AnchorId" and (number := _record(kind, row, value)) is not None:
+            columns[kind.number] = number
+            beside.pop(name, None)
         else:
             beside[name] = value
     if any(_known(table, spelled) not in kind.columns for spelled in given):
-        columns["extensions"] = json.dumps(beside, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        kept = json.dumps(beside, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        columns["extensions"] = kept if beside else None
     return columns
+
+
+def _record(kind: _Kind, row: Row[Any], anchor: str | None) -> str | None:
+    """The id of the record that the anchor of a roster's own object names; None when it is marked, or is no anchor."""
+    there = row._mapping
+    if there["source_id"] is None or there.get("expired") is not None or anchor is None:
+        return None
+    lead, number = anchor[: len(kind.name) + 1], anchor[len(kind.name) + 1 :]
+    return number if lead == f"{kind.name}_" else None
 
 
 def _known(table: str, written: str) -> str | None:

@@ -64,6 +64,10 @@ def change(
     `extensions` are columns that extension attributes write.
     """
     _check(connection, shape, tenant, values, besides=row.key)
+    number = (extensions or {}).get("external_id")
+    if number is not None and number != row._mapping["external_id"]:
+        of_record = SCHOOL if shape.table is SCHOOL.table else CLASS
+        changes.check_free(connection, tenant, of_record, "externalId", number, besides=row.key)
     columns = {**shape.written(values), **(extensions or {})}
     return changes.change(connection, tenant=tenant, shape=shape, row=row, columns=columns, now=now)
 
