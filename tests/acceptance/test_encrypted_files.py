@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from schoolsync.access import vault
+from schoolsync.store import sealing
 from schoolsync.testing import rosters
 
 from .house import Profile, Server, Tenant, command, serving, until
@@ -127,3 +129,43 @@ def looked(server: Server, profile: Profile) -> None:
     (run, *_) = api.get(f"/profiles/{profile.id}/runs")["value"]
     assert api.get(f"/profiles/{profile.id}/runs/{run['id']}/plan/steps?limit=5")["value"]
     assert api.get(f"/profiles/{profile.id}/runs/{run['id']}/report")["statistics"]["total"]["students"] > 0
+
+
+@pytest.mark.nightly  # by day: tests/store/test_sealing.py
+def test_files_from_before_encryption(tmp_path: Path, files: tuple[dict[str, bytes], dict[str, bytes]]) -> None:
+    """Switched on over a roster that lies readable: doctor says so, one command encrypts it beside the server, and the
+    next run is compared with what was there."""
+    first, _ = files
+    wanted = words(first)
+    key = tmp_path / "own.key"
+    key.write_bytes(vault.fresh_key())
+    settings = {"encrypt_files": "true", "secrets_key_file": key, "clear_folder": tmp_path / "clear"}
+    environment = {**os.environ, **{f"SCHOOLSYNC_{name.upper()}": str(value) for name, value in settings.items()}}
+    with serving(tmp_path) as server:
+        profile = Tenant(server, TENANT).profile()
+        assert profile.sync(first)["status"] == "success"
+    with serving(tmp_path, settings=settings) as server:
+        left = server.data / "objects" / "tenants" / TENANT / "profiles" / "b" / "runs" / "c" / "cut.off.part"
+        left.parent.mkdir(parents=True)
+        left.write_bytes(wanted[0])
+        os.utime(left, (1, 1))
+        examined = command("doctor", "--data-dir", server.data, env=environment)
+        assert "schoolsync keys encrypt" in examined.stdout
+        done = command("keys", "encrypt", "--data-dir", server.data, "--json", env=environment)
+        assert json.loads(done.stdout)["files"] > 10, done.stderr
+        for path in (server.data / "objects").rglob("*"):
+            if path.is_file() and path.name != "files.keys":
+                assert path.read_bytes().startswith(sealing.MARK), path
+        assert not left.exists()
+        assert readable(server.data, wanted) == []
+        again = command("keys", "encrypt", "--data-dir", server.data, "--json", env=environment)
+        assert json.loads(again.stdout)["files"] == 0
+        assert "keys encrypt" not in command("doctor", "--data-dir", server.data, env=environment).stdout
+        profile = Profile(Tenant(server, TENANT), profile.id)
+        looked(server, profile)
+        before = len(ledger(server))
+        assert profile.sync(first)["status"] == "success"
+        assert len(ledger(server)) == before, "nothing has changed"
+    refused = command("keys", "encrypt", "--data-dir", tmp_path / "other")
+    assert refused.returncode == 2
+    assert "encrypt_files" in refused.stderr

@@ -170,3 +170,45 @@ def test_machines_share_encrypted_files_in_an_s3(tmp_path: Path) -> None:
             objects.objects_of(plain).probe()
         for one in (here, there, changing, machine("three", new), machine("four", old)):
             one.leave()
+
+
+def test_what_was_kept_before_is_encrypted_on_demand(folders: Settings, tmp_path: Path) -> None:
+    """Every file of before, once; what somebody has written since stays, and what was never finished goes."""
+    plain = objects.Objects(folders.kept_objects)
+    names = [f"tenants/a/profiles/b/runs/c/{name}" for name in ("one.parquet", "plan/two", "empty")]
+    for name in names:
+        write(plain.path(name), b"" if name.endswith("empty") else b"Canary" * 400_000)
+    cut_off = write(plain.path("tenants/a/profiles/b/uploads/d/e.part"), b"Canary")
+    os.utime(cut_off, (1, 1))
+    kept = objects.objects_of(folders)
+    assert kept.mixed
+    fresh = write(kept.path("tenants/a/profiles/b/runs/c/fresh"), b"Canary")
+    kept.keep(fresh)
+    assert kept.encrypt() == len(names)
+    assert not kept.mixed
+    assert not cut_off.exists()
+    there = [path for path in (folders.kept_objects / "tenants").rglob("*") if path.is_file()]
+    assert len(there) == len(names) + 1
+    assert all(path.read_bytes().startswith(sealing.MARK) for path in there)
+    assert kept.encrypt() == 0
+    kept.leave()
+    again = sealed_objects.SealedObjects(
+        tmp_path / "again" / "objects",
+        tmp_path / "again" / "tags",
+        None,
+        (),
+        home=folders.kept_objects,
+        wrapping=lambda: vault.Vault(folders),
+    )
+    assert again.fetch(again.path(names[1])).read_bytes() == b"Canary" * 400_000
+    assert again.fetch(again.path(names[2])).read_bytes() == b""
+    again.renew()
+    assert not again.mixed
+    again.leave()
+
+
+def test_an_installation_that_begins_encrypted_has_nothing_from_before(folders: Settings) -> None:
+    """Nobody is told to encrypt what never was otherwise."""
+    kept = objects.objects_of(folders)
+    kept.probe()
+    assert not kept.mixed

@@ -485,6 +485,15 @@ def keys_rotate(
     raise typer.Exit(command.run(load({"data_dir": data_dir}), which=which, overlap=overlap))
 
 
+@keys.command("encrypt")
+def keys_encrypt(data_dir: DataDir = None, json: AsJson = False) -> None:
+    """Encrypt the files that were kept before `encrypt_files` was set, beside a running server."""
+    from schoolsync.cli import keys as command
+    from schoolsync.settings import load
+
+    raise typer.Exit(command.encrypt(load({"data_dir": data_dir})))
+
+
 @db.command("copy")
 def db_copy(data_dir: DataDir = None, json: AsJson = False) -> None:
     """Copy the SQLite files of a stopped installation into the PostgreSQL of `database_url`."""

@@ -79,6 +79,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "db upgrade": ("schoolsync db upgrade", "schoolsync db upgrade --finish"),
     "db copy": ("schoolsync db copy --data-dir /srv/schoolsync",),
     "keys rotate": ("schoolsync keys rotate issuer --overlap 3600", "schoolsync keys rotate secrets"),
+    "keys encrypt": ("schoolsync keys encrypt",),
     "audit verify": ("schoolsync audit verify",),
     "audit export": (f"schoolsync audit export {_TENANT} --format csv --output audit.csv",),
     "device list": (f"schoolsync device list {_TENANT}",),

@@ -1,10 +1,11 @@
-"""`schoolsync keys rotate`: a new key in the place of an old one, beside a running server.
+"""`schoolsync keys`: a new key in the place of an old one, and files under a key, beside a running server.
 
 Tokens signed with the issuer's old key stay good for the overlap; stored secrets are wrapped anew at once.
 """
 
 from __future__ import annotations
 
+import shutil
 import time
 
 from schoolsync.access import issuer, shared_keys
@@ -44,4 +45,19 @@ def run(settings: Settings, *, which: str, overlap: int) -> int:
     objects_of(settings).renew()
     beside = ", and so are the keys of files" if settings.encrypt_files else ""
     tell(f"{done} secrets are under the new key{beside}.", secrets=done)
+    return 0
+
+
+def encrypt(settings: Settings) -> int:
+    """Encrypt the files that were kept before encryption was switched on; 0 when done."""
+    if not settings.encrypt_files:
+        raise UsageError("Files are not encrypted here: set encrypt_files and a key first, and start the server.")
+    objects = objects_of(settings)
+    if objects.mixed:
+        done = objects.encrypt()
+        shutil.rmtree(settings.data_dir / "scratch", ignore_errors=True)  # of before; it lies elsewhere now
+        tell(f"{done} files from before are encrypted now; no other lies as it was.", files=done)
+    else:
+        tell("Every file is encrypted already.", files=0)
+    objects.leave()
     return 0

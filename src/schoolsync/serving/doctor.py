@@ -119,6 +119,9 @@ def _storage(settings: Settings) -> Iterator[Verdict]:
         yield Verdict("storage", Level.OK, "files lie in the data directory; other machines do not see them")
     if objects.sealed:
         yield Verdict("storage", Level.OK, f"files are encrypted, and worked with in {settings.work_dir}")
+        if objects.mixed:
+            words = "files from before encryption may lie as they were: type `schoolsync keys encrypt`"
+            yield Verdict("storage", Level.WARNING, words)
     elif not safety.loopback(settings.host):
         yield Verdict("storage", Level.OK, "files are not encrypted by schoolsync (encrypt_files): encrypt the disk")
 

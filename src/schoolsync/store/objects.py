@@ -135,6 +135,15 @@ class Objects:
         """Wrap the keys of files under the newest key of the vault; False when there is nothing to do."""
         return False
 
+    @property
+    def mixed(self) -> bool:
+        """Whether files that were kept before encryption was switched on may lie among the encrypted ones."""
+        return False
+
+    def encrypt(self) -> int:
+        """Encrypt those; how many there were. May run beside a server, and again."""
+        return 0
+
     def trim(self) -> None:
         """Forget copies on this machine that nobody has used for a while."""
 

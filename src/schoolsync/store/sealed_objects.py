@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import obstore
 
@@ -38,6 +38,7 @@ UNFINISHED_AFTER = 4 * 3600.0
 HOLD_EVERY = 60.0
 _PLACE = "files/"
 _LOCK = "in-use.lock"
+_LEAD = len(sealing.MARK)
 
 
 class Wrapping(Protocol):
@@ -46,6 +47,13 @@ class Wrapping(Protocol):
     def seal(self, secret: str, *, place: str) -> str: ...
     def open(self, kept: str, *, place: str) -> str: ...
     def renewed(self, kept: str, *, place: str) -> str | None: ...
+
+
+class _Kept(NamedTuple):
+    """What `FILE_KEYS` holds."""
+
+    keys: dict[str, str]  # encrypted, by their names, the newest last
+    whole: bool  # no file is left from before encryption was switched on
 
 
 class SealedObjects(SharedObjects):
@@ -90,13 +98,16 @@ class SealedObjects(SharedObjects):
         """Wrap the keys of files under the newest key of the vault; False when they were already."""
         kept = self._kept_keys()
         vault = self._vault()
-        after = {name: vault.renewed(value, place=_PLACE + name) or value for name, value in kept.items()}
-        if after == kept:
+        after = {name: vault.renewed(value, place=_PLACE + name) or value for name, value in kept.keys.items()}
+        if after == kept.keys:
             return False
-        with told():
-            obstore.put(self._store, self._keys_at, _written(after))
-        self._settled(self._keys_at)
+        self._write(_Kept(after, kept.whole))
         return True
+
+    def _write(self, kept: _Kept) -> None:
+        with told():
+            obstore.put(self._store, self._keys_at, _written(kept))
+        self._settled(self._keys_at)
 
     def probe(self) -> None:
         """Ask the storage, and open the keys of files."""
@@ -107,27 +118,28 @@ class SealedObjects(SharedObjects):
         """The keys of files by their names, the newest last; made when there are none."""
         with self._lock:
             if self._known is None:
-                kept = self._kept_keys()
+                kept = self._kept_keys().keys
                 if not kept:
                     name = secrets.token_hex(sealing.ID_BYTES // 2)
                     fresh = base64.b64encode(secrets.token_bytes(sealing.KEY_BYTES)).decode()
-                    made = _written({name: self._vault().seal(fresh, place=_PLACE + name)})
+                    sealed = {name: self._vault().seal(fresh, place=_PLACE + name)}
+                    made = _written(_Kept(sealed, next(self._list(self.root / "tenants"), None) is None))
                     with suppress(FileExistsError), told():  # another process was first: its keys are the ones
                         obstore.put(self._store, self._keys_at, made, mode="create")
                     self._settled(self._keys_at)
-                    kept = self._kept_keys()
+                    kept = self._kept_keys().keys
                 vault = self._vault()
                 self._known = {
                     name: base64.b64decode(vault.open(value, place=_PLACE + name)) for name, value in kept.items()
                 }
             return self._known
 
-    def _kept_keys(self) -> dict[str, str]:
+    def _kept_keys(self) -> _Kept:
         try:
             with told():
                 content = bytes(obstore.get(self._store, self._keys_at).bytes())
         except FileNotFoundError:
-            return {}
+            return _Kept({}, False)
         return _read(content)
 
     def _vault(self) -> Wrapping:
@@ -137,6 +149,41 @@ class SealedObjects(SharedObjects):
     @property
     def _keys_at(self) -> str:
         return f"{self._prefix}{FILE_KEYS}"
+
+    # --- what was there before -------------------------------------------------------------------------------------
+
+    @property
+    def mixed(self) -> bool:
+        """Whether that may lie here unencrypted still."""
+        return not self._kept_keys().whole
+
+    def encrypt(self) -> int:
+        """Encrypt it; how many files there were. What is written meanwhile is encrypted by whoever writes it."""
+        done = 0
+        unfinished = time.time() - UNFINISHED_AFTER
+        for meta in list(self._list(self.root / "tenants")):
+            with suppress(FileNotFoundError):  # its time has come meanwhile
+                if meta["path"].endswith(UNFINISHED):
+                    if meta["last_modified"].timestamp() < unfinished:
+                        obstore.delete(self._store, meta["path"])
+                    continue
+                done += self._encrypted(meta)
+        self._write(_Kept(self._kept_keys().keys, True))
+        return done
+
+    def _encrypted(self, meta: Meta) -> bool:
+        """Encrypt one file; False when it was, or somebody has just written it anew."""
+        at = meta["path"]
+        with told():
+            if meta["size"] and bytes(obstore.get_range(self._store, at, start=0, length=_LEAD)) == sealing.MARK:
+                return False
+        path = self.root / self._key(meta)
+        self._have(path, meta)
+        with told():
+            if obstore.head(self._store, at)["e_tag"] != meta["e_tag"]:
+                return False
+        self._send(path, path.stat())
+        return True
 
     # --- on the way out and in -------------------------------------------------------------------------------------
 
@@ -269,13 +316,14 @@ def _pieces(path: Path) -> Iterator[bytes]:
             yield piece
 
 
-def _written(keys: Mapping[str, str]) -> bytes:
-    return json.dumps({"version": 1, "keys": dict(keys)}, indent=1).encode() + b"\n"
+def _written(kept: _Kept) -> bytes:
+    return json.dumps({"version": 1, "keys": kept.keys, "whole": kept.whole}, indent=1).encode() + b"\n"
 
 
-def _read(content: bytes) -> dict[str, str]:
+def _read(content: bytes) -> _Kept:
     try:
-        found = json.loads(content)["keys"]
-        return {str(name): str(value) for name, value in found.items()}
+        found = json.loads(content)
+        keys = {str(name): str(value) for name, value in found["keys"].items()}
+        return _Kept(keys, found.get("whole") is True)
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise UsageError(f"{FILE_KEYS} beside the stored files is damaged: put back a good copy.") from problem
