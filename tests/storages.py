@@ -87,6 +87,10 @@ class Storage:
             "retry_seconds=1",
         )
 
+    def elsewhere(self) -> Storage:
+        """Another place in the same bucket."""
+        return Storage(self.door)
+
     @property
     def settings(self) -> dict[str, object]:
         return {"storage_url": self.url, "storage_options": " ".join(self.options)}

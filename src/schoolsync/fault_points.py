@@ -1,8 +1,9 @@
-"""Named places in a run at which tests end a process with SIGKILL; in production every one of them is an empty call.
+"""Named places in a run at which tests end or freeze a process; in production every one of them is an empty call.
 
 A test names a file in the environment and writes into it which points shall kill, one a line, such as `engine-apply 3`
 for the third batch of a process. Whoever reaches the first of them takes its line out and dies: one line is one death.
-docs/operations.md lists the points.
+With `freeze` behind it the process is stopped (SIGSTOP) until the test, which may do to the world what it likes
+meanwhile, has it go on. docs/operations.md lists the points.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ POINTS: Mapping[str, str] = {
     "worker-planned": "the plan is written down, the step is not",
     "engine-apply": "a batch and its ledger entry are committed, nobody knows yet",
     "worker-applied": "a batch is written down, the step is not",
+    "worker-finishing": "every batch is written down, the end is not begun",
     "engine-finish": "the snapshot is kept, nobody knows yet",
     "worker-finished": "the end is written down, the step is not",
 }
@@ -42,11 +44,12 @@ def _deadly(point: str) -> None:
     _reached[point] += 1
     with contextlib.suppress(OSError):
         first, *others = Path(_file).read_text("utf-8").splitlines()
-        if first in {point, f"{point} {_reached[point]}"}:
+        name, freezes, _ = first.partition(" freeze")
+        if name in {point, f"{point} {_reached[point]}"}:
             Path(_file).unlink()
             if others:
                 Path(_file).write_text("\n".join(others), "utf-8")
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGSTOP if freezes else signal.SIGKILL)
 
 
 reach = _nothing if _file is None else _deadly

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
+from schoolsync import fault_points
 from schoolsync.testing import rosters
 
 from ..databases import Cluster
 from ..storages import Storage, s3
 from .house import Server, Tenant, serving, until
-from .own import Json, Own
+from .own import Json, Own, own
+from .test_being_killed import TENANT, check_ledger, contents, ledger
 from .test_several_workers import Worker
 
 pytestmark = pytest.mark.xdist_group("workers")
@@ -35,9 +38,9 @@ class Machines:
     def serve(self, *options: str) -> Server:
         return self._stack.enter_context(serving(self._disk(), settings=self.settings, options=options))
 
-    def worker(self) -> Worker:
+    def worker(self, **more: object) -> Worker:
         disk = self._disk()
-        environment = {f"SCHOOLSYNC_{name.upper()}": str(value) for name, value in self.settings.items()}
+        environment = {f"SCHOOLSYNC_{name.upper()}": str(value) for name, value in (self.settings | more).items()}
         made = Worker(disk / "data", disk / "worker.log", environment)
         self._stack.callback(made.end)
         return made
@@ -50,10 +53,16 @@ class Machines:
 
 
 @pytest.fixture(scope="module")
-def machines(tmp_path_factory: pytest.TempPathFactory, postgresql: Cluster) -> Iterator[Machines]:
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
+    with s3(tmp_path_factory.mktemp("storage")) as running:
+        yield running
+
+
+@pytest.fixture
+def machines(tmp_path_factory: pytest.TempPathFactory, postgresql: Cluster, storage: Storage) -> Iterator[Machines]:
     folder = tmp_path_factory.mktemp("machines")
-    with postgresql.database() as url, s3(folder) as storage, ExitStack() as stack:
-        yield Machines(folder, url, storage, stack)
+    with postgresql.database() as url, ExitStack() as stack:
+        yield Machines(folder, url, storage.elsewhere(), stack)
 
 
 def roster(folder: Path, **changes: float) -> dict[str, bytes]:
@@ -105,3 +114,89 @@ def test_machines_share_no_disk(machines: Machines, tmp_path: Path) -> None:
     profile.start()
     assert profile.wait()["status"] == "success"
     assert newest()["unchanged"]
+
+
+AWAY = "object storage cannot be used"
+POINTS = fault_points.VARIABLE.removeprefix("SCHOOLSYNC_").lower()
+
+
+class Frozen:
+    """A worker that stops before each stage that is named, and has the storage be away while it goes on."""
+
+    def __init__(self, machines: Machines, folder: Path, *points: str) -> None:
+        file = folder / "points"
+        file.write_text("\n".join(f"{point} freeze" for point in points))
+        self._door = machines.storage.door
+        self._worker = machines.worker(**{POINTS: file})
+
+    def go_on_without_storage(self) -> None:
+        process = self._stopped()
+        self._door.shut()
+        process.resume()
+
+    def missed(self) -> int:
+        """How often the storage was missed."""
+        return self._worker.log.read_text("utf-8").count(AWAY)
+
+    def until_stopped(self) -> None:
+        self._stopped()
+
+    def _stopped(self) -> psutil.Process:
+        def look() -> psutil.Process | None:
+            for process in self._worker.family():
+                with suppress(psutil.NoSuchProcess):
+                    if process.status() == psutil.STATUS_STOPPED:
+                        return process
+            return None
+
+        return until("it stops at a point", look)
+
+
+@pytest.mark.nightly
+def test_a_storage_that_is_away_in_every_stage_loses_nothing(machines: Machines, tmp_path: Path) -> None:
+    """It is gone when each stage begins and comes back when it was missed; applying the batches does not miss it."""
+    files = roster(tmp_path / "roster")
+    with serving(tmp_path / "undisturbed") as calm:
+        assert Tenant(calm, TENANT).profile().sync(files)["status"] == "success"
+        expected = contents(calm)
+    here, door = machines.serve("--no-worker"), machines.storage.door
+    stages = ("worker-taken", "engine-extract", "worker-verified", "worker-planned", "worker-finishing")
+    worker = Frozen(machines, tmp_path, *stages)
+    profile = Tenant(here, TENANT).profile()
+    profile.upload(files)
+    with ThreadPoolExecutor(1) as threads:
+        begun = threads.submit(profile.start)
+        for before in stages:
+            missed = worker.missed()
+            worker.go_on_without_storage()
+            if before == "worker-planned":
+                worker.until_stopped()
+                assert worker.missed() == missed
+                assert ledger(here)
+            else:
+                until(f"the storage is missed behind {before}", lambda at=missed: worker.missed() > at)
+            door.open()
+        begun.result()
+    assert profile.wait()["status"] == "success"
+    check_ledger(here, runs=1)
+    assert contents(here) == expected
+
+
+@pytest.mark.nightly
+def test_a_storage_that_stays_away_stops_a_run_that_says_so(machines: Machines, tmp_path: Path) -> None:
+    """The run fails with a sentence about the storage; when it is back the profile goes on where it is told to."""
+    here, door = machines.serve("--no-worker"), machines.storage.door
+    worker = Frozen(machines, tmp_path, "worker-verified")
+    tenant = Tenant(here)
+    profile = tenant.profile()
+    profile.upload(roster(tmp_path / "roster"))
+    profile.start()
+    worker.go_on_without_storage()
+    status = profile.wait()
+    door.open()
+    assert status["status"] == "error"
+    assert AWAY in status["statusMessage"]
+    assert here.select(tenant.id, "SELECT count(*) FROM people") == [(0,)]
+    own(tenant, "operator")("POST", f"/profiles/{profile.id}/restart", {"scope": "failedItems"}, expect=202)
+    status = until("it is synchronized", lambda: (s := profile.wait())["status"] == "success" and s)
+    assert here.select(tenant.id, "SELECT count(*) FROM people") == [(PEOPLE,)]

@@ -138,6 +138,7 @@ class Fire:
             until("the run ends", self._settled, seconds=PATIENCE)
         except AssertionError as found:
             problem = f"{str(found)[:600]}\n{self.server.tail()}"
+            print(f"{first}: {self._failing.said}: {problem}", flush=True)
         finally:
             over.set()
             watcher.join()
