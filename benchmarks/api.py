@@ -28,7 +28,7 @@ import psutil
 
 from benchmarks.__main__ import MIB, free_port, machine
 from benchmarks.load import NUMBER, Measured, Order
-from benchmarks.million import _cluster
+from benchmarks.million import durable_cluster
 from benchmarks.server import Server
 from schoolsync.testing import rosters
 
@@ -115,7 +115,9 @@ def main() -> int:
         for kind in kinds:
             folder = Path(name, kind)
             folder.mkdir()
-            url = stack.enter_context(stack.enter_context(_cluster()).database()) if kind == "postgresql" else None
+            url = (
+                stack.enter_context(stack.enter_context(durable_cluster()).database()) if kind == "postgresql" else None
+            )
             requests = options.requests if kind == "sqlite" else options.requests // 10
             lines += _table(kind, _measure(folder, roster, url, options, requests))
     print("\n".join(lines))

@@ -78,7 +78,7 @@ def main() -> int:
         base, changed = Path(name, "base"), Path(name, "changed")
         rosters.write(base, **size, seed=1)
         rosters.write(changed, **size, seed=1, churn=0.01)
-        cluster = stack.enter_context(_cluster()) if "postgresql" in kinds else None
+        cluster = stack.enter_context(durable_cluster()) if "postgresql" in kinds else None
         for number in range(options.rounds):
             for kind, times in found.items():
                 folder = Path(name, f"{kind}{number}")
@@ -94,7 +94,7 @@ def main() -> int:
 
 
 @contextmanager
-def _cluster() -> Iterator[Cluster]:
+def durable_cluster() -> Iterator[Cluster]:
     """A PostgreSQL that loses nothing in a power cut, as in a district."""
     programs = binaries()
     if programs is None:

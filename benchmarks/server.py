@@ -134,9 +134,7 @@ class Server:
         if answer.status_code != 200:
             raise RuntimeError(answer.text)
         while True:
-            status = self.http.get(
-                f"{profile}/profileStatus", headers={"Prefer": "include-unknown-enum-members"}
-            ).json()
+            status = self.status(profile)
             if status["status"] not in BEGUN:
                 break
             time.sleep(0.02)
@@ -144,3 +142,8 @@ class Server:
         if status["status"] != "success":
             raise RuntimeError(f"the sync ended {status}")
         return seconds
+
+    def status(self, profile: str) -> dict[str, Any]:
+        """The profile's status, with the stages that Graph has no name for in its older values."""
+        answer = self.http.get(f"{profile}/profileStatus", headers={"Prefer": "include-unknown-enum-members"})
+        return dict(answer.raise_for_status().json())

@@ -1,9 +1,9 @@
 """Named places in a run at which tests end or freeze a process; in production every one of them is an empty call.
 
 A test names a file in the environment and writes into it which points shall kill, one a line, such as `engine-apply 3`
-for the third batch of a process. Whoever reaches the first of them takes its line out and dies: one line is one death.
-With `freeze` behind it the process is stopped (SIGSTOP) until the test, which may do to the world what it likes
-meanwhile, has it go on. docs/operations.md lists the points.
+for the third batch of a run in a process. Whoever reaches the first of them takes its line out and dies: one line is
+one death. With `freeze` behind it the process is stopped (SIGSTOP) until the test, which may do to the world what it
+likes meanwhile, has it go on. docs/operations.md lists the points.
 """
 
 from __future__ import annotations
@@ -37,6 +37,11 @@ _reached: Counter[str] = Counter()
 
 def _nothing(point: str) -> None:
     """What a point is when no test has asked for more."""
+
+
+def anew() -> None:
+    """Count from the beginning: the process begins another run."""
+    _reached.clear()
 
 
 def _deadly(point: str) -> None:

@@ -23,7 +23,7 @@ from schoolsync.runs.job import Failed, Job
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """One question of the worker."""
 
-    stage: str  # open, extract, validate, plan, apply, finish
+    stage: str  # open, extract, validate, plan, apply, finish, close
     job: Job | None = None  # with open
     batch: int | None = None  # with apply
 
@@ -76,7 +76,14 @@ def main() -> int:
                 assert ask.job is not None
                 with told():
                     scratches.attend(Path(ask.job.scratch).parent)
+                fault_points.anew()
                 stages = Stages(ask.job, lambda done, total: say(Progress(done, total)))
+            elif ask.stage == "close":
+                if stages is not None:
+                    stages.close()
+                    stages = None
+                say(Result(msgspec.Raw(msgspec.json.encode(_resident()))))
+                continue
             else:
                 assert stages is not None, "a job comes first"
                 result = stages.apply(ask.batch or 0) if ask.stage == "apply" else getattr(stages, ask.stage)()
@@ -84,6 +91,15 @@ def main() -> int:
             say(Result(msgspec.Raw(msgspec.json.encode(result))))
         except StageFailed as problem:
             say(Failure(problem.failed))
+
+
+def _resident() -> int:
+    """Bytes of memory that this process has; where that is not told, more than anybody allows."""
+    try:
+        pages = Path("/proc/self/statm").read_text("ascii").split()[1]
+    except OSError:
+        return sys.maxsize
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 if __name__ == "__main__":

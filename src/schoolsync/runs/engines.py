@@ -1,4 +1,6 @@
-"""The worker's engines: one process per run at work, and a warm one waiting when nothing is at work.
+"""The worker's engines: one process per run at work, and one that waits for the next when nothing is at work.
+
+An engine that has done a small run waits for another, so that many small runs need few processes.
 
 An engine that dies is replaced by a new one under a new fence; whoever asks sees an `EngineLost` and asks again.
 """
@@ -21,6 +23,9 @@ from schoolsync.runs.job import Failed, Job
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
+SPARE = 192 * 1024 * 1024
+"""Bytes of memory that an engine may have when its run is over, and still wait for the next."""
+
 _decoder = msgspec.json.Decoder(Answer)
 
 
@@ -69,6 +74,13 @@ class Engine:
         """Have one stage done. Raises EngineFailed, or EngineLost when the process ends before it answers."""
         return self._say(Ask(stage=stage, batch=batch), kind, progress)
 
+    def rest(self) -> bool:
+        """Forget the run, which is over; whether the process is small enough to be kept for another."""
+        try:
+            return self._say(Ask(stage="close"), int, None) <= SPARE
+        except (EngineFailed, EngineLost):
+            return False
+
     def end(self) -> None:
         """End the process at once; its work is crash-safe."""
         self._process.kill()
@@ -104,16 +116,21 @@ class Engine:
 class Engines:
     """Which engine works for which attempt. Safe to share between threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, spares: int) -> None:
+        self._most = spares  # engines that may wait between two runs
         self._lock = threading.Lock()
         self._at_work: dict[str, Engine] = {}
-        self._warm: Engine | None = None
+        self._waiting: list[Engine] = []
 
     def warm_up(self) -> None:
-        """Have an engine ready for the next run, unless one is or runs are at work (memory is theirs then)."""
+        """Have one engine ready for the next run, unless runs are at work (memory is theirs then)."""
         with self._lock:
-            if not self._at_work and (self._warm is None or not self._warm.alive):
-                self._warm = Engine()
+            if self._at_work:
+                return
+            ready, *others = [engine for engine in self._waiting if engine.alive] or [Engine()]
+            self._waiting = [ready]
+        for engine in others:
+            engine.end()
 
     def of(self, workflow: str, job: Callable[[], Job]) -> Engine:
         """The engine of an attempt; a new one is handed `job()`."""
@@ -123,15 +140,25 @@ class Engines:
                 return engine
             if engine is not None:
                 engine.end()
-            engine = self._warm if self._warm is not None and self._warm.alive else Engine()
-            self._warm = None
+            ready = [one for one in self._waiting if one.alive]
+            engine = ready.pop() if ready else Engine()
+            self._waiting = ready
             self._at_work[workflow] = engine
         engine.open(job())
         return engine
 
-    def release(self, workflow: str) -> None:
-        """The attempt is over: its engine ends and gives all its memory back."""
+    def release(self, workflow: str, *, idle: bool = False) -> None:
+        """The attempt is over: its engine ends and gives all its memory back.
+
+        One that is idle and small may wait for the next run instead.
+        """
         with self._lock:
             engine = self._at_work.pop(workflow, None)
-        if engine is not None:
-            engine.end()
+        if engine is None:
+            return
+        if idle and self._most and engine.rest():
+            with self._lock:
+                if len(self._waiting) < self._most:
+                    self._waiting.append(engine)
+                    return
+        engine.end()

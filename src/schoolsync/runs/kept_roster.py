@@ -54,9 +54,13 @@ def keep(db: duckdb.DuckDBPyConnection, run: Path, note: Note) -> None:
     aside = run / f"{ROSTER}.aside"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True, mode=0o700)
-    for table, without in TABLES.items():
-        path = str(aside / f"{table}.parquet").replace("'", "''")
-        db.execute(f"COPY ({_rows(db, table, without)}) TO '{path}' ({_WRITTEN[table == _LONG]})")
+    db.execute("SET preserve_insertion_order = false")  # every row has its line, and so all cores can write
+    try:
+        for table, without in TABLES.items():
+            path = str(aside / f"{table}.parquet").replace("'", "''")
+            db.execute(f"COPY ({_rows(db, table, without)}) TO '{path}' ({_WRITTEN[table == _LONG]})")
+    finally:
+        db.execute("RESET preserve_insertion_order")
     (aside / _NOTE).write_bytes(msgspec.json.encode(note, order="deterministic"))
     shutil.rmtree(run / ROSTER, ignore_errors=True)
     aside.replace(run / ROSTER)

@@ -22,6 +22,7 @@ ENDS = 10.0
 _ENGINE = "engine-"
 
 _held: list[int] = []
+_attended: set[Path] = set()
 
 
 def own(root: Path, name: str) -> Path:
@@ -36,10 +37,16 @@ def own(root: Path, name: str) -> Path:
 
 
 def attend(folder: Path) -> None:
-    """Say in the worker's folder that this process, one of its engines, lives. Raises OSError when it is gone."""
+    """Say in the worker's folder that this process, one of its engines, lives. Raises OSError when it is gone.
+
+    May be said again.
+    """
+    if folder in _attended:
+        return
     lock = os.open(folder / f"{_ENGINE}{os.getpid()}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     _held.append(lock)
+    _attended.add(folder)
 
 
 def sweep(root: Path) -> None:

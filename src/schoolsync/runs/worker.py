@@ -104,7 +104,7 @@ def main() -> int:
         worker=executor,
         scratch=scratch,
     )
-    worker.engines = Engines()
+    worker.engines = Engines(spares=settings.concurrent_runs + settings.concurrent_small_runs)
     worker.dial = follow(settings)
 
     roll = None if settings.database_url is None else Roll(control, executor)

@@ -59,8 +59,10 @@ def synchronize(tenant: int, profile: str, run: str, attempt: int) -> str:
     """Make attempt `attempt` at a run; returns how it went, for the log alone."""
     key = Key(tenant, profile, run, attempt)
     worker.at_work.add(key.workflow)
+    idle = False
     try:
         outcome = _synchronize(key)
+        idle = True
     except Superseded:
         outcome = "superseded"
     except EngineFailed as problem:
@@ -68,7 +70,7 @@ def synchronize(tenant: int, profile: str, run: str, attempt: int) -> str:
         _fail(tenant, profile, run, attempt, failed.reason, replan=failed.replan, retry=failed.retry)
         outcome = "failed"
     finally:
-        worker.engines.release(key.workflow)
+        worker.engines.release(key.workflow, idle=idle)
         worker.at_work.discard(key.workflow)
     log.info("run attempt ended", tenant=tenant, profile=profile, run=run, attempt=attempt, outcome=outcome)
     return outcome

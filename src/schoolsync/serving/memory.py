@@ -18,7 +18,7 @@ def main() -> int:
     """Serve until the supervisor goes or asks for the end."""
     said = lifeline.lines()
     settings = from_line(next(said))
-    engines = Engines()
+    engines = Engines(spares=0)  # a server that only answers stays small
     if settings.seed_roster is not None:
         engines.warm_up()
     inside = load("schoolsync.runs.inside")
