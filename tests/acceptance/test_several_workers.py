@@ -9,16 +9,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg
 import pytest
 
 from schoolsync.testing import rosters
 
-from ..databases import Cluster
+from ..databases import Cluster, binaries
 from .house import Profile, Server, Tenant, command, serving, until
 from .own import own
 from .test_being_killed import TENANT, check_ledger, contents, ledger, wait_for_batches
@@ -193,10 +194,13 @@ def test_a_cancel_reaches_a_run_whose_worker_is_frozen(
 def test_a_database_that_is_cut_off_again_and_again_loses_nothing(
     installation: Installation, roster: dict[str, bytes], undisturbed: dict[str, Any]
 ) -> None:
-    """Every session is ended in the middle of the batches, three times: the run goes on by itself and ends the same."""
-    begin(installation, roster)
+    """Every session is ended, first inside a batch and then wherever it is: the run goes on and ends the same."""
+    with holding_a_batch(installation.server):
+        begin(installation, roster)
+        in_a_batch(installation.server)
+        written = len(ledger(installation.server))
+        cut_off(installation.server)
     server = installation.server
-    written = 0
     for _ in range(3):
         # On a busy machine all batches may be there before we look.
         until(
@@ -204,17 +208,75 @@ def test_a_database_that_is_cut_off_again_and_again_loses_nothing(
             lambda at=written: len(ledger(server)) > at or server.control("SELECT state FROM runs") == [("done",)],
         )
         written = len(ledger(server))
-        until(
-            "sessions are there and are ended",
-            lambda: server.control(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            ),
-        )
+        until("sessions are there and are ended", lambda: cut_off(server))
     until("the run is done", lambda: server.control("SELECT state FROM runs") == [("done",)], seconds=120, pause=0.2)
     check_ledger(server, runs=1)
     assert contents(server) == undisturbed
     until("the API answers again", server.healthy)
+
+
+@contextmanager
+def holding_a_batch(server: Server) -> Iterator[None]:
+    """The next batch that is written stops in the middle: what it writes is there, its entry in the ledger is not."""
+    assert server.database_url is not None
+    with psycopg.connect(server.database_url) as holder:
+        holder.execute("LOCK TABLE batches IN SHARE MODE")
+        with suppress(psycopg.OperationalError):  # we may be cut off as well
+            yield
+            holder.rollback()
+
+
+def in_a_batch(server: Server) -> None:
+    waits = "SELECT 1 FROM pg_locks WHERE relation = 'batches'::regclass AND NOT granted"
+    until("a batch is being written", lambda: server.control(waits))
+
+
+def cut_off(server: Server) -> list[tuple[Any, ...]]:
+    """End every session."""
+    return server.control(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL of a test's own, which may stop and start it."""
+    programs = binaries()
+    assert programs is not None
+    made = Cluster.start(programs)
+    made.keep()
+    held = made.hold()
+    assert held is not None
+    yield made
+    os.close(held)
+
+
+@pytest.mark.nightly
+def test_a_database_that_is_restarted_in_the_middle_of_a_batch_loses_nothing(
+    tmp_path: Path, cluster: Cluster, roster: dict[str, bytes], undisturbed: dict[str, Any]
+) -> None:
+    """It is killed and started again, then ended and started again: the run goes on by itself and ends the same."""
+    with cluster.database() as url, ExitStack() as stack:
+        installation = Installation(tmp_path, url, stack)
+        server = installation.server
+        profile = None
+        for mode in ("immediate", "fast"):
+            with holding_a_batch(server):
+                profile = profile or begin(installation, roster)[0]
+                in_a_batch(server)
+                written = len(ledger(server))
+                cluster.halt(mode)
+            until("the API says that it cannot serve", lambda: not server.healthy())
+            answer = profile.api("GET", f"{profile.path}/profileStatus")
+            assert answer.status_code == 503
+            cluster.resume()
+            assert len(ledger(server)) == written, "half a batch is none"
+        assert profile is not None
+        until("the API serves again", server.healthy)
+        assert profile.wait()["status"] == "success"
+        check_ledger(server, runs=1)
+        assert contents(server) == undisturbed
 
 
 def test_workers_share_the_runs(installation: Installation, roster: dict[str, bytes]) -> None:

@@ -1,7 +1,7 @@
 /* Put before a process by LD_PRELOAD: counts its input and output, and has the n-th fail.
 
-   What counts is what goes to files and folders below FAILING_FOLDER, and over TCP to one of FAILING_PORTS. What is to
-   fail stands in the file FAILING_CONTROL, which all processes of an installation map and count in together. */
+   What counts is what goes to files and folders below FAILING_FOLDER, and over TCP to one of FAILING_PORTS, where a
+   connection is cut that fails. What is to fail stands in the file FAILING_CONTROL, which all processes of an installation map and count in together. */
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -140,10 +140,22 @@ ON_FILE(int, fsync, WRITES, (int file), (file), int)
 ON_FILE(int, fdatasync, WRITES, (int file), (file), int)
 ON_FILE(int, ftruncate, WRITES, (int file, off_t size), (file, size), int, off_t)
 ON_FILE(int, ftruncate64, WRITES, (int file, off64_t size), (file, size), int, off64_t)
-ON_FILE(ssize_t, send, WRITES, (int file, const void *of, size_t size, int flags), (file, of, size, flags), int, const void *, size_t, int)
-ON_FILE(ssize_t, recv, READS, (int file, void *to, size_t size, int flags), (file, to, size, flags), int, void *, size_t, int)
-ON_FILE(ssize_t, sendmsg, WRITES, (int file, const struct msghdr *of, int flags), (file, of, flags), int, const struct msghdr *, int)
-ON_FILE(ssize_t, recvmsg, READS, (int file, struct msghdr *to, int flags), (file, to, flags), int, struct msghdr *, int)
+
+/* A connection fails as a whole, on both sides. */
+#define ON_SOCKET(name, parameters, arguments, ...)                               \
+    ssize_t name parameters {                                                     \
+        REAL(ssize_t, name, __VA_ARGS__);                                         \
+        if (fails(#name, name_of(file), READS)) {                                 \
+            shutdown(file, SHUT_RDWR);                                            \
+            errno = ECONNRESET;                                                   \
+            return -1;                                                            \
+        }                                                                         \
+        return real arguments;                                                    \
+    }
+ON_SOCKET(send, (int file, const void *of, size_t size, int flags), (file, of, size, flags), int, const void *, size_t, int)
+ON_SOCKET(recv, (int file, void *to, size_t size, int flags), (file, to, size, flags), int, void *, size_t, int)
+ON_SOCKET(sendmsg, (int file, const struct msghdr *of, int flags), (file, of, flags), int, const struct msghdr *, int)
+ON_SOCKET(recvmsg, (int file, struct msghdr *to, int flags), (file, to, flags), int, struct msghdr *, int)
 
 #define ON_PATH(name, kind, parameters, arguments, ...)                           \
     int name parameters {                                                         \
@@ -164,7 +176,10 @@ int connect(int file, const struct sockaddr *to, socklen_t size) {
             if (ports[one] == port) {
                 char name[32];
                 snprintf(name, sizeof name, "port %d", port);
-                if (fails("connect", name, READS)) return -1;
+                if (fails("connect", name, READS)) {
+                    errno = ECONNREFUSED;
+                    return -1;
+                }
                 call(file, name);
             }
     }

@@ -31,7 +31,7 @@ from schoolsync.runs.schedules import Schedules
 from schoolsync.runs.service import Runs
 from schoolsync.runs.workflow import synchronize, worker
 from schoolsync.settings import Settings
-from schoolsync.store import installation
+from schoolsync.store import installation, locks
 from schoolsync.store.control import open_control
 from schoolsync.store.database import driver_url, world
 from schoolsync.uploads.service import Uploads
@@ -155,7 +155,7 @@ def _launch_dbos(settings: Settings, executor: str) -> None:
     url = settings.database_url
     config: DBOSConfig = {
         "name": "schoolsync",
-        "system_database_url": f"sqlite:///{settings.runs_db}" if url is None else driver_url(url),
+        "system_database_url": f"sqlite:///{settings.runs_db}" if url is None else driver_url(url, **locks.ALIVE),
         "dbos_system_schema": "dbos",  # on PostgreSQL: a schema of its own beside our tables
         "sys_db_pool_size": 5,
         "application_version": WORKFLOW_VERSION,

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlencode, urlsplit, urlunsplit
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, Select, create_engine, event, exc
@@ -65,20 +65,22 @@ def postgresql_engine(url: str, connections: int) -> Engine:
     )
 
 
-def driver_url(url: str) -> str:
-    """`url` as SQLAlchemy wants it: with the name of the driver."""
+def driver_url(url: str, **options: object) -> str:
+    """`url` as SQLAlchemy wants it: with the name of the driver, and with options unless it says them itself."""
     parts = urlsplit(url)
-    return urlunsplit(parts._replace(scheme="postgresql+psycopg"))
+    more = urlencode({name: value for name, value in options.items() if f"{name}=" not in parts.query})
+    query = "&".join(part for part in (parts.query, more) if part)
+    return urlunsplit(parts._replace(scheme="postgresql+psycopg", query=query))
 
 
 def connect_options(url: str) -> dict[str, object]:
     """What every connection to PostgreSQL is opened with, unless the URL itself says otherwise.
 
-    A process that stops in the middle of a transaction must not hold its locks for long, and the server must notice
-    when the machine at the other end is gone.
+    A process that stops in the middle of a transaction must not hold its locks for long, and whoever is at the one end
+    must notice when the machine at the other end is gone.
     """
     said = urlsplit(url).query
-    chosen: dict[str, object] = {"application_name": "schoolsync", "connect_timeout": 10}
+    chosen: dict[str, object] = {"application_name": "schoolsync", "connect_timeout": 10, **locks.ALIVE}
     chosen = {name: value for name, value in chosen.items() if f"{name}=" not in said}
     if "options=" not in said:
         chosen["options"] = locks.SESSION

@@ -19,6 +19,9 @@ SESSION = (
 )
 """What every session is opened with: a process that stops, or is cut off, in a transaction holds nobody up for long."""
 
+ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 20_000}
+"""Of every connection at our end: nobody waits for a server that is gone without a word for longer than 20 seconds."""
+
 
 def control(tenant: int | None) -> str:
     """The lock of a write to the control tables: of one tenant's rows, or of everybody's."""

@@ -145,7 +145,7 @@ def _fitting(rows: pa.Table) -> pa.Table:
 def _url(url: str) -> str:
     """The URL as libpq wants it, with what every session is opened with."""
     parts = urlsplit(url)
-    chosen = {"application_name": "schoolsync engine", "connect_timeout": "10"}
+    chosen: dict[str, object] = {"application_name": "schoolsync engine", "connect_timeout": 10, **locks.ALIVE}
     chosen = {name: value for name, value in chosen.items() if f"{name}=" not in parts.query}
     if "options=" not in parts.query:
         chosen["options"] = locks.SESSION
