@@ -95,7 +95,7 @@ class Traced:
             return
         api = import_module("opentelemetry.trace")
         propagate = import_module("opentelemetry.propagate")
-        method = scope["method"]
+        method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
         given = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         context = propagate.extract({name: given[name] for name in ("traceparent", "tracestate") if name in given})
         with _tracer.start_as_current_span(
@@ -125,6 +125,7 @@ def _answered(span: Any, message: Mapping[str, Any], api: Any) -> None:
             span.set_attribute("schoolsync.request_id", value.decode("latin-1"))
 
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _AREAS = ("uploads", "console", "schoolsync", "healthz", "v1.0", "beta")
 
 

@@ -16,6 +16,7 @@ from .house import Profile, Server, Tenant, until
 from .own import own
 from .rosters import DISTRICT
 
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 SECRET = base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 
 
@@ -121,6 +122,8 @@ def _traced(profile: Profile, run: str, hook: Any) -> None:
     refusals = {answer.headers["request-id"] for answer in offered}
     assert {answer.status_code for answer in offered} == {401}
     until("the refusals are told", lambda: _requests(hook) >= refusals)
+    if profile.tenant.server.database_url is None:  # which makes no difference to what is told
+        _keeps_secrets(profile, hook, tokens)
     whole = b"".join(hook.traced)
     assert canaries.pieces(tokens, whole.decode("latin-1")) == []
     people = [*DISTRICT.students, *DISTRICT.teachers]
@@ -129,6 +132,30 @@ def _traced(profile: Profile, run: str, hook: Any) -> None:
     telling = [name for name in names if len(name) > 4 and not name.isdigit()]
     assert telling
     assert not [name for name in (*telling, "skole.example", "127.0.0.1") if name.encode() in whole]
+
+
+def _keeps_secrets(profile: Profile, hook: Any, tokens: list[str]) -> None:
+    """What is sent to every place that takes a secret stands nowhere: no answer, log, metric, audit entry or trace."""
+    secret = "Q7xkTn3vW9zRb5LmYd2cHq8sJf4gUw6e"
+    sent = canaries.everywhere(profile.tenant, secret)
+    assert len(sent) > 80
+    assert {answer.status_code for answer in sent} >= {201, 202, 400, 401, 403, 404}
+    assert not [answer.text for answer in sent if answer.status_code >= 500]
+    server = profile.tenant.server
+    exported = server.command("audit", "export", "--tenant", profile.tenant.id).stdout
+    assert "POST education/synchronizationProfiles" in exported
+    last = own(profile.tenant, "viewer")("GET", "/metrics", expect=200)
+    until("all that is told", lambda: last.headers["request-id"] in _requests(hook))
+    for where, text in {
+        # A method that nobody knows is named to the one who sent it.
+        "answers": "".join(f"{one.text} {one.headers}" for one in sent if one.request.method in METHODS),
+        "audit log": exported,
+        "log": server.log.read_text("utf-8", "replace"),
+        "metrics": last.text,
+        "traces": b"".join(hook.traced).decode("latin-1"),
+    }.items():
+        assert canaries.pieces([secret, SECRET, *tokens], text) == [], where
+        assert where == "answers" or secret.upper()[:20] not in text, where
 
 
 def _stages(run: str, hook: Any) -> set[str]:
