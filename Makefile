@@ -88,13 +88,14 @@ docs: $(VENV)/dev.stamp ## build README and docs/ as a site that opens from disk
 wheel: $(VENV)/dev.stamp ## build wheel and sdist into dist/, the same bytes whoever builds a commit
 	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} $(BIN)/python -m hatchling build
 
-bench: $(VENV)/dev.stamp ## measure against the floors; writes benchmarks/RESULTS.md, API.md, CHECKING.md, PLANS.md, MILLION.md, MANY.md, EXPLAINING.md
+bench: $(VENV)/dev.stamp ## measure against the floors; writes benchmarks/RESULTS.md, API.md, CHECKING.md, PLANS.md, MILLION.md, MANY.md, BESIDE.md, EXPLAINING.md
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.api
 	@$(BIN)/python -m benchmarks.checking
 	@$(BIN)/python -m benchmarks.plans
 	@$(BIN)/python -m benchmarks.million
 	@$(BIN)/python -m benchmarks.many
+	@$(BIN)/python -m benchmarks.beside
 	@$(BIN)/python -m benchmarks.start
 	@$(BIN)/python -m benchmarks.explaining
 

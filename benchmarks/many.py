@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,11 +32,11 @@ TENANTS, PEOPLE, LARGE = 200, 2_000, 100_000
 class Tenants(Server):
     """A server with many tenants, each with one profile."""
 
-    def profiles(self, count: int) -> list[tuple[str, str]]:
-        """New tenants with a profile each: the profile's path and what authorizes its tenant."""
+    def profiles(self, tenants: Iterable[str]) -> list[tuple[str, str]]:
+        """A profile for each of some tenants: the profile's path and what authorizes its tenant."""
         made = []
-        for _ in range(count):
-            self.act_for(self._bearer(str(uuid.uuid4())))
+        for tenant in tenants:
+            self.act_for(self.bearer(tenant))
             made.append((self.create_profile(), self.http.headers["Authorization"]))
         return made
 
@@ -58,14 +58,17 @@ class Tenants(Server):
                 time.sleep(0.1)
         return time.perf_counter() - began
 
-    def _bearer(self, tenant: str) -> str:
-        grant = issuer.Grant(
-            tenant_id=tenant,
-            client=issuer.CLI_CLIENT,
-            scopes=("EduAdministration.ReadWrite",),
-            user_id=str(uuid.uuid4()),
-            user_name="admin@bench.example",
-        )
+    def bearer(self, tenant: str, *, roles: tuple[str, ...] = ()) -> str:
+        """What authorizes an application with these roles; without any, the tenant's administrator."""
+        grant = issuer.Grant(tenant_id=tenant, client=issuer.CLI_CLIENT, roles=roles)
+        if not roles:
+            grant = issuer.Grant(
+                tenant_id=tenant,
+                client=issuer.CLI_CLIENT,
+                scopes=("EduAdministration.ReadWrite",),
+                user_id=str(uuid.uuid4()),
+                user_name="admin@bench.example",
+            )
         key = issuer.signing_key(Path(self._data, "keys")).get()
         base = f"http://127.0.0.1:{self.port}"
         made = issuer.mint(key, grant, base_url=base, now=int(time.time()), lifetime=86_400, token_id=uuid.uuid4().hex)
@@ -128,7 +131,7 @@ def _round(server: Tenants, options: argparse.Namespace, small: Path, large: Pat
     """People a second: of the many, and of the large one alone before them."""
     rates = []
     for count, people, roster in ((1, options.large, large), (options.tenants, PEOPLE, small)):
-        profiles = server.profiles(count)
+        profiles = server.profiles(str(uuid.uuid4()) for _ in range(count))
         for profile, bearer in profiles:
             server.act_for(bearer)
             server.upload(profile, roster)
