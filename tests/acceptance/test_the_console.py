@@ -17,7 +17,6 @@ from sqlalchemy import create_engine
 
 from schoolsync import ticks
 from schoolsync.access import roles
-from schoolsync.access.issuer import GRAPH_AUDIENCES
 from schoolsync.access.roles import Role
 from schoolsync.console.pages.findings import LINK_DAYS, PURPOSE
 from schoolsync.console.routes import ROWS
@@ -27,7 +26,7 @@ from schoolsync.store.control import Control
 
 from . import pictures
 from .browser import DEVICES, PASSWORD, Person, account, approve, browsing, person
-from .house import Profile, Server, Tenant, creation, put_blob, serving, until
+from .house import Profile, Server, Tenant, creation, put_blob, until
 from .own import EVERY_ROLE, own
 from .rosters import DISTRICT
 
@@ -485,40 +484,6 @@ def vouched(http: httpx.Client, tenant: Tenant, *named: str) -> httpx.Response:
     code = http.get("/console/sign-in/wait").text.partition('class="code">')[2].partition("<")[0]
     approve(tenant, code, named, user="ada@skole.example")
     return http.get("/console/sign-in/wait")
-
-
-def test_an_admin_signs_in_at_an_issuer_of_ones_own(
-    server: Server, tmp_path: Path, fresh_database: dict[str, object]
-) -> None:
-    """People of a trusted issuer come in with their roles there; an admin of the only tenant sees what doctor finds."""
-    tenant = Tenant(server)
-    account(tenant, "ada@skole.example", "admin")
-    authority = f"{server.base}/{tenant.id}/v2.0"
-    issuers = tmp_path / "issuers.toml"
-    issuers.write_text(
-        f'[[issuer]]\nkind = "oidc"\nname = "the district"\nurl = "{authority}"\ntenants = ["{tenant.id}"]\n'
-        f'audiences = {json.dumps(sorted(GRAPH_AUDIENCES))}\nscope_claim = "scp"\nuser_claim = "oid"\n'
-        f'console_client = "{uuid.uuid4()}"\nconsole_scopes = ["openid", "https://graph.microsoft.com/.default"]\n',
-        "utf-8",
-    )
-    settings = {"issuers": issuers, "egress_allow": "127.0.0.1", "built_in_issuer": "false", **fresh_database}
-    with serving(tmp_path / "own", settings=settings) as own_server, httpx.Client(follow_redirects=True) as http:
-        console = f"{own_server.base}/console"
-        page = http.get(console)
-        assert "Sign in with the district" in page.text
-        assert "Use a code" not in page.text
-        asked = http.get(f"{console}/sign-in/go?issuer=the+district&next=%2Fconsole%2Fsystem")
-        assert str(asked.url).startswith(server.base)
-        wrong = http.get(f"{console}/sign-in/back?code=x&state=guessed")
-        assert wrong.status_code == 400
-        form = {"username": "ada@skole.example", "password": PASSWORD}
-        page = http.post(asked.url, data=form)
-        assert str(page.url) == f"{console}/system", page.text
-        assert "ada@skole.example" in page.text
-        assert "What doctor finds" in page.text
-        assert "No worker is there" not in page.text
-        assert http.get(f"{console}/activity").status_code == 403
-        assert http.get(f"{console}/sign-in/go?issuer=another").status_code == 403
 
 
 ACTIONS: tuple[tuple[str, str, dict[str, str]], ...] = (

@@ -39,8 +39,20 @@ class Denied(UsageError):
     """A connection that the egress policy does not allow; the message says which address and how to allow it."""
 
 
+class _Status(http.client.HTTPException):
+    """An answer with another status than 200."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"status {status}")
+        self.status = status
+
+
 class Unreachable(WorldError):
     """The other side is away, slow, or answers nothing usable. Trying again may help."""
+
+
+class TurnedDown(Unreachable):
+    """The other side answers that it will not do this."""
 
 
 def _resolve(host: str, port: int) -> list[str]:
@@ -173,7 +185,7 @@ def fetch(
     """The body of a 200 answer to `GET url`, or to a POST of `form`; blocks at most some `timeout` seconds.
 
     `authority` is a file of certificates trusted beside the system's. A form is sent once, to one address. Raises
-    Denied, UsageError or Unreachable.
+    Denied, UsageError, TurnedDown (status 4xx) or Unreachable.
     """
     parts = check_url(url)
     host = str(parts.hostname)
@@ -187,6 +199,8 @@ def fetch(
             return _get(parts, host, port, address, authority, headers or {}, deadline, largest, form)
         except (OSError, http.client.HTTPException) as failed:
             problem = failed
+    if isinstance(problem, _Status) and 400 <= problem.status < 500:
+        raise TurnedDown(f"{parts.scheme}://{host} refuses what it was asked ({problem}).") from problem
     reason = type(problem).__name__ if problem is not None else "time is over"
     raise Unreachable(f"{parts.scheme}://{host} does not answer as it should ({reason}).") from problem
 
@@ -267,7 +281,7 @@ def _get(
             connection.request("POST", target, body=form, headers={**sent, **kind})
         answer = connection.getresponse()
         if answer.status != 200:
-            raise http.client.HTTPException(f"status {answer.status}")
+            raise _Status(answer.status)
         body = answer.read(largest + 1)
         if len(body) > largest:
             raise http.client.HTTPException("the answer is too large")

@@ -6,9 +6,10 @@ entry of the issuers file says which tenants, audiences and roles count. Nothing
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 from schoolsync.access import egress, trusted
 from schoolsync.access.trusted import Trusted
@@ -16,6 +17,7 @@ from schoolsync.errors import Forbidden, UsageError, WorldError
 from schoolsync.settings import Settings
 
 _VERSION = "2.0"
+_POST = "client_secret_post"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Endpoints:
     authorization: str
     token: str
     issuer: str
+    takes_secret_in_form: bool
 
 
 def offered(settings: Settings) -> tuple[Trusted, ...]:
@@ -51,7 +54,12 @@ def endpoints(settings: Settings, issuer: Trusted) -> Endpoints:
     content = egress.fetch(issuer.discovery(_VERSION), _policy(settings), authority=issuer.authority_file)
     try:
         found = json.loads(content)
-        told = Endpoints(*(str(found[name]) for name in ("authorization_endpoint", "token_endpoint", "issuer")))
+        told = Endpoints(
+            authorization=str(found["authorization_endpoint"]),
+            token=str(found["token_endpoint"]),
+            issuer=str(found["issuer"]),
+            takes_secret_in_form=_POST in found.get("token_endpoint_auth_methods_supported", ()),
+        )
     except (ValueError, KeyError, TypeError) as problem:
         raise WorldError(f"The issuer {issuer.name} does not say where people sign in.") from problem
     egress.check_url(told.authorization)
@@ -81,18 +89,25 @@ def redeem(settings: Settings, issuer: Trusted, *, code: str, back: str, verifie
         "redirect_uri": back,
         "code_verifier": verifier,
     }
+    told, headers = endpoints(settings, issuer), {}
     if issuer.console_secret_file is not None:
         try:
-            form["client_secret"] = issuer.console_secret_file.read_text("utf-8").strip()
+            secret = issuer.console_secret_file.read_text("utf-8").strip()
         except OSError as problem:
             raise WorldError(f"The secret of the console at {issuer.name} cannot be read.") from problem
-    told = endpoints(settings, issuer)
-    content = egress.fetch(
-        told.token, _policy(settings), authority=issuer.authority_file, form=urlencode(form).encode()
-    )
+        if told.takes_secret_in_form:
+            form["client_secret"] = secret
+        else:  # what every issuer takes that does not say otherwise
+            del form["client_id"]
+            named = f"{quote_plus(str(issuer.console_client))}:{quote_plus(secret)}"
+            headers["Authorization"] = f"Basic {base64.b64encode(named.encode()).decode()}"
+    sent = urlencode(form).encode()
     try:
+        content = egress.fetch(
+            told.token, _policy(settings), authority=issuer.authority_file, headers=headers, form=sent
+        )
         return str(json.loads(content)["access_token"])
-    except (ValueError, KeyError, TypeError) as problem:
+    except (egress.TurnedDown, ValueError, KeyError, TypeError) as problem:
         raise Forbidden(f"The issuer {issuer.name} gave no token for this sign-in: sign in again.") from problem
 
 
