@@ -14,8 +14,9 @@ import pytest
 
 from schoolsync.testing import rosters
 
+from ..disks import full, small
 from .conftest import another_database
-from .house import Profile, Server, Tenant, serving, until
+from .house import Profile, Server, Tenant, put_blob, serving, until
 from .own import own
 
 pytestmark = pytest.mark.xdist_group("killed")
@@ -301,6 +302,52 @@ def test_a_run_outlives_a_full_disk(
     assert [process.pid for process in fragile.those("worker")] == [worker.pid]
     check_ledger(fragile, runs=1)
     assert_same(contents(fragile), undisturbed[0])
+
+
+@pytest.mark.nightly
+def test_a_server_outlives_a_full_disk(
+    tmp_path: Path, roster: dict[str, bytes], undisturbed: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    """Files, status reports and runs are refused with 503 or wait, and everything goes on once there is room."""
+    with small(tmp_path / "data", megabytes=96), serving(tmp_path, settings={"batch_rows": 250}) as server:
+        profile = Tenant(server, TENANT).profile()
+        container = profile.api.get(f"{profile.path}/uploadUrl")["value"]
+        report, told = {"status": "error", "errorCount": 3}, f"{profile.path}/profileStatus"
+        with full(server.data):
+            answer = put_blob(server, container, "School.csv", bytes(100_000))
+            assert (answer.status_code, answer.headers["x-ms-error-code"]) == (503, "ServerBusy")
+            answer = profile.api("PATCH", told, report)
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        profile.api("PATCH", told, report, expect=200)
+        profile.upload(roster)
+        profile.start()
+        wait_for_batches(server, 4)
+        caught(profile)
+        with full(server.data):
+            written = until("nothing is written any more", lambda: stands_still(server))
+        assert_arrives(profile)
+        assert len(ledger(server)) > written
+        assert_same(contents(server), undisturbed[0])
+
+
+def assert_arrives(profile: Profile) -> None:
+    """The run ends well by itself; one that had given up says when it is tried again, and does well when told to."""
+    final = until("the run ends, or says why not", lambda: settled(profile), seconds=90, pause=0.1)
+    if final["status"] == "error":
+        assert "Tried again at" in final["statusMessage"]
+        own(profile.tenant, "operator")("POST", f"/profiles/{profile.id}/restart", {"scope": "failedItems"})
+        final = until("the run ends", lambda: (s := settled(profile)) and s["status"] == "success" and s)
+    assert final["status"] == "success", final
+
+
+def stands_still(server: Server) -> int:
+    """How many batches there are, when there are no more of them a moment later."""
+    before = len(ledger(server))
+    try:
+        until("another batch", lambda: len(ledger(server)) > before, seconds=1.5)
+    except AssertionError:
+        return before
+    return 0
 
 
 def test_what_was_reported_survives_too(fragile: Server) -> None:

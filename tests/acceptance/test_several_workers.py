@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,9 +21,18 @@ import pytest
 from schoolsync.testing import rosters
 
 from ..databases import Cluster, binaries
+from ..disks import full, small
 from .house import Profile, Server, Tenant, command, serving, until
 from .own import own
-from .test_being_killed import TENANT, check_ledger, contents, ledger, wait_for_batches
+from .test_being_killed import (
+    TENANT,
+    assert_arrives,
+    check_ledger,
+    contents,
+    ledger,
+    stands_still,
+    wait_for_batches,
+)
 
 pytestmark = pytest.mark.xdist_group("workers")
 
@@ -276,6 +286,33 @@ def test_a_database_that_is_restarted_in_the_middle_of_a_batch_loses_nothing(
         until("the API serves again", server.healthy)
         assert profile.wait()["status"] == "success"
         check_ledger(server, runs=1)
+        assert contents(server) == undisturbed
+
+
+@pytest.mark.nightly
+def test_a_database_without_room_loses_nothing(
+    tmp_path: Path, cluster: Cluster, roster: dict[str, bytes], undisturbed: dict[str, Any]
+) -> None:
+    """Its disk is full in the middle of a run; once there is room again, the run goes on."""
+    place = cluster.folder / "small"
+    place.mkdir()
+    shutil.chown(place, cluster.data.owner(), cluster.data.group())
+    with ExitStack() as stack:
+        disk = stack.enter_context(small(place, megabytes=64))
+        url = stack.enter_context(cluster.database())
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"CREATE TABLESPACE small LOCATION '{disk}'")  # type: ignore[call-overload]
+            for kind in ("TABLE", "INDEX"):
+                connection.execute(f"ALTER {kind} ALL IN TABLESPACE pg_default SET TABLESPACE small")  # type: ignore[call-overload]
+        installation = Installation(tmp_path, url, stack)
+        server = installation.server
+        profile, _ = begin(installation, roster)
+        wait_for_batches(server, 3)
+        assert profile.status()["status"] == "inProgress", "caught too late: the roster is too small for this machine"
+        with full(disk):
+            written = until("nothing is written any more", lambda: stands_still(server))
+        assert_arrives(profile)
+        assert len(ledger(server)) > written
         assert contents(server) == undisturbed
 
 

@@ -124,10 +124,22 @@ class Fire:
         With `seconds` so does everything that follows, for so long. What was lost goes into the tally.
         """
         assert self._failing is not None
+        self._failing.arm(first, NEVER if seconds else first + 1, error=error)
+        return self._failed(f"{first} ({errno.errorcode[error]}{f', {seconds:g} s' if seconds else ''})", seconds)
+
+    def fill(self, part: str, *, seconds: float) -> bool:
+        """One synchronization during which there is no room for files with `part` in their path, for so long from when
+        that is noticed; whether it was. What was lost goes into the tally.
+        """
+        assert self._failing is not None
+        self._failing.fill(part)
+        return self._failed(f"no room in {part!r}, {seconds:g} s", seconds)
+
+    def _failed(self, what: str, seconds: float | None) -> bool:
+        assert self._failing is not None
         turn, self._turn = self._turn, 1 - self._turn
         ledger_before = {row[0] for row in _ledger(self.server)}
         runs_before = len(self._runs())
-        self._failing.arm(first, NEVER if seconds else first + 1, error=error)
         over = threading.Event()
         watcher = threading.Thread(target=self._mend_after, args=(seconds or PATIENCE, over))
         watcher.start()
@@ -138,14 +150,13 @@ class Fire:
             until("the run ends", self._settled, seconds=PATIENCE)
         except AssertionError as found:
             problem = f"{str(found)[:600]}\n{self.server.tail()}"
-            print(f"{first}: {self._failing.said}: {problem}", flush=True)
         finally:
             over.set()
             watcher.join()
             self._failing.mend()
         if not self._failing.failed:
             return False
-        what = f"{first} ({errno.errorcode[error]}{f', {seconds:g} s' if seconds else ''}): {self._failing.said}"
+        what = f"{what}: {self._failing.said}"
         until("the server is well again", self.server.healthy, seconds=PATIENCE)
         self.tally.runs += 1
         self.tally.failures += 1

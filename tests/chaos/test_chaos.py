@@ -69,6 +69,23 @@ def test_reads_and_writes_that_fail_lose_nothing(failing: Fire, seconds: float |
     assert not failing.tally.lost, f"seed {SEED}, {tried}"
 
 
+PARTS = ("/runs/", "/uploads/", "/scratch/", "/directory/", "control.db", "runs.db", "")
+
+
+@pytest.mark.nightly(*PARTS[1:])
+@pytest.mark.parametrize("part", PARTS)
+def test_a_disk_that_is_full_loses_nothing(failing: Fire, part: str) -> None:
+    """Of uploads, plans and snapshots, spill space, each database, and of everything: what was tried goes on by itself
+    when there is room; a run that gives up before says what is missing, and the next start makes it good.
+    """
+    failing.tally.lost.clear()
+    failing.tally.stopped.clear()
+    noticed = failing.fill(part, seconds=9 if NIGHTLY else 0.3)
+    assert noticed or part == "/scratch/", "a roster that fits into memory spills nothing"
+    assert not failing.tally.lost
+    assert all("disk" in said or "No space left" in said for said in failing.tally.stopped), failing.tally.stopped
+
+
 def test_every_point_is_documented() -> None:
     """docs/operations.md lists the fault points."""
     text = (DOCS / "operations.md").read_text("utf-8")
