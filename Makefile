@@ -54,8 +54,8 @@ test: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## run all tests but the long 
 nightly: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## run the long tests too, and the others with more examples (TESTS=path for some)
 	@NIGHTLY=1 $(BIN)/python -m pytest -n $${PYTEST_WORKERS:-2} --dist loadgroup -q --timeout 1800 $(TESTS)
 
-chaos: $(VENV)/dev.stamp ## kill processes in the middle of runs (KILLS=1000), or have every n-th read and write of a run fail in turn (EVERY=n); SEED=, DATABASE=sqlite or postgresql
-	@$(BIN)/python -m tests.chaos --kills $${KILLS:-1000} --database $${DATABASE:-sqlite} $(if $(SEED),--seed $(SEED)) $(if $(EVERY),--every $(EVERY))
+chaos: $(VENV)/dev.stamp ## kill processes in the middle of runs (KILLS=1000), or have every n-th read and write of a run fail in turn (EVERY=n, STORAGE=s3); SEED=, DATABASE=sqlite or postgresql
+	@$(BIN)/python -m tests.chaos --kills $${KILLS:-1000} --database $${DATABASE:-sqlite} $(if $(SEED),--seed $(SEED)) $(if $(EVERY),--every $(EVERY)) $(if $(STORAGE),--storage $(STORAGE))
 
 pictures: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## take the pictures of the console in docs/pictures anew
 	@TAKE_PICTURES=1 $(BIN)/python -m pytest -q tests/acceptance/test_the_console.py

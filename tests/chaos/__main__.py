@@ -12,12 +12,13 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from schoolsync import fault_points
 
 from ..databases import binaries, shared
+from ..storages import Storage, s3
 from .failing import compiler
 from .fire import SMALL, Fire, burning
 
@@ -30,6 +31,7 @@ def main() -> int:
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--every", type=int, help="have every n-th input or output of a run fail, in place of kills")
     parser.add_argument("--first", type=int, help="where to begin with --every")
+    parser.add_argument("--storage", choices=["s3"], help="with --every: files are in a storage, which fails as well")
     given = parser.parse_args()
     what = f"{given.kills} random kills" if given.every is None else f"one of {given.every} inputs and outputs fails"
     print(f"seed {given.seed}, {what}, {given.database}", flush=True)
@@ -38,7 +40,8 @@ def main() -> int:
         if given.every is None:
             return _kills(Path(name), dice, database, given.kills)
         first = dice.randint(1, given.every) if given.first is None else given.first
-        return _failures(Path(name), dice, database, first, given.every)
+        with s3(Path(name)) if given.storage else nullcontext() as storage:
+            return _failures(Path(name), dice, database, storage, first, given.every)
 
 
 def _kills(folder: Path, dice: random.Random, database: dict[str, object], kills: int) -> int:
@@ -53,11 +56,13 @@ def _kills(folder: Path, dice: random.Random, database: dict[str, object], kills
         return _told(fire)
 
 
-def _failures(folder: Path, dice: random.Random, database: dict[str, object], first: int, every: int) -> int:
+def _failures(
+    folder: Path, dice: random.Random, database: dict[str, object], storage: Storage | None, first: int, every: int
+) -> int:
     """Until a run has no n-th one any more. Each fails once, and then with all that follows for a while."""
     if compiler() is None:
         raise SystemExit("There is no C compiler here: install one, or name it in CC.")
-    with burning(folder / "fire", dice, database, size=SMALL, fails=True) as fire:
+    with burning(folder / "fire", dice, database, size=SMALL, fails=True, storage=storage) as fire:
         at, error, told = first, errno.EIO, 0
         while fire.fail(at, error=error, seconds=dice.choice((None, None, 0.3))):
             at, error = at + every, dice.choice((errno.EIO, errno.ENOSPC))

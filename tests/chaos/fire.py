@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import random
+import signal
 import threading
 import time
 from collections import Counter
@@ -27,6 +28,8 @@ from schoolsync.testing import rosters
 from ..acceptance.house import BEGUN, PREFER, Profile, Server, Tenant, put_blob, serving, until
 from ..acceptance.own import own
 from ..acceptance.test_being_killed import TENANT, contents, settled
+from ..acceptance.test_several_workers import Worker
+from ..storages import Storage
 from .failing import NEVER, Failing, failing
 
 
@@ -44,6 +47,7 @@ LARGE = Size(400, 40, 1600, 80)
 SMALL = Size(14, 2, 14, 8)
 """Thirty rows of people, classes and enrollments."""
 VICTIMS = ("engine", "worker", "api", "everything", "serve alone")
+ANOTHER = "another worker"
 PATIENCE = 120.0
 CARELESS = {
     "guards": {"removalPercent": 100, "classPercent": 100, "updatePercent": 100, "windowDays": 0, "schoolGone": False}
@@ -71,13 +75,39 @@ class Tally:
         return f"{', '.join([f'{self.runs} runs', *tried])}, lost {len(self.lost)}"
 
 
+class Another:
+    """One more worker over the same database, and its successors."""
+
+    def __init__(self, server: Server, settings: Mapping[str, object]) -> None:
+        self._data, self._log = server.data, server.data.parent / "worker.log"
+        self._environment = {f"SCHOOLSYNC_{name.upper()}": str(value) for name, value in settings.items()}
+        self._worker = Worker(self._data, self._log, self._environment)
+
+    def kill(self) -> None:
+        """kill -9 of all of its processes at once; a new one begins."""
+        self._worker.signal(signal.SIGKILL)
+        self._worker.process.wait(10)
+        self._worker = Worker(self._data, self._log, self._environment)
+
+    def end(self) -> None:
+        self._worker.end()
+
+
 class Fire:
     """One server, one profile, two rosters in turns."""
 
     def __init__(
-        self, server: Server, folder: Path, dice: random.Random, size: Size, failing: Failing | None = None
+        self,
+        server: Server,
+        folder: Path,
+        dice: random.Random,
+        size: Size,
+        *,
+        failing: Failing | None = None,
+        another: Another | None = None,
     ) -> None:
         self.server = server
+        self._another = another
         self.dice = dice
         self.tally = Tally()
         self._failing = failing
@@ -109,7 +139,7 @@ class Fire:
         caller.start()
         for _ in range(kills):
             time.sleep(self.dice.random() * 0.8)
-            self._kill(self.dice.choice(VICTIMS))
+            self._kill(self.dice.choice(VICTIMS if self._another is None else (*VICTIMS, ANOTHER)))
         caller.join(PATIENCE)
         final = until("the run ends", lambda: settled(self._profile), seconds=PATIENCE, pause=0.1)
         assert not armed.exists(), f"not reached: {armed.read_text()}"
@@ -164,7 +194,7 @@ class Fire:
             self.tally.lost.append(f"{what}: {problem}")
         final = until("the run ends", self._settled, seconds=PATIENCE)
         state, message = self.server.control("SELECT state, message FROM runs ORDER BY number DESC LIMIT 1")[0]
-        stopped = (state, final["status"]) != ("done", "success")
+        stopped = problem is not None or (state, final["status"]) != ("done", "success")
         if stopped:
             if not message:
                 self.tally.lost.append(f"{what}: it ended in {state}, {final['status']}, and does not say why")
@@ -221,7 +251,10 @@ class Fire:
 
     def _kill(self, victim: str) -> None:
         self.tally.kills[victim] += 1
-        if victim == "everything":
+        if victim == ANOTHER:
+            assert self._another is not None
+            self._another.kill()
+        elif victim == "everything":
             self.server.kill()
             self.server.start()
         elif victim == "serve alone":
@@ -261,20 +294,28 @@ def burning(
     *,
     size: Size = LARGE,
     fails: bool = False,
+    storage: Storage | None = None,
 ) -> Iterator[Fire]:
-    """A server whose processes heed fault points, settled; with `fails` their input and output can be made to fail."""
+    """A server whose processes heed fault points, settled; with `fails` their input and output can be made to fail.
+
+    On PostgreSQL, which is where several can be, there is one more worker, unless input and output are to fail.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     variable = fault_points.VARIABLE.removeprefix("SCHOOLSYNC_").lower()
     settings = {"batch_rows": size.batch_rows, variable: folder / "server" / "fault-point", **database}
+    settings |= {} if storage is None else storage.settings
     with ExitStack() as stack:
         shim = None
         if fails:
             port = urlsplit(str(database.get("database_url", ""))).port
-            ports = [] if port is None else [port]
+            ports = [one for one in (port, storage and storage.door.port) if one is not None]
             shim = stack.enter_context(failing(folder / "failing", folder / "server" / "data", ports))
         environment = {} if shim is None else shim.environment
         server = stack.enter_context(serving(folder / "server", settings=settings, environment=environment))
-        fire = Fire(server, folder / "rosters", dice, size, shim)
+        another = Another(server, settings) if database and not fails else None
+        if another is not None:
+            stack.callback(another.end)
+        fire = Fire(server, folder / "rosters", dice, size, failing=shim, another=another)
         fire.settle()
         yield fire
 

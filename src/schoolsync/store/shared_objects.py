@@ -315,7 +315,7 @@ def told() -> Iterator[None]:
     """What the storage says as one of our errors, or as Python says that a file is there or not."""
     try:
         yield
-    except FileNotFoundError:
+    except (FileNotFoundError, FileExistsError):
         raise
     except exceptions.AlreadyExistsError as problem:
         raise FileExistsError(str(problem)) from problem
@@ -323,6 +323,11 @@ def told() -> Iterator[None]:
         raise WorldError("The object storage refuses us: check its credentials and what they allow.") from problem
     except exceptions.BaseError as problem:
         raise WorldError(f"The object storage cannot be used: {_first(problem)}.") from problem
+    except OSError as problem:  # of the copy here; what comes from the library has no number
+        why = problem.strerror or _first(problem)
+        raise WorldError(
+            f"A file cannot be read or written now ({why}): look at the disk, then try again."
+        ) from problem
 
 
 def _first(problem: BaseException) -> str:
