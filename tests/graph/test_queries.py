@@ -173,6 +173,7 @@ class TestFilters:
             "createdBy/application/id eq 'x'",
             "displayName eq 'a' drop table people",
             "not " * 200 + "accountEnabled",
+            "tolower(" * 60 + "displayName" + ")" * 60 + " eq 'x'",
             " or ".join(["surname eq 'x'"] * 250),
             "displayName eq '" + "x" * 5000 + "'",
             "displayName eq 'a' " + "and (" * 60 + "accountEnabled" + ")" * 60,
@@ -196,6 +197,30 @@ class TestFilters:
             return
         with ENGINE.connect() as connection:
             connection.execute(select(directory_tables.people.c.id).where(condition)).all()
+
+    @pytest.mark.parametrize("inside", ["{}", "relatedContacts/any(c:{})"])
+    def test_as_deep_as_they_may_be_are_read_by_the_database(self, still_town: Any, inside: str) -> None:
+        """In every mixture of `not`, `and`, `or` and functions: no deeper is refused, and no less breaks."""
+        name = "c/displayName" if "any" in inside else "displayName"
+        deep = filters.FUNCTIONS_MAX
+        said = {200: 0, 400: 0}
+        for layers in (
+            ("not ({}",),
+            ("not ({} or NAME eq 'a'", "not ({} and NAME eq 'b'"),
+            ("({} or NAME eq 'a'", "({} and NAME eq 'b'"),
+            ("(NAME eq 'a' or ({}", "not (NAME eq 'b' and not ({}"),
+        ):
+            for levels in range(filters.DEPTH_MAX - 8, filters.DEPTH_MAX + 3):
+                text = f"{'tolower(' * deep}NAME{')' * deep} eq 'x'"
+                for level in range(levels):
+                    layer = layers[level % len(layers)].format(text)
+                    text = layer + ")" * (layer.count("(") - layer.count(")"))
+                    if text.count(" or ") + text.count(" and ") + text.count("not ") >= levels:
+                        break
+                answer = still_town.get(f"/education/users?$filter={quote(inside.format(text.replace('NAME', name)))}")
+                assert answer.status_code in said, answer.text
+                said[answer.status_code] += 1
+        assert all(said.values()), said
 
     def test_may_have_many_terms_in_a_row(self, still_town: Any, ids: Any) -> None:
         """A long flat chain is fine: its length is bounded, not its shape."""

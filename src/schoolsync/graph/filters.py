@@ -25,7 +25,9 @@ from schoolsync.graph.types import ENUMS, Property, at, canonical, find
 from schoolsync.store.json_text import folded, text_place
 
 LENGTH_MAX = 4096
-DEPTH_MAX = 40
+DEPTH_MAX = 20
+FUNCTIONS_MAX = 10
+"""How deep conditions and functions may stand in one another: SQLite reads no more than a hundred levels of its own."""
 TERMS_MAX = 200
 LITERAL_MAX = 1024
 
@@ -150,6 +152,7 @@ class _Visitor:
         self._scope = scope
         self._now = now
         self._terms = 0
+        self._functions = 0  # that are being read, one in another
         self._inside: dict[str, Scope | ColumnElement[Any]] = {}  # variables of `any` and `all`
 
     def condition(self, node: ast._Node, depth: int) -> ColumnElement[bool]:
@@ -161,8 +164,10 @@ class _Visitor:
                 parts = self._chain(node, type(op))
                 join = and_ if isinstance(op, ast.And) else or_
                 return join(*(self.condition(part, depth + 1) for part in parts))
-            case ast.UnaryOp(op=ast.Not(), operand=inner):
-                return not_(func.coalesce(self.condition(inner, depth + 1), false()))
+            case ast.UnaryOp(op=ast.Not()):
+                inner, length = _behind_not(node)
+                meant = func.coalesce(self.condition(inner, depth + length), false())
+                return not_(meant) if length % 2 else meant
             case ast.Compare(comparator=ast.In(), left=left, right=ast.List(val=items)):
                 return or_(*(self._compare(ast.Eq, left, item) for item in items))
             case ast.Compare(
@@ -311,7 +316,12 @@ class _Visitor:
     def _operand(self, node: ast._Node) -> _Operand:
         """A property, or a function of one."""
         if isinstance(node, ast.Call) and node.args:
-            return self._function(_full_name(node.func).lower(), node.args)
+            if self._functions == FUNCTIONS_MAX:
+                raise Invalid("Invalid filter clause: its functions are nested too deeply.", target="$filter")
+            self._functions += 1
+            found = self._function(_full_name(node.func).lower(), node.args)
+            self._functions -= 1
+            return found
         if not isinstance(node, ast.Identifier | ast.Attribute):
             raise UnsupportedQuery("Unsupported filter clause: compare a property with a literal.", target="$filter")
         return self._property(node)
@@ -438,6 +448,14 @@ class _Visitor:
         self._terms += 1
         if self._terms > TERMS_MAX:
             raise Invalid(f"Invalid filter clause: it has more than {TERMS_MAX} comparisons.", target="$filter")
+
+
+def _behind_not(node: ast._Node) -> tuple[ast._Node, int]:
+    """What a chain of `not` is about, and how long the chain is."""
+    length = 0
+    while isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        node, length = node.operand, length + 1
+    return node, length
 
 
 def _said(
