@@ -19,7 +19,7 @@ from schoolsync import fault_points
 
 from ..databases import binaries, shared
 from ..storages import Storage, s3
-from .failing import compiler
+from .failing import KILL, compiler
 from .fire import SMALL, Fire, burning
 
 
@@ -59,13 +59,13 @@ def _kills(folder: Path, dice: random.Random, database: dict[str, object], kills
 def _failures(
     folder: Path, dice: random.Random, database: dict[str, object], storage: Storage | None, first: int, every: int
 ) -> int:
-    """Until a run has no n-th one any more. Each fails once, and then with all that follows for a while."""
+    """Until a run has no n-th one any more. Each fails once or with all that follows for a while, or kills."""
     if compiler() is None:
         raise SystemExit("There is no C compiler here: install one, or name it in CC.")
     with burning(folder / "fire", dice, database, size=SMALL, fails=True, storage=storage) as fire:
         at, error, told = first, errno.EIO, 0
-        while fire.fail(at, error=error, seconds=dice.choice((None, None, 0.3))):
-            at, error = at + every, dice.choice((errno.EIO, errno.ENOSPC))
+        while fire.fail(at, error=error, seconds=dice.choice((None, None, 0.3)) if error else None):
+            at, error = at + every, dice.choice((errno.EIO, errno.ENOSPC, KILL))
             while told < len(fire.tally.lost):
                 print(f"LOST: {fire.tally.lost[told]}", flush=True)
                 told += 1

@@ -1,4 +1,4 @@
-/* Put before a process by LD_PRELOAD: counts its input and output, and has the n-th fail.
+/* Put before a process by LD_PRELOAD: counts its input and output, and has the n-th fail or be its last.
 
    What counts is what goes to files and folders below FAILING_FOLDER, and over TCP to one of FAILING_PORTS, where a
    connection is cut that fails. What is to fail stands in the file FAILING_CONTROL, which all processes of an installation map and count in together. */
@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,7 +26,7 @@ struct control {
     uint64_t armed;     /* nothing is counted while this is 0 */
     uint64_t writes;    /* 1: only what takes room counts, and `part` is in its path */
     uint64_t from, to;  /* those that fail */
-    uint64_t error;     /* with this errno */
+    uint64_t error;     /* with this errno; 0: whoever meets it is killed */
     uint64_t count;     /* so many there were */
     uint64_t failed;    /* so many failed */
     char part[128];
@@ -66,6 +67,7 @@ static int fails(const char *what, const char *name, int kind) {
     if (mine < control->from || mine >= control->to) return 0;
     if (__atomic_fetch_add(&control->failed, 1, __ATOMIC_SEQ_CST) == 0)
         snprintf(control->said, sizeof control->said, "%s %s in %s", what, name, program_invocation_short_name);
+    if (control->error == 0) kill(getpid(), SIGKILL);
     errno = (int)control->error;
     return 1;
 }

@@ -18,6 +18,8 @@ from pathlib import Path
 
 SOURCE = Path(__file__).with_name("failing.c")
 NEVER = 2**63
+KILL = 0
+"""In place of an error: the process dies before it reads or writes."""
 
 
 class _Control(ctypes.Structure):
@@ -65,7 +67,7 @@ class Failing:
         }
 
     def arm(self, first: int, behind: int = NEVER, *, error: int = errno.EIO) -> None:
-        """From now on everything counts, and what is from the first on and before the other fails."""
+        """From now on everything counts, and what is from the first on and before the other fails, or kills."""
         self._set(first, behind, error, part=None)
 
     def fill(self, part: str) -> None:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,11 +151,13 @@ class Fire:
     def fail(self, first: int, *, error: int = errno.EIO, seconds: float | None = None) -> bool:
         """One synchronization, from the upload on, whose n-th input or output fails; whether there was one.
 
-        With `seconds` so does everything that follows, for so long. What was lost goes into the tally.
+        With `KILL` in place of an error the process that is at it dies. With `seconds` so does everything that follows,
+        for so long. What was lost goes into the tally.
         """
         assert self._failing is not None
         self._failing.arm(first, NEVER if seconds else first + 1, error=error)
-        return self._failed(f"{first} ({errno.errorcode[error]}{f', {seconds:g} s' if seconds else ''})", seconds)
+        how = errno.errorcode.get(error, "killed")
+        return self._failed(f"{first} ({how}{f', {seconds:g} s' if seconds else ''})", seconds)
 
     def fill(self, part: str, *, seconds: float) -> bool:
         """One synchronization during which there is no room for files with `part` in their path, for so long from when
@@ -205,9 +207,23 @@ class Fire:
 
     def _settled(self) -> dict[str, Any] | None:
         """The final status, or None while the run works or the server cannot say."""
-        answer = self._profile.api("GET", f"{self._profile.path}/profileStatus", headers=PREFER)
-        status: dict[str, Any] | None = answer.json() if answer.status_code == 200 else None
+        status = self._told("profileStatus", headers=PREFER)
         return None if status is None or status["status"] in BEGUN else status
+
+    def _told(self, what: str, **options: Any) -> dict[str, Any] | None:
+        """What the server says of the profile, or None when it cannot say it now."""
+        self._revive()
+        with suppress(httpx.TransportError):
+            answer = self._profile.api("GET", f"{self._profile.path}/{what}", **options)
+            if answer.status_code == 200:
+                told: dict[str, Any] = answer.json()
+                return told
+        return None
+
+    def _revive(self) -> None:
+        """Start `serve` again when it was the one to die, as a machine's own supervisor does."""
+        if self.server.process is not None and self.server.process.poll() is not None:
+            self.server.start()
 
     def _mend_after(self, seconds: float, over: threading.Event) -> None:
         """Have nothing fail any more so long after the first failure."""
@@ -220,19 +236,18 @@ class Fire:
 
     def _upload(self, files: Mapping[str, bytes]) -> None:
         """Send what the server does not take again, as clients do."""
-        container = until("the upload URL", self._container)
+        container = until("the upload URL", lambda: self._told("uploadUrl"))
         for name, content in files.items():
 
             def put(name: str = name, content: bytes = content) -> bool:
-                answer = put_blob(self.server, container, name, content)
-                assert answer.status_code in {201, 503}, answer.text
-                return answer.status_code == 201
+                self._revive()
+                with suppress(httpx.TransportError):
+                    answer = put_blob(self.server, container["value"], name, content)
+                    assert answer.status_code in {201, 503}, answer.text
+                    return answer.status_code == 201
+                return False
 
             until(f"{name} is taken", put)
-
-    def _container(self) -> str | None:
-        answer = self._profile.api("GET", f"{self._profile.path}/uploadUrl")
-        return answer.json()["value"] if answer.status_code == 200 else None
 
     def _runs(self) -> list[tuple[Any, ...]]:
         return self.server.control("SELECT id, number, state, rows_done, rows_total FROM runs ORDER BY number")
