@@ -475,8 +475,48 @@ def test_a_link_shows_one_school_alone(server: Server) -> None:
             assert (shown.status_code, "Müller" in shown.text, "Silva" in shown.text) == (404, False, False), bad
         assert http.get("/console/school").status_code == 404
         assert http.get("/console/school", params={"link": "\0.\0"}).status_code == 400
+        nobodys = signed(k=str(uuid.uuid4()))  # as if it had been signed, and its row taken back
+        assert http.get("/console/school", params={"link": nobodys}).status_code == 404
         http.cookies.set("schoolsync_console", link[1], path="/console")
         assert http.get(f"/console{run}/findings").status_code == 303, "a link is no session"
+
+
+@pytest.mark.nightly("postgresql")
+def test_a_link_is_taken_back(held: Profile) -> None:
+    """Somebody takes a link back on the page that lists it: it opens nothing from then on, another one goes on, and
+    both stand in the audit log."""
+    tenant, server = held.tenant, held.tenant.server
+    wrong = DISTRICT.changed("students", "3001", Username="")
+    made = own(tenant, "operator")("POST", f"/profiles/{held.id}/previews", expect=201).json()
+    for name, content in wrong.files().items():
+        assert put_blob(server, made["uploadUrl"], name, content).status_code == 201
+    own(tenant, "operator")("POST", f"/profiles/{held.id}/previews/{made['id']}/start", expect=202)
+    run = f"/profiles/{held.id}/runs/{made['id']}"
+    until("the preview has ended", lambda: own(tenant, "operator").get(run)["ended"])
+    with httpx.Client(base_url=server.base, follow_redirects=True) as http:
+        http.post("/console/sign-in", data={"tenant": tenant.id})
+        csrf = vouched(http, tenant, "operator").text.partition('name="csrf" value="')[2].partition('"')[0]
+
+        def link() -> str:
+            page = http.post(f"/console{run}/findings", data={"csrf": csrf, "school": "100"})
+            return re.findall(r"/console/school\?link=([\w.-]+)", page.text)[0]
+
+        assert "Test connection" in http.get(f"/console/profiles/{held.id}").text
+        assert "nothing stands in the way" in http.get(f"/console/profiles/{held.id}/connection").text
+        one, other = link(), link()
+        page = http.get(f"/console{run}/findings")
+        newest, _ = re.findall(r'name="takeBack" value="([0-9a-f-]{36})"', page.text)
+        page = http.post(f"/console{run}/findings", data={"csrf": csrf, "takeBack": newest})
+        assert "opens nothing any more" in page.text
+        assert page.text.count('name="takeBack"') == 1
+        assert http.post(f"/console{run}/findings", data={"csrf": csrf, "takeBack": newest}).status_code == 400
+    with httpx.Client(base_url=server.base) as http:
+        assert http.get("/console/school", params={"link": one}).status_code == 200
+        gone = http.get("/console/school", params={"link": other})
+        assert (gone.status_code, "Müller" in gone.text) == (404, False)
+    told = [entry["operation"] for entry in own(tenant, "auditor").get("/audit")["value"]]
+    assert told.count("console link for a school") == 2
+    assert told.count("console link for a school taken back") == 1
 
 
 def vouched(http: httpx.Client, tenant: Tenant, *named: str) -> httpx.Response:

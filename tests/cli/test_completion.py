@@ -46,7 +46,7 @@ def said(*command: str, **environment: str) -> str:
     [
         (("val",), ["validate"]),
         (("validate", "--ag"), ["--against"]),
-        (("profile", ""), ["export", "diff", "import"]),
+        (("profile", ""), ["export", "diff", "import", "test"]),
         (("sync", "roster.zip", "--prof"), ["--profile"]),
         (("keys", "rotate", "se"), ["secrets"]),
         (("convert", "in", "out", "--to", "one"), ["oneroster-1.1", "oneroster-1.2"]),

@@ -18,7 +18,9 @@ from schoolsync.store.release import SCHEMA_VERSION
 SINCE: dict[int, tuple[tuple[Table, str], ...]] = {
     2: ((control_tables.runs, "stage_done"), (control_tables.runs, "stage_total"), (control_tables.runs, "cleans")),
 }
-"""What each schema has that the one before had not."""
+"""Columns that each schema has and the one before had not."""
+TABLES: dict[int, tuple[Table, ...]] = {2: (control_tables.console_links,)}
+"""Tables, likewise."""
 FIRST = "5f7c5fbd8d43c81a"
 """A digest of all columns of schema 1."""
 RUN = {"tenant": 1, "profile": "p", "id": "r", "number": 1, "state": "queued", "cause": "start", "asked": 0}
@@ -27,6 +29,8 @@ RUN = {"tenant": 1, "profile": "p", "id": "r", "number": 1, "state": "queued", "
 def before(engine: Engine, version: int) -> None:
     """Make a database what it was before schema `version`."""
     with engine.begin() as connection:
+        for table in TABLES.get(version, ()):
+            table.drop(connection)
         for table, column in SINCE[version]:
             connection.exec_driver_sql(f"ALTER TABLE {table.name} DROP COLUMN {column}")
         connection.execute(update(control_tables.control_schema).values(version=version - 1, oldest=version - 1))
@@ -35,12 +39,14 @@ def before(engine: Engine, version: int) -> None:
 def columns(engine: Engine) -> set[tuple[str, str]]:
     asked = inspect(engine)
     changed = {table.name for since in SINCE.values() for table, _ in since}
+    changed |= {table.name for tables in TABLES.values() for table in tables}
     return {(name, column["name"]) for name in changed for column in asked.get_columns(name)}
 
 
 def test_no_column_comes_without_a_step() -> None:
     """Without what later schemas have added, the tables are those of the first one."""
     added = {(table.name, column) for since in SINCE.values() for table, column in since}
+    added |= {(table.name, column.name) for tables in TABLES.values() for table in tables for column in table.columns}
     known = {
         (table.name, column.name)
         for family in (control_tables.control, directory_tables.directory)

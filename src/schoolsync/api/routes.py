@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from schoolsync.access.roles import Act
-from schoolsync.api import shapes
+from schoolsync.api import directory_routes, shapes
+from schoolsync.api.directory_routes import PAGED
 from schoolsync.api.route import Parameter, Route
 from schoolsync.profiles.status import Status
 from schoolsync.runs import metrics
@@ -18,10 +19,6 @@ from schoolsync.runs.plan_question import BySchool, Differences, PlannedStep
 from schoolsync.runs.states import RunState
 from schoolsync.runs.trying import Tried
 
-LIMIT = Parameter(name="limit", kind="integer", meaning="most items on a page")
-AFTER = Parameter(name="after", meaning="where the page before ended; `nextLink` has it")
-PAGED = (LIMIT, AFTER)
-
 STEP_KINDS = (
     *("school", "section", "student", "teacher", "guardians", "studentEnrollment", "teacherRoster"),
     *("schoolSections", "studentSchools", "teacherSchools"),
@@ -29,27 +26,8 @@ STEP_KINDS = (
 STEP_OPS = ("create", "restore", "adopt", "rekey", "update", "link", "relink", "unlink", "remove", "expire", "purge")
 STEP_PARTS = ("apply", "deferred")
 
-_LOOKED_FOR = Parameter(
-    name="search",
-    meaning="only those with this in their name, with this id or SIS ID; people also by how their sign-in name begins",
-)
-_OF_SCHOOL = Parameter(name="school", meaning="only those of the school with this object id")
-_OF_CLASS = Parameter(name="class", meaning="only those of the class with this object id")
 _PROFILE = "profiles/{profile}"
 _RUN = f"{_PROFILE}/runs/{{run}}"
-
-
-def _browse(template: str, handler: str, summary: str, *parameters: Parameter, people: bool = False) -> Route:
-    """A list of the directory, or one of its objects."""
-    return Route(
-        method="GET",
-        template=f"directory/{template}",
-        handler=f"directory.{handler}",
-        summary=summary,
-        answers=shapes.Entries if parameters else shapes.DirectoryObject,
-        act=Act.READ_PEOPLE if people else Act.READ,
-        parameters=(*PAGED, *parameters) if parameters else (),
-    )
 
 
 ROUTES: tuple[Route, ...] = (
@@ -122,6 +100,14 @@ ROUTES: tuple[Route, ...] = (
         parameters=(
             Parameter(name="trend", kind="boolean", meaning="whether to add the newest ended runs in numbers"),
         ),
+    ),
+    Route(
+        method="GET",
+        template=f"{_PROFILE}/connection",
+        handler="profiles.get_connection",
+        summary="Whether the profile can get at its roster: provider, storage, what waits, the last upload's shape.",
+        answers=shapes.Connection,
+        act=Act.READ,
     ),
     Route(
         method="GET",
@@ -584,11 +570,6 @@ ROUTES: tuple[Route, ...] = (
         act=Act.CLIENTS,
         refusals=(409,),
     ),
-    _browse("schools", "list_schools", "Schools of the directory.", _LOOKED_FOR),
-    _browse("classes", "list_classes", "Classes of the directory.", _LOOKED_FOR, _OF_SCHOOL),
-    _browse("people", "list_people", "People of the directory.", _LOOKED_FOR, _OF_SCHOOL, _OF_CLASS, people=True),
-    _browse("schools/{school}", "get_school", "One school of the directory."),
-    _browse("classes/{class}", "get_class", "One class of the directory and its schools."),
-    _browse("people/{person}", "get_person", "One person, by id or sign-in name, with schools, classes.", people=True),
+    *directory_routes.ROUTES,
 )
 """Every operation, in the order of docs/api.md."""

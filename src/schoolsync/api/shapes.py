@@ -68,6 +68,23 @@ class Me(Shape, frozen=True, kw_only=True):
     acts: tuple[str, ...]
 
 
+class Check(Shape, frozen=True, kw_only=True):
+    """One thing that was looked at, in a sentence that says what to do."""
+
+    check: str  # profile, storage, upload, last upload or provider
+    level: Literal["ok", "warning", "error"]
+    message: str
+
+
+class Connection(Shape, frozen=True, kw_only=True):
+    """Whether a profile can get at its roster."""
+
+    profile: Guid
+    provider: str
+    works: bool  # no check is an error
+    checks: tuple[Check, ...]
+
+
 class Freshness(Shape, frozen=True, kw_only=True):
     """How old what the directory holds of a profile is."""
 

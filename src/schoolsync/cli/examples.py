@@ -88,6 +88,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "context list": ("schoolsync context list",),
     "context use": ("schoolsync context use district",),
     "context remove": ("schoolsync context remove district",),
+    "profile test": ("schoolsync profile test District",),
     "profile export": ("schoolsync profile export District --output district.toml",),
     "profile diff": ("schoolsync profile diff district.toml",),
     "profile import": ("schoolsync profile import district.toml",),

@@ -1,4 +1,4 @@
-"""`schoolsync profile export`, `diff`, `import`: a profile, its policy, guards and schedule in one TOML file.
+"""`schoolsync profile export`, `diff`, `import`, `test`: a profile, its policy, guards and schedule in one TOML file.
 
 The file holds no secret and can be kept under version control and reviewed. What differs is worked out by
 `profiles.document`; everything is asked of a server, here or elsewhere, through Graph's API and our own.
@@ -40,6 +40,17 @@ def export(whereto: Whereto, output: Path | None, *, as_json: bool) -> int:
     except OSError as problem:
         raise WorldError(f"{output} cannot be written: {problem.strerror}.") from problem
     return 0
+
+
+def test(whereto: Whereto, *, as_json: bool) -> int:
+    """Say whether a profile can get at its roster; 0 it can, 1 something stands in the way."""
+    found = Remote(whereto).get("/connection")
+    if as_json:
+        print(json.dumps(found))
+    else:
+        for one in found["checks"]:
+            print(f"{one['level']:8} {one['check']}: {one['message']}")
+    return 0 if found["works"] else 1
 
 
 def diff(whereto: Whereto, file: Path, *, profile: str | None, as_json: bool) -> int:

@@ -86,6 +86,24 @@ def profile_import(
     raise typer.Exit(command.import_(where, file, profile=profile, as_json=json))
 
 
+@profile.command("test")
+def profile_test(
+    profile: Annotated[str, typer.Argument(metavar="PROFILE", help="Profile, by id or display name.")],
+    tenant: Tenant = None,
+    json: AsJson = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Say whether a profile can get at its roster; nothing is changed.
+
+    Exit status: 0 it can, 1 something stands in the way, 2 wrong usage or refused.
+    """
+    from schoolsync.cli import profile as command
+
+    raise typer.Exit(command.test(whereto(tenant, profile, server, user, data_dir), as_json=json))
+
+
 def upload(
     profile: Annotated[str, typer.Argument(metavar="PROFILE", help="Profile, by id or display name.")],
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder, zip or CSV file of a roster.")],

@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from schoolsync.api.app import OwnApi
 from schoolsync.console import catalogue, charts, words
+from schoolsync.console.links import Links
 from schoolsync.console.routes import ROOT, ROWS, Handler, Row
 from schoolsync.console.sessions import COOKIE, Sessions
 from schoolsync.console.visit import Page, Visit
@@ -57,6 +58,7 @@ class Console:
         self.control = control
         self.settings = settings
         self.sessions = Sessions(control, settings)
+        self.links = Links(control)
         self._tree: Tree[Row] = Tree(ROWS)
         self._handlers: dict[str, Handler] = {row.handler: row.resolve() for row in ROWS}
 

@@ -44,8 +44,9 @@ the host's name is led there. This page is made from the table in `schoolsync.co
 * **Uploading.** Files are dropped on a page and go straight into a preview: they are checked, what would change is
   worked out, and nothing is changed until somebody applies exactly that. Findings are grouped by cause; each line is
   quoted cell by cell, without passwords and birth dates. A school is sent a link: it is signed, shows what was found in
-  that school's records in that run and nothing else, needs no account, and ends after 14 days. Making one stands in the
-  audit log. A single link cannot be taken back before that; deleting [`console.key`](access.md#keys) ends all of them.
+  that school's records in that run and nothing else, needs no account, and ends after 14 days. The page of the
+  findings lists the links that are good and takes each back; making one and taking it back stand in the audit log.
+  Deleting [`console.key`](access.md#keys) ends all of them.
 * **Without scripts** every page can be read and every form sent, but choosing files to upload. Scripts come from the
   server itself; the content security policy allows no others, and none on the page.
 * **Safety.** The cookie is signed, invisible to scripts and not sent along by other sites; every form carries a secret

@@ -49,6 +49,7 @@ ROWS: tuple[Row, ...] = (
     _get(
         "profiles/{profile}", "profiles.show", "How a profile stands, its trends and newest runs, and what can be done."
     ),
+    _get("profiles/{profile}/connection", "profiles.connection", "Whether the profile can get at its roster."),
     _post("profiles/{profile}/do", "profiles.act", "Pauses, resumes, resets the profile, or tries again now."),
     _post(
         "profiles/{profile}/clean-up",
@@ -99,7 +100,11 @@ ROWS: tuple[Row, ...] = (
         "findings.show",
         "What checking found, by root cause and by school.",
     ),
-    _post("profiles/{profile}/runs/{run}/findings", "findings.send", "Makes a link that shows one school's findings."),
+    _post(
+        "profiles/{profile}/runs/{run}/findings",
+        "findings.send",
+        "Makes a link that shows one school's findings, or takes one back.",
+    ),
     _get(
         "profiles/{profile}/runs/{run}/findings/list",
         "findings.listed",

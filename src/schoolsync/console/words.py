@@ -210,5 +210,6 @@ SAID: dict[str, str] = {
     "discarded": N_("The plan is thrown away; nothing more of it is changed."),
     "checking": N_("The files are being checked. Nothing is changed by that."),
     "begun": N_("A run has begun."),
+    "taken-back": N_("The link opens nothing any more."),
 }
 """Sentences that follow an act."""

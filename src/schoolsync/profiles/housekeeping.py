@@ -39,6 +39,7 @@ BELONGINGS = (
     control_tables.upload_blocks,
     control_tables.upload_files,
     control_tables.uploads,
+    control_tables.console_links,
 )
 
 log = structlog.get_logger()

@@ -370,6 +370,21 @@ console_sessions = table(
 )
 
 
+console_links = table(
+    control,
+    "console_links",  # links that show one school what was found in its records
+    Column("tenant", Integer),
+    Column("id", Text),
+    Column("profile", Text, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("school", Text, nullable=False),  # SIS ID
+    Column("made", BigInteger, nullable=False),
+    Column("made_by", Text, nullable=False),  # as in runs.asked_by
+    Column("expires", BigInteger, nullable=False),
+    key=("tenant", "id"),
+)
+
+
 audit = table(
     control,
     "audit",  # never changed, never deleted

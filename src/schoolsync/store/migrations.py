@@ -47,6 +47,7 @@ class Step:
 def _second(connection: Connection) -> None:
     for column in ("stage_done", "stage_total", "cleans"):
         add_column(connection, control_tables.runs, control_tables.runs.c[column])
+    control_tables.console_links.create(connection, checkfirst=True)
 
 
 STEPS: tuple[Step, ...] = (Step(2, before={Family.CONTROL: _second}),)

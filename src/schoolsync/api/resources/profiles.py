@@ -13,7 +13,7 @@ from schoolsync.api.call import Answer, Call, moment
 from schoolsync.errors import Invalid
 from schoolsync.graph import bodies, etags, render
 from schoolsync.profiles import configuration, listing
-from schoolsync.runs import looking
+from schoolsync.runs import connection, looking
 from schoolsync.runs.restarting import Scope
 
 TYPE = "educationSynchronizationProfile"
@@ -74,6 +74,18 @@ def get_freshness(call: Call) -> Answer:
             status=found.status,
             status_message=found.status_message,
         )
+    )
+
+
+def get_connection(call: Call) -> Answer:
+    """GET profiles/{profile}/connection."""
+    services = call.services
+    found = connection.examine(
+        services.control, services.uploads, services.settings, tenant=call.tenant, profile=call.profile, now=call.now
+    )
+    checks = (shapes.Check(check=one.check, level=one.level.value, message=one.sentence) for one in found.checks)
+    return Answer(
+        body=shapes.Connection(profile=call.profile, provider=found.provider, works=found.works, checks=tuple(checks))
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -41,6 +42,10 @@ async def show(visit: Visit) -> Page:
         visit.ask("GET", f"{here(visit)}/report"),
         visit.ask("GET", f"{here(visit)}/findings/schools"),
     )
+    links = await asyncio.to_thread(
+        visit.console.links.of_run, visit.principal.tenant, visit.keys["profile"], run.id, now=visit.now
+    )
+    names = {one.school: one.name or one.school for one in schools.value}
     return visit.page(
         "findings.html",
         profile=profile,
@@ -49,6 +54,7 @@ async def show(visit: Visit) -> Page:
         causes=report.causes[:CAUSES],
         schools=[one for one in schools.value if one.school is not None][:CAUSES],
         days=LINK_DAYS,
+        links=[(one, names.get(one.school, one.school), ticks.text(one.expires)) for one in links],
     )
 
 
@@ -76,13 +82,18 @@ async def download_report(visit: Visit) -> Page:
 
 
 async def send(visit: Visit) -> Page:
-    """POST profiles/{profile}/runs/{run}/findings: a link for one school."""
+    """POST profiles/{profile}/runs/{run}/findings: a link for one school, or one that is taken back."""
+    if "takeBack" in visit.form:
+        return await _take_back(visit, visit.form["takeBack"])
     school = visit.form.get("school", "")
     schools = (await visit.ask("GET", f"{here(visit)}/findings/schools")).value
     found = next((one for one in schools if one.school == school and school), None)
     if found is None:
         raise Invalid("Nothing was found in records of this school.", target="school")
+    profile, run = await asyncio.gather(visit.ask("GET", place(visit)), visit.ask("GET", here(visit)))
+    number = str(uuid.uuid4())
     held = {
+        "k": number,
         "t": visit.principal.tenant,
         "id": visit.principal.tenant_id,
         "p": visit.keys["profile"],
@@ -94,15 +105,33 @@ async def send(visit: Visit) -> Page:
     signed = visit.console.sessions.signed(held, purpose=PURPOSE, until=until)
     visit.arrival.operation = "console link for a school"
     visit.arrival.object = f"schoolsync/v1/{here(visit)}/findings"
-    profile, run = await asyncio.gather(visit.ask("GET", place(visit)), visit.ask("GET", here(visit)))
+    await asyncio.to_thread(
+        visit.console.links.make,
+        visit.principal,
+        link=number,
+        profile=visit.keys["profile"],
+        run=run.id,
+        school=school,
+        now=visit.now,
+        until=until,
+    )
     link = f"{visit.arrival.origin}/console/school?{urlencode({'link': signed})}"
     return visit.page("findings_link.html", profile=profile, run=run, school=found, link=link, until=ticks.text(until))
+
+
+async def _take_back(visit: Visit, link: str) -> Page:
+    run = await visit.ask("GET", here(visit))
+    visit.arrival.operation = "console link for a school taken back"
+    visit.arrival.object = f"schoolsync/v1/{here(visit)}/findings"
+    await asyncio.to_thread(visit.console.links.take_back, visit.principal.tenant, visit.keys["profile"], run.id, link)
+    return visit.go(f"/{here(visit)}/findings", said="taken-back")
 
 
 async def of_school(visit: Visit) -> Page:
     """GET school: what a link shows, to somebody without an account."""
     held = visit.console.sessions.opened(visit.query.get("link"), purpose=PURPOSE, now=visit.now)
-    if held is None:
+    links = visit.console.links
+    if held is None or not await asyncio.to_thread(links.good, held["t"], held.get("k", ""), now=visit.now):
         raise NotFound("This link is not good any more: ask whoever sent it for a new one.")
     visit.arrival.principal = _reader(held)
     await visit.arrival.throttle.admit(visit.arrival.principal)

@@ -41,6 +41,14 @@ async def show(visit: Visit) -> Page:
     return visit.page("profile.html", profile=profile, fresh=fresh, ladder=ladder, runs=runs.value)
 
 
+async def connection(visit: Visit) -> Page:
+    """GET profiles/{profile}/connection."""
+    profile, found = await asyncio.gather(
+        visit.ask("GET", place(visit)), visit.ask("GET", f"{place(visit)}/connection")
+    )
+    return visit.page("connection.html", profile=profile, found=found)
+
+
 async def act(visit: Visit) -> Page:
     """POST profiles/{profile}/do."""
     operation, body, said = _ACTS.get(visit.form.get("what", ""), (None, None, ""))
