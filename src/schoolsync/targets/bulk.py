@@ -21,8 +21,6 @@ class Bulk(Protocol):
 
     temporary: str
     """What leads the name of a temporary table."""
-    driving: str
-    """A join whose left side is small and shall be walked first."""
 
     def execute(self, statement: str, values: Sequence[Value] | None = None) -> list[Row]:
         """Run one statement and return what it answers."""
@@ -33,8 +31,23 @@ class Bulk(Protocol):
     def ingest(self, table: str, rows: pa.Table) -> None:
         """Append rows to a table, as fast as can be. None of them is there already."""
 
+    def learn(self, table: str, tenant: int) -> None:
+        """See that queries are planned knowing that the tenant has rows in a table; called when it has got some."""
+
     def stage(self, name: str, rows: pa.Table) -> None:
         """Put rows into a new temporary table, in place of one of that name."""
+
+    def looked_up(self, table: str, name: str, tenant: int, on: Mapping[str, str]) -> str:
+        """What follows the few rows of a query to join them with the tenant's rows that meet them, found by an index.
+
+        The joined rows are called `name`; `on` has their columns and the expressions that these equal.
+        """
+
+    def met(self, staged: str, table: str, tenant: int, on: Sequence[str], *, joined: bool = False) -> str:
+        """The condition that a row of `table` is the tenant's and meets one of a temporary table in the columns `on`.
+
+        With `joined` the statement joins the temporary table as `b`.
+        """
 
     def read(self, columns: Mapping[str, type], source: str) -> AbstractContextManager[pa.RecordBatchReader]:
         """Rows of `SELECT columns source`.

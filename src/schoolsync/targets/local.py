@@ -137,11 +137,9 @@ class LocalDirectory:
         self, table: str, columns: Mapping[str, type], *, by: str, values: pa.Table
     ) -> Iterator[pa.RecordBatchReader]:
         """The rows of `table` that have one of `values` (one column, `value`) in the indexed column `by`."""
-        found = f"{self._staged('wanted', values)} AS w {self._bulk.driving} {table} AS o"
-        matching = f"o.tenant = {self._tenant} AND o.{by} = w.value"
-        with self._bulk.read(
-            {**columns, "w.value": str if by != "key" else int}, f"FROM {found} ON {matching}"
-        ) as reader:
+        found = self._bulk.looked_up(table, "o", self._tenant, {by: "b.value"})
+        source = f"FROM {self._staged('wanted', values)} AS b {found}"
+        with self._bulk.read({**columns, "b.value": str if by != "key" else int}, source) as reader:
             yield reader
 
     @contextmanager
@@ -161,10 +159,8 @@ class LocalDirectory:
     @contextmanager
     def pairs(self, table: str, columns: Mapping[str, type], wanted: pa.Table) -> Iterator[pa.RecordBatchReader]:
         """The rows of a table of links that link one of the `wanted` pairs (the two key columns)."""
-        (left, _), (right, _) = _SIDES[table]
-        found = f"{self._staged('wanted', wanted)} AS w {self._bulk.driving} {table} AS o"
-        matching = f'o.tenant = {self._tenant} AND o."{left}" = w."{left}" AND o."{right}" = w."{right}"'
-        with self._bulk.read(columns, f"FROM {found} ON {matching}") as reader:
+        found = self._bulk.looked_up(table, "o", self._tenant, {side: f'b."{side}"' for side, _ in _SIDES[table]})
+        with self._bulk.read(columns, f"FROM {self._staged('wanted', wanted)} AS b {found}") as reader:
             yield reader
 
     def _staged(self, name: str, rows: pa.Table) -> str:
@@ -263,6 +259,8 @@ class LocalDirectory:
                 ),
             )
             self._execute(f"UPDATE positions SET position = {position + 1} WHERE tenant = {self._tenant}")
+        if _inserts(batch):
+            self._bulk.learn(batch.table, self._tenant)
 
     def _forget_removals(self, now: int) -> None:
         """Removals are remembered for a time; who follows changes and has not asked since begins anew."""
@@ -277,8 +275,9 @@ class LocalDirectory:
     def _purged(self, writer: Writer, batch: Batch) -> str:
         """The query for the keys of what a batch purges: who is in use again by now, or another's, stays."""
         return (
-            f"SELECT o.key FROM {self._bulk.temporary}batch AS b JOIN {batch.table} AS o "
-            f"ON o.tenant = {self._tenant} AND o.key = b.key WHERE NOT o.active AND o.profile = {writer.profile}"
+            f"SELECT o.key FROM {self._bulk.temporary}batch AS b "
+            f"{self._bulk.looked_up(batch.table, 'o', self._tenant, {'key': 'b.key'})} "
+            f"WHERE NOT o.active AND o.profile = {writer.profile}"
         )
 
     def _spend(self, batch: Batch, keys: str) -> None:
@@ -317,15 +316,12 @@ class LocalDirectory:
 
     def _touch_classes(self, rows: pa.Table, position: int) -> None:
         """Classes change with their members: whoever follows the changes of classes finds them by their position."""
-        touched = self._staged("touched", pa.table({"key": pc.unique(rows.column("class"))}))
-        self._execute(
-            f"UPDATE classes SET position = {position} WHERE tenant = {self._tenant} "
-            f"AND key IN (SELECT key FROM {touched})"
-        )
+        self._staged("touched", pa.table({"key": pc.unique(rows.column("class"))}))
+        touched = self._bulk.met("touched", "classes", self._tenant, ["key"])
+        self._execute(f"UPDATE classes SET position = {position} WHERE {touched}")
 
     def _remembered(self, writer: Writer, batch: Batch, columns: Sequence[str], position: int) -> str:
         """What is written down of what people are no longer in classes, before the batch takes it."""
-        staged, driving = f"{self._bulk.temporary}batch", self._bulk.driving
         lost = ["o.member", "o.teacher"]
         if batch.op == "relink":
             lost = [f"o.{part} AND NOT b.{part}" if part in columns else "false" for part in ("member", "teacher")]
@@ -333,9 +329,9 @@ class LocalDirectory:
         return (
             'INSERT INTO removed_members (tenant, "class", position, id, member, teacher, removed) '
             f'SELECT o.tenant, o."class", {position}, p.id, {", ".join(lost)}, {writer.now} '
-            f"FROM {staged} AS b {driving} class_people AS o "
-            f'ON o.tenant = {self._tenant} AND o."class" = b."class" AND o.person = b.person '
-            f"{driving} people AS p ON p.tenant = o.tenant AND p.key = o.person "
+            f"FROM {self._bulk.temporary}batch AS b "
+            f"{self._bulk.looked_up('class_people', 'o', self._tenant, {'class': 'b.class', 'person': 'b.person'})} "
+            f"{self._bulk.looked_up('people', 'p', self._tenant, {'key': 'o.person'})} "
             f"WHERE ({' OR '.join(lost)}) AND {whose}{writer.may_take('o.profile')} ON CONFLICT DO NOTHING"
         )
 
@@ -403,7 +399,7 @@ class LocalDirectory:
     def _statement(self, writer: Writer, batch: Batch, columns: Sequence[str], position: int) -> str:
         table = batch.table
         stamp = f"changed = {writer.now}, position = {position}"
-        key = f"{table}.tenant = {self._tenant} AND {table}.key = b.key"
+        key = self._bulk.met("batch", table, self._tenant, ["key"], joined=True) if table in _OBJECTS else ""
         if batch.op in _CHANGES:
             values = ", ".join(f"{name} = b.{name}" for name in columns if name != "key")
             life = "active = true, left_at = NULL"
@@ -445,21 +441,20 @@ class LocalDirectory:
             )
         if batch.op == "purge":
             return f"DELETE FROM {table} WHERE tenant = {self._tenant} AND key IN ({self._purged(writer, batch)})"
-        (left, _), (right, _) = _SIDES[table]
+        sides = [side for side, _ in _SIDES[table]]
         if batch.op == "relink":
             flags = "".join(f", {name} = b.{name}" for name in columns if name in ("member", "teacher"))
             if table == "class_people":
                 flags += f", position = {position}"
             return (
                 f"UPDATE {table} SET profile = {writer.profile}{flags} FROM {self._bulk.temporary}batch AS b "
-                f'WHERE {table}.tenant = {self._tenant} AND {table}."{left}" = b."{left}" '
-                f'AND {table}."{right}" = b."{right}" AND {writer.may_take(f"{table}.profile")}'
+                f"WHERE {self._bulk.met('batch', table, self._tenant, sides, joined=True)} "
+                f"AND {writer.may_take(f'{table}.profile')}"
             )
         assert batch.op == "unlink", batch.op
         return (
             f"DELETE FROM {table} WHERE profile IS NOT NULL AND {writer.may_take('profile')} "
-            f'AND (tenant, "{left}", "{right}") IN '
-            f'(SELECT {self._tenant}, "{left}", "{right}" FROM {self._bulk.temporary}batch)'
+            f"AND {self._bulk.met('batch', table, self._tenant, sides)}"
         )
 
 

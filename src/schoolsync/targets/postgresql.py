@@ -8,7 +8,7 @@ meet. A transaction may not last: whoever is stopped inside one loses it, so tha
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -22,6 +22,13 @@ from schoolsync.targets.bulk import Row, Value, selected
 
 _STATEMENT_MS = 20_000
 """A batch takes a fraction of it. Whoever is stopped in the middle of a COPY holds the tenant's lock no longer."""
+_COUNTED = """
+    SELECT coalesce(bool_or($1 = ANY (names) OR cardinality(names) >= most), false) FROM (
+        SELECT most_common_vals::text::integer[] AS names, current_setting('default_statistics_target')::integer AS most
+        FROM pg_stats WHERE schemaname = current_schema() AND tablename = $2 AND attname = 'tenant'
+    ) AS known
+"""
+"""Whether PostgreSQL has an idea of how many rows a tenant has: it counts so many by name, and knows what is left."""
 _BATCH_BYTES = 4 * 1024 * 1024
 
 
@@ -29,11 +36,11 @@ class PostgresTables:
     """One tenant's rows in the tables that all tenants share."""
 
     temporary = "pg_temp."
-    driving = "JOIN"
     holding = " FOR SHARE"
 
     def __init__(self, url: str, tenant_id: str) -> None:
         self._lock = locks.directory(tenant_id)
+        self._learned: set[str] = set()
         with _world():
             self._connection = driver.connect(_url(url), autocommit=True)  # transactions are ours to begin
         try:
@@ -69,12 +76,44 @@ class PostgresTables:
         with _world(), self._connection.cursor() as cursor:
             cursor.adbc_ingest(table, _fitting(rows), mode="append")
 
+    def learn(self, table: str, tenant: int) -> None:
+        """Have the table counted unless that was done since the tenant came; asked once for each table.
+
+        Of a tenant that came later PostgreSQL expects hardly a row, and so any index that begins with the tenant looks
+        as good as the one that leads to a row.
+        """
+        if table in self._learned:
+            return
+        self._learned.add(table)
+        ((known,),) = self.execute(_COUNTED, (tenant, table))
+        if not known:
+            self.execute("SET lock_timeout = '1s'")  # whatever cleans the table up meanwhile may take hours
+            with suppress(WorldError):
+                self.execute(f"ANALYZE {table}")
+            self.execute("RESET lock_timeout")
+
     def stage(self, name: str, rows: pa.Table) -> None:
         """Put rows into a new temporary table, and tell the planner how many there are."""
         self.execute(f"DROP TABLE IF EXISTS pg_temp.{name}")
         with _world(), self._connection.cursor() as cursor:
             cursor.adbc_ingest(name, _fitting(rows), mode="create", temporary=True)
         self.execute(f"ANALYZE pg_temp.{name}")
+
+    def looked_up(self, table: str, name: str, tenant: int, on: Mapping[str, str]) -> str:
+        """A join that cannot be turned round: what the planner takes for little it compares with all there is.
+
+        It does not know how much a tenant has that is new.
+        """
+        same = " AND ".join(f'one."{column}" = {value}' for column, value in on.items())
+        rows = f"SELECT one.ctid, one.* FROM {table} AS one WHERE one.tenant = {tenant} AND {same} OFFSET 0"
+        return f"CROSS JOIN LATERAL ({rows}) AS {name}"
+
+    def met(self, staged: str, table: str, tenant: int, on: Sequence[str], *, joined: bool = False) -> str:
+        """The places of the rows, looked up before. Nothing else is said of them, or any index would do."""
+        found = self.looked_up(table, "f", tenant, {name: f's."{name}"' for name in on})
+        places = f"ARRAY(SELECT f.ctid FROM pg_temp.{staged} AS s {found})"
+        same = [f'{table}."{name}" = b."{name}"' for name in on if joined]
+        return " AND ".join([f"{table}.ctid = ANY ({places})", *same])
 
     @contextmanager
     def read(self, columns: Mapping[str, type], source: str) -> Iterator[pa.RecordBatchReader]:

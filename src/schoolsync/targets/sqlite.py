@@ -36,7 +36,6 @@ class SqliteFile:
     """One tenant's file; made when it is not there."""
 
     temporary = "temp."
-    driving = "CROSS JOIN"
 
     def __init__(self, path: Path) -> None:
         with _world():
@@ -67,11 +66,26 @@ class SqliteFile:
         with _world(), self._connection.cursor() as cursor:
             cursor.adbc_ingest(table, rows, mode="append")
 
+    def learn(self, table: str, tenant: int) -> None:
+        """Nothing: a new file is told what to expect (`store.ddl`)."""
+
     def stage(self, name: str, rows: pa.Table) -> None:
         """Put rows into a new temporary table."""
         self.execute(f"DROP TABLE IF EXISTS temp.{name}")
         with _world(), self._connection.cursor() as cursor:
             cursor.adbc_ingest(name, rows, mode="create", temporary=True)
+
+    def looked_up(self, table: str, name: str, tenant: int, on: Mapping[str, str]) -> str:
+        """A join that SQLite walks from left to right."""
+        same = " AND ".join(f'{name}."{column}" = {value}' for column, value in on.items())
+        return f"CROSS JOIN {table} AS {name} ON {name}.tenant = {tenant} AND {same}"
+
+    def met(self, staged: str, table: str, tenant: int, on: Sequence[str], *, joined: bool = False) -> str:
+        """What an index leads to."""
+        if joined:
+            return " AND ".join([f"{table}.tenant = {tenant}", *(f'{table}."{name}" = b."{name}"' for name in on)])
+        names = ", ".join(f'"{name}"' for name in on)
+        return f"(tenant, {names}) IN (SELECT {tenant}, {names} FROM temp.{staged})"  # noqa: S608  # ours
 
     @contextmanager
     def read(self, columns: Mapping[str, type], source: str) -> Iterator[pa.RecordBatchReader]:
