@@ -11,11 +11,9 @@ UNUSED = {"rich", "pydantic", "attr"}
 
 
 def loaded(*modules: str) -> set[str]:
-    """The modules of a process that `serving.start` starts with these, one after another."""
+    """The modules of a process that loads with these, one after another."""
     loads = "; ".join(f"load({module!r})" for module in modules)
-    code = (
-        f"import sys; from schoolsync.serving.start import load; {loads}; print(*filter(sys.modules.get, sys.modules))"
-    )
+    code = f"import sys; from schoolsync.loading import load; {loads}; print(*filter(sys.modules.get, sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return {name.partition(".")[0] if not name.startswith("schoolsync") else name for name in done.stdout.split()}
 

@@ -3,6 +3,8 @@
 import signal
 import threading
 
+from schoolsync import loading
+
 __all__ = ["main"]
 
 
@@ -13,7 +15,8 @@ def main() -> int:
     quietly = handler is signal.default_int_handler and threading.current_thread() is threading.main_thread()
     if quietly:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from schoolsync.cli import app
+    with loading.at_once():
+        from schoolsync.cli import app
 
     if quietly:
         signal.signal(signal.SIGINT, handler)

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from schoolsync import fault_points
+from schoolsync import fault_points, loading
 from schoolsync.runs import lifeline, scratches
 from schoolsync.runs.job import Failed, Job
 
@@ -58,8 +58,9 @@ def main() -> int:
     # Questions are read by a thread of their own, so that the worker's end is noticed in the middle of a stage.
     asked: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     lifeline.watch(lifeline.lines(), asked.put)
-    from schoolsync.runs.checking import StageFailed, told
-    from schoolsync.runs.stages import Stages
+    with loading.at_once():
+        from schoolsync.runs.checking import StageFailed, told
+        from schoolsync.runs.stages import Stages
 
     def say(answer: Answer) -> None:
         try:

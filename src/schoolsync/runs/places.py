@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from schoolsync.settings import Settings
+if TYPE_CHECKING:
+    from schoolsync.settings import Settings
 
 FINDINGS = "findings.parquet"
 """All findings of a run's roster, in the order of files and lines, inside the run's folder."""

@@ -30,6 +30,7 @@ from schoolsync.api import call as api
 from schoolsync.api.app import OwnApi
 from schoolsync.graph.app import Arrival, create_app
 from schoolsync.graph.routes import changing_objects
+from schoolsync.loading import MODELS, without
 from schoolsync.runs import lifeline
 from schoolsync.runs.change_history import ChangeHistory
 from schoolsync.runs.engines import Engines
@@ -44,7 +45,6 @@ from schoolsync.serving import connections
 from schoolsync.serving.faults import Faults
 from schoolsync.serving.process import Process, begin, say
 from schoolsync.serving.readiness import Readiness
-from schoolsync.serving.start import MODELS, without
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
 from schoolsync.uploads import blobs

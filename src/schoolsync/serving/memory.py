@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sys
 
+from schoolsync.loading import load
 from schoolsync.runs import lifeline
 from schoolsync.runs.engines import Engines
 from schoolsync.runs.processes import from_line, run
-from schoolsync.serving.start import load
 
 
 def main() -> int:

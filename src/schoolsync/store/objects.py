@@ -17,10 +17,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from schoolsync import ticks
 from schoolsync.errors import UsageError
-from schoolsync.settings import Settings
+
+if TYPE_CHECKING:
+    from schoolsync.settings import Settings
 
 Listed = tuple[Path, list[tuple[Path, int]]]
 """A folder, and the files in it with the time of their last change (ticks)."""
@@ -175,7 +178,7 @@ def _tags(root: Path) -> Path:
 def objects_of(settings: Settings) -> Objects:
     """The storage that the settings name."""
     if settings.encrypt_files:
-        key = Settings(secrets_key=settings.secrets_key, secrets_key_file=settings.secrets_key_file)
+        key = type(settings)(secrets_key=settings.secrets_key, secrets_key_file=settings.secrets_key_file)
         return _open_sealed(
             settings.objects, settings.storage_url, tuple(settings.storage_options), settings.kept_objects, key
         )
