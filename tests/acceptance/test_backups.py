@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from schoolsync.testing import rosters
 
+from ..chaos.failing import NEVER, failing, needed
 from ..databases import Cluster
 from .house import Profile, Server, Tenant, command, serving
 from .test_being_killed import TENANT, begin, caught, check_ledger, contents, ledger, wait_for_batches
@@ -136,3 +138,30 @@ def test_a_sqlite_installation_moves_to_postgresql(
                 "another tenant gets a number of its own"
             )
         audit_is_whole(target, moved.data)
+
+
+@pytest.mark.nightly
+def test_a_backup_is_whole_or_none_whatever_fails(tmp_path: Path, roster: dict[str, bytes]) -> None:
+    """A read or write fails, or a folder cannot be looked into: one sentence and no backup, or all of it."""
+    needed()
+    with serving(tmp_path / "server") as server:
+        assert Tenant(server, TENANT).profile().sync(roster)["status"] == "success"
+    chosen = random.Random(5)
+    with failing(tmp_path / "failing", tmp_path) as shim:
+        environment = {**os.environ, **shim.environment}
+
+        def backed_up(name: str) -> tuple[int, set[Path]]:
+            folder = tmp_path / name
+            done = command("backup", folder, "--data-dir", server.data, env=environment)
+            shim.mend()
+            assert "Traceback" not in done.stderr, shim.said
+            assert folder.exists() == (done.returncode == 0), shim.said
+            return done.returncode, {path.relative_to(folder) for path in folder.rglob("*")}
+
+        shim.arm(NEVER)
+        status, whole = backed_up("whole")
+        assert status == 0
+        for number in chosen.sample(range(1, shim.count), 15):
+            shim.arm(number, number + 1)
+            status, there = backed_up(f"backup{number}")
+            assert there == (whole if status == 0 else set()), f"{number}: {shim.said}"

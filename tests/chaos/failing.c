@@ -5,6 +5,7 @@
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -169,6 +170,19 @@ ON_PATH(rename, WRITES, (const char *path, const char *new), (path, new), const 
 ON_PATH(link, WRITES, (const char *path, const char *new), (path, new), const char *, const char *)
 ON_PATH(mkdir, WRITES, (const char *path, mode_t mode), (path, mode), const char *, mode_t)
 ON_PATH(unlink, READS, (const char *path), (path), const char *)
+ON_PATH(access, READS, (const char *path, int mode), (path, mode), const char *, int)
+ON_PATH(stat, READS, (const char *path, struct stat *to), (path, to), const char *, struct stat *)
+ON_PATH(stat64, READS, (const char *path, struct stat64 *to), (path, to), const char *, struct stat64 *)
+ON_PATH(lstat, READS, (const char *path, struct stat *to), (path, to), const char *, struct stat *)
+ON_PATH(lstat64, READS, (const char *path, struct stat64 *to), (path, to), const char *, struct stat64 *)
+ON_PATH(statx, READS, (int at, const char *path, int flags, unsigned mask, struct statx *to), (at, path, flags, mask, to), int, const char *, int, unsigned, struct statx *)
+ON_FILE(int, fstat, READS, (int file, struct stat *to), (file, to), int, struct stat *)
+ON_FILE(int, fstat64, READS, (int file, struct stat64 *to), (file, to), int, struct stat64 *)
+
+DIR *opendir(const char *path) {
+    REAL(DIR *, opendir, const char *);
+    return fails("opendir", ours(path), READS) ? NULL : real(path);
+}
 
 int connect(int file, const struct sockaddr *to, socklen_t size) {
     REAL(int, connect, int, const struct sockaddr *, socklen_t);

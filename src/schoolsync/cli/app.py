@@ -25,7 +25,7 @@ from schoolsync.cli import (
 )
 from schoolsync.cli.answers import AsJson, tell
 from schoolsync.cli.completing import one_of
-from schoolsync.errors import SchoolsyncError, UsageError, WorldError
+from schoolsync.errors import SchoolsyncError, UsageError, WorldError, is_worlds
 
 app = typer.Typer(
     name="schoolsync",
@@ -585,6 +585,11 @@ def main() -> int:
     except (UsageError, WorldError, SchoolsyncError) as problem:
         print(f"schoolsync: {problem}", file=sys.stderr)
         return 1 if isinstance(problem, WorldError) else 2
+    except OSError as problem:
+        if not is_worlds(problem):
+            raise
+        print(f"schoolsync: A file cannot be read or written now: {problem.strerror}.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     except RuntimeError as problem:

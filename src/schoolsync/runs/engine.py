@@ -77,8 +77,8 @@ def main() -> int:
                 assert ask.job is not None
                 with told():
                     scratches.attend(Path(ask.job.scratch).parent)
-                fault_points.anew()
-                stages = Stages(ask.job, lambda done, total: say(Progress(done, total)))
+                    fault_points.anew()
+                    stages = Stages(ask.job, lambda done, total: say(Progress(done, total)))
             elif ask.stage == "close":
                 if stages is not None:
                     stages.close()

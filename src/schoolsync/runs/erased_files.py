@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from schoolsync.errors import raise_worlds
 from schoolsync.plan.alike import PRINTS
 from schoolsync.plan.steps import FRESH
 from schoolsync.runs.places import FINDINGS, RECORDS, REPORT, ROSTER
@@ -158,7 +159,8 @@ def _description(folder: Path) -> Description | None:
         if _PLAN.fullmatch(one.name):
             try:
                 return msgspec.json.decode(one.with_suffix(".json").read_bytes(), type=Description)
-            except (OSError, msgspec.MsgspecError):
+            except (OSError, msgspec.MsgspecError) as problem:
+                raise_worlds(problem)  # a plan is nobody's only when it has no description
                 return None
     return None
 

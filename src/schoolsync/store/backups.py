@@ -25,7 +25,7 @@ from schoolsync.store import copying, installation
 from schoolsync.store.control import Control, open_control
 from schoolsync.store.control_tables import profiles, tenants, upload_files, uploads
 from schoolsync.store.database import world
-from schoolsync.store.objects import objects_of
+from schoolsync.store.objects import copy_files, objects_of
 from schoolsync.store.release import SCHEMA_VERSION
 
 NOTE = "backup.json"
@@ -50,8 +50,8 @@ def back_up(settings: Settings, folder: Path, *, now: str) -> int:
                 continue
             _settle(copied)
             count = objects_of(settings).export(copied.objects)
-            _copy_files(settings.keys, copied.keys)
-            _copy_files(settings.data_dir / _TLS, made / _TLS)
+            copy_files(settings.keys, copied.keys)
+            copy_files(settings.data_dir / _TLS, made / _TLS)
             if not _missing(copied):
                 break
         else:
@@ -61,7 +61,11 @@ def back_up(settings: Settings, folder: Path, *, now: str) -> int:
         note = {"schoolsync": __version__, "schema": SCHEMA_VERSION, "made": now}
         (made / NOTE).write_text(json.dumps(note), "utf-8")
         made.rename(folder)
-        sync_folder(folder.parent)
+        try:
+            sync_folder(folder.parent)
+        except OSError:
+            folder.rename(made)  # it may be gone after a power cut: no backup then
+            raise
     except OSError as problem:
         raise WorldError(f"The backup cannot be written to {folder}: {problem.strerror}.") from problem
     finally:
@@ -93,10 +97,10 @@ def restore(folder: Path, settings: Settings) -> None:
             copying.copy(source, settings)
         else:
             _copy_sqlite(source, settings)
-        _copy_files(source.keys, settings.keys)
+        copy_files(source.keys, settings.keys)
         objects_of(settings).take_in(source.objects)
         _settle(settings)
-        _copy_files(folder / _TLS, settings.data_dir / _TLS)
+        copy_files(folder / _TLS, settings.data_dir / _TLS)
     except BaseException as problem:
         for left in settings.data_dir.iterdir() if settings.data_dir.exists() else ():
             shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
@@ -142,8 +146,11 @@ def _copy_sqlite(source: Settings, target: Settings) -> None:
         raise UsageError(f"There is no installation in {source.data_dir}.")
     target.directories.mkdir(parents=True, exist_ok=True, mode=0o700)
     _copy_file(source.control_db, target.control_db)
-    with closing(sqlite3.connect(target.control_db)) as control:
-        known = [str(tenant) for (tenant,) in control.execute("SELECT id FROM tenants ORDER BY number")]
+    try:
+        with closing(sqlite3.connect(target.control_db)) as control:
+            known = [str(tenant) for (tenant,) in control.execute("SELECT id FROM tenants ORDER BY number")]
+    except sqlite3.Error as problem:
+        raise WorldError("The copied database control.db cannot be read now.") from problem
     for tenant in known:  # a directory that came later has rows of a number that another tenant may get
         if source.directory_db(tenant).exists():
             _copy_file(source.directory_db(tenant), target.directory_db(tenant))
@@ -157,24 +164,6 @@ def _copy_file(source: Path, target: Path) -> None:
                 here.backup(there)
     except sqlite3.Error as problem:
         raise WorldError(f"The database {source.name} cannot be copied now.") from problem
-
-
-def _copy_files(source: Path, target: Path) -> int:
-    """Copy what is there and stays there; files that are still being written are not what any row names."""
-    target.mkdir(parents=True, exist_ok=True, mode=0o700)
-    count = 0
-    for folder, _, names in os.walk(source):
-        into = target / Path(folder).relative_to(source)
-        into.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name in names:
-            if name.endswith((".part", ".tmp")):
-                continue
-            try:
-                shutil.copy2(Path(folder) / name, into / name)
-            except FileNotFoundError:
-                continue  # it was replaced or its time had come
-            count += 1
-    return count
 
 
 def _missing(copied: Settings) -> bool:

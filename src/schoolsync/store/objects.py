@@ -36,6 +36,21 @@ UNFINISHED = (".part", ".tmp", ".erasing", ".aside")
 """Endings of files and folders that are still being written: nobody's but their writer's."""
 
 
+def inside(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, in no order; none when it is not there.
+
+    Raises OSError when a folder cannot be looked into: what nobody has seen is not gone.
+    """
+
+    def refuse(problem: OSError) -> None:
+        if not isinstance(problem, FileNotFoundError):  # its time may have come meanwhile
+            raise problem
+
+    for place, _, names in os.walk(folder, onerror=refuse):
+        for name in names:
+            yield Path(place) / name
+
+
 class Objects:
     """Files in a folder of this machine. Safe to share between threads and processes.
 
@@ -105,16 +120,7 @@ class Objects:
 
     def export(self, target: Path) -> int:
         """Copy all that is kept below a new root; how many files there are."""
-        count = 0
-        for folder, _, names in os.walk(self.root):
-            into = target / Path(folder).relative_to(self.root)
-            into.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for name in names:
-                if not name.endswith(UNFINISHED):
-                    with suppress(FileNotFoundError):  # it was replaced or its time had come
-                        shutil.copy2(Path(folder) / name, into / name)
-                        count += 1
-        return count
+        return copy_files(self.root, target)
 
     def take_in(self, folder: Path) -> None:
         """Keep the files of a backup. Raises UsageError when they are encrypted and the settings do not say so."""
@@ -201,6 +207,21 @@ def opened(
     if file_keys is not None:
         return _open_handed(root, url, tuple(options), home, tuple(file_keys.items()))
     return _open(root, url, tuple(options))
+
+
+def copy_files(source: Path, target: Path) -> int:
+    """Copy what is in a folder and stays there; files that are still being written are not what any row names."""
+    target.mkdir(parents=True, exist_ok=True, mode=0o700)
+    count = 0
+    for path in inside(source):
+        if path.name.endswith(UNFINISHED):
+            continue
+        into = target / path.relative_to(source)
+        into.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with suppress(FileNotFoundError):  # it was replaced or its time had come
+            shutil.copy2(path, into)
+            count += 1
+    return count
 
 
 def _unfinished(names: Sequence[str]) -> set[str]:

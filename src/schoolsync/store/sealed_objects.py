@@ -28,7 +28,7 @@ import obstore
 
 from schoolsync.errors import UsageError, WorldError
 from schoolsync.store import sealing
-from schoolsync.store.objects import FILE_KEYS, UNFINISHED
+from schoolsync.store.objects import FILE_KEYS, UNFINISHED, inside
 from schoolsync.store.shared_objects import CHUNK, Meta, SharedObjects, told
 
 FORGET_AFTER = 600.0
@@ -211,8 +211,8 @@ class SealedObjects(SharedObjects):
                 obstore.put(self._store, self._keys_at, (folder / FILE_KEYS).read_bytes())
             self._settled(self._keys_at)
         self._keys()  # raises when the vault does not open them
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and path.parent != folder:
+        for path in sorted(inside(folder)):
+            if path.parent != folder:
                 into = self.root / path.relative_to(folder)
                 with path.open("rb") as source:
                     sealed = source.read(len(sealing.MARK)) == sealing.MARK

@@ -28,7 +28,7 @@ from obstore.store import from_url
 
 from schoolsync import ticks
 from schoolsync.errors import UsageError, WorldError
-from schoolsync.store.objects import ENCRYPTED, FILE_KEYS, UNFINISHED, Listed, Objects
+from schoolsync.store.objects import ENCRYPTED, FILE_KEYS, UNFINISHED, Listed, Objects, inside
 
 PATIENCE = 30.0
 """Seconds that a request is repeated which the storage does not answer; option `retry_seconds`."""
@@ -67,11 +67,9 @@ class SharedObjects(Objects):
 
     def keep_folder(self, folder: Path) -> None:
         """Send what is new or has changed: folders first, the files beside them last."""
-        if not folder.is_dir():
-            return
-        inside = [path for path in sorted(folder.rglob("*")) if path.is_file() and _finished(path)]
-        self._all(self.keep, [path for path in inside if path.parent != folder])
-        self._all(self.keep, [path for path in inside if path.parent == folder])
+        found = [path for path in sorted(inside(folder)) if _finished(path)]
+        self._all(self.keep, [path for path in found if path.parent != folder])
+        self._all(self.keep, [path for path in found if path.parent == folder])
 
     def settle_folder(self, folder: Path) -> None:
         """Send what is new or has changed, and delete what is not here."""
@@ -133,9 +131,10 @@ class SharedObjects(Objects):
         """Have the folder here as the storage has it; a copy of what the storage has no longer goes."""
         known = {self.root / self._key(meta): meta for meta in self._list(folder)}
         wanted = {path: meta for path, meta in known.items() if not names or _matches(path.relative_to(folder), names)}
-        for path in folder.rglob("*") if folder.is_dir() else ():
-            if path not in known and path.is_file() and _fits(path.stat(), self._tag(path)):
-                path.unlink(missing_ok=True)
+        for path in inside(folder):
+            with suppress(FileNotFoundError):
+                if path not in known and _fits(path.stat(), self._tag(path)):
+                    path.unlink()
         self._all(lambda path: self._have(path, wanted[path]), list(wanted))
 
     def _have(self, path: Path, meta: Meta) -> None:
