@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import socket
 import statistics
 import subprocess
 import sys
@@ -39,6 +40,7 @@ asyncio.run(Server(Litestar([schools]), port=int(sys.argv[1]), interface=Interfa
 """
 TENANT = Settings().seed_tenant
 LONGEST = 120.0
+LOOK = 0.02
 
 
 def main() -> int:
@@ -68,7 +70,7 @@ def _bare() -> float:
     began = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-c", BARE, str(port)], start_new_session=True)
     try:
-        return _answered(port, began, dict)
+        return _answered(port, began, lambda: {"Accept": "application/json"})
     finally:
         process.kill()
         process.wait()
@@ -116,15 +118,21 @@ def _answered(port: int, began: float, headers: Callable[[], dict[str, str]]) ->
     given: dict[str, str] = {}
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=LONGEST) as http:
         while time.perf_counter() - began < LONGEST:
-            given = given or headers()
-            try:
-                answer = http.get("/v1.0/education/schools", headers=given)
-                if answer.status_code == 200 and answer.json()["value"]:
-                    return time.perf_counter() - began
-            except httpx.TransportError:
-                pass
-            time.sleep(0.01)
+            if not given or not _open(port):
+                given = given or headers()
+                time.sleep(LOOK)
+                continue
+            answer = http.get("/v1.0/education/schools", headers=given)
+            if answer.status_code == 200 and answer.json()["value"]:
+                return time.perf_counter() - began
+            time.sleep(LOOK)
     raise RuntimeError("no school was answered")
+
+
+def _open(port: int) -> bool:
+    """Whether somebody listens there: knocking costs next to nothing, and what is measured has few cores."""
+    with socket.socket() as knocking:
+        return knocking.connect_ex(("127.0.0.1", port)) == 0
 
 
 if __name__ == "__main__":

@@ -13,6 +13,9 @@ from schoolsync.runs import lifeline
 from schoolsync.runs.engines import Engines
 from schoolsync.runs.processes import from_line, run
 
+LONGEST = 5.0
+"""Seconds that a roster on its way is waited for, before what answers requests is loaded."""
+
 
 def main() -> int:
     """Serve until the supervisor goes or asks for the end."""
@@ -34,6 +37,8 @@ def main() -> int:
         clock=services.clock,
         new_id=services.new_id,
     )
+    if process.sent is not None:  # what is loaded next would be in its way
+        process.sent.wait(LONGEST)
     answer: int = load("schoolsync.serving.api").serve(process, engines)
     return answer
 

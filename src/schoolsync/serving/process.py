@@ -36,6 +36,7 @@ class Process:
     dial: Dial | None  # the fault dial, where the settings have one
     worker_ready: threading.Event  # somebody makes runs
     ending: threading.Event  # nothing new is begun
+    sent: threading.Event | None  # of the roster that the server is filled with, nothing but its run is left
 
 
 def begin(settings: Settings, said: Iterator[bytes]) -> Process:
@@ -59,11 +60,12 @@ def begin(settings: Settings, said: Iterator[bytes]) -> Process:
     dial = follow(settings)
     services = _services(settings)
     audit = Audit(services.control, services.directories, settings)
+    sent = None
     if settings.seed_roster is not None:
         from schoolsync.serving import seed  # loaded by those alone who are seeded
 
-        seed.begin(services, audit, lambda there: say(SEEDED if there else NOT_SEEDED))
-    return Process(services=services, audit=audit, dial=dial, worker_ready=worker_ready, ending=ending)
+        sent = seed.begin(services, audit, lambda there: say(SEEDED if there else NOT_SEEDED))
+    return Process(services=services, audit=audit, dial=dial, worker_ready=worker_ready, ending=ending, sent=sent)
 
 
 def say(line: bytes) -> None:

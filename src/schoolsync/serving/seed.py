@@ -61,7 +61,9 @@ def files(roster: Path) -> dict[str, Path]:
 class Seeding:
     """One roster on its way into the seed's tenant."""
 
-    def __init__(self, services: Services, audit: Audit) -> None:
+    def __init__(self, services: Services, audit: Audit, sent: threading.Event) -> None:
+        """`sent` is set once nothing but the run is left."""
+        self._sent = sent
         self._services = services
         self._audit = audit
         settings = services.settings
@@ -88,6 +90,7 @@ class Seeding:
             self._wait()
         for name, file in found.items():
             self._put(profile, name, file)
+        self._sent.set()
         with self._act(f"start {profile}"):
             started = asyncio.run(services.runs.start(self._by, profile, services.clock()))
         if not started.accepted:
@@ -141,18 +144,25 @@ class Seeding:
         time.sleep(LOOK)
 
 
-def begin(services: Services, audit: Audit, ended: Callable[[bool], None]) -> None:
-    """Seed in a thread; `ended` hears whether the roster is there. Why it is not is said on standard error."""
+def begin(services: Services, audit: Audit, ended: Callable[[bool], None]) -> threading.Event:
+    """Seed in a thread; `ended` hears whether the roster is there. Why it is not is said on standard error.
+
+    What is returned is set once the files are there and nothing but the run is left, or when it has ended.
+    """
     roster = services.settings.seed_roster
     assert roster is not None
+    sent = threading.Event()
 
     def work() -> None:
         try:
-            Seeding(services, audit).seed(roster)
+            Seeding(services, audit, sent).seed(roster)
         except (SchoolsyncError, OSError) as problem:
             sys.stderr.write(f"schoolsync: {problem}\n")
             ended(False)
         else:
             ended(True)
+        finally:
+            sent.set()
 
     threading.Thread(target=work, name="seed", daemon=True).start()
+    return sent
