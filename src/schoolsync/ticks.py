@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 PER_SECOND = 10_000_000
 _EPOCH = datetime(1, 1, 1, tzinfo=UTC)
@@ -62,7 +62,10 @@ def moment(ticks: int) -> datetime:
 
 def zone(name: str) -> tzinfo:
     """The time zone of that name. Raises ZoneInfoNotFoundError or ValueError; UTC needs no database of them."""
-    return UTC if name == "UTC" else ZoneInfo(name)
+    try:
+        return UTC if name == "UTC" else ZoneInfo(name)
+    except OSError as problem:  # the name of a folder of them, such as Europe, or one that is no name of a file
+        raise ZoneInfoNotFoundError(name) from problem
 
 
 def midnight(day: date, time_zone: str) -> int:

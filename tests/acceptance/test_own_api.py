@@ -298,6 +298,8 @@ def test_settings_are_merged_and_checked(server: Server) -> None:
     assert admin.refusal("PATCH", path, 412, {"dateFormat": "iso"}, headers=stale)["code"] == "PreconditionFailed"
     for wrong, target in (({"dateFormat": "never"}, "dateFormat"), ({"dateformat": "iso"}, "dateformat")):
         assert admin.refusal("PATCH", path, 400, wrong)["target"] == target
+    for zone in ("Europe", "Mars/Olympus", "/etc/localtime", "x" * 3000):
+        assert "there is no time zone" in admin.refusal("PATCH", path, 400, {"timeZone": zone})["message"]
     assert admin("PATCH", path, {"dateFormat": None}, expect=200).json() == first.json()
     assert profile.api.get(profile.path)["state"] == "provisioned"
 

@@ -74,7 +74,7 @@ class OwnSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
         try:
             ticks.zone(self.time_zone)
         except (ZoneInfoNotFoundError, ValueError) as problem:
-            raise ValueError(f"there is no time zone {self.time_zone!r}") from problem
+            raise ValueError(f"there is no time zone {self.time_zone[:60]!r}") from problem
         strange = fields.unknown(self.fields or ())
         if strange is not None:
             known = ", ".join(fields.SENSITIVE)
