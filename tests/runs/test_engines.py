@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def test_small_runs_share_a_process_and_nothing_else(house: Engines, jobs: Calla
     assert is_there(first)
 
 
-def test_a_process_ends_that_is_one_too_many_or_large_or_not_done(
+def test_a_process_ends_that_is_one_too_many_or_large_or_silent_or_not_done(
     house: Engines, jobs: Callable[[str], Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its memory is the machine's again, and what it was doing is over."""
@@ -106,6 +107,12 @@ def test_a_process_ends_that_is_one_too_many_or_large_or_not_done(
     large = house.of("four", lambda: jobs("four")).pid
     house.release("four", idle=True)
     assert not is_there(large)
+    monkeypatch.undo()
+    monkeypatch.setattr(engines, "RESTS", 0.1)
+    frozen = house.of("five", lambda: jobs("five")).pid
+    os.kill(frozen, signal.SIGSTOP)
+    house.release("five", idle=True)
+    assert not is_there(frozen)
 
 
 def test_an_engine_whose_run_failed_does_the_next(house: Engines, jobs: Callable[[str], Job]) -> None:

@@ -26,6 +26,9 @@ Progress = Callable[[int, int], None]
 SPARE = 192 * 1024 * 1024
 """Bytes of memory that an engine may have when its run is over, and still wait for the next."""
 
+RESTS = 5.0
+"""Seconds within which an engine must have forgotten a run; else it is ended."""
+
 _decoder = msgspec.json.Decoder(Answer)
 
 
@@ -76,10 +79,14 @@ class Engine:
 
     def rest(self) -> bool:
         """Forget the run, which is over; whether the process is small enough to be kept for another."""
+        late = threading.Timer(RESTS, self._process.kill)
+        late.start()
         try:
             return self._say(Ask(stage="close"), int, None) <= SPARE
         except (EngineFailed, EngineLost):
             return False
+        finally:
+            late.cancel()
 
     def end(self) -> None:
         """End the process at once; its work is crash-safe."""
