@@ -26,7 +26,6 @@ POINTS: Mapping[str, str] = {
     "worker-planned": "the plan is written down, the step is not",
     "engine-apply": "a batch and its ledger entry are committed, nobody knows yet",
     "worker-applied": "a batch is written down, the step is not",
-    "worker-finishing": "every batch is written down, the end is not begun",
     "engine-finish": "the snapshot is kept, nobody knows yet",
     "worker-finished": "the end is written down, the step is not",
 }

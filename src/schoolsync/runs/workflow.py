@@ -190,7 +190,6 @@ def _apply(tenant: int, profile: str, run: str, attempt: int, batch: int, done: 
 
 @step
 def _finish(tenant: int, profile: str, run: str, attempt: int, planned: Kept) -> None:
-    fault_points.reach("worker-finishing")
     key = Key(tenant, profile, run, attempt)
     finished = _answer(_ask(key, "finish", Finished), Finished)
     worker.journal.finished(key, _answer(planned, Planned), finished)
