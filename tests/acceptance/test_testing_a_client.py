@@ -143,6 +143,24 @@ def test_a_roster_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.nightly
+def test_a_roster_is_taken_once_and_whole(tmp_path: Path) -> None:
+    """With a data directory that lasts: a start that was cut off before the run is gone on with, a later one changes
+    nothing."""
+    from .house import creation, serving
+
+    with serving(tmp_path) as plain:
+        tenant = Tenant(plain, SEEDED)
+        cut_off = tenant.profile(creation(displayName="Seed"))
+    for _ in range(2):
+        with serving(tmp_path, settings={"seed_roster": BUNDLED, "seed_tenant": SEEDED}) as filled:
+            tenant = Tenant(filled, SEEDED)
+            assert "Harbour Heights Secondary School" in {one["displayName"] for one in tenant.reader.all("/schools")}
+            (profile,) = tenant.admin.get("/synchronizationProfiles")["value"]
+            assert profile["id"] == cut_off.id
+            assert len(own(tenant, "viewer").all(f"/profiles/{cut_off.id}/runs")) == 1
+
+
 def test_who_filled_it_is_in_the_audit_log(server: Memory) -> None:
     """What the server did itself before anybody came is told as the act of whoever started it."""
     auditor = own(Tenant(server, SEEDED), "auditor")

@@ -2,7 +2,8 @@
 
 It asks the services for what an integrator's script would ask the API for: a profile, an upload, a start, and then it
 waits for the end. So what a test reads has come the way that real data comes, and no time is lost until requests can
-be answered. One profile, once: a data directory that was seeded before is left as it is.
+be answered. One profile, one run: a data directory that was seeded before is left as it is, and where that was cut off
+before the run it is gone on with.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from schoolsync.access.audit import Act, Audit
 from schoolsync.access.principal import Principal
 from schoolsync.errors import SchoolsyncError, UsageError, WorldError
 from schoolsync.graph.call import Services
-from schoolsync.store.control_tables import profiles
+from schoolsync.store.control_tables import profiles, runs
 from schoolsync.uploads.containers import Conditions, Containers, Properties
 from schoolsync.uploads.refusals import BlobRefused
 from schoolsync.uploads.signatures import Access
@@ -81,11 +82,13 @@ class Seeding:
     def seed(self, roster: Path) -> None:
         """Synchronize `roster` and wait until it is there. Raises WorldError when it cannot be."""
         found = files(roster)
-        if self._seeded():
-            return
         services, tenant = self._services, self._by.tenant
-        with self._act("profile"):
-            profile = str(services.profiles.create(self._by, PROFILE, now=services.clock()).id)
+        profile, begun = self._known()
+        if begun:
+            return
+        if profile is None:
+            with self._act("profile"):
+                profile = str(services.profiles.create(self._by, PROFILE, now=services.clock()).id)
         while self._state(profile) != "provisioned":
             self._wait()
         for name, file in found.items():
@@ -113,10 +116,13 @@ class Seeding:
             )
         )
 
-    def _seeded(self) -> bool:
+    def _known(self) -> tuple[str | None, bool]:
+        """The profile, if it is there, and whether it has ever had a run: we may have died before it had."""
         query = select(profiles.c.id).where(profiles.c.tenant == self._by.tenant, profiles.c.display_name == NAME)
         with self._services.control.read() as connection:
-            return connection.execute(query).first() is not None
+            profile = connection.execute(query.limit(1)).scalar_one_or_none()
+            run = select(runs.c.id).where(runs.c.tenant == self._by.tenant, runs.c.profile == profile).limit(1)
+            return profile, profile is not None and connection.execute(run).first() is not None
 
     def _state(self, profile: str) -> str:
         with self._services.control.read() as connection:
