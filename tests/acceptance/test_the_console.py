@@ -501,6 +501,13 @@ def test_a_link_is_taken_back(held: Profile) -> None:
             page = http.post(f"/console{run}/findings", data={"csrf": csrf, "school": "100"})
             return re.findall(r"/console/school\?link=([\w.-]+)", page.text)[0]
 
+        for download, wrong in (
+            (f"{run}/findings.csv", "severity=bad"),
+            (f"/profiles/{held.id}/runs/1/plan.csv", "op=x"),
+            (f"/profiles/{held.id}/runs/1/findings.csv", f"file={'x' * 999}"),
+        ):
+            assert http.get(f"/console{download}").status_code == 200
+            assert http.get(f"/console{download}?{wrong}").status_code == 400, "and no file that breaks off"
         assert "Test connection" in http.get(f"/console/profiles/{held.id}").text
         assert "nothing stands in the way" in http.get(f"/console/profiles/{held.id}/connection").text
         one, other = link(), link()

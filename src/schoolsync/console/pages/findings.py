@@ -68,9 +68,9 @@ async def listed(visit: Visit) -> Page:
 
 async def download(visit: Visit) -> Page:
     """GET profiles/{profile}/runs/{run}/findings.csv."""
-    await visit.ask("GET", f"{here(visit)}/findings", {"limit": 1})  # refused before the answer begins
-    headers = (("Content-Disposition", f'attachment; filename="findings-{_safe(visit.keys["run"])}.csv"'),)
     wanted = {name: visit.query.get(name) for name in FILTERS}
+    await visit.ask("GET", f"{here(visit)}/findings", {**wanted, "limit": 1})  # refused before the answer begins
+    headers = (("Content-Disposition", f'attachment; filename="findings-{_safe(visit.keys["run"])}.csv"'),)
     return Page(media="text/csv; charset=utf-8", stream=_rows(visit, wanted), headers=headers)
 
 

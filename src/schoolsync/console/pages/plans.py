@@ -81,9 +81,10 @@ async def step(visit: Visit) -> Page:
 
 async def download(visit: Visit) -> Page:
     """GET profiles/{profile}/runs/{run}/plan.csv."""
-    await visit.ask("GET", f"{here(visit)}/plan/steps", {"limit": 1})  # refused before the answer begins
+    wanted = {name: visit.query.get(name, "") for name in FILTERS}
+    await visit.ask("GET", f"{here(visit)}/plan/steps", {**wanted, "limit": 1})  # refused before the answer begins
     headers = (("Content-Disposition", 'attachment; filename="changes.csv"'),)
-    return Page(media="text/csv; charset=utf-8", stream=_rows(visit), headers=headers)
+    return Page(media="text/csv; charset=utf-8", stream=_rows(visit, wanted), headers=headers)
 
 
 async def decide(visit: Visit) -> Page:
@@ -123,9 +124,8 @@ async def _steps(visit: Visit, plan: Any) -> Mapping[str, Any]:  # plan: a shape
     return {"steps": found.value, "next": following, "wanted": wanted, "plan": plan}
 
 
-async def _rows(visit: Visit) -> AsyncIterator[str]:
+async def _rows(visit: Visit, wanted: dict[str, str]) -> AsyncIterator[str]:
     """The steps that the filters pick, one line for each property that changes."""
-    wanted = {name: visit.query.get(name, "") for name in FILTERS}
     after: int | None = None
     yield "\ufeff" + line(COLUMNS)
     while True:

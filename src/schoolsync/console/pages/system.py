@@ -25,8 +25,8 @@ async def activity(visit: Visit) -> Page:
 
 async def export(visit: Visit) -> Page:
     """GET activity.csv."""
-    await visit.ask("GET", "audit", {"limit": 1})  # refused before the answer begins
     wanted = {name: visit.query.get(name, "") for name in FILTERS}
+    await visit.ask("GET", "audit", {**wanted, "limit": 1})  # refused before the answer begins
     headers = (("Content-Disposition", 'attachment; filename="audit.csv"'),)
     return Page(media="text/csv; charset=utf-8", stream=_rows(visit, wanted), headers=headers)
 
