@@ -51,11 +51,11 @@ TYPING = {"typing_extensions", "typing_inspection"}
 @pytest.mark.parametrize(
     ("arguments", "needed", "rooms"),
     [
-        (["--help"], FACE, {"cli", "errors"}),
+        (["--help"], FACE, {"cli", "errors", "loading"}),
         (
             ["token", "--tenant", TENANT, "--scope", "EduRoster.Read"],
             FACE | SIGNING | TYPING,
-            {"cli", "errors", "access", "settings"},
+            {"cli", "errors", "loading", "access", "settings"},
         ),
     ],
     ids=["help", "token"],

@@ -22,6 +22,8 @@ from .districts import CREATES, NOW, Directory, Roster, engine
 from .test_guards import STRICT, counted, district, gone_lately, guards_of, judged, without_pupils
 from .test_guards import db as db  # the fixture
 
+pytestmark = pytest.mark.nightly("postgresql")  # on SQLite by day: how rows are written has tests on both
+
 OBJECTS = ("school", "section", "student", "teacher")
 KINDS = tuple(guards.NAMES)
 

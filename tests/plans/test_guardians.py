@@ -14,6 +14,8 @@ from schoolsync.runs.stored_plan import Plans
 from .districts import NOW, Directory, Roster, contact, engine
 from .test_guards import STRICT, district
 
+pytestmark = pytest.mark.nightly("postgresql")  # on SQLite by day: how rows are written has tests on both
+
 PUPILS = 40
 
 

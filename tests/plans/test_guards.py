@@ -30,6 +30,8 @@ from .districts import (
     section,
 )
 
+pytestmark = pytest.mark.nightly("postgresql")  # on SQLite by day: how rows are written has tests on both
+
 STRICT = msgspec.structs.replace(CREATES, guards=Guards())
 DAY = 24 * 3600 * ticks.PER_SECOND
 

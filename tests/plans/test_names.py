@@ -14,6 +14,8 @@ from schoolsync.profiles.policy import own_settings
 
 from .districts import CREATES, DISTRICT, Directory, Roster, attends, person
 
+pytestmark = pytest.mark.nightly("postgresql")  # on SQLite by day: how rows are written has tests on both
+
 BY_NAME = Recipe(username="{givenName:3}.{surname}", mail="{alias}@mail.example", nickname="p-{alias}")
 NAMED = msgspec.structs.replace(CREATES, recipes={"student": BY_NAME})
 

@@ -22,6 +22,8 @@ from .districts import CREATES, DISTRICT, Directory, attends, engine, enrolled, 
 from .test_guards import STRICT, district, without_pupils
 from .test_properties import active
 
+pytestmark = pytest.mark.nightly("postgresql")  # on SQLite by day: how rows are written has tests on both
+
 CHANGED = (
     DISTRICT.changed("people", {"role": "student", "source_id": "3"}, grade="9", surname="Ny")
     .left_without_person("student", "2")

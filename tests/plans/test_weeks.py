@@ -36,6 +36,8 @@ from .test_properties import FREE, active, rosters
 from .test_real_files import files_of
 from .test_taking_back import ask
 
+pytestmark = pytest.mark.nightly("postgresql")  # on SQLite by day: how rows are written has tests on both
+
 WEEKS = settings(
     max_examples=20 if NIGHTLY else 3,
     stateful_step_count=6,
