@@ -212,8 +212,8 @@ def _report(levels: list[Level]) -> str:
         "## What a request takes",
         "",
         "Milliseconds, median and p95, of tenants by chance. The last column is the line through the medians over the "
-        f"logarithm of the people, at {WANTED:,}: what a request reads lies in one tenant, and an index grows by a "
-        "level when it has some hundred times the entries.",
+        f"logarithm of the people, at {WANTED:,}, or the highest of them where they have not grown: what a request "
+        "reads lies in one tenant, and an index grows by a level when it has some hundred times the entries.",
         "",
         f"| request | {' | '.join(f'{level.people:,} people' for level in levels)} | {WANTED:,}, extrapolated |",
         f"| --- |{' --- |' * (len(levels) + 1)}",

@@ -41,7 +41,7 @@ def main() -> int:
         folder = Path(name)
         days = [folder / f"day{number}" for number in range(2)]
         for number, day in enumerate(days):
-            rosters.write(day, **size, seed=1, churn=0.01 * number)
+            rosters.write(day, **size, seed=1, churn=0.001 * number)
         with Server(folder, free_port()) as server:
             profile = server.create_profile()
             for number in range(options.runs):
@@ -54,7 +54,7 @@ def main() -> int:
             "# Questions about one among a hundred thousand",
             "",
             f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}: {size['people']:,} people, {size['classes']:,} "
-            f"classes, {size['enrollments']:,} enrollments, {options.runs} runs with 1 % changed each time, "
+            f"classes, {size['enrollments']:,} enrollments, {options.runs} runs with 0.1 % changed each time, "
             f"{options.rounds} rounds.",
             machine(),
             "",
