@@ -17,10 +17,10 @@ from schoolsync.errors import Unauthenticated, UsageError
 from schoolsync.graph.app import create_app
 from schoolsync.graph.call import Services
 from schoolsync.serving import doctor, safety, supervisor
-from schoolsync.serving.doctor import Level
 from schoolsync.settings import Settings, load
 from schoolsync.store.control import open_control
 from schoolsync.store.directories import Directories
+from schoolsync.verdicts import Level
 
 from .conftest import now
 

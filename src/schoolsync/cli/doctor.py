@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from schoolsync.serving.doctor import Level, examine, worst
+from schoolsync.serving.doctor import examine, worst
 from schoolsync.settings import Settings
+from schoolsync.verdicts import Level
 
 
 def run(settings: Settings, *, as_json: bool) -> int:

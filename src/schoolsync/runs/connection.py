@@ -9,7 +9,6 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, select
@@ -21,6 +20,7 @@ from schoolsync.runs.places import REPORT, run_folder
 from schoolsync.runs.states import RunState
 from schoolsync.store.control_tables import profiles, runs, tenants, uploads
 from schoolsync.uploads.service import CSV_PROVIDER
+from schoolsync.verdicts import Level, Verdict
 
 if TYPE_CHECKING:
     from schoolsync.settings import Settings
@@ -30,25 +30,7 @@ if TYPE_CHECKING:
 NAMED = 5
 """Files that a sentence names."""
 
-
 _NOT_GOOD = frozenset({RunState.FAILED, RunState.HELD, RunState.DISCARDED})
-
-
-class Level(StrEnum):
-    """How bad it is."""
-
-    OK = "ok"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at, and what to do about it."""
-
-    check: str
-    level: Level
-    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +38,7 @@ class Source:
     """How a profile stands with its source."""
 
     provider: str
-    checks: tuple[Check, ...]
+    checks: tuple[Verdict, ...]
 
     @property
     def works(self) -> bool:
@@ -80,9 +62,9 @@ def examine(control: Control, uploads_: Uploads, settings: Settings, *, tenant: 
     return Source(provider, checks if last is None else (*checks, _told(last, uploads_, settings, profile)))
 
 
-def _unread(provider: str) -> Check:
+def _unread(provider: str) -> Verdict:
     name = provider.rpartition(".")[2].removeprefix("education").removesuffix("DataProvider")
-    return Check(
+    return Verdict(
         "provider",
         Level.ERROR,
         f"This release of schoolsync cannot read from {name} yet, so nothing was asked there: give the profile a CSV "
@@ -90,56 +72,56 @@ def _unread(provider: str) -> Check:
     )
 
 
-def _profile(row: Row[Any], now: int) -> Check:
+def _profile(row: Row[Any], now: int) -> Verdict:
     if configuration.expired(row.expiration_date, now=now):
         words = f"The profile has expired on {row.expiration_date}: set a later expirationDate."
-        return Check("profile", Level.ERROR, words)
+        return Verdict("profile", Level.ERROR, words)
     if row.state != "provisioned":
-        return Check("profile", Level.ERROR, f"The profile is {row.state}: wait until its state is provisioned.")
-    return Check("profile", Level.OK, "The profile is provisioned: it takes files and can be started.")
+        return Verdict("profile", Level.ERROR, f"The profile is {row.state}: wait until its state is provisioned.")
+    return Verdict("profile", Level.OK, "The profile is provisioned: it takes files and can be started.")
 
 
-def _storage(settings: Settings, uploads_: Uploads) -> Check:
+def _storage(settings: Settings, uploads_: Uploads) -> Verdict:
     folder = settings.kept_objects
     if settings.storage_url is None and not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
-        return Check("storage", Level.ERROR, f"The folder {folder.name} of the data directory cannot be written.")
+        return Verdict("storage", Level.ERROR, f"The folder {folder.name} of the data directory cannot be written.")
     try:
         uploads_.objects.probe()
     except (SchoolsyncError, OSError) as problem:
-        return Check("storage", Level.ERROR, f"Files cannot be kept: {problem}")
+        return Verdict("storage", Level.ERROR, f"Files cannot be kept: {problem}")
     where = "the object storage" if settings.storage_url is not None else "the data directory"
-    return Check("storage", Level.OK, f"Files that are uploaded are kept in {where}, which can be reached.")
+    return Verdict("storage", Level.OK, f"Files that are uploaded are kept in {where}, which can be reached.")
 
 
-def _waiting(connection: Connection, uploads_: Uploads, tenant: int, profile: str) -> Iterator[Check]:
+def _waiting(connection: Connection, uploads_: Uploads, tenant: int, profile: str) -> Iterator[Verdict]:
     """What waits in the upload, beside what was in the last one."""
     inbox = uploads_.inbox(connection, tenant, profile)
     files = () if inbox is None else uploads_.files(connection, tenant, profile, inbox)
     sealed = uploads_.latest_sealed(connection, tenant, profile)
     if not files:
         if sealed is None:
-            yield Check(
+            yield Verdict(
                 "upload",
                 Level.WARNING,
                 "No file has come yet: upload the roster in the console, with `schoolsync upload`, or to the address "
                 "that Graph's uploadUrl answers.",
             )
         else:
-            yield Check("upload", Level.OK, "No new file waits: the profile goes on with its last upload.")
+            yield Verdict("upload", Level.OK, "No new file waits: the profile goes on with its last upload.")
         return
     size = sum(one.size for one in files)
     many = f"{len(files)} files wait" if len(files) > 1 else "1 file waits"
-    yield Check("upload", Level.OK, f"{many} to be started, {size:,} bytes in all: {_named(files)}.")
+    yield Verdict("upload", Level.OK, f"{many} to be started, {size:,} bytes in all: {_named(files)}.")
     empty = [one for one in files if not one.size]
     if empty:
-        yield Check("upload", Level.ERROR, f"Nothing is in {_named(empty)}: send the whole file again.")
+        yield Verdict("upload", Level.ERROR, f"Nothing is in {_named(empty)}: send the whole file again.")
     if sealed is not None:
         there = {one.name.lower() for one in files}
         before = uploads_.files(connection, tenant, profile, sealed)
         missing = [one for one in before if one.name.lower() not in there]
         if missing:
             words = f"{_named(missing)} came with the last upload and is not among the files that wait."
-            yield Check("upload", Level.WARNING, words)
+            yield Verdict("upload", Level.WARNING, words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,16 +149,16 @@ def _last(connection: Connection, uploads_: Uploads, tenant: int, profile: str) 
     return _Last(len(uploads_.files(connection, tenant, profile, sealed)), when, run)
 
 
-def _told(last: _Last, uploads_: Uploads, settings: Settings, profile: str) -> Check:
+def _told(last: _Last, uploads_: Uploads, settings: Settings, profile: str) -> Verdict:
     many = f"{last.files} files" if last.files != 1 else "1 file"
     came = f"The last upload, of {many}, was started on {ticks.text(last.sealed)[:10]}"
     if last.run is None:
-        return Check("last upload", Level.WARNING, f"{came} and was not read.")
+        return Verdict("last upload", Level.WARNING, f"{came} and was not read.")
     run = last.run
     read_as = _format(uploads_, settings, run.tenant_id, profile, run.id)
     read = f"read as {read_as} by run {run.number}" if read_as else f"given to run {run.number}"
     level = Level.WARNING if run.state in _NOT_GOOD else Level.OK
-    return Check("last upload", level, f"{came} and {read}, which is {run.state}.")
+    return Verdict("last upload", level, f"{came} and {read}, which is {run.state}.")
 
 
 def _format(uploads_: Uploads, settings: Settings, tenant_id: str, profile: str, run: str) -> str | None:

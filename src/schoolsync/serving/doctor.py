@@ -13,9 +13,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from urllib.parse import parse_qs, urlsplit
 
 from cryptography import x509
@@ -30,28 +28,11 @@ from schoolsync.settings import Settings
 from schoolsync.store import installation
 from schoolsync.store.control import open_control
 from schoolsync.store.objects import objects_of
+from schoolsync.verdicts import Level, Verdict
 
 SPACE_MIN = 1024**3
 ENDS_SOON = timedelta(days=21)
 VERSIONS = {"entra": ("1.0", "2.0"), "oidc": ("",)}
-
-
-class Level(StrEnum):
-    """How bad it is."""
-
-    OK = "ok"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one check found."""
-
-    check: str
-    level: Level
-    sentence: str
-
 
 Check = Callable[[Settings], Iterator[Verdict]]
 
