@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from schoolsync.plan.policy import Policy
@@ -113,6 +114,19 @@ def test_a_process_ends_that_is_one_too_many_or_large_or_silent_or_not_done(
     os.kill(frozen, signal.SIGSTOP)
     house.release("five", idle=True)
     assert not is_there(frozen)
+
+
+def test_the_engine_of_a_large_run_lets_others_go_first_and_does_no_other(
+    house: Engines, jobs: Callable[[str], Job]
+) -> None:
+    """Small runs, and those who ask the API, wait the less for it; nobody can give a process its place back."""
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    small = house.of("one", lambda: jobs("one")).pid
+    assert os.getpriority(os.PRIO_PROCESS, small) == usual
+    large = house.of("two", lambda: msgspec.structs.replace(jobs("two"), large=True)).pid
+    assert os.getpriority(os.PRIO_PROCESS, large) > usual
+    house.release("two", idle=True)
+    assert not is_there(large)
 
 
 def test_an_engine_whose_run_failed_does_the_next(house: Engines, jobs: Callable[[str], Job]) -> None:

@@ -19,6 +19,9 @@ from schoolsync import fault_points, loading
 from schoolsync.runs import lifeline, scratches
 from schoolsync.runs.job import Failed, Job
 
+BEHIND = 5
+"""How much the engine of a large run falls behind the API and small runs, by nice: a third of their share of a core."""
+
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """One question of the worker."""
@@ -69,12 +72,16 @@ def main() -> int:
             os._exit(0)  # the worker has just gone
 
     stages: Stages | None = None
+    behind = False
     while True:
         ask = msgspec.json.decode(asked.get(), type=Ask)
         try:
             result: Any = True  # or one of the answers of `runs.job`
             if ask.stage == "open":
                 assert ask.job is not None
+                if ask.job.large and not behind:
+                    os.nice(BEHIND)  # of this thread and of those it begins; nobody may take it back
+                    behind = True
                 with told():
                     scratches.attend(Path(ask.job.scratch).parent)
                     fault_points.anew()
@@ -83,7 +90,7 @@ def main() -> int:
                 if stages is not None:
                     stages.close()
                     stages = None
-                say(Result(msgspec.Raw(msgspec.json.encode(_resident()))))
+                say(Result(msgspec.Raw(msgspec.json.encode(sys.maxsize if behind else _resident()))))
                 continue
             else:
                 assert stages is not None, "a job comes first"

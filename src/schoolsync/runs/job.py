@@ -108,6 +108,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     batch_rows: int
     max_rows: int  # most rows of one file
+    large: bool = False  # the engine lets everybody else on the machine go first
     limits: dict[str, int] = {}  # further limits of files and archives, by their names in `sources.files.Limits`
 
 

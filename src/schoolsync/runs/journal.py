@@ -18,25 +18,22 @@ from sqlalchemy import Connection, Row, select
 
 from schoolsync import ticks
 from schoolsync.errors import WorldError
-from schoolsync.plan.policy import Guards, Policy, Window
-from schoolsync.profiles import code_lists
+from schoolsync.plan.policy import Window
 from schoolsync.profiles import status as statuses
-from schoolsync.profiles.policy import policy_of
-from schoolsync.runs import cancelling, endings, previews
-from schoolsync.runs.alone_records import AloneRecords, cleaning_up
+from schoolsync.runs import cancelling, endings
 from schoolsync.runs.apart import is_apart
-from schoolsync.runs.job import Finished, Job, JobFile, Planned, Storage, Validated
-from schoolsync.runs.records import UNPACKED, Key, release_of
+from schoolsync.runs.job import Finished, Planned, Validated
+from schoolsync.runs.jobs import Jobs
+from schoolsync.runs.records import Key, release_of
 from schoolsync.runs.sentences import MOVED, STAGES, counts, done_message, held_message, rung, told
 from schoolsync.runs.service import Runs
 from schoolsync.runs.states import ACTIVE, Cause, HeldFor, RunState, Wish
 from schoolsync.runs.telling import Telling
 from schoolsync.settings import Settings
-from schoolsync.store import directories
 from schoolsync.store import errors as error_rows
 from schoolsync.store.control import Control
-from schoolsync.store.control_tables import profiles, runs, tenants
-from schoolsync.uploads.service import StoredFile, Uploads
+from schoolsync.store.control_tables import runs, tenants
+from schoolsync.uploads.service import Uploads
 
 TELL = ticks.PER_SECOND // 5
 """Progress of the applying is written down this often, in ticks."""
@@ -44,7 +41,7 @@ TELL = ticks.PER_SECOND // 5
 log = structlog.get_logger()
 
 
-class Journal(AloneRecords):
+class Journal(Jobs):
     """The worker's pen."""
 
     def __init__(
@@ -58,11 +55,8 @@ class Journal(AloneRecords):
         worker: str = "local",
         scratch: Path | None = None,
     ) -> None:
-        super().__init__(control=control, settings=settings, clock=clock, runs=runs)
-        self._codes = code_lists.load(settings.code_lists)
-        self._uploads = uploads
+        super().__init__(control=control, settings=settings, uploads=uploads, runs=runs, clock=clock, scratch=scratch)
         self._worker = worker
-        self._scratch = settings.scratch if scratch is None else scratch
         self._told = 0  # when progress was last written down
         self._telling = Telling()
 
@@ -106,78 +100,6 @@ class Journal(AloneRecords):
         with self._control.write(key.tenant) as connection:
             if self._current(connection, key) is not None:
                 self._set(connection, key, state=RunState.QUEUED)
-
-    def job(self, key: Key) -> Job | None:
-        """What the engine is to do, under a new fence; None when the attempt is no longer the run's."""
-        with self._control.write(key.tenant) as connection:
-            row = self._current(connection, key)
-            if row is None:
-                return None
-            self._set(connection, key, fence=row.fence + 1)
-            home = previews.profile_of(connection, key.tenant, key.profile)
-            profile = connection.execute(
-                select(profiles).where(profiles.c.tenant == key.tenant, profiles.c.id == home)
-            ).one_or_none()
-            if profile is None:
-                return None  # it was deleted, and its previews go as well
-            applied_by = Key(key.tenant, home, key.run, key.attempt)
-            tenant_id = connection.execute(select(tenants.c.id).where(tenants.c.number == key.tenant)).scalar_one()
-            policy = policy_of(profile, sensitive_fields=self._settings.sensitive_fields)
-            living = connection.execute(select(profiles.c.number).where(profiles.c.tenant == key.tenant)).scalars()
-            files = self._uploads.files(connection, key.tenant, key.profile, row.upload) if row.upload else []
-            lately = self._tallies(connection, applied_by, tenant_id, policy.guards.window_days)
-            only, kept = self._only(row, tenant_id, key.profile)
-            job = Job(
-                tenant=key.tenant,
-                tenant_id=tenant_id,
-                profile=profile.number,
-                profile_id=key.profile,
-                living=tuple(sorted(living)),
-                run=key.run,
-                fence=row.fence + 1,
-                format=policy.format,
-                codes=self._codes,
-                files=tuple(
-                    JobFile(name=file.name, path=str(file.path), sha256=file.sha256, size=file.size) for file in files
-                ),
-                policy=_under_limits(policy, row.limits),
-                released=release_of(row),
-                only=only,
-                kept=kept,
-                cleans=cleaning_up(row),
-                undoes=self._undone(connection, key, tenant_id, row.undoes),
-                directory=self._settings.database_url or str(self._settings.directory_db(tenant_id)),
-                control=self._settings.database_url or str(self._settings.control_db),
-                folder=str(self.folder(tenant_id, key.profile, key.run)),
-                storage=Storage(
-                    root=str(self._objects.root),
-                    url=self._settings.storage_url,
-                    options=self._settings.storage_options,
-                    home=str(self._settings.kept_objects),
-                    file_keys=self._objects.file_keys,
-                ),
-                scratch=str(self._scratch / f"{key.run}-{row.fence + 1}"),
-                again=row.cause == Cause.AGAIN,
-                preview=row.cause == Cause.PREVIEW,
-                base=None if row.cause == Cause.RESET else self._base(connection, applied_by, tenant_id),
-                rekeys=self._rekeys(connection, applied_by),
-                rekeyed=self._rekeyed(connection, applied_by),
-                before=self._before(connection, applied_by),
-                earlier=self._earlier(connection, applied_by, tenant_id),
-                known=self._known(connection, applied_by, tenant_id),
-                by_hand=self._by_hand(connection, applied_by, tenant_id),
-                tallies=lately.tallies,
-                cut_off=lately.cut_off,
-                ignore_findings=row.ignore_findings,
-                now=row.asked,
-                memory_limit=self._settings.memory_for(sum(_opened(file) for file in files)),
-                threads=self._settings.threads,
-                batch_rows=self._settings.batch_rows,
-                max_rows=self._settings.roster_max_rows,
-                limits=self._settings.roster_limits,
-            )
-        directories.make(self._settings, tenant_id)
-        return job
 
     # --- stages ----------------------------------------------------------------------------------------------------
 
@@ -575,15 +497,3 @@ class Journal(AloneRecords):
         """Put the status back as it was before `start`: files with errors are as if they had not been sent."""
         before = json.loads(row.summary)["before"]
         statuses.restore(connection, tenant=key.tenant, profile=key.profile, before=before)
-
-
-def _opened(file: StoredFile) -> int:
-    """About how large a file is once it is unpacked."""
-    return file.size * (UNPACKED if file.name.lower().endswith(".zip") else 1)
-
-
-def _under_limits(policy: Policy, limits: str | None) -> Policy:
-    """The policy with the limits that somebody has set for one plan alone."""
-    if limits is None:
-        return policy
-    return msgspec.structs.replace(policy, guards=msgspec.convert(json.loads(limits)["guards"], Guards))
