@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from . import canaries
 from .house import Profile, Server, Tenant, until
 from .own import own
 from .rosters import DISTRICT
+from .test_the_console import vouched
+from .typing_here import typed_here
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 SECRET = base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
@@ -32,6 +36,11 @@ class Hook(BaseHTTPRequestHandler):
             self.end_headers()
             return
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path.startswith("/own/"):
+            server.own.append((self.path, body["type"], body["data"]["tenant"], dict(self.headers.items())))
+            self.send_response(204)
+            self.end_headers()
+            return
         server.asked += 1
         if server.status == 200:
             server.got.append((self.headers["webhook-id"], body["type"]))
@@ -43,9 +52,12 @@ class Hook(BaseHTTPRequestHandler):
 
 
 def test_nothing_is_lost_or_doubled_when_all_is_killed(tmp_path: Path, fresh_database: dict[str, object]) -> None:
-    """The receiver is away while a plan is held and everything is killed; afterwards each change arrives once."""
+    """The receiver is away while a plan is held and everything is killed; afterwards each change arrives once.
+
+    Then a tenant of the same server sets up a webhook of its own.
+    """
     hook: Any = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
-    hook.status, hook.asked, hook.got, hook.traced = 503, 0, [], []
+    hook.status, hook.asked, hook.got, hook.traced, hook.own = 503, 0, [], [], []
     thread = threading.Thread(target=hook.serve_forever, args=(0.05,))
     thread.start()
     try:
@@ -59,6 +71,7 @@ def test_nothing_is_lost_or_doubled_when_all_is_killed(tmp_path: Path, fresh_dat
         server = Server(tmp_path, settings=settings).start()
         try:
             _story(server, hook)
+            _a_tenants_own(server, hook)
         finally:
             server.end()
     finally:
@@ -69,11 +82,7 @@ def test_nothing_is_lost_or_doubled_when_all_is_killed(tmp_path: Path, fresh_dat
 
 def _story(server: Server, hook: Any) -> None:
     profile = Tenant(server).profile()
-    assert profile.sync(DISTRICT.files())["status"] == "success"
-    limits = {"guards": {"removalLeast": 0}}
-    own(profile.tenant, "admin")("PATCH", f"/profiles/{profile.id}/settings", limits, expect=200)
-    fewer = DISTRICT.without("students", SIS_ID="3003").without("enrollments", SIS_ID="3003")
-    assert profile.sync(fewer.files())["status"] == "validationError"
+    _is_held(profile)
     # Once the failure is noted: a notice that is in somebody's hand is left to that one for half a minute.
     tried = "SELECT count(*) FROM notices WHERE tries > 0 AND due < made + 200000000"
     until("the notice is tried", lambda: hook.asked and server.control(tried) == [(1,)])
@@ -94,6 +103,69 @@ def _story(server: Server, hook: Any) -> None:
     assert [told for _, told in hook.got] == ["profile.held", "profile.recovered"]
     assert len({one for one, _ in hook.got}) == 2
     _traced(profile, run["id"], hook)
+
+
+def _is_held(profile: Profile) -> None:
+    """A guard holds the profile's plan."""
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    limits = {"guards": {"removalLeast": 0}}
+    own(profile.tenant, "admin")("PATCH", f"/profiles/{profile.id}/settings", limits, expect=200)
+    fewer = DISTRICT.without("students", SIS_ID="3003").without("enrollments", SIS_ID="3003")
+    assert profile.sync(fewer.files())["status"] == "validationError"
+
+
+def _a_tenants_own(server: Server, hook: Any) -> None:
+    """Set up by its admin on the command line, tried and changed in the console, and told what concerns it alone."""
+    one, other = Tenant(server), Tenant(server)
+    where = ["--server", server.base, "--data-dir", server.data, "--tenant", one.id, "--user", "ada@skole.example"]
+    url = f"http://127.0.0.1:{hook.server_port}/own/"
+    admin = own(one, "admin")
+    assert admin.get("/notices")["webhookUrl"] is None
+    for role in ("viewer", "operator", "approver", "auditor"):
+        own(one, role).refusal("GET", "/notices", 403)
+        own(one, role).refusal("PATCH", "/notices", 403, {"webhookUrl": url})
+    refused = typed_here("notices", "change", "--webhook-url", "https://169.254.169.254/x", *where)
+    assert (refused.status, "egress_allow" in refused.stderr) == (2, True), refused
+    assert typed_here("notices", "change", *where).status == 2
+    assert typed_here("notices", "test", *where).stderr == (
+        "schoolsync: Nothing is told anybody yet: give webhookUrl or mailTo first.\n"
+    )
+    typed = typed_here("notices", "change", "--webhook-url", f"{url}a", "--event", "held", *where)
+    assert typed.status == 0, typed
+    secret = re.findall(r"whsec_[A-Za-z0-9+/=]{44}", typed.stdout)[0]
+    stored = admin("GET", "/notices")
+    assert (stored.json()["webhookSecretSet"], stored.json()["webhookSecret"]) == (True, None)
+    assert secret not in str(server.control("SELECT value FROM secrets"))
+    stale = {"If-Match": 'W/"0"'}
+    admin("PATCH", "/notices", {"staleHours": 3}, headers=stale, expect=412)
+    tried = typed_here("notices", "test", "--json", *where)
+    assert (tried.status, json.loads(tried.stdout)["state"]) == (0, "sent"), tried
+    ((path, about, told, headers),) = hook.own
+    assert (path, about, told) == ("/own/a", "test", one.id)
+    headers = {name.lower(): value for name, value in headers.items()}
+    assert headers["webhook-signature"].startswith("v1,")
+    _is_held(one.profile())
+    until("its own plan that is held is told", lambda: len(hook.own) > 1)
+    assert [(about, told) for _, about, told, _ in hook.own[1:]] == [("profile.held", one.id)]
+    with httpx.Client(base_url=server.base, follow_redirects=True) as http:
+        http.post("/console/sign-in", data={"tenant": one.id})
+        csrf = vouched(http, one, "admin").text.partition('name="csrf" value="')[2].partition('"')[0]
+        page = http.get("/console/notices").text
+        assert (f"{url}a" in page, secret in page, "A run waits for a person" in page) == (True, False, True)
+        form = {"csrf": csrf, "webhookUrl": "ftp://x", "event.failed": "on", "staleHours": ""}
+        wrong = http.post("/console/notices", data=form)
+        assert (wrong.status_code, "ftp://x" in wrong.text) == (400, True)
+        renewed = http.post("/console/notices", data={**form, "webhookUrl": f"{url}b", "newSecret": "on"})
+        assert re.findall(r"whsec_[A-Za-z0-9+/=]{44}", renewed.text) != [secret]
+        assert "on its way" in http.post("/console/notices", data={"csrf": csrf, "what": "test"}).text
+        until("the test arrives", lambda: hook.own[-1][:2] == ("/own/b", "test"))
+    listed = typed_here("notices", "sent", *where).stdout.splitlines()
+    assert [line.split()[3] for line in listed] == ["test", "profile.held", "test"]
+    assert typed_here("notices", "change", "--no-webhook", *where).stdout.startswith("Webhook:  none")
+    assert admin.get("/notices")["events"] == ["failed"]
+    assert own(other, "admin").get("/notices/sent")["value"] == []
+    log = [entry["operation"] for entry in own(one, "auditor").get("/audit")["value"]]
+    assert log.count("PATCH schoolsync/v1/notices") >= 3
 
 
 def _traced(profile: Profile, run: str, hook: Any) -> None:

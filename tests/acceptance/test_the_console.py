@@ -544,6 +544,7 @@ ACTIONS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("policy", "profiles/{profile}/accounts", {"displayName": "x"}),
     ("policy", "profiles/{profile}/settings/{section}", {"guards.removalPercent": "10"}),
     ("policy", "profiles/{profile}/columns", {"student.deferred": "on"}),
+    ("secrets", "notices", {"staleHours": "x"}),
     ("read.people", "profiles/{profile}/identity", {"role": "student", "sisId": "3001"}),
     ("sync", "profiles/{profile}/runs/{run}/do", {"what": "cancel"}),
     ("undo", "profiles/{profile}/runs/{run}/do", {"what": "undo"}),
@@ -573,7 +574,7 @@ def test_every_form_is_only_for_those_with_its_role(held: Profile) -> None:
                 path = template.format(profile=nowhere if act in may else held.id, section="guards", run="2")
                 assert http.post(f"/console/{path}", data=form).status_code == 403, "without the session's secret"
                 answer = http.post(f"/console/{path}", data={**form, "csrf": csrf})
-                wanted = 403 if act not in may else 400 if path == "new-profile" else 404
+                wanted = 403 if act not in may else 400 if path in {"new-profile", "notices"} else 404
                 assert answer.status_code == wanted, f"{role}: {path} {form}: {answer.status_code} {answer.text}"
     assert held.status() == before
     a_stranger_sees_nothing(held)

@@ -14,6 +14,7 @@ import pytest
 
 from schoolsync import convert
 from schoolsync.api import routes
+from schoolsync.api.shapes import Told
 from schoolsync.cli import completing
 from schoolsync.plan.typed import Person
 from schoolsync.runs.one import Part
@@ -79,5 +80,6 @@ def test_what_is_offered_is_what_is_taken() -> None:
     assert (completing.KINDS, completing.OPS) == (routes.STEP_KINDS, routes.STEP_OPS)
     assert set(completing.SCOPES) == {one.value for one in Scope}
     assert get_args(Part) == completing.PARTS
+    assert get_args(Told) == completing.EVENTS
     members = [field.encode_name for field in msgspec.structs.fields(Person)]
     assert {*completing.PERSON} == {f"{name}=" for name in members} - {"role="}

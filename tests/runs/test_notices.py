@@ -7,9 +7,11 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
 import threading
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,12 +23,14 @@ from aiosmtpd.smtp import SMTP
 
 from schoolsync import ticks
 from schoolsync.access.egress import Denied, Policy
-from schoolsync.errors import UsageError
+from schoolsync.errors import Conflict, Invalid, UsageError
 from schoolsync.notices import conditions, webhooks
 from schoolsync.notices.channels import channels
 from schoolsync.notices.conditions import Condition
 from schoolsync.notices.notice import Notice
 from schoolsync.notices.outbox import LEASE, PATIENCE, WAITS, Outbox
+from schoolsync.notices.receivers import Change, Receivers
+from schoolsync.notices.receivers import Receiver as Own
 from schoolsync.notices.teller import Teller
 from schoolsync.profiles import housekeeping
 from schoolsync.profiles.status import Status
@@ -108,8 +112,17 @@ def settings(house: House, receiver: Receiver) -> Settings:
     )
 
 
+def anything(_version: int) -> None:
+    """No condition."""
+
+
 def teller(house: House, settings: Settings) -> Teller:
     return Teller(settings, house.control, house.clock, new_id)
+
+
+def due(outbox: Outbox) -> list[Notice]:
+    """The notices that are due, each one taken."""
+    return [notice for lane in outbox.lanes() for notice in outbox.taken(lane)]
 
 
 def good_run(house: House, profile: str) -> None:
@@ -195,15 +208,15 @@ def test_a_sender_that_dies_is_taken_over_and_one_that_lives_is_not(
     house.upload(profile)
     house.journal.failed(house.begin(profile), "This release cannot read that.")
     assert (dead.look(), alive.look()) == (1, 0)
-    (lost,) = dead.waiting()
-    assert list(alive.waiting()) == []
+    (lost,) = due(dead)
+    assert due(alive) == []
     house.time[0] += LEASE
-    (found,) = alive.waiting()
+    (found,) = due(alive)
     assert (found.id, found.tries) == (lost.id, 2)
-    assert not dead.failed(lost, final=True) or list(alive.waiting()) == []
+    assert not dead.failed(lost, final=True, problem="It is dead.") or due(alive) == []
     alive.sent(found)
     house.time[0] += LEASE
-    assert list(alive.waiting()) == []
+    assert due(alive) == []
 
 
 def test_who_wants_no_more_is_left_alone(house: House, settings: Settings, receiver: Receiver) -> None:
@@ -225,6 +238,116 @@ def test_who_wants_no_more_is_left_alone(house: House, settings: Settings, recei
     house.time[0] += PATIENCE
     one.once()
     assert receiver.told == ["profile.failed", "profile.recovered", "profile.recovered", "profile.stale"]
+
+
+def test_a_tenant_is_told_of_its_own_profiles_alone(house: House, receiver: Receiver) -> None:
+    """What it chose of them, under its own secret and after its own hours; the installation needs no channel for it."""
+    settings = replace(house.settings, egress_allow=("127.0.0.1",), stale_hours=26)
+    receivers = Receivers(house.control, settings, clock=house.clock, new_id=new_id)
+    tenant, other = house.person.tenant, house.control.tenant_number(str(uuid.uuid4()), NOW)
+    one = teller(house, settings)
+    house.upload(profile := house.profile())
+    good_run(house, profile)
+    one.once()
+    assert receivers.change(other, Change(webhook_url=receiver.url), condition=anything)[1]
+    house.journal.failed(house.begin(profile), "This release cannot read that.")
+    one.once()
+    assert receiver.got == [], "nobody of this tenant is told"
+    wanted = Change(webhook_url=receiver.url, webhook_secret=SECRET, events=("failed", "stale"), stale_hours=5)
+    made, shown = receivers.change(tenant, wanted, condition=anything)
+    assert (made.has_secret, made.channels, shown) == (True, ("tenant-webhook",), None)
+    one.once()
+    assert receiver.told == ["profile.failed"]
+    headers, body = receiver.got[0]
+    key, at = webhooks.key_of(SECRET), int(headers["webhook-timestamp"])
+    expected = webhooks.signature(key, notice=headers["webhook-id"], timestamp=at, body=body)
+    assert headers["webhook-signature"] == expected
+    good_run(house, profile)
+    one.once()
+    house.time[0] += 6 * HOUR
+    one.once()
+    assert receiver.told == ["profile.failed", "profile.stale"], "that all is well it did not want to hear"
+    assert receivers.told(other, most=9) == []
+
+
+def test_a_receiver_that_is_gone_holds_up_nobody_else(house: House, receiver: Receiver) -> None:
+    """It is left alone for longer and longer. Taken away, it takes its secret and what waits for it along."""
+    settings = replace(house.settings, egress_allow=("127.0.0.1",))
+    receivers = Receivers(house.control, settings, clock=house.clock, new_id=new_id)
+    gone, well = house.person.tenant, house.control.tenant_number(str(uuid.uuid4()), NOW)
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        nowhere = f"http://127.0.0.1:{taken.getsockname()[1]}/"
+    receivers.change(gone, Change(webhook_url=nowhere), condition=anything)
+    receivers.change(well, Change(webhook_url=receiver.url), condition=anything)
+    one = teller(house, settings)
+    for _ in range(3):
+        house.upload(profile := house.profile())
+        house.journal.failed(house.begin(profile), "This release cannot read that.")
+    receivers.test(well, "b" * 36)
+    assert one.once() == 1
+    assert receiver.told == ["test"]
+    told = receivers.told(gone, most=9)
+    assert sorted(row.tries for row in told) == [0, 0, 1], "who does not answer is asked once a turn"
+    assert any("does not answer" in (row.problem or "") for row in told)
+    for wait in WAITS[:2]:
+        assert one.once() == 0
+        house.time[0] += wait
+        one.once()
+    assert sum(row.tries for row in receivers.told(gone, most=9)) == 3
+    assert receivers.secret(gone)
+    after, _ = receivers.change(gone, Change(webhook_url=None), condition=anything)
+    assert (after.channels, after.has_secret, receivers.secret(gone)) == ((), False, None)
+    assert all(row.over is not None and not row.sent for row in receivers.told(gone, most=9))
+    with pytest.raises(Conflict, match="webhookUrl or mailTo"):
+        receivers.test(gone, "a" * 36)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"webhook_url": "http://hooks.example.org/x"}, "https"),
+        ({"webhook_url": "https://10.0.0.1/x"}, "egress_allow"),
+        ({"webhook_url": "https://2130706433/x"}, "egress_allow"),
+        ({"webhook_url": "https://hooks.example.org/x", "webhook_secret": "short"}, "webhookSecret must be base64"),
+        ({"webhook_secret": SECRET}, "give webhookUrl too"),
+        ({"mail_to": ("sis@skole.example",)}, "sends no mail"),
+        ({"events": ("held", "bored")}, "“bored” is none of them"),
+        ({"events": ()}, "one of them at least"),
+        ({"stale_hours": -1}, "staleHours"),
+    ],
+)
+def test_what_a_tenant_cannot_have_is_refused(house: House, given: dict[str, Any], said: str) -> None:
+    """One sentence, and nothing is changed."""
+    receivers = Receivers(house.control, house.settings, clock=house.clock, new_id=new_id)
+    with pytest.raises(Invalid, match=said):
+        receivers.change(house.person.tenant, Change(**given), condition=anything)
+    assert receivers.find(house.person.tenant) == Own()
+
+
+def test_a_tenants_mail_goes_by_the_installations_server(house: House) -> None:
+    """To its own addresses; what is no address, or several in one, is refused."""
+    got: list[Message] = []
+
+    class Handler(MailHandler):
+        def handle_message(self, message: Message) -> None:
+            got.append(message)
+
+    with mail_server(Handler()) as port:
+        settings = replace(
+            house.settings,
+            mail_server=f"smtp://127.0.0.1:{port}",
+            mail_from="schoolsync@skole.example",
+            egress_allow=("127.0.0.1",),
+        )
+        receivers = Receivers(house.control, settings, clock=house.clock, new_id=new_id)
+        for wrong in ("a", "a@b@c", "a@b, c@d", "a@b\r\nBcc: c@d", "Ann <a@b>", "x" * 300 + "@b"):
+            with pytest.raises(Invalid, match="no mail address"):
+                receivers.change(house.person.tenant, Change(mail_to=(wrong,)), condition=anything)
+        receivers.change(house.person.tenant, Change(mail_to=("sis@skole.example",)), condition=anything)
+        receivers.test(house.person.tenant, "a" * 36)
+        assert teller(house, settings).once() == 1
+    (mail,) = got
+    assert (mail["X-RcptTo"], mail["Subject"]) == ("sis@skole.example", "schoolsync: schoolsync sends a test")
 
 
 def test_a_deleted_profile_is_not_told_of(house: House, settings: Settings, receiver: Receiver) -> None:

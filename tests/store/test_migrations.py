@@ -16,10 +16,13 @@ from schoolsync.store.migrations import STEPS
 from schoolsync.store.release import SCHEMA_VERSION
 
 SINCE: dict[int, tuple[tuple[Table, str], ...]] = {
-    2: ((control_tables.runs, "stage_done"), (control_tables.runs, "stage_total"), (control_tables.runs, "cleans")),
+    2: (
+        *((control_tables.runs, name) for name in ("stage_done", "stage_total", "cleans")),
+        (control_tables.notices, "problem"),
+    ),
 }
 """Columns that each schema has and the one before had not."""
-TABLES: dict[int, tuple[Table, ...]] = {2: (control_tables.console_links,)}
+TABLES: dict[int, tuple[Table, ...]] = {2: (control_tables.console_links, control_tables.notice_receivers)}
 """Tables, likewise."""
 FIRST = "5f7c5fbd8d43c81a"
 """A digest of all columns of schema 1."""

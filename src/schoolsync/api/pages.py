@@ -30,6 +30,7 @@ _TITLES = {
     "directory": "Directory",
     "changes": "Change history",
     "system": "Audit log and the installation",
+    "notices": "Notices",
     "root": "The API itself",
     "profiles": "Profiles",
     "runs": "Runs",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from schoolsync.access.roles import Act
-from schoolsync.api import directory_routes, shapes
+from schoolsync.api import directory_routes, notice_routes, shapes
 from schoolsync.api.directory_routes import PAGED
 from schoolsync.api.route import Parameter, Route
 from schoolsync.profiles.status import Status
@@ -570,6 +570,7 @@ ROUTES: tuple[Route, ...] = (
         act=Act.CLIENTS,
         refusals=(409,),
     ),
+    *notice_routes.ROUTES,
     *directory_routes.ROUTES,
 )
 """Every operation, in the order of docs/api.md."""

@@ -19,6 +19,7 @@ from schoolsync.cli import (
     completing,
     examples,
     login_commands,
+    notice_commands,
     plan_commands,
     profile_commands,
     user_commands,
@@ -43,6 +44,7 @@ app.add_typer(db, name="db")
 keys = typer.Typer(help="The keys of this installation.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
 app.add_typer(audit_commands.audit, name="audit")
+app.add_typer(notice_commands.notices, name="notices")
 
 device = typer.Typer(help="Programs that wait with a code for a person to be vouched for.", no_args_is_help=True)
 app.add_typer(device, name="device")

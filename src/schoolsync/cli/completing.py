@@ -14,6 +14,7 @@ OPS = ("create", "restore", "adopt", "rekey", "update", "link", "relink", "unlin
 SCOPES = ("failedItems", "quarantine", "everything")
 PARTS = ("class", "student", "teacher")
 KEYS = ("issuer", "secrets")
+EVENTS = ("held", "failed", "quarantined", "stale", "recovered")
 LOGS = ("csv", "json")
 PERSON = (
     *("sisId=", "username=", "givenName=", "middleName=", "surname=", "email=", "secondaryEmail=", "number="),

@@ -82,6 +82,13 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "keys encrypt": ("schoolsync keys encrypt",),
     "audit verify": ("schoolsync audit verify",),
     "audit export": (f"schoolsync audit export {_TENANT} --format csv --output audit.csv",),
+    "notices show": ("schoolsync notices show",),
+    "notices change": (
+        "schoolsync notices change --webhook-url https://hooks.district.example/sds --event held --event failed",
+        "schoolsync notices change --mail-to sis@district.example --stale-hours 30",
+    ),
+    "notices test": ("schoolsync notices test",),
+    "notices sent": ("schoolsync notices sent --limit 5",),
     "device list": (f"schoolsync device list {_TENANT}",),
     "device approve": (f"schoolsync device approve BCDF-GHJK {_TENANT} --user kari@district.example",),
     "device deny": (f"schoolsync device deny BCDF-GHJK {_TENANT}",),

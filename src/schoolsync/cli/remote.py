@@ -118,6 +118,10 @@ class Remote:
         """Who the token says is asking, and what that caller may do."""
         return self._ask("GET", f"{ROOT}/me")
 
+    def of_the_tenant(self, method: str, path: str, body: Json | None = None) -> Json:
+        """A request of our own API's about the tenant."""
+        return self._ask(method, f"{ROOT}{path}", body)
+
     def graph(self, method: str, path: str = "", body: Json | None = None, *, version: str | None = None) -> Json:
         """A request of Graph's about the profile, or about all of them when none is named."""
         below = f"/{self.profile}" if self.profile else ""

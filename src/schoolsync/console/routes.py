@@ -122,6 +122,8 @@ ROWS: tuple[Row, ...] = (
     _get("activity/changes", "changes.listed", "What was changed, by which run or by whose hand, over all profiles."),
     _get("activity/changes.csv", "changes.export", "The same for a spreadsheet."),
     _get("system", "system.system", "Workers, queues, storage, version, and what doctor finds."),
+    _get("notices", "notices.form", "Who is told when a profile changes its state, and whether it arrived."),
+    _post("notices", "notices.change", "Changes who is told, or sends a test."),
     _get("profiles/{profile}/runs/{run}/plan.csv", "plans.download", "The changes of a plan for a spreadsheet."),
     _get("school", "findings.of_school", "What the link of a school shows; it is signed and expires.", open=True),
     _get("sign-in", "signin.form", "How to sign in.", open=True),

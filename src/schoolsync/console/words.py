@@ -41,6 +41,18 @@ RUN_STATE: dict[str, tuple[str, str]] = {
     "cancelled": (N_("Ended early"), "quiet"),
 }
 
+NOTICE: dict[str, str] = {
+    "held": N_("A run waits for a person"),
+    "failed": N_("A run has failed"),
+    "quarantined": N_("A profile is in quarantine"),
+    "stale": N_("No run has ended well for too long"),
+    "recovered": N_("All is well again"),
+}
+
+NOTICE_STATE: dict[str, str] = {"sent": N_("arrived"), "waiting": N_("on its way"), "given up": N_("given up")}
+
+CHANNEL: dict[str, str] = {"webhook": N_("Webhook"), "mail": N_("Mail")}
+
 CAUSE: dict[str, str] = {
     "start": N_("started"),
     "late": N_("started"),
@@ -210,6 +222,8 @@ SAID: dict[str, str] = {
     "discarded": N_("The plan is thrown away; nothing more of it is changed."),
     "checking": N_("The files are being checked. Nothing is changed by that."),
     "begun": N_("A run has begun."),
+    "notices-saved": N_("Saved."),
+    "test-sent": N_("A test is on its way: this page shows in a moment whether it arrived."),
     "taken-back": N_("The link opens nothing any more."),
 }
 """Sentences that follow an act."""

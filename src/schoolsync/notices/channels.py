@@ -1,4 +1,7 @@
-"""Which channels notices go to, and whether their settings can work. Light: the supervisor asks it before it starts."""
+"""Which channels of the installation notices go to, and whether their settings can work.
+
+Light: the supervisor asks it before it starts.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,8 @@ from collections.abc import Iterator
 from schoolsync.access import egress
 from schoolsync.errors import UsageError
 from schoolsync.notices import mail, webhooks
+from schoolsync.notices.notice import MAIL, WEBHOOK, is_address
 from schoolsync.settings import Settings
-
-WEBHOOK, MAIL = "webhook", "mail"
 
 
 def channels(settings: Settings) -> Iterator[str]:
@@ -24,7 +26,6 @@ def channels(settings: Settings) -> Iterator[str]:
         if settings.mail_server is None or settings.mail_from is None:
             raise UsageError("mail_to needs mail_server and mail_from.")
         mail.server_of(settings.mail_server)
-        wrong = [one for one in (*settings.mail_to, settings.mail_from) if one.count("@") != 1 or not one.isprintable()]
-        if wrong:
+        if not all(map(is_address, (*settings.mail_to, settings.mail_from))):
             raise UsageError("mail_to and mail_from must be mail addresses such as sync@example.org.")
         yield MAIL

@@ -72,7 +72,7 @@ def message(notice: Notice, *, sender: str, to: Sequence[str]) -> EmailMessage:
         "",
         data["advice"],
         "",
-        f"Profile:   {data['profile']}",
+        *([f"Profile:   {data['profile']}"] if data["profile"] else []),
         f"Tenant:    {data['tenant']}",
     ]
     lines += [f"Run:       {data['runNumber']}"] if data["runNumber"] is not None else []
@@ -87,6 +87,7 @@ _WORDS = {
     "quarantined": "is quarantined",
     "stale": "has not been synchronized for too long",
     "recovered": "is well again",
+    "test": "sends a test",
 }
 
 

@@ -9,19 +9,44 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, case, delete, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Row,
+    Select,
+    and_,
+    case,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from schoolsync import ticks
 from schoolsync.notices.conditions import ADVICE, HOUR, Condition, condition, event
-from schoolsync.notices.notice import Notice
+from schoolsync.notices.notice import OWN, OWN_MAIL, OWN_WEBHOOK, Notice
 from schoolsync.profiles.states import State
 from schoolsync.profiles.status import Status
 from schoolsync.runs.apart import of_all
 from schoolsync.runs.states import HeldFor, RunState
 from schoolsync.store.control import Control
-from schoolsync.store.control_tables import notices, profile_conditions, profile_status, profiles, runs, tenants
+from schoolsync.store.control_tables import (
+    notice_receivers,
+    notices,
+    profile_conditions,
+    profile_status,
+    profiles,
+    runs,
+    tenants,
+)
 
 SECOND = ticks.PER_SECOND
 LEASE = 30 * SECOND
@@ -32,7 +57,23 @@ PATIENCE = 72 * HOUR
 """After so long a notice is given up."""
 KEPT = 30 * 24 * HOUR
 MOST = 200
-"""Changes that are written down in one look, and notices that are taken at a time."""
+"""Changes that are written down in one look, and notices that are looked at at a time."""
+MOST_OF_LANE = 20
+"""Of these, so many to one receiver at most: no tenant's many hold up another's few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Notices that are due to one receiver, oldest first."""
+
+    channel: str
+    tenant: int | None  # None: the installation's receiver, which hears of all tenants
+    rows: tuple[Row[Any], ...]
+
+    @property
+    def receiver(self) -> tuple[str, int | None]:
+        """Whom they go to."""
+        return self.channel, self.tenant
 
 
 class Outbox:
@@ -56,8 +97,13 @@ class Outbox:
         self._new_id = new_id
 
     def look(self) -> int:
-        """Write down what has changed since the last look; how many profiles have."""
+        """Write down what has changed since the last look; how many profiles have.
+
+        Of a tenant that nobody is told of, nothing is written down.
+        """
         with self._control.read() as connection:
+            if not self._channels and connection.execute(select(notice_receivers.c.tenant).limit(1)).first() is None:
+                return 0
             found = list(connection.execute(self._changed(self._clock()).limit(MOST)))
         return sum(self._note(row.tenant, row.id) for row in found)
 
@@ -74,7 +120,7 @@ class Outbox:
                 held=row.held,
                 status=row.own_status,
                 last_good=row.last_good,
-                stale_hours=self._stale_hours,
+                stale_hours=row.hours,
                 now=now,
             )
             if after is None:
@@ -83,7 +129,7 @@ class Outbox:
             self._write(connection, row, after, now)
             if told is not None:
                 body = self._body(row, told, now)
-                for channel in self._channels:
+                for channel in (*self._channels, *_own(row, told)):
                     connection.execute(
                         insert(notices).values(
                             tenant=tenant,
@@ -145,12 +191,10 @@ class Outbox:
             .scalar_subquery()
         )
         held = and_(runs.c.state == RunState.HELD, runs.c.held_for.is_distinct_from(HeldFor.WINDOW))
-        fresh = Condition.GOOD
-        if self._stale_hours > 0:
-            cutoff = now - self._stale_hours * HOUR
-            succeeded = case((good < cutoff, Condition.STALE.value), else_=fresh.value)
-        else:
-            succeeded = case((good.is_not(None), fresh.value), else_=fresh.value)
+        hours = cast(func.coalesce(notice_receivers.c.stale_hours, self._stale_hours), BigInteger)
+        old = and_(hours > 0, good < literal(now, BigInteger) - hours * literal(HOUR, BigInteger))
+        succeeded = case((old, Condition.STALE.value), else_=Condition.GOOD.value)
+        wanted = [] if self._channels else [profiles.c.tenant.in_(select(notice_receivers.c.tenant))]
         status = profile_status.c.own_status
         present = case(
             (held, Condition.HELD.value),
@@ -171,6 +215,10 @@ class Outbox:
                 runs.c.number,
                 good.label("last_good"),
                 profile_conditions.c.condition.label("told"),
+                hours.label("hours"),
+                notice_receivers.c.webhook_url,
+                notice_receivers.c.mail_to,
+                notice_receivers.c.events,
             )
             .join(tenants, tenants.c.number == profiles.c.tenant)
             .join(
@@ -182,7 +230,9 @@ class Outbox:
                 and_(runs.c.tenant == profiles.c.tenant, runs.c.profile == profiles.c.id, runs.c.number == newest),
             )
             .outerjoin(profile_conditions, mine)
+            .outerjoin(notice_receivers, notice_receivers.c.tenant == profiles.c.tenant)
             .where(
+                *wanted,
                 profiles.c.state == State.PROVISIONED,
                 present.is_not(None),
                 or_(profile_conditions.c.condition.is_(None), profile_conditions.c.condition != present),
@@ -191,8 +241,8 @@ class Outbox:
 
     # --- sending ---------------------------------------------------------------------------------------------------
 
-    def waiting(self) -> Iterator[Notice]:
-        """Notices that are due, each one taken for `LEASE`; those of one profile and channel in their order."""
+    def lanes(self) -> list[Lane]:
+        """Notices that are due, by receiver; of one profile and channel the earliest alone."""
         now = self._clock()
         earlier = notices.alias("earlier")
         blocked = exists().where(
@@ -202,21 +252,30 @@ class Outbox:
             earlier.c.over.is_(None),
             earlier.c.made < notices.c.made,
         )
-        with self._control.read() as connection:
-            rows = list(
-                connection.execute(
-                    select(notices)
-                    .where(
-                        notices.c.over.is_(None),
-                        notices.c.due <= now,
-                        notices.c.channel.in_(self._channels),
-                        ~blocked,
-                    )
-                    .order_by(notices.c.due)
-                    .limit(MOST)
-                )
+        whose = case((notices.c.channel.in_(OWN), notices.c.tenant)).label("whose")
+        place = func.row_number().over(partition_by=(notices.c.channel, whose), order_by=notices.c.due).label("place")
+        due = (
+            select(notices, whose, place)
+            .where(
+                notices.c.over.is_(None),
+                notices.c.due <= now,
+                notices.c.channel.in_((*self._channels, *OWN)),
+                ~blocked,
             )
+            .subquery()
+        )
+        with self._control.read() as connection:
+            rows = connection.execute(
+                select(due).where(due.c.place <= MOST_OF_LANE).order_by(due.c.place, due.c.due).limit(MOST)
+            ).all()
+        found: dict[tuple[str, int | None], list[Row[Any]]] = {}
         for row in rows:
+            found.setdefault((row.channel, row.whose), []).append(row)
+        return [Lane(channel, whose, tuple(of)) for (channel, whose), of in found.items()]
+
+    def taken(self, lane: Lane) -> Iterator[Notice]:
+        """Its notices one after the other, each one taken for `LEASE` when it comes."""
+        for row in lane.rows:
             if self._take(row):
                 yield Notice(
                     tenant=row.tenant,
@@ -226,6 +285,17 @@ class Outbox:
                     tries=row.tries + 1,
                     made=row.made,
                 )
+
+    def postpone(self, lane: Lane, wait: int) -> None:
+        """Leave a receiver that did not take a notice alone for a while."""
+        now = self._clock()
+        whose = [] if lane.tenant is None else [notices.c.tenant == lane.tenant]
+        with self._control.write(lane.tenant) as connection:
+            connection.execute(
+                update(notices)
+                .where(notices.c.channel == lane.channel, notices.c.over.is_(None), notices.c.due <= now, *whose)
+                .values(due=now + wait)
+            )
 
     def _take(self, row: Row[Any]) -> bool:
         with self._control.write(row.tenant) as connection:
@@ -244,15 +314,15 @@ class Outbox:
 
     def sent(self, notice: Notice) -> None:
         """It has arrived."""
-        self._end(notice, over=self._clock(), sent=True)
+        self._end(notice, over=self._clock(), sent=True, problem=None)
 
-    def failed(self, notice: Notice, *, final: bool) -> bool:
+    def failed(self, notice: Notice, *, final: bool, problem: str) -> bool:
         """It has not; True when it is given up, which `final` says of a receiver that wants no more."""
         now = self._clock()
         if final or now - notice.made >= PATIENCE:
-            self._end(notice, over=now, sent=False)
+            self._end(notice, over=now, sent=False, problem=problem)
             return True
-        self._end(notice, due=now + WAITS[min(notice.tries, len(WAITS)) - 1])
+        self._end(notice, due=now + WAITS[min(notice.tries, len(WAITS)) - 1], problem=problem)
         return False
 
     def _end(self, notice: Notice, **values: Any) -> None:
@@ -268,3 +338,13 @@ class Outbox:
         """Forget what was over long ago."""
         with self._control.write() as connection:
             connection.execute(delete(notices).where(notices.c.over < self._clock() - KEPT))
+
+
+def _own(row: Row[Any], told: str) -> Iterator[str]:
+    """The channels of the profile's tenant that are told."""
+    if row.events is None or told not in json.loads(row.events):
+        return
+    if row.webhook_url is not None:
+        yield OWN_WEBHOOK
+    if json.loads(row.mail_to):
+        yield OWN_MAIL

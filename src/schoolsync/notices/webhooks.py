@@ -1,6 +1,6 @@
 """A notice as a signed call of a webhook, after the Standard Webhooks convention: whoever gets it can prove it is ours.
 
-`webhook-signature` is HMAC-SHA256 over id, time and body with the setting `webhook_secret`. The address is judged by
+`webhook-signature` is HMAC-SHA256 over id, time and body with the receiver's secret. The address is judged by
 the egress policy of the house at every call, the connection goes to the address that was judged, redirects are not
 followed.
 """
@@ -27,14 +27,14 @@ class Unwanted(Exception):
     """The receiver says that it wants no more of it."""
 
 
-def key_of(secret: str) -> bytes:
-    """The key in the setting `webhook_secret`. Raises UsageError for one that is too short or no base64."""
+def key_of(secret: str, *, called: str = "webhook_secret") -> bytes:
+    """The key in a secret such as the setting `webhook_secret`. Raises UsageError for one that is too short."""
     try:
         key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
-    except binascii.Error:
-        raise UsageError("webhook_secret must be base64, with or without whsec_ before it.") from None
+    except (binascii.Error, ValueError):
+        raise UsageError(f"{called} must be base64, with or without whsec_ before it.") from None
     if len(key) < LEAST:
-        raise UsageError(f"webhook_secret must be base64 of {LEAST} bytes or more: openssl rand -base64 32 makes one.")
+        raise UsageError(f"{called} must be base64 of {LEAST} bytes or more: openssl rand -base64 32 makes one.")
     return key
 
 

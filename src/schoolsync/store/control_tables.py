@@ -152,16 +152,38 @@ notices = table(
     Column("tenant", Integer),
     Column("id", Text),  # GUID; the same at every try
     Column("profile", Text, nullable=False),
-    Column("channel", Text, nullable=False),  # webhook | mail
+    Column("channel", Text, nullable=False),  # notices.notice.Channel
     Column("body", Text, nullable=False),  # JSON
     Column("made", BigInteger, nullable=False),
     Column("due", BigInteger, nullable=False),  # when it is tried, or taken over from a sender that is gone
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("over", BigInteger),  # when it arrived or was given up; null: it waits
     Column("sent", Boolean),
+    Column("problem", Text),  # why the last try failed
     key=("tenant", "id"),
 )
 Index("notices_due", notices.c.due, sqlite_where=notices.c.over.is_(None), postgresql_where=notices.c.over.is_(None))
+notices_waiting = Index(
+    "notices_waiting",
+    notices.c.tenant,
+    notices.c.profile,
+    notices.c.channel,
+    notices.c.made,
+    sqlite_where=notices.c.over.is_(None),
+    postgresql_where=notices.c.over.is_(None),
+)
+
+notice_receivers = table(
+    control,
+    "notice_receivers",  # where a tenant has its own notices sent; the webhook's secret is among the secrets
+    Column("tenant", Integer),
+    Column("webhook_url", Text),
+    Column("mail_to", Text, nullable=False),  # JSON list
+    Column("events", Text, nullable=False),  # JSON list of what is told, notices.conditions.EVENTS
+    Column("stale_hours", Integer),  # null: the installation's
+    Column("version", Integer, nullable=False, server_default="1"),  # ETag
+    key=("tenant",),
+)
 
 workers = Table(
     "workers",

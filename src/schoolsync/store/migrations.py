@@ -47,7 +47,10 @@ class Step:
 def _second(connection: Connection) -> None:
     for column in ("stage_done", "stage_total", "cleans"):
         add_column(connection, control_tables.runs, control_tables.runs.c[column])
-    control_tables.console_links.create(connection, checkfirst=True)
+    add_column(connection, control_tables.notices, control_tables.notices.c.problem)
+    for table in (control_tables.console_links, control_tables.notice_receivers):
+        table.create(connection, checkfirst=True)
+    control_tables.notices_waiting.create(connection, checkfirst=True)
 
 
 STEPS: tuple[Step, ...] = (Step(2, before={Family.CONTROL: _second}),)
