@@ -1,14 +1,16 @@
-"""What failed is tried again in one school or of one kind, before the whole profile, by API and by command."""
+"""What failed is tried again in one school or of one kind, before the whole profile, by API, by command, by itself."""
 
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 
 import pytest
 
-from .house import Server, Tenant, until
+from .house import Json, Server, Tenant, matching, until
 from .own import own
 from .rosters import DISTRICT
+from .test_matching import USERNAMES, by_hand
 from .typing_here import typed_here
 
 pytestmark = pytest.mark.xdist_group("own-api")
@@ -21,6 +23,8 @@ LATER = (
     .changed("sections", "M1", Course_Number="MAT9")
 )
 """Pupils of both schools and a class have changed, and somebody has left."""
+MISSING = ("asilva", "asilva2")
+"""Pupils of one school who have no accounts."""
 
 
 def test_a_school_then_a_kind(server: Server) -> None:
@@ -81,3 +85,44 @@ def test_a_school_then_a_kind(server: Server) -> None:
     # Who has left goes with all students, and the guard holds that as it held the whole.
     operator("POST", f"{path}/restart", {"kind": "student"}, expect=202)
     until("it is held", lambda: operator.get(f"{path}/runs/5")["state"] == "held")
+
+
+def test_a_school_that_fails_is_set_aside_before_the_profile_is_quarantined(server: Server) -> None:
+    """It is shown with its numbers wherever a profile is; tried again alone it fails again, then is mended."""
+    tenant = Tenant(server)
+    for name in USERNAMES:
+        if name not in MISSING:
+            by_hand(tenant, name)
+    profile = tenant.profile(matching())
+    path = f"/profiles/{profile.id}"
+    own(tenant, "admin")("PATCH", f"{path}/settings", {"quarantine": {"failedLeast": 2}}, expect=200)
+    operator = own(tenant, "operator", user=None)
+    final = profile.sync(DISTRICT.files())
+    assert final["status"] == "error", "a quarter of the people is not too much for the whole profile"
+    assert "Set aside, to be tried again alone: school 200 (2 of 3 students failed, 67 %)." in final["statusMessage"]
+
+    def aside() -> list[Json]:
+        found = operator.get(f"{path}/quarantine")
+        assert not found["quarantined"]
+        return list(found["aside"])
+
+    def restarted() -> Json:
+        operator("POST", f"{path}/restart", {"school": "200"}, expect=202)
+        run: Json = until("it ends", lambda: (r := operator.get(f"{path}/runs")["value"][0])["ended"] and r)
+        return run
+
+    (part,) = aside()
+    assert (part["school"], part["kind"], part["failed"], part["seen"], part["tries"]) == ("200", None, 2, 3, 0)
+    waits = datetime.fromisoformat(part["nextTry"]) - datetime.fromisoformat(part["since"])
+    assert waits == timedelta(hours=6)
+    assert operator.get(f"{path}/freshness")["nextDue"] == part["nextTry"]
+    assert restarted()["state"] == "done"
+    assert [part["tries"] for part in aside()] == [1]
+    told = server.command("freshness", "--tenant", tenant.id)
+    assert "set aside: school 200 (2 of 3 students failed, 67 %), tried again " in told.stdout
+    for name in MISSING:
+        by_hand(tenant, name)
+    assert restarted()["state"] == "done"
+    assert aside() == []
+    there = {user["mailNickname"]: user for user in tenant.reader.all("/users")}
+    assert {there[name]["student"]["externalId"] for name in MISSING} == {"3004", "3006"}

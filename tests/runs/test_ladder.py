@@ -10,15 +10,37 @@ from sqlalchemy import insert, select, update
 from schoolsync import ticks
 from schoolsync.errors import Conflict
 from schoolsync.runs import looking
+from schoolsync.runs.job import Finished, PartCount, Planned
+from schoolsync.runs.one import wanted
+from schoolsync.runs.places import ROSTER
 from schoolsync.runs.records import Key
 from schoolsync.runs.restarting import Scope
 from schoolsync.runs.states import Cause
 from schoolsync.store.control_tables import previews, profiles, runs
 
-from .conftest import House
+from .conftest import TENANT_ID, House
 
 MINUTE = 60 * ticks.PER_SECOND
 FULL = "A file of the run cannot be read or written (No space left on device)."
+
+
+FINISHED = Finished(snapshot=None, input_hash="h", position=1, wakes=None)
+
+
+def planned(*parts: PartCount, errors: int = 0) -> Planned:
+    """A plan in which these have failed."""
+    return Planned(
+        plan="p",
+        batches=1,
+        rows=10,
+        steps={},
+        errors=errors,
+        error_files=(),
+        failed={"people": sum(part.failed for part in parts)},
+        seen={"people": 1000},
+        parts=parts,
+        held=None,
+    )
 
 
 def due(house: House, profile: str) -> int | None:
@@ -119,6 +141,53 @@ def test_restarting(house: House, scope: Scope) -> None:
             house.profiles.restart(house.script, profile, scope, now=house.clock())
     house.journal.failed(key, FULL, retry=True)
     assert house.status(profile).status == ("quarantined" if scope is Scope.FAILED_ITEMS else "error")
+
+
+def test_what_is_set_aside_is_tried_again_alone(house: House) -> None:
+    """A school after six hours, from the last roster, while nothing is due for the profile; a success ends it."""
+    profile = house.profile()
+    house.upload(profile)
+    key = house.begin(profile)
+    kept = house.journal.folder(TENANT_ID, profile, key.run) / ROSTER / f"{ROSTER}.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("{}")
+    with house.control.write() as connection:
+        house.uploads.seal(connection, 1, profile, house.run(profile).upload, house.clock())
+    failed = PartCount(kind="student", school="200", failed=30, seen=100)
+    house.journal.finished(key, planned(failed, errors=30), FINISHED)
+    assert house.status(profile).status == "error"
+    (part,) = ladder(house, profile).aside
+    assert (part.school, part.tries, due(house, profile)) == ("200", 0, part.retry)
+    key = again(house, profile)
+    assert (house.run(profile).cause, wanted(house.run(profile).only).only.source_id) == (Cause.ONE, "200")
+    assert due(house, profile) is None
+    house.journal.finished(key, planned(failed), FINISHED)
+    (part,) = ladder(house, profile).aside
+    assert (part.tries, due(house, profile)) == (1, part.retry)
+    house.journal.failed(again(house, profile), FULL, retry=True)
+    (part,) = ladder(house, profile).aside
+    assert (part.tries, due(house, profile)) == (2, part.retry)
+    house.journal.finished(again(house, profile), planned(), FINISHED)
+    assert (ladder(house, profile).aside, due(house, profile)) == ((), None)
+    assert house.status(profile).status == "error", "which a whole run alone can change"
+
+
+def test_a_profile_that_is_due_itself_is_tried_whole(house: House) -> None:
+    """What is set aside goes with it, and the next try of a profile that the world has failed is its own."""
+    profile = house.profile()
+    house.upload(profile)
+    house.journal.finished(
+        house.begin(profile), planned(PartCount(kind="class", failed=9, seen=30), errors=9), FINISHED
+    )
+    (part,) = ladder(house, profile).aside
+    assert (part.kind, part.school) == ("class", None)
+    house.journal.failed(house.begin(profile), FULL, retry=True)
+    assert ladder(house, profile).aside == (part,)
+    house.time[0] = (part.retry or 0) + MINUTE
+    key = again(house, profile)
+    assert (house.run(profile).cause, house.run(profile).only) == (Cause.RETRY, None)
+    house.journal.finished(key, planned(), FINISHED)
+    assert ladder(house, profile).aside == ()
 
 
 def test_what_cannot_be_restarted(house: House) -> None:

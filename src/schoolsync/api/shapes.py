@@ -146,6 +146,20 @@ class Freshness(Shape, frozen=True, kw_only=True):
     status_message: str | None
 
 
+class SetAside(Shape, frozen=True, kw_only=True):
+    """A school, or all of a kind, in which too many records fail."""
+
+    school: str | None  # SIS ID
+    kind: Literal["class", "student", "teacher"] | None
+    why: str  # in numbers
+    failed: Number  # records of the kind of which most fail
+    seen: Number  # that the roster has
+    since: Moment
+    tries: Number  # how often it was tried again alone in vain
+    next_try: Moment | None
+    gives_up: Moment | None
+
+
 class Quarantine(Shape, frozen=True, kw_only=True):
     """Where a profile stands on the way to quarantine or in it, and the numbers that decide."""
 
@@ -157,6 +171,7 @@ class Quarantine(Shape, frozen=True, kw_only=True):
     next_try: Moment | None
     gives_up: Moment | None
     failed_in_a_row: Number  # runs that could not be finished
+    aside: tuple[SetAside, ...]  # schools and kinds that are tried again alone, before the whole profile
     limits: dict[str, Any]  # the profile's setting `quarantine`
 
 

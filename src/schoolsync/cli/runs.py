@@ -23,7 +23,8 @@ from schoolsync.cli.progress import Progress
 from schoolsync.cli.words import duration
 from schoolsync.errors import NotFound, UsageError
 from schoolsync.profiles import listing
-from schoolsync.runs import cancelling, looking
+from schoolsync.runs import asides, cancelling, looking
+from schoolsync.runs.aside_records import parts_of
 from schoolsync.runs.one import Ones, Part
 from schoolsync.runs.processes import clock, new_id
 from schoolsync.runs.readers import Readers
@@ -121,6 +122,8 @@ def freshness(settings: Settings, *, tenant: str | None, as_json: bool) -> int:
         now = clock()
         for found in looking.freshness_of_all(connection, tenant=None if tenant is None else _tenant(control, tenant)):
             age = None if found.last_good is None else max(0, now - found.last_good) / ticks.PER_SECOND
+            parts = parts_of(connection, found.tenant, found.profile)
+            aside = [part for part in parts if part.why is not None]
             if as_json:
                 print(
                     json.dumps(
@@ -132,6 +135,15 @@ def freshness(settings: Settings, *, tenant: str | None, as_json: bool) -> int:
                             "ageSeconds": age,
                             "nextDue": _moment(found.due),
                             "lastRunState": found.last_state,
+                            "aside": [
+                                {
+                                    "school": part.school,
+                                    "kind": part.kind,
+                                    "why": part.why,
+                                    "nextTry": _moment(part.retry),
+                                }
+                                for part in aside
+                            ],
                         }
                     )
                 )
@@ -139,6 +151,9 @@ def freshness(settings: Settings, *, tenant: str | None, as_json: bool) -> int:
                 old = "never" if age is None else f"{duration(age)} ago"
                 due = f", next due {_moment(found.due)}" if found.due is not None else ""
                 print(f"{found.tenant_id}  {found.profile}  last good {old}{due}  {found.display_name}")
+                for part in aside:
+                    again = "" if part.retry is None else f", tried again {_moment(part.retry)}"
+                    print(f"    set aside: {asides.called(part)} ({part.why}){again}")
     return 0
 
 

@@ -360,6 +360,19 @@ SECTIONS: tuple[Section, ...] = (
                 help=N_("Fewer than this never lead to quarantine."),
             ),
             Field(
+                path="quarantine.partPercent",
+                label=N_("Records of a school or kind that fail"),
+                kind="number",
+                unit="%",
+                help=N_("If a larger part of a kind fails in one school, or in all, that school or kind is set aside."),
+            ),
+            Field(
+                path="quarantine.partRuns",
+                label=N_("Runs in a row in which they fail"),
+                kind="number",
+                help=N_("After so many a school or kind is set aside whatever the share; 0: not."),
+            ),
+            Field(
                 path="quarantine.runsInARow",
                 label=N_("Failed runs in a row"),
                 kind="number",

@@ -19,6 +19,12 @@ STATUS: dict[str | None, tuple[str, str]] = {
     "quarantined": (N_("In quarantine"), "bad"),
 }
 
+PARTS: dict[str, str] = {
+    "class": N_("all classes"),
+    "student": N_("all students"),
+    "teacher": N_("all teachers"),
+}
+
 STATE: dict[str, str] = {
     "provisioning": N_("being set up"),
     "provisioned": N_("ready"),

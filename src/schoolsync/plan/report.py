@@ -17,6 +17,8 @@ from schoolsync.plan.kinds import LINKS, OBJECTS
 
 CHUNK = 5_000
 """Entries in one file."""
+PARTS = 200
+"""Schools and kinds whose failures are counted apart."""
 
 _OBJECT_TABLES = {kind.entry: kind.table for kind in OBJECTS}
 
@@ -63,6 +65,44 @@ def seen(db: duckdb.DuckDBPyConnection) -> dict[str, int]:
         "(SELECT count(*) FROM roster.classes) + (SELECT count(*) FROM roster.person_organizations)"
     ).fetchall()
     return dict(zip(("schools", "classes", "people", "links", "school_links"), row, strict=True))
+
+
+def count_parts(db: duckdb.DuckDBPyConnection) -> None:
+    """`planned.parts_seen`: how many classes, students and teachers the roster has in each school."""
+    db.execute("""
+        CREATE OR REPLACE TABLE planned.parts_seen AS
+        SELECT 'class' AS kind, school_id AS school, count(*) AS n FROM roster.classes GROUP BY ALL
+        UNION ALL
+        SELECT role, school_id, count(*) FROM roster.people WHERE role IN ('student', 'teacher') GROUP BY ALL
+    """)
+
+
+def failed_parts(db: duckdb.DuckDBPyConnection) -> list[tuple[str, str | None, int, int]]:
+    """What failed in each school, and of each kind in all (school None), with what was seen there; the most first.
+
+    To be called while the records of objects are still there.
+    """
+    if not db.execute("SELECT 1 FROM planned.errors LIMIT 1").fetchall():
+        return []
+    return db.execute(f"""
+        WITH wrong AS (
+            SELECT DISTINCT CASE entry_type WHEN 'Section' THEN 'class' ELSE lower(entry_type) END AS kind,
+                reportable_identifier AS source_id
+            FROM planned.errors WHERE entry_type IN ('Section', 'Student', 'Teacher')
+        ), counted AS (
+            SELECT w.kind, c.school_id AS school, count(*) AS n
+            FROM wrong AS w JOIN roster.classes AS c ON c.source_id = w.source_id WHERE w.kind = 'class' GROUP BY ALL
+            UNION ALL
+            SELECT w.kind, p.school_id, count(*)
+            FROM wrong AS w JOIN roster.people AS p ON p.source_id = w.source_id AND p.role = w.kind GROUP BY ALL
+        )
+        SELECT f.kind, f.school, f.n, s.n FROM counted AS f
+        JOIN planned.parts_seen AS s ON s.kind = f.kind AND s.school = f.school
+        UNION ALL
+        SELECT f.kind, NULL, sum(f.n)::BIGINT, (SELECT sum(n)::BIGINT FROM planned.parts_seen WHERE kind = f.kind)
+        FROM counted AS f GROUP BY f.kind
+        ORDER BY 3 DESC, 1, 2 NULLS FIRST LIMIT {PARTS}
+    """).fetchall()
 
 
 def entries(db: duckdb.DuckDBPyConnection, *, run: str, now: int) -> Iterator[str]:

@@ -64,6 +64,7 @@ class AloneRecords(DueRecords):
             message += f" {finished.missed:,} rows were passed over: the directory was changed at the same time."
         self._set(connection, key, rows_done=planned.rows, input_hash=finished.input_hash, position=finished.position)
         self._end_alone(connection, key, row, RunState.DONE, message)
+        self._try_done(connection, key, row, planned.parts, self._clock())
         if finished.wakes is not None:
             connection.execute(
                 update(profiles)

@@ -11,7 +11,8 @@ from schoolsync import ticks
 from schoolsync.profiles import status as statuses
 from schoolsync.runs import endings
 from schoolsync.runs.accepted import accepted_run, due_again, upload_of_itself
-from schoolsync.runs.records import Key, Records
+from schoolsync.runs.aside_records import AsideRecords
+from schoolsync.runs.records import Key
 from schoolsync.runs.service import Runs
 from schoolsync.runs.states import Cause, HeldFor, RunState
 from schoolsync.settings import Settings
@@ -22,7 +23,7 @@ SOON = 60 * ticks.PER_SECOND
 """What is due while a run apart (`runs.apart`) is open is due again so much later."""
 
 
-class DueRecords(Records):
+class DueRecords(AsideRecords):
     """Writes down when a profile is due, and begins what is."""
 
     def __init__(self, *, control: Control, settings: Settings, clock: Callable[[], int], runs: Runs) -> None:
@@ -55,6 +56,11 @@ class DueRecords(Records):
                     continue
                 paused = statuses.own(connection, tenant=profile.tenant, profile=profile.id) == "paused"
                 if open_run is None and upload is not None and not paused:
+                    key = Key(profile.tenant, profile.id, "", 0)
+                    part = self._begin_part(connection, key, upload, now)
+                    if part is not False:
+                        self._due(connection, key, self._next(connection, key, now) if part is True else part)
+                        continue
                     cause = Cause.RETRY if self._has_failed(connection, profile.tenant, profile.id) else Cause.DUE
                     self._runs.begin(connection, profile.tenant, profile.id, cause=cause, upload=upload, now=now)
                 elif open_run is not None and open_run.apart:

@@ -141,6 +141,15 @@ class Validated(msgspec.Struct, frozen=True, kw_only=True):
     statistics: dict[str, int] = {}  # the numbers of the roster as a whole
 
 
+class PartCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many records of a kind could not be synchronized, in one school or in all."""
+
+    kind: Literal["class", "student", "teacher"]
+    school: str | None = None  # SIS ID
+    failed: int
+    seen: int
+
+
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """Stage planning: the plan is stored, or was found stored by an earlier attempt."""
 
@@ -154,6 +163,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     ]  # inside the run's folder, each a JSON array of rows of the table `errors`, at most 5 000
     failed: dict[str, int]  # kind -> records that cannot be synchronized
     seen: dict[str, int]  # kind -> records in the roster
+    parts: tuple[PartCount, ...] = ()  # the same for each school and kind with failures, the most first; at most 200
     alike: int = 0  # people of whom the roster says what it said before; nothing else was asked of them
     held: str | None  # the sentence of the guards that hold the plan, or None
     verdicts: tuple[Verdict, ...] = ()  # what they say, the widest first; at most verdicts.LISTED

@@ -20,8 +20,9 @@ from schoolsync import ticks
 from schoolsync.errors import WorldError
 from schoolsync.plan.policy import Window
 from schoolsync.profiles import status as statuses
-from schoolsync.runs import cancelling, endings
+from schoolsync.runs import asides, cancelling, endings
 from schoolsync.runs.apart import is_apart
+from schoolsync.runs.aside_records import kept, parts_of
 from schoolsync.runs.job import Finished, Planned, Validated
 from schoolsync.runs.jobs import Jobs
 from schoolsync.runs.records import Key, release_of
@@ -206,8 +207,9 @@ class Journal(Jobs):
                 why = (summary.get("quarantine") or {}).get("why", "the same records fail as before")
                 limits = self._limits(connection, key)
                 ending = endings.repeated(limits, why, past=self._past(connection, key), now=now)
-            summary["quarantine"] = rung(ending)
-            message += told(ending)
+            parts = parts_of(connection, key.tenant, key.profile)
+            summary |= {"quarantine": rung(ending), "parts": kept(parts)}
+            message += told(ending) + asides.told(parts)
             self._set(
                 connection,
                 key,
@@ -223,7 +225,8 @@ class Journal(Jobs):
             )
             done = now if status == "success" else None
             self._show(connection, key, status, message, error_count=last.error_count, synchronized=done)
-            self._due_again(connection, key, row, None if ending is None else ending.retry)
+            retry = None if ending is None else ending.retry
+            self._due_again(connection, key, row, _first(retry, asides.next_try(parts)))
             return True
 
     def planned(self, key: Key, planned: Planned) -> int:
@@ -379,9 +382,14 @@ class Journal(Jobs):
                     f" {finished.missed:,} rows were passed over, because the directory was changed at the same time; "
                     "the profile synchronizes again by itself."
                 )
-            message += told(ending)
+            parts = parts_of(connection, key.tenant, key.profile)
+            if row.undoes is None:
+                parts = asides.whole(self._limits(connection, key), planned.parts, parts, now)
+            message += told(ending) + asides.told(parts)
             summary = json.loads(row.summary or "{}") | {"status": status, "quarantine": rung(ending)}
-            summary["wakes"] = finished.wakes
+            summary |= {"wakes": finished.wakes, "parts": kept(parts)}
+            if finished.missed:  # at once, but never over and over
+                summary["again"] = now if row.cause != Cause.DUE else now + endings.HOUR
             if finished.left_out:
                 summary["partly"] = True
             self._set(
@@ -399,10 +407,8 @@ class Journal(Jobs):
             )
             done = now if status == "success" else None
             self._show(connection, key, status, message, error_count=planned.errors, synchronized=done)
-            again = None
-            if finished.missed:  # at once, but never over and over
-                again = now if row.cause != Cause.DUE else now + endings.HOUR
-            times = [time for time in (ending.retry, finished.wakes, again) if time is not None]
+            wants = (ending.retry, finished.wakes, summary.get("again"), asides.next_try(parts))
+            times = [time for time in wants if time is not None]
             if row.undoes is None:
                 self._due(connection, key, min(times, default=None))
             else:
@@ -423,6 +429,7 @@ class Journal(Jobs):
                 return
             if is_apart(row):
                 self._end_alone(connection, key, row, RunState.FAILED, reason)
+                self._try_done(connection, key, row, None, now)
                 self._after(connection, key, row)
                 return
             if replan:
@@ -433,7 +440,9 @@ class Journal(Jobs):
             if row.cause != Cause.PREVIEW:
                 past = self._past(connection, key)
                 ending = endings.broken(self._limits(connection, key), retry=retry, past=past, now=now)
+            parts = parts_of(connection, key.tenant, key.profile)
             summary = json.loads(row.summary or "{}") | {"status": ending.status, "quarantine": rung(ending)}
+            summary |= {"retry": ending.retry, "parts": kept(parts)}
             reason += told(ending)
             if ending.retry is not None:
                 self._seal(connection, key, row)  # so that it is these files that are tried again
@@ -447,7 +456,7 @@ class Journal(Jobs):
                 summary=json.dumps(summary),
             )
             self._show(connection, key, ending.status, reason)
-            self._due_again(connection, key, row, ending.retry)
+            self._due_again(connection, key, row, _first(ending.retry, asides.next_try(parts)))
             self._after(connection, key, row)
 
     # --- inside ----------------------------------------------------------------------------------------------------
@@ -497,3 +506,7 @@ class Journal(Jobs):
         """Put the status back as it was before `start`: files with errors are as if they had not been sent."""
         before = json.loads(row.summary)["before"]
         statuses.restore(connection, tenant=key.tenant, profile=key.profile, before=before)
+
+
+def _first(*times: int | None) -> int | None:
+    return min((time for time in times if time is not None), default=None)

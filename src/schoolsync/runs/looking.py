@@ -14,8 +14,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, case, func, select
 
 from schoolsync.errors import NotFound
-from schoolsync.runs import previews
+from schoolsync.runs import asides, previews
 from schoolsync.runs.apart import of_all
+from schoolsync.runs.asides import Part
 from schoolsync.runs.progress import Progress, Rows, Stage, progress, stages, took
 from schoolsync.runs.states import ACTIVE, Cause, RunState
 from schoolsync.store.control_tables import approvals, profile_status, profiles, runs, tenants, uploads
@@ -72,6 +73,7 @@ class Freshness:
 class Age:
     """How old the data of one of many profiles is."""
 
+    tenant: int
     tenant_id: str
     profile: str
     display_name: str
@@ -168,6 +170,7 @@ class Ladder:
     retry: int | None  # ticks: when it is tried again by itself
     gives_up: int | None  # ticks
     failed_in_a_row: int  # runs that could not be finished
+    aside: tuple[Part, ...] = ()  # schools and kinds that are tried again alone
 
 
 def ladder(connection: Connection, tenant: int, profile: str) -> Ladder:
@@ -189,10 +192,18 @@ def ladder(connection: Connection, tenant: int, profile: str) -> Ladder:
         .limit(50)
     ).all()
     in_a_row = next((count for count, row in enumerate(rows) if row.state != RunState.FAILED), len(rows))
-    rung = json.loads(rows[0].summary or "{}").get("quarantine") if rows else None
+    last = json.loads(rows[0].summary or "{}") if rows else {}
+    rung, aside = last.get("quarantine"), tuple(part for part in asides.load(last.get("parts")) if part.why is not None)
     if rung is None:
         return Ladder(
-            quarantined=False, why=None, since=None, tries=0, retry=due, gives_up=None, failed_in_a_row=in_a_row
+            quarantined=False,
+            why=None,
+            since=None,
+            tries=0,
+            retry=due,
+            gives_up=None,
+            failed_in_a_row=in_a_row,
+            aside=aside,
         )
     return Ladder(
         quarantined=True,
@@ -202,6 +213,7 @@ def ladder(connection: Connection, tenant: int, profile: str) -> Ladder:
         retry=due,
         gives_up=rung["gives_up"],
         failed_in_a_row=in_a_row,
+        aside=aside,
     )
 
 
@@ -219,6 +231,7 @@ def freshness_of_all(connection: Connection, *, tenant: int | None) -> list[Age]
     )
     query = (
         select(
+            profiles.c.tenant,
             tenants.c.id.label("tenant_id"),
             profiles.c.id,
             profiles.c.display_name,
@@ -244,6 +257,7 @@ def freshness_of_all(connection: Connection, *, tenant: int | None) -> list[Age]
         query = query.where(profiles.c.tenant == tenant)
     return [
         Age(
+            tenant=row.tenant,
             tenant_id=row.tenant_id,
             profile=row.id,
             display_name=row.display_name,

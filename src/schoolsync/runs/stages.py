@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import msgspec
 import pyarrow as pa
 
 from schoolsync import sources
@@ -38,7 +39,18 @@ from schoolsync.runs import arrivals, cleaning, hashes, kept_roster, lately, run
 from schoolsync.runs.checking import StageFailed, told
 from schoolsync.runs.hashes import ENGINE_VERSION
 from schoolsync.runs.holding import Holding
-from schoolsync.runs.job import Applied, Extracted, Failed, Finished, Job, Message, Planned, Undone, Validated
+from schoolsync.runs.job import (
+    Applied,
+    Extracted,
+    Failed,
+    Finished,
+    Job,
+    Message,
+    PartCount,
+    Planned,
+    Undone,
+    Validated,
+)
 from schoolsync.runs.places import REPORT, ROSTER
 from schoolsync.runs.selections import Release
 from schoolsync.runs.stored_plan import (
@@ -58,6 +70,7 @@ from schoolsync.targets.local import (
 )
 
 _PLAN_STEPS = 8
+_PART = ("kind", "school", "failed", "seen")
 
 PREVIEW_KEY = 1 << 59
 """The key of a preview's first new object: beyond any key that a directory gives out."""
@@ -349,6 +362,7 @@ class Stages(Holding):
             alone.separate(db)
         self._load_rekeys(db, "planned.rekeyed")
         seen = report.seen(db)
+        report.count_parts(db)
         guards.count_said(db, terms)
         wakes = [terms.waits_until, desired.next_day(db, terms)]
         position = self._find_objects(db, terms, directory)
@@ -379,6 +393,7 @@ class Stages(Holding):
             draft.add_snapshot(
                 table, db.sql(changes.objects_after(terms, table, claim.first_key)).to_arrow_reader(16_384)
             )
+        parts = report.failed_parts(db)
         changes.forget_objects(db, terms)
         self._progress(4, _PLAN_STEPS)
         changes.want_links(db, terms)
@@ -421,6 +436,7 @@ class Stages(Holding):
             error_files=draft.add_errors(report.entries(db, run=self._job.run, now=self._job.now)),
             failed=failed,
             seen=seen,
+            parts=tuple(msgspec.convert(dict(zip(_PART, one, strict=True)), PartCount) for one in parts),
             alike=alike.count(db),
             held=said.sentence,
             verdicts=said.verdicts,

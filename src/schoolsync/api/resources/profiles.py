@@ -14,6 +14,7 @@ from schoolsync.errors import Invalid
 from schoolsync.graph import bodies, etags, render
 from schoolsync.profiles import configuration, listing
 from schoolsync.runs import connection, looking
+from schoolsync.runs.asides import Part
 from schoolsync.runs.restarting import Scope
 
 TYPE = "educationSynchronizationProfile"
@@ -104,8 +105,26 @@ def get_quarantine(call: Call) -> Answer:
             next_try=moment(found.retry),
             gives_up=moment(found.gives_up),
             failed_in_a_row=found.failed_in_a_row,
+            aside=tuple(_set_aside(part) for part in found.aside),
             limits=settings["quarantine"],
         )
+    )
+
+
+def _set_aside(part: Part) -> shapes.SetAside:
+    since = moment(part.since)
+    assert part.why is not None
+    assert since is not None
+    return shapes.SetAside(
+        school=part.school,
+        kind=part.kind,
+        why=part.why,
+        failed=part.failed,
+        seen=part.seen,
+        since=since,
+        tries=part.tries,
+        next_try=moment(part.retry),
+        gives_up=moment(part.gives_up),
     )
 
 

@@ -54,6 +54,8 @@ async def act(visit: Visit) -> Page:
     operation, body, said = _ACTS.get(visit.form.get("what", ""), (None, None, ""))
     if operation is None:
         raise Invalid("There is no such act.", target="what")
+    if operation == "restart":  # of a school or a kind alone
+        body = {**(body or {}), **{name: visit.form[name] for name in ("school", "kind") if visit.form.get(name)}}
     await visit.ask("POST", f"{place(visit)}/{operation}", body=body)
     run = visit.form.get("run", "")
     return visit.go(f"/{place(visit)}" + (f"/runs/{int(run)}" if run.isdecimal() else ""), said=said)
