@@ -12,9 +12,13 @@ import threading
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import obstore
+
+from schoolsync.store.shared_objects import connected
 
 BUCKET = "schools"
 
@@ -90,6 +94,17 @@ class Storage:
     def elsewhere(self) -> Storage:
         """Another place in the same bucket."""
         return Storage(self.door)
+
+    def put(self, files: Mapping[str, bytes]) -> None:
+        """Have files there."""
+        store = connected(self.url, self.options)
+        for key, content in files.items():
+            obstore.put(store, key, content)
+
+    def names(self) -> list[str]:
+        """The keys of the files that are there."""
+        listed = obstore.list(connected(self.url, self.options))
+        return [str(meta["path"]) for chunk in listed for meta in chunk]
 
     @property
     def settings(self) -> dict[str, object]:

@@ -145,6 +145,14 @@ class Settings:
     watch_folder: Path | None = _setting(
         None, "folder whose subfolders `<tenant>/<profile>` are looked at for complete sets of files; not without it"
     )
+    watch_url: str | None = _setting(
+        None,
+        "prefix of an object storage, such as `s3://bucket/exports`, that is looked at as `watch_folder` is",
+    )
+    watch_options: tuple[str, ...] = _setting(
+        (), "options of that storage as `name=value`; those of `storage_options` without any", secret=True
+    )
+    watch_seconds: int = _setting(30, "seconds between two looks at `watch_url`; a look costs a listing")
     seed_roster: Path | None = _setting(None, "roster that is synchronized before the server says that it is ready")
     seed_tenant: str = _setting("11111111-1111-4111-8111-111111111111", "tenant that `seed_roster` goes to")
     webhook_url: str | None = _setting(
@@ -387,14 +395,14 @@ def _check(values: dict[str, Value]) -> None:
         parts = urlsplit(database_url)
         if parts.scheme not in {"postgresql", "postgres"} or not parts.path.strip("/"):
             raise wrong("database_url", "must be a URL such as postgresql://user:password@host/database")
-    storage_url = values["storage_url"].value
-    if isinstance(storage_url, str):
-        parts = urlsplit(storage_url)
-        if parts.scheme not in _STORAGES or not (parts.path if parts.scheme == "file" else parts.netloc):
-            raise wrong("storage_url", "must be a URL such as s3://bucket/path; docs/storage.md lists them")
-    options = values["storage_options"].value
-    if isinstance(options, tuple) and not all("=" in option for option in options):
-        raise wrong("storage_options", "must be a list of name=value")
+    for name, more in (("storage_url", "storage_options"), ("watch_url", "watch_options")):
+        url, options = values[name].value, values[more].value
+        if isinstance(url, str):
+            parts = urlsplit(url)
+            if parts.scheme not in _STORAGES or not (parts.path if parts.scheme == "file" else parts.netloc):
+                raise wrong(name, "must be a URL such as s3://bucket/path; docs/storage.md lists them")
+        if isinstance(options, tuple) and not all("=" in option for option in options):
+            raise wrong(more, "must be a list of name=value")
     if values["encrypt_files"].value:
         given = values["secrets_key"].value or values["secrets_key_file"].value
         if given is None:
@@ -428,6 +436,7 @@ def _check(values: dict[str, Value]) -> None:
         "query_seconds",
         "threads",
         "batch_rows",
+        "watch_seconds",
         "concurrent_runs",
         "concurrent_runs_per_tenant",
         "small_run_bytes",

@@ -78,7 +78,8 @@ def changes(run: Json) -> int:
 def test_machines_share_no_disk(machines: Machines, tmp_path: Path) -> None:
     """Uploaded here, synchronized there, read here; another worker compares with what the first one kept.
 
-    Tokens of one machine are good on the others. The storage is away while the second run begins: it waits for it.
+    Tokens of one machine are good on the others. The storage is away while the second run begins: it waits for it. A
+    prefix of it is watched.
     """
     here = machines.serve("--no-worker")
     there = machines.serve()
@@ -99,7 +100,8 @@ def test_machines_share_no_disk(machines: Machines, tmp_path: Path) -> None:
     first = changes(newest())
     there.stop()
 
-    worker = machines.worker()
+    exports = machines.storage.elsewhere()
+    worker = machines.worker(watch_url=exports.url, watch_seconds=1)
     until("the worker is there", lambda: here.control("SELECT id FROM workers"))
     profile.upload(roster(tmp_path / "later", churn=0.05))
     machines.storage.door.shut()
@@ -114,6 +116,14 @@ def test_machines_share_no_disk(machines: Machines, tmp_path: Path) -> None:
     profile.start()
     assert profile.wait()["status"] == "success"
     assert newest()["unchanged"]
+
+    # Exports that are put into a bucket are enough, too, once all of them are there and quiet.
+    own(tenant, "admin")("PATCH", f"/profiles/{profile.id}/settings", {"schedule": {"quietSeconds": 1}}, expect=200)
+    later = roster(tmp_path / "exports", churn=0.06)
+    exports.put({f"{tenant.id}/{profile.id}/{name}": content for name, content in later.items()})
+    until("a run begins by itself and is done", lambda: (newest()["cause"], newest()["state"]) == ("watch", "done"))
+    assert changes(newest()) > 0
+    assert set(exports.names()) == {f"{tenant.id}/{profile.id}/{name}" for name in later}, "nothing is changed there"
 
 
 AWAY = "object storage cannot be used"

@@ -13,7 +13,9 @@ from sqlalchemy import insert, select, update
 from schoolsync import ticks
 from schoolsync.runs.schedules import Schedules
 from schoolsync.runs.states import Cause, RunState
+from schoolsync.runs.watching import Found, WatchedBucket, WatchedFolder
 from schoolsync.sources import FORMATS
+from schoolsync.store.buckets import Bucket
 from schoolsync.store.control_tables import profile_status, profiles, runs, upload_files, uploads
 from schoolsync.uploads import sets
 
@@ -210,7 +212,7 @@ def test_a_watched_folder_is_taken_over_when_its_files_are_others(
 ) -> None:
     """A whole, quiet set is copied and begun, once for every state of the files; the folder stays as it is."""
     profile = profile_with(house, quietSeconds=60)
-    schedules.begin_watched()
+    schedules.begin_watched(WatchedFolder(watch))
     folder = watch / house.person.tenant_id / profile
     folder.mkdir(parents=True)
 
@@ -224,28 +226,81 @@ def test_a_watched_folder_is_taken_over_when_its_files_are_others(
     (folder / WHOLE[-1]).symlink_to("/etc/hostname")
     put("later.csv.part", "", at=house.clock())
     house.time[0] += HOUR
-    schedules.begin_watched()
+    schedules.begin_watched(WatchedFolder(watch))
     assert causes(house, profile) == [], "links are not followed, so the set is not whole"
     (folder / WHOLE[-1]).unlink()
     put(WHOLE[-1], "SIS ID\n", at=house.clock())
-    schedules.begin_watched()
+    schedules.begin_watched(WatchedFolder(watch))
     assert causes(house, profile) == [], "it was changed just now"
     house.time[0] += 61 * ticks.PER_SECOND
-    schedules.begin_watched()
-    schedules.begin_watched()
+    schedules.begin_watched(WatchedFolder(watch))
+    schedules.begin_watched(WatchedFolder(watch))
     assert causes(house, profile) == [Cause.WATCH]
     with house.control.read() as connection:
         files = house.uploads.files(connection, 1, profile, house.run(profile).upload)
     assert [file.name for file in files] == WHOLE
     assert all(file.path.read_text() == "SIS ID\n" for file in files)
     ends(house, profile)
-    schedules.begin_watched()
+    schedules.begin_watched(WatchedFolder(watch))
     assert len(causes(house, profile)) == 1
     put("School.csv".lower(), "SIS ID\n1\n", at=house.clock())
     house.time[0] += 61 * ticks.PER_SECOND
-    schedules.begin_watched()
+    schedules.begin_watched(WatchedFolder(watch))
     assert len(causes(house, profile)) == 2
     assert len(list(folder.iterdir())) == len(WHOLE) + 1
+
+
+def test_a_watched_bucket_is_taken_over_when_its_files_are_others(
+    house: House, schedules: Schedules, tmp_path: Path
+) -> None:
+    """As a folder, with quiet told by our own clock alone; what changes while it is copied waits for the next look."""
+    profile = profile_with(house, quietSeconds=60)
+    bucket = Bucket((tmp_path / "bucket").as_uri(), ())
+    folder = tmp_path / "bucket" / house.person.tenant_id / profile
+    (folder / "inside").mkdir(parents=True)
+
+    class Changing(WatchedBucket):
+        """Somebody writes while a file is copied."""
+
+        def copy(self, tenant_id: str, profile: str, file: Found, target: Path) -> str:
+            (folder / "School.csv").write_text("SIS ID\n2\n")
+            return super().copy(tenant_id, profile, file, target)
+
+    place = WatchedBucket(bucket)
+
+    def look(at: WatchedBucket = place) -> int:
+        schedules.begin_watched(at)
+        return len(causes(house, profile))
+
+    for name in WHOLE[:-1]:
+        (folder / name).write_text("SIS ID\n")
+    (folder / f"{WHOLE[-1]}.part").write_text("")
+    (folder / "inside" / WHOLE[-1]).write_text("")
+    assert look() == 0
+    house.time[0] += HOUR
+    assert look() == 0, "it is not whole"
+    (folder / WHOLE[-1]).write_text("SIS ID\n")
+    os.utime(folder / WHOLE[-1], (0, 0))
+    assert look() == 0, "what the storage says of times does not count"
+    house.time[0] += 59 * ticks.PER_SECOND
+    assert look() == 0
+    house.time[0] += 2 * ticks.PER_SECOND
+    assert look() == 1
+    assert causes(house, profile) == [Cause.WATCH]
+    with house.control.read() as connection:
+        files = house.uploads.files(connection, 1, profile, house.run(profile).upload)
+    assert [file.name for file in files] == WHOLE
+    assert all(file.path.read_text() == "SIS ID\n" for file in files)
+    ends(house, profile)
+    assert look() == 1
+    changing = Changing(bucket)
+    (folder / "School.csv").write_text("SIS ID\n1\n")
+    assert look(changing) == 1
+    house.time[0] += 61 * ticks.PER_SECOND
+    assert look(changing) == 1, "another one was there when it was copied"
+    look()
+    house.time[0] += 61 * ticks.PER_SECOND
+    assert look() == 2
 
 
 def test_a_whole_set_is_what_the_formats_say() -> None:

@@ -6,13 +6,14 @@ nothing.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Protocol
 
 import structlog
 
-from schoolsync.errors import WorldError
+from schoolsync.errors import UsageError, WorldError
 from schoolsync.profiles import housekeeping
 from schoolsync.runs import retention
 from schoolsync.runs.engines import Engines
@@ -22,8 +23,10 @@ from schoolsync.runs.records import Key
 from schoolsync.runs.roll import Roll
 from schoolsync.runs.schedules import Schedules
 from schoolsync.runs.service import Runs
+from schoolsync.runs.watching import WatchedBucket, WatchedFolder
 from schoolsync.runs.workflow import worker
 from schoolsync.settings import Settings
+from schoolsync.store.buckets import Bucket
 from schoolsync.store.control import Control
 from schoolsync.uploads.service import Uploads
 
@@ -89,6 +92,12 @@ class Dispatcher:
     def loop(self) -> None:
         """Work until asked to stop."""
         watch = self._control.watch()
+        root = self._settings.watch_folder
+        folder = None if root is None else WatchedFolder(root)
+        if self._settings.watch_url is not None:
+            threading.Thread(
+                target=self._look_into, args=(self._settings.watch_url,), name="watch", daemon=True
+            ).start()
         looked = tidied = watched = 0.0
         while not self._stopping():
             now = time.monotonic()
@@ -96,9 +105,9 @@ class Dispatcher:
                 if watch.changed() or now - looked >= LOOK:
                     looked = now
                     self.look()
-                if now - watched >= WATCH:
+                if folder is not None and now - watched >= WATCH:
                     watched = now
-                    self._schedules.begin_watched()
+                    self._schedules.begin_watched(folder)
                 if now - tidied >= TIDY:
                     tidied = now
                     retention.sweep(self._control, self._settings, clock())
@@ -108,6 +117,28 @@ class Dispatcher:
                 log.error("the control database cannot be used", reason=str(problem))
                 time.sleep(1)
             time.sleep(POLL)
+
+    def _look_into(self, url: str) -> None:
+        """Look at a bucket again and again, beside everything else: its answers may take long, and its files."""
+        said = ""
+        options = self._settings.watch_options or self._settings.storage_options
+        while not self._stopping():
+            try:
+                bucket = WatchedBucket(Bucket(url, options))
+                while not self._stopping():
+                    self._schedules.begin_watched(bucket)
+                    said = ""
+                    self._rest()
+            except (WorldError, UsageError) as problem:
+                if str(problem) != said:
+                    said = str(problem)
+                    log.warning("a watched place cannot be used", place=WatchedBucket.what, reason=said)
+                self._rest()
+
+    def _rest(self) -> None:
+        until = time.monotonic() + self._settings.watch_seconds
+        while time.monotonic() < until and not self._stopping():
+            time.sleep(0.2)
 
     def look(self) -> None:
         """Do whatever is due now."""

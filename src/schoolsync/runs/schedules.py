@@ -1,4 +1,4 @@
-"""Runs that begin by themselves: at the times of a schedule, when an upload is complete, or from a watched folder.
+"""Runs that begin by themselves: at the times of a schedule, when an upload is complete, or from a watched place.
 
 The worker looks again and again; on PostgreSQL every worker does, and a transaction decides who begins. A schedule
 that was missed, because nothing was running or the profile was paused, is caught up by one run.
@@ -6,11 +6,7 @@ that was missed, because nothing was running or the profile was paused, is caugh
 
 from __future__ import annotations
 
-import hashlib
-import os
-import stat
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +19,7 @@ from schoolsync.profiles.policy import OwnSettings, own_settings
 from schoolsync.runs.accepted import upload_of_itself
 from schoolsync.runs.service import CSV_PROVIDER, Runs
 from schoolsync.runs.states import Cause, OpenRun, RunState
+from schoolsync.runs.watching import Found, Place, fingerprint
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
 from schoolsync.store.control_tables import (
@@ -39,19 +36,8 @@ from schoolsync.uploads.service import Uploads
 
 AGAIN = 30 * ticks.PER_SECOND
 """A schedule that comes while files are being uploaded waits this long and looks again."""
-FILES_MAX = 1_000
-CHUNK = 1 << 20
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A file in a watched folder."""
-
-    path: Path
-    size: int
-    changed: int  # ticks
 
 
 class Schedules:
@@ -165,54 +151,54 @@ class Schedules:
         connection.execute(update(runs).where(*mine).values(state=RunState.DISCARDED, ended=now))
         return True
 
-    # --- from a watched folder -------------------------------------------------------------------------------------
+    # --- from a watched folder or bucket ------------------------------------------------------------------------------
 
-    def begin_watched(self) -> None:
-        """Take over the sets of files that lie complete and quiet in the folders `watch_folder`/tenant/profile."""
-        root = self._settings.watch_folder
-        if root is None or not root.is_dir():
+    def begin_watched(self, place: Place) -> None:
+        """Take over the sets of files that lie complete and quiet at a place, below `<tenant>/<profile>`."""
+        if not place.look():
             return
         now = self._clock()
         for found in self._profiles():
             try:
-                self._watched(root / found.tenant_id / found.id, found, now)
+                self._watched(place, found, now)
             except OSError as problem:
                 reason = problem.strerror or type(problem).__name__
                 if (found.id, reason) not in self._said:
                     self._said.add((found.id, reason))
-                    log.warning("a watched folder cannot be used", profile=found.id, reason=reason)
+                    log.warning("a watched place cannot be used", place=place.what, profile=found.id, reason=reason)
 
-    def _watched(self, folder: Path, found: Row[Any], now: int) -> None:
+    def _watched(self, place: Place, found: Row[Any], now: int) -> None:
         own = own_settings(found.policy)
-        files = _files(folder)
-        if not files or not sets.complete([file.path.name for file in files], format=own.format):
+        files = place.files(found.tenant_id, found.id)
+        if not files or not sets.complete([file.name for file in files], format=own.format):
             return
-        quiet = now - own.schedule.quiet_seconds * ticks.PER_SECOND
-        fingerprint = _fingerprint(files)
-        if fingerprint == found.watched or any(file.changed > quiet for file in files):
+        mark = fingerprint(files)
+        if mark == found.watched or not place.quiet(
+            found.id, files, now=now, ticks_long=own.schedule.quiet_seconds * ticks.PER_SECOND
+        ):
             return
         with self._control.read() as connection:
             opened = self._runs.open_run(connection, found.tenant, found.id)
         if opened is None or opened.state == RunState.HELD:
-            self._take_over(found, files, fingerprint)
+            self._take_over(place, found, files, mark)
 
-    def _take_over(self, found: Row[Any], files: list[Found], fingerprint: str) -> None:
-        """Copy a set of files into a sealed upload and begin its run; the folder is only read."""
+    def _take_over(self, place: Place, found: Row[Any], files: list[Found], mark: str) -> None:
+        """Copy a set of files into a sealed upload and begin its run; the place is only read."""
         upload = self._new_id()
-        place = Path("tenants") / found.tenant_id / "profiles" / found.id / "uploads" / upload
+        folder = Path("tenants") / found.tenant_id / "profiles" / found.id / "uploads" / upload
         objects = self._uploads.objects
-        objects.path(place.as_posix()).mkdir(parents=True, mode=0o700)
+        objects.path(folder.as_posix()).mkdir(parents=True, mode=0o700)
         copied = []
         for file in files:
-            key = place / self._new_id()
+            key = folder / self._new_id()
             path = objects.path(key.as_posix())
-            copied.append((file, key.as_posix(), _copy(file, path)))
+            copied.append((file, key.as_posix(), place.copy(found.tenant_id, found.id, file, path)))
             objects.keep(path)
-        if _fingerprint(_files(files[0].path.parent)) != fingerprint:
+        if fingerprint(place.files(found.tenant_id, found.id, anew=True)) != mark:
             return  # it has changed meanwhile; the next look sees it, the sweep takes the copies
         now = self._clock()
         with self._control.write(found.tenant) as connection:
-            row = self._still(connection, found, profiles.c.watched.is_distinct_from(fingerprint))
+            row = self._still(connection, found, profiles.c.watched.is_distinct_from(mark))
             if row is None:
                 return
             opened = self._runs.open_run(connection, row.tenant, row.id)
@@ -231,7 +217,7 @@ class Schedules:
                         "tenant": row.tenant,
                         "profile": row.id,
                         "upload": upload,
-                        "name": file.path.name,
+                        "name": file.name,
                         "object": key,
                         "size": file.size,
                         "sha256": digest,
@@ -242,7 +228,7 @@ class Schedules:
                     for file, key, digest in copied
                 ],
             )
-            self._set(connection, row, watched=fingerprint)
+            self._set(connection, row, watched=mark)
             self._begin(connection, row, Cause.WATCH, upload, now)
 
     # --- inside ----------------------------------------------------------------------------------------------------
@@ -289,41 +275,3 @@ def _wanted(*conditions: Any) -> Any:  # a select
 
 def _of(table: Any, row: Row[Any]) -> tuple[Any, ...]:
     return table.c.tenant == row.tenant, table.c.profile == row.id
-
-
-def _files(folder: Path) -> list[Found]:
-    """The plain files of a folder by name; those that are still being moved in end in .part or .tmp."""
-    return sorted(_look(folder), key=lambda file: file.path.name)
-
-
-def _look(folder: Path) -> Iterator[Found]:
-    try:
-        with os.scandir(folder) as entries:
-            for count, entry in enumerate(entries):
-                if count >= FILES_MAX:
-                    return
-                state = entry.stat(follow_symlinks=False)
-                hidden = entry.name.startswith(".") or entry.name.lower().endswith((".part", ".tmp"))
-                if stat.S_ISREG(state.st_mode) and not hidden:
-                    yield Found(Path(entry.path), state.st_size, ticks.UNIX_EPOCH + state.st_mtime_ns // 100)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-
-
-def _fingerprint(files: list[Found]) -> str:
-    said = "\n".join(f"{file.path.name} {file.size} {file.changed}" for file in files)
-    return hashlib.sha256(said.encode(errors="surrogateescape")).hexdigest()
-
-
-def _copy(file: Found, target: Path) -> str:
-    """Copy a file; returns its SHA-256."""
-    digest = hashlib.sha256()
-    source = os.open(file.path, os.O_RDONLY | os.O_NOFOLLOW)
-    sink = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(source, "rb") as reading, os.fdopen(sink, "wb") as writing:
-        while chunk := reading.read(CHUNK):
-            digest.update(chunk)
-            writing.write(chunk)
-        writing.flush()
-        os.fsync(writing.fileno())
-    return digest.hexdigest()

@@ -290,8 +290,13 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def connected(url: str, options: tuple[str, ...]) -> Any:  # one of obstore's classes
-    """A connection to the storage of a URL. Raises UsageError for an option that its kind does not know."""
+def connected(
+    url: str, options: tuple[str, ...], *, names: tuple[str, str] = ("storage_url", "storage_options")
+) -> Any:  # one of obstore's classes
+    """A connection to the storage of a URL. Raises UsageError for an option that its kind does not know.
+
+    `names` are those of the settings that say both.
+    """
     given = dict(option.split("=", 1) for option in options)
     patience = float(given.pop("retry_seconds", PATIENCE))
     client: Any = {name: given.pop(name) for name in _CLIENT & given.keys()}  # settings of reqwest
@@ -306,7 +311,7 @@ def connected(url: str, options: tuple[str, ...]) -> Any:  # one of obstore's cl
     try:
         return from_url(url, config=config, client_options=client or None, retry_config=retry)
     except (exceptions.BaseError, ValueError) as problem:
-        raise UsageError(f"The settings storage_url and storage_options do not fit: {_first(problem)}.") from problem
+        raise UsageError(f"The settings {names[0]} and {names[1]} do not fit: {_first(problem)}.") from problem
 
 
 @contextmanager
