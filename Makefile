@@ -88,7 +88,7 @@ docs: $(VENV)/dev.stamp ## build README and docs/ as a site that opens from disk
 wheel: $(VENV)/dev.stamp ## build wheel and sdist into dist/, the same bytes whoever builds a commit
 	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} $(BIN)/python -m hatchling build
 
-bench: $(VENV)/dev.stamp ## measure against the floors; writes benchmarks/RESULTS.md, API.md, CHECKING.md, PLANS.md, MILLION.md, MANY.md, BESIDE.md, DISTRICTS.md, PEERS.md, EXPLAINING.md
+bench: $(VENV)/dev.stamp ## measure against the floors; writes benchmarks/RESULTS.md, API.md, CHECKING.md, PLANS.md, MILLION.md, MANY.md, BESIDE.md, DISTRICTS.md, PEERS.md, EXPLAINING.md, PAGES.md
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.api
 	@$(BIN)/python -m benchmarks.checking
@@ -100,6 +100,7 @@ bench: $(VENV)/dev.stamp ## measure against the floors; writes benchmarks/RESULT
 	@$(BIN)/python -m benchmarks.peers
 	@$(BIN)/python -m benchmarks.start
 	@$(BIN)/python -m benchmarks.explaining
+	@$(BIN)/python -m benchmarks.pages
 
 lock: $(VENV)/dev.stamp ## renew the locks in requirements/ from pyproject.toml
 	@./requirements/lock $(BIN)/uv

@@ -7,6 +7,7 @@ at a time, and says where to go on: no request reads a directory of ten million 
 
 from __future__ import annotations
 
+import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,7 @@ WINDOW = 200_000
 COUNT_MAX = 10_000
 """Links that are counted; more are told as that many and more."""
 BESIDE_MAX = 100
+_A_TO_Z = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _DETAILS: Mapping[str, Sequence[str]] = {
     "school": ("school_number", "state_id", "lowest_grade", "highest_grade", "address_city", "phone", "principal_name"),
     "class": (
@@ -101,14 +103,16 @@ def listed(
         exact = and_(condition, _exactly(table, tenant, search))
         found = [*connection.execute(select(table).where(exact).order_by(table.c.key).limit(limit))]
     known = {row.key for row in found}
-    window = select(table).where(behind).order_by(table.c.key).limit(WINDOW).subquery()
-    named = select(window).where(_named(window.c.display_name, search)).order_by(window.c.key).limit(limit + 1)
-    rows = connection.execute(named).all()
-    more = rows[limit - 1].key if len(rows) > limit else None
-    rows = rows[:limit]
+    window = select(table.c.key, table.c.display_name).where(behind).order_by(table.c.key).limit(WINDOW).subquery()
+    hits = select(window.c.key).where(_named(window.c.display_name, search)).order_by(window.c.key).limit(limit + 1)
+    keys = list(connection.execute(hits).scalars())
+    more = keys[limit - 1] if len(keys) > limit else None
+    keys = keys[:limit]
     if more is None:
         end = select(table.c.key).where(behind).order_by(table.c.key).offset(WINDOW - 1).limit(1)
         more = connection.execute(end).scalar_one_or_none()
+    these = select(table).where(table.c.tenant == tenant, table.c.key.in_(keys)).order_by(table.c.key)
+    rows = connection.execute(these).all() if keys else []
     shown = [*found, *(row for row in rows if row.key not in known)]
     entries = _page(connection, tenant, kind, shown, len(shown), group=outer if group is not None else None).entries
     return Page(entries, more, WINDOW if more is not None and len(rows) < limit else None)
@@ -160,8 +164,8 @@ def _exactly(table: Table, tenant: int, search: str) -> ColumnElement[bool]:
 
 def _named(column: ColumnElement[Any], search: str) -> ColumnElement[bool]:
     """Names with this in them. A database that folds the letters A to Z alone is asked for the usual spellings."""
-    spellings = dict.fromkeys((search, search.lower(), search.title(), search.upper()))
-    return or_(*(column.icontains(one, autoescape=True) for one in spellings))
+    spellings = {one.translate(_A_TO_Z): one for one in (search, search.lower(), search.title(), search.upper())}
+    return or_(*(column.icontains(one, autoescape=True) for one in spellings.values()))
 
 
 def _page(

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, or_, select
 
 from schoolsync import ticks
 from schoolsync.errors import NotFound
@@ -85,20 +85,15 @@ def one(connection: Connection, tenant: int, profile: str) -> Row[Any]:
 def counts(connection: Connection, tenant: int, *, now: int) -> tuple[dict[str, int], int]:
     """How many profiles there are of each status (by the name `none` those without one), and how many need a person."""
     mine = and_(profile_status.c.tenant == profiles.c.tenant, profile_status.c.profile == profiles.c.id)
+    needs = case((_needs_a_person(now), 1), else_=0)
     rows = connection.execute(
-        select(profile_status.c.status, func.count())
+        select(profile_status.c.status, func.count(), func.sum(needs))
         .select_from(profiles)
         .join(profile_status, mine)
         .where(profiles.c.tenant == tenant)
         .group_by(profile_status.c.status)
     ).all()
-    needing = connection.execute(
-        select(func.count())
-        .select_from(profiles)
-        .join(profile_status, mine)
-        .where(profiles.c.tenant == tenant, _needs_a_person(now))
-    ).scalar_one()
-    return {row[0] or "none": int(row[1]) for row in rows}, int(needing)
+    return {row[0] or "none": int(row[1]) for row in rows}, sum(int(row[2]) for row in rows)
 
 
 def trend(connection: Connection, tenant: int, profile: str, *, limit: int) -> tuple[Point, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, func, select
+from sqlalchemy import Column, Connection, Row, and_, case, func, select
 
 from schoolsync.errors import NotFound
 from schoolsync.runs import asides, previews
@@ -267,6 +267,16 @@ def freshness_of_all(connection: Connection, *, tenant: int | None) -> list[Age]
         )
         for row in connection.execute(query)
     ]
+
+
+def opened(connection: Connection, tenant: int, *columns: Column[Any]) -> Sequence[Row[Any]]:
+    """The tenant's runs that have not ended, at most one of each profile.
+
+    Looked up profile by profile, in an index of these alone: SQLite would rather walk through all runs there have been.
+    """
+    of = and_(runs.c.tenant == profiles.c.tenant, runs.c.profile == profiles.c.id, runs.c.ended.is_(None))
+    query = select(*columns).select_from(profiles).join(runs, of)
+    return connection.execute(query.where(profiles.c.tenant == tenant)).all()
 
 
 def require(connection: Connection, tenant: int, profile: str) -> int | None:

@@ -91,11 +91,8 @@ def _values(connection: Connection, tenant: int, now: int) -> Iterator[tuple[str
         "schoolsync_runs_ended_total",
         [({"profile": row.profile, "state": row.state}, float(row.n)) for row in counted],
     )
-    opened = connection.execute(
-        select(runs.c.profile, runs.c.state, runs.c.rows_done, runs.c.rows_total, runs.c.asked).where(
-            runs.c.tenant == tenant, runs.c.ended.is_(None)
-        )
-    ).all()
+    columns = (runs.c.profile, runs.c.state, runs.c.rows_done, runs.c.rows_total, runs.c.asked)
+    opened = looking.opened(connection, tenant, *columns)
     yield (
         "schoolsync_run_open_seconds",
         [({"profile": row.profile, "state": row.state}, max(0, now - row.asked) / ticks.PER_SECOND) for row in opened],

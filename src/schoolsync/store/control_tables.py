@@ -52,6 +52,7 @@ profiles = table(
     key=("tenant", "id"),
 )
 
+profiles_named = Index("profiles_named", profiles.c.tenant, profiles.c.display_name, profiles.c.id)  # lists go by name
 for _when in (profiles.c.due, profiles.c.scheduled, profiles.c.on_upload):
     # The worker asks over and over which profiles have something to begin; few have.
     Index(f"profiles_{_when.name}", _when, sqlite_where=_when.is_not(None), postgresql_where=_when.is_not(None))

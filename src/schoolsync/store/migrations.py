@@ -50,7 +50,8 @@ def _second(connection: Connection) -> None:
     add_column(connection, control_tables.notices, control_tables.notices.c.problem)
     for table in (control_tables.console_links, control_tables.notice_receivers):
         table.create(connection, checkfirst=True)
-    control_tables.notices_waiting.create(connection, checkfirst=True)
+    for index in (control_tables.notices_waiting, control_tables.profiles_named):
+        index.create(connection, checkfirst=True)
 
 
 STEPS: tuple[Step, ...] = (Step(2, before={Family.CONTROL: _second}),)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from sqlalchemy import func, select
 
 from schoolsync import __version__, ticks
 from schoolsync.api import shapes
 from schoolsync.api.call import Answer, Call
 from schoolsync.errors import Conflict
+from schoolsync.runs import looking
 from schoolsync.runs.states import RunState
 from schoolsync.store.control_tables import runs, tenants, workers
 
@@ -43,13 +46,8 @@ def list_audit(call: Call) -> Answer:
 def get_system(call: Call) -> Answer:
     """GET system."""
     settings = call.services.settings
-    counted = (
-        select(runs.c.state, func.count().label("n"))
-        .where(runs.c.tenant == call.tenant, runs.c.ended.is_(None))
-        .group_by(runs.c.state)
-    )
     with call.services.control.read() as connection:
-        found = {row.state: row.n for row in connection.execute(counted)}
+        found = Counter(row.state for row in looking.opened(connection, call.tenant, runs.c.state))
         many = connection.execute(select(func.count()).select_from(workers)).scalar_one()
     resting = {RunState.QUEUED, RunState.HELD, RunState.PAUSED}
     return Answer(
@@ -58,10 +56,10 @@ def get_system(call: Call) -> Answer:
             database="postgresql" if settings.database_url else "sqlite",
             storage=settings.storage_url.partition(":")[0] if settings.storage_url else "folder",
             workers=max(many, int(call.services.working())),
-            queued=found.get(RunState.QUEUED, 0),
+            queued=found[RunState.QUEUED],
             at_work=sum(n for state, n in found.items() if state not in resting),
-            held=found.get(RunState.HELD, 0),
-            paused=found.get(RunState.PAUSED, 0),
+            held=found[RunState.HELD],
+            paused=found[RunState.PAUSED],
         )
     )
 
