@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 ROSTER ?=
 TESTS ?= tests
 JS := tests/acceptance/js
+WHEEL := $(VENV)/wheel
+SOURCES := $(shell find src -name __pycache__ -prune -o -print)
 
 .PHONY: help setup demo test nightly chaos pictures promises schema sdks fuzz lint format docs wheel bench lock clean
 
@@ -43,16 +45,26 @@ $(VENV)/sdks.stamp: requirements/sdks.txt requirements/unpack_sdks.py $(VENV)/de
 $(JS)/node_modules/.stamp: $(JS)/package-lock.json
 	@if command -v npm >/dev/null; then echo "installing the JavaScript Graph client for the tests ..."; cd $(JS) && npm ci --silent --no-audit --no-fund && touch node_modules/.stamp; else echo "npm is missing: the tests through the JavaScript Graph client will be skipped"; fi
 
+# What is handed out, installed over the same dependencies: an environment whose schoolsync is the built wheel.
+$(WHEEL)/built.stamp: $(SOURCES) README.md LICENSE $(VENV)/dev.stamp
+	@rm -rf $(WHEEL)
+	@$(BIN)/python -m venv --without-pip $(WHEEL)
+	@$(BIN)/python -m hatchling build --target wheel --directory $(WHEEL)/dist 2>$(WHEEL)/build.log || { cat $(WHEEL)/build.log; exit 1; }
+	@$(BIN)/python -m pip --python $(WHEEL)/bin/python install --quiet --disable-pip-version-check --no-index --no-deps --no-compile $(WHEEL)/dist/*.whl
+	@for there in $(WHEEL)/lib/python3.*/site-packages; do echo "import site; site.addsitedir('$(CURDIR)/$(VENV)/$${there#$(WHEEL)/}')" > $$there/dependencies.pth; done
+	@for tool in $(BIN)/*; do [ -e $(WHEEL)/bin/$$(basename $$tool) ] || ln -s ../../bin/$$(basename $$tool) $(WHEEL)/bin/; done
+	@touch $@
+
 setup: $(VENV)/dev.stamp ## create .venv from the locks; does nothing when it is up to date
 
 demo: $(VENV)/runtime.stamp ## run the main job on the bundled roster, or on ROSTER=<folder or zip>
 	@$(BIN)/python -m schoolsync.testing.demo $(if $(ROSTER),"$(ROSTER)")
 
-test: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## run all tests but the long ones (TESTS=path for some, DATABASE=postgresql or sqlite for one of the two)
-	@$(BIN)/python -m pytest -n $${PYTEST_WORKERS:-2} --dist loadgroup -q $(TESTS)
+test: $(WHEEL)/built.stamp $(JS)/node_modules/.stamp ## run all tests but the long ones on the built wheel (TESTS=path for some, DATABASE=postgresql or sqlite for one of the two)
+	@$(WHEEL)/bin/python -m pytest -n $${PYTEST_WORKERS:-2} --dist loadgroup -q $(TESTS)
 
-nightly: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## run the long tests too, and the others with more examples (TESTS=path for some)
-	@NIGHTLY=1 $(BIN)/python -m pytest -n $${PYTEST_WORKERS:-2} --dist loadgroup -q --timeout 1800 $(TESTS)
+nightly: $(WHEEL)/built.stamp $(JS)/node_modules/.stamp ## run the long tests too, and the others with more examples (TESTS=path for some)
+	@NIGHTLY=1 $(WHEEL)/bin/python -m pytest -n $${PYTEST_WORKERS:-2} --dist loadgroup -q --timeout 1800 $(TESTS)
 
 chaos: $(VENV)/dev.stamp ## kill processes in the middle of runs (KILLS=1000), or have every n-th read and write of a run fail in turn (EVERY=n, STORAGE=s3); SEED=, DATABASE=sqlite or postgresql
 	@$(BIN)/python -m tests.chaos --kills $${KILLS:-1000} --database $${DATABASE:-sqlite} $(if $(SEED),--seed $(SEED)) $(if $(EVERY),--every $(EVERY)) $(if $(STORAGE),--storage $(STORAGE))

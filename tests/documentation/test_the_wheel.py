@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import schoolsync
 from schoolsync import __version__
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,24 @@ def test_the_wheel_has_what_the_program_reads(built: Path) -> None:
     }
     assert inside == source
     assert "schoolsync/py.typed" in inside
+
+
+def test_the_tests_run_on_the_wheel(tmp_path: Path) -> None:
+    """`make test` has installed it: this process and all that it starts load what is handed out."""
+    if Path(sys.prefix).name != "wheel":
+        pytest.skip("begun by hand, on the sources; make test runs on the wheel")
+    ours = Path(sys.prefix) / "lib"
+    script = [Path(sys.executable).with_name("schoolsync"), "--version"]
+    code = "import schoolsync, schoolsync.cli, sys; print(schoolsync.__file__)"
+    command = [sys.executable, "-c", code]
+    loaded = subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True, check=True)
+    found = Path(loaded.stdout.strip())
+    assert ours in found.parents
+    assert ours in Path(schoolsync.__file__).parents
+    assert __version__ in subprocess.run(script, capture_output=True, text=True, check=True).stdout
+    for path in (ROOT / "src" / "schoolsync").rglob("*.py"):
+        there = found.parent / path.relative_to(ROOT / "src" / "schoolsync")
+        assert there.read_bytes() == path.read_bytes(), f"{path} was changed after the wheel was built"
 
 
 def test_the_change_notes_begin_with_this_version() -> None:
