@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from .house import Server, Tenant, creation
+from .house import Server, Tenant, creation, until
 from .own import own
 from .rosters import DISTRICT
 from .typing_here import typed_here
@@ -68,5 +68,9 @@ def test_whether_a_profile_can_get_at_its_roster(server: Server) -> None:
     found = json.loads(typed.stdout)
     assert (typed.status, found["works"], found["profile"]) == (1, False, api.id)
     (check,) = found["checks"]
-    assert "cannot read from OneRosterApi yet" in check["message"]
+    assert "cannot read from a OneRoster API server yet" in check["message"]
+    status = until("its first run has ended", lambda: api.status() if api.status()["status"] == "error" else None)
+    assert status["statusMessage"] == check["message"], "whoever looks at the status is told the same"
+    refused = api.tenant.admin("POST", f"/synchronizationProfiles/{api.id}/start", expect=400).json()
+    assert refused["error"]["message"].endswith("this release reads from no server.")
     own(Tenant(server), "viewer").refusal("GET", f"/profiles/{profile.id}/connection", 404)

@@ -43,6 +43,16 @@ _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _COLLECTIONS = {CSV: (), ONEROSTER: ("schoolsIds", "termIds"), POWERSCHOOL: ("schoolsIds",)}
 
 
+def not_read(provider: str) -> str:
+    """What whoever has a profile with a provider that this release cannot read from is told."""
+    name = provider.rpartition(".")[2].removeprefix("education").removesuffix("DataProvider")
+    whose = {"OneRosterApi": "a OneRoster API server", "PowerSchool": "a PowerSchool server"}.get(name, f"a {name}")
+    return (
+        f"This release of schoolsync cannot read from {whose} yet, so nothing was asked there: give the profile a CSV "
+        "data provider, and upload the files of an export."
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """Everything a person sets on a profile. `secrets` are by path; nothing else holds one."""

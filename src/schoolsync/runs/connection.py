@@ -55,21 +55,11 @@ def examine(control: Control, uploads_: Uploads, settings: Settings, *, tenant: 
             raise NotFound(f"There is no synchronization profile {profile[:40]}.")
         provider = str(json.loads(row.data_provider)["@odata.type"])
         if provider != CSV_PROVIDER:
-            return Source(provider, (_unread(provider),))
+            return Source(provider, (Verdict("provider", Level.ERROR, configuration.not_read(provider)),))
         waiting = tuple(_waiting(connection, uploads_, tenant, profile))
         last = _last(connection, uploads_, tenant, profile)
     checks = (_profile(row, now), _storage(settings, uploads_), *waiting)
     return Source(provider, checks if last is None else (*checks, _told(last, uploads_, settings, profile)))
-
-
-def _unread(provider: str) -> Verdict:
-    name = provider.rpartition(".")[2].removeprefix("education").removesuffix("DataProvider")
-    return Verdict(
-        "provider",
-        Level.ERROR,
-        f"This release of schoolsync cannot read from {name} yet, so nothing was asked there: give the profile a CSV "
-        "data provider, whose files are uploaded.",
-    )
 
 
 def _profile(row: Row[Any], now: int) -> Verdict:

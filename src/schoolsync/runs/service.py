@@ -425,7 +425,7 @@ class Runs:
         if row is None:
             raise NotFound(f"There is no synchronization profile {profile}.")
         if not _is_csv(row.data_provider):
-            raise Invalid("Only a profile with a CSV data provider is started; others synchronize by themselves.")
+            raise Invalid("Only a profile with a CSV data provider is started: this release reads from no server.")
         if row.state != "provisioned":
             raise Conflict(f"The profile is {row.state}: wait until its state is provisioned, then start it.")
         self._refuse_expired(connection, tenant, profile, now)

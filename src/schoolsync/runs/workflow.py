@@ -15,6 +15,7 @@ import structlog
 
 from schoolsync import fault_points, traces
 from schoolsync.errors import WorldError
+from schoolsync.profiles.configuration import not_read
 from schoolsync.runs.dial import Dial
 from schoolsync.runs.durable import step, workflow
 from schoolsync.runs.engines import EngineFailed, EngineLost, Engines
@@ -80,11 +81,7 @@ def _synchronize(key: Key) -> str:
     who = (key.tenant, key.profile, key.run, key.attempt)
     provider = _provider(*who)
     if provider != CSV_PROVIDER:
-        reason = (
-            f"This release of schoolsync cannot read from a {provider.removeprefix('education')} yet; profiles with "
-            "a CSV data provider work today."
-        )
-        _fail(*who, reason)
+        _fail(*who, not_read(provider))
         return "failed"
     if not _is_planned(*who):
         if not _begins(*who, RunState.EXTRACTING):
