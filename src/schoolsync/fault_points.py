@@ -3,7 +3,8 @@
 A test names a file in the environment and writes into it which points shall kill, one a line, such as `engine-apply 3`
 for the third batch of a run in a process. Whoever reaches the first of them takes its line out and dies: one line is
 one death. With `freeze` behind it the process is stopped (SIGSTOP) until the test, which may do to the world what it
-likes meanwhile, has it go on. docs/operations.md lists the points.
+likes meanwhile, has it go on. docs/operations.md lists the points. Beside that file, in one that ends in
+`.trace`, processes say what they begin, so that a test can tell what was begun twice.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ def _nothing(point: str) -> None:
     """What a point is when no test has asked for more."""
 
 
+def _untold(what: str) -> None:
+    """What is begun, when no test asks."""
+
+
 def anew() -> None:
     """Count from the beginning: the process begins another run."""
     _reached.clear()
@@ -56,4 +61,11 @@ def _deadly(point: str) -> None:
             os.kill(os.getpid(), signal.SIGSTOP if freezes else signal.SIGKILL)
 
 
+def _tell(what: str) -> None:
+    assert _file is not None, "only an armed process gets here"
+    with contextlib.suppress(OSError), Path(f"{_file}.trace").open("a", encoding="utf-8") as trace:
+        trace.write(f"{what}\n")
+
+
 reach = _nothing if _file is None else _deadly
+begin = _untold if _file is None else _tell

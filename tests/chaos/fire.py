@@ -63,6 +63,9 @@ class Tally:
     kills: Counter[str] = field(default_factory=Counter)
     failures: int = 0
     stopped: Counter[str] = field(default_factory=Counter)
+    batches: int = 0
+    again: int = 0  # batches that were begun once more
+    most: int = 0  # of them in one run
     lost: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -72,7 +75,8 @@ class Tally:
             tried.append(
                 f"{self.failures} failures, {sum(self.stopped.values())} of them stopped a run until its start"
             )
-        return f"{', '.join([f'{self.runs} runs', *tried])}, lost {len(self.lost)}"
+        again = f"{self.batches} batches, {self.again} begun once more, at most {self.most} in one run"
+        return f"{', '.join([f'{self.runs} runs', *tried, again])}, lost {len(self.lost)}"
 
 
 class Another:
@@ -146,7 +150,8 @@ class Fire:
         self.tally.kills.update(points)
         until("the server is well again", self.server.healthy, seconds=PATIENCE)
         self.tally.runs += 1
-        self._judge(final, turn, ledger_before, f"run {self.tally.runs} {', '.join(points)}")
+        deaths = kills + len(points)
+        self._judge(final, turn, ledger_before, f"run {self.tally.runs} {', '.join(points)}", deaths=deaths)
 
     def fail(self, first: int, *, error: int = errno.EIO, seconds: float | None = None) -> bool:
         """One synchronization, from the upload on, whose n-th input or output fails; whether there was one.
@@ -202,7 +207,8 @@ class Fire:
                 self.tally.lost.append(f"{what}: it ended in {state}, {final['status']}, and does not say why")
             self.tally.stopped[f"{what}: {state}, {final['status']}: {message}"] += 1
             final = self._profile.sync(self.rosters[turn])
-        self._judge(final, turn, ledger_before, what, runs=2 if stopped else 1)
+        deaths = None if seconds else 1
+        self._judge(final, turn, ledger_before, what, runs=2 if stopped else 1, deaths=deaths)
         return True
 
     def _settled(self) -> dict[str, Any] | None:
@@ -279,7 +285,17 @@ class Fire:
             for process in self.server.those(victim):
                 process.kill()
 
-    def _judge(self, final: Mapping[str, Any], turn: int, before: set[str], what: str, *, runs: int = 1) -> None:
+    def _judge(
+        self,
+        final: Mapping[str, Any],
+        turn: int,
+        before: set[str],
+        what: str,
+        *,
+        runs: int = 1,
+        deaths: int | None,
+    ) -> None:
+        """What came out; each of `deaths`, where they can be counted, may have had one batch begun once more."""
         if final["status"] != "success":
             self.tally.lost.append(f"{what} ended in {final['status']}: {final['statusMessage']}")
         batches: dict[str, list[int]] = {}
@@ -288,6 +304,15 @@ class Fire:
                 batches.setdefault(run, []).append(batch)
         if any(sorted(found) != list(range(len(found))) for found in batches.values()):
             self.tally.lost.append(f"{what}: the ledger has a gap or a double")
+        begun = _begun(self.server, set(batches))
+        again = sum(begun.values()) - len(begun)
+        self.tally.batches += sum(map(len, batches.values()))
+        self.tally.again += again
+        self.tally.most = max(self.tally.most, again)
+        if set(begun) != {(run, batch) for run, found in batches.items() for batch in found}:
+            self.tally.lost.append(f"{what}: other batches were begun than are in the ledger")
+        if deaths is not None and again > deaths:
+            self.tally.lost.append(f"{what}: {again} batches were begun once more, after {deaths} deaths or failures")
         if len(batches) > runs:
             self.tally.lost.append(f"{what}: {len(batches)} runs have written")
         *_, done, total = self._runs()[-1]
@@ -337,6 +362,13 @@ def burning(
 
 def _ledger(server: Server) -> list[tuple[Any, ...]]:
     return server.select(TENANT, "SELECT run, batch FROM batches ORDER BY position")
+
+
+def _begun(server: Server, runs: set[str]) -> Counter[tuple[str, int]]:
+    """How often each batch of these runs was begun."""
+    trace = armed_file(server).with_name(f"{armed_file(server).name}.trace")
+    said = (line.split() for line in trace.read_text("utf-8").splitlines()) if trace.exists() else ()
+    return Counter((run, int(batch)) for _, run, batch in said if run in runs)
 
 
 def _roster(folder: Path, size: Size, churn: float) -> dict[str, bytes]:

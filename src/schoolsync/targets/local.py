@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schoolsync import fault_points
 from schoolsync.store.release import REMOVALS_KEPT
 from schoolsync.targets.bulk import Bulk, RunsTable
 
@@ -224,6 +225,7 @@ class LocalDirectory:
         """
         if self._is_done(writer, batch):
             return
+        fault_points.begin(f"batch {writer.run} {batch.number}")
         if not _inserts(batch):  # staged before the lock is taken, to hold it the shorter
             self._bulk.stage("batch", rows)
         with self._bulk.writing():
