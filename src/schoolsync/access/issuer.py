@@ -19,6 +19,7 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from schoolsync.access import keys
+from schoolsync.folders import listed
 
 ALGORITHM = "RS256"
 GRAPH = "https://graph.microsoft.com"
@@ -81,7 +82,7 @@ def retired(folder: Path, kid: str, now: int) -> RSAKey | None:
 
 def all_retired(folder: Path, now: int) -> list[RSAKey]:
     """Every key that signed before and is still accepted."""
-    found = (retired(folder, path.stem, now) for path in sorted((folder / RETIRED).glob("*.json")))
+    found = (retired(folder, path.stem, now) for path in listed(folder / RETIRED, "*.json"))
     return [key for key in found if key is not None]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from schoolsync.access import issuer, keys, vault
+from schoolsync.folders import listed
 from schoolsync.settings import Settings
 from schoolsync.store.shared_objects import SharedObjects
 
@@ -37,7 +38,7 @@ def meet(settings: Settings) -> None:
 def _mine(settings: Settings) -> list[Path]:
     """The key files that are shared: not what other issuers have published, which is kept beside them."""
     named = [path for path, _ in _kinds(settings)]
-    return [*sorted((settings.keys / issuer.RETIRED).glob("*.json")), *named]
+    return [*listed(settings.keys / issuer.RETIRED, "*.json"), *named]
 
 
 def _kinds(settings: Settings) -> list[tuple[Path, Callable[[], object]]]:

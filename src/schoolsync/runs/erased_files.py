@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schoolsync.errors import raise_worlds
+from schoolsync.folders import inside, listed
 from schoolsync.plan.alike import PRINTS
 from schoolsync.plan.steps import FRESH
 from schoolsync.runs.places import FINDINGS, RECORDS, REPORT, ROSTER
@@ -123,18 +125,20 @@ def learn(folder: Path, traces: Traces) -> bool:
 def erase(folder: Path, traces: Traces) -> None:
     """Take the person out of one run's files. `traces` must know all that `learn` finds."""
     traces.lines.clear()
-    for path in folder.rglob(f"*{ASIDE}"):
-        path.unlink()
-    shutil.rmtree(folder / ROSTER, ignore_errors=True)  # like the upload that it was read from
-    for made in sorted(entry for entry in folder.iterdir() if entry.is_dir() and _PLAN.fullmatch(entry.name)):
+    for path in inside(folder):
+        if path.name.endswith(ASIDE):
+            path.unlink()
+    with suppress(FileNotFoundError):
+        shutil.rmtree(folder / ROSTER)  # like the upload that it was read from
+    for made in (entry for entry in listed(folder) if _PLAN.fullmatch(entry.name) and entry.is_dir()):
         plan = _description(made)
         if plan is None:  # an attempt that never became the run's plan
             shutil.rmtree(made)
             continue
-        for path in sorted(made.glob("*.parquet")):
+        for path in listed(made, "*.parquet"):
             _erase_steps(path, plan, traces)
         _erase_snapshot(made / "snapshot", traces)
-        for path in made.glob("errors-*.json"):
+        for path in listed(made, "errors-*.json"):
             _erase_entries(path, traces)
         _edit_json(made.with_suffix(".json"), traces)
     _erase_records(folder / RECORDS, traces)
@@ -144,9 +148,8 @@ def erase(folder: Path, traces: Traces) -> None:
 
 def _people(folder: Path) -> Iterator[Path]:
     """The files of a run that have people of the directory in their rows; those of rosters know no object."""
-    if folder.is_dir():
-        found = (path for path in folder.rglob("*.parquet") if path.parent.name not in {ROSTER, RECORDS})
-        yield from sorted(path for path in found if "people" in path.stem and _of_objects(path))
+    found = (path for path in inside(folder) if path.suffix == ".parquet" and path.parent.name not in {ROSTER, RECORDS})
+    yield from sorted(path for path in found if "people" in path.stem and _of_objects(path))
 
 
 def _of_objects(path: Path) -> bool:
@@ -223,7 +226,7 @@ def _erase_records(folder: Path, traces: Traces) -> None:
             table = table.set_column(place, table.schema.field("agent_ids"), column)
         return table
 
-    for path in sorted(folder.glob("*.parquet")) if folder.is_dir() else ():
+    for path in listed(folder, "*.parquet"):
         _rewrite(path, partial(change, path))
 
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from schoolsync.errors import WorldError
+from schoolsync.folders import listed
 
 ENDS = 10.0
 """Seconds that a process may take to end that was killed."""
@@ -54,11 +55,11 @@ def sweep(root: Path) -> None:
 
     Raises WorldError when one cannot be ended.
     """
-    for entry in root.glob("worker-*"):
+    for entry in listed(root, "worker-*"):
         lock = _lock(entry)
         if lock is not None:
             try:
-                for engine in entry.glob(f"{_ENGINE}*"):
+                for engine in listed(entry, f"{_ENGINE}*"):
                     _end(engine)
                 shutil.rmtree(entry, ignore_errors=True)
             finally:

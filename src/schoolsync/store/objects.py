@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from schoolsync import ticks
 from schoolsync.errors import UsageError
+from schoolsync.folders import inside, listed
 
 if TYPE_CHECKING:
     from schoolsync.settings import Settings
@@ -34,21 +35,6 @@ ENCRYPTED = "The stored files are encrypted: set encrypt_files, and give the key
 
 UNFINISHED = (".part", ".tmp", ".erasing", ".aside")
 """Endings of files and folders that are still being written: nobody's but their writer's."""
-
-
-def inside(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, in no order; none when it is not there.
-
-    Raises OSError when a folder cannot be looked into: what nobody has seen is not gone.
-    """
-
-    def refuse(problem: OSError) -> None:
-        if not isinstance(problem, FileNotFoundError):  # its time may have come meanwhile
-            raise problem
-
-    for place, _, names in os.walk(folder, onerror=refuse):
-        for name in names:
-            yield Path(place) / name
 
 
 class Objects:
@@ -114,9 +100,11 @@ class Objects:
 
     def folders(self, kind: str, *, tenant_id: str = "*", profile: str = "*") -> Iterator[Listed]:
         """The folders of uploads (`uploads`) or runs (`runs`) that are kept, with the files right inside them."""
-        for folder in sorted((self.root / "tenants").glob(f"{tenant_id}/profiles/{profile}/{kind}/*")):
-            if folder.is_dir():
-                yield folder, _files(folder)
+        for tenant in listed(self.root / "tenants", tenant_id):
+            for owner in listed(tenant / "profiles", profile):
+                for folder in listed(owner / kind):
+                    with suppress(FileNotFoundError, NotADirectoryError):  # its time had come, or it is a file
+                        yield folder, _files(folder)
 
     def export(self, target: Path) -> int:
         """Copy all that is kept below a new root; how many files there are."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, MetaData, insert, inspect, select, text
 
 from schoolsync.errors import Refusal
+from schoolsync.folders import listed
 from schoolsync.settings import Settings
 from schoolsync.store import control_tables, directory_tables, locks, migrations, release
 from schoolsync.store.database import is_postgresql, postgresql_engine, sqlite_engine, world, writing
@@ -27,7 +28,7 @@ def upgrade(settings: Settings, *, finish: bool = False) -> tuple[int, int]:
         return prepare(postgresql_engine(settings.database_url, settings.database_connections), finish=finish)
     with world("control database"), _file(settings.control_db) as engine:
         # The directories first: when the control database has a schema, they have it.
-        for path in sorted(settings.directories.glob("*.db")):
+        for path in listed(settings.directories, "*.db"):
             with world("directory database"), _file(path) as directory, writing(directory, "") as connection:
                 if inspect(connection).has_table(directory_tables.directory_schema.name):
                     _advance(connection, (Family.DIRECTORY,), finish=finish)

@@ -27,8 +27,9 @@ from typing import Any, NamedTuple, Protocol
 import obstore
 
 from schoolsync.errors import UsageError, WorldError
+from schoolsync.folders import inside
 from schoolsync.store import sealing
-from schoolsync.store.objects import FILE_KEYS, UNFINISHED, inside
+from schoolsync.store.objects import FILE_KEYS, UNFINISHED
 from schoolsync.store.shared_objects import CHUNK, Meta, SharedObjects, told
 
 FORGET_AFTER = 600.0

@@ -28,7 +28,8 @@ from obstore.store import from_url
 
 from schoolsync import ticks
 from schoolsync.errors import UsageError, WorldError
-from schoolsync.store.objects import ENCRYPTED, FILE_KEYS, UNFINISHED, Listed, Objects, inside
+from schoolsync.folders import inside
+from schoolsync.store.objects import ENCRYPTED, FILE_KEYS, UNFINISHED, Listed, Objects
 
 PATIENCE = 30.0
 """Seconds that a request is repeated which the storage does not answer; option `retry_seconds`."""
