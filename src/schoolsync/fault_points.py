@@ -25,6 +25,7 @@ POINTS: Mapping[str, str] = {
     "worker-verified": "the verification is written down, the step is not",
     "engine-plan": "the plan is stored, nobody knows yet",
     "worker-planned": "the plan is written down, the step is not",
+    "engine-writing": "a batch and its ledger entry are written, not committed",
     "engine-apply": "a batch and its ledger entry are committed, nobody knows yet",
     "worker-applied": "a batch is written down, the step is not",
     "engine-finish": "the snapshot is kept, nobody knows yet",

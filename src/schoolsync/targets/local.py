@@ -261,6 +261,7 @@ class LocalDirectory:
                 ),
             )
             self._execute(f"UPDATE positions SET position = {position + 1} WHERE tenant = {self._tenant}")
+            fault_points.reach("engine-writing")
         if _inserts(batch):
             self._bulk.learn(batch.table, self._tenant)
 
