@@ -53,7 +53,9 @@ the host's name is led there. This page is made from the table in `schoolsync.co
   of its session; pages are kept in no cache.
 * **Numbers.** Lists are made page by page and searched on the server, so ten thousand profiles or ten million people do
   not slow a page down: `python -m benchmarks.pages` measures every page ([performance.md](performance.md)). A search
-  reads 200 000 names at a time and offers to go on.
+  reads 200 000 names at a time and offers to go on. A test at night (`make nightly
+  TESTS=tests/acceptance/test_a_million_people_live.py`) chooses the files of a million people in a browser and watches
+  the run to its end: stage, rows, rate and time left moved all the while, and no other page took more than 0.4 s.
 
 ## What it looks like
 
