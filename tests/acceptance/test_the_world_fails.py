@@ -22,9 +22,21 @@ SMALLER = DISTRICT.without("students", SIS_ID="3003").without("enrollments", SIS
 
 @pytest.fixture(scope="module")
 def turned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose clock can be turned."""
-    with serving(tmp_path_factory.mktemp("turned"), options=["--faults"]) as running:
+    """A server whose clock can be turned. A folder of its files cannot be looked into."""
+    folder = tmp_path_factory.mktemp("turned")
+    fails = folder / "data" / "objects" / "tenants" / "t" / "profiles" / "p" / "uploads"
+    fails.parent.mkdir(parents=True)
+    fails.symlink_to(fails)
+    with serving(folder, options=["--faults"]) as running:
         yield running
+
+
+def test_a_folder_that_cannot_be_looked_into_stops_nothing(turned: Server) -> None:
+    """Who tidies up says so in the log, and goes on with what it is there for."""
+    assert Tenant(turned).profile().sync(DISTRICT.files())["status"] == "success"
+    log = turned.log.read_text("utf-8")
+    assert "a file cannot be read or removed" in log
+    assert "the worker process ended" not in log
 
 
 @pytest.mark.nightly(-90)

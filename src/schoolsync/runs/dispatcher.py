@@ -116,6 +116,9 @@ class Dispatcher:
             except WorldError as problem:
                 log.error("the control database cannot be used", reason=str(problem))
                 time.sleep(1)
+            except OSError as problem:  # of a file or folder that is tidied up: no run needs it
+                log.error("a file cannot be read or removed", reason=problem.strerror or type(problem).__name__)
+                time.sleep(1)
             time.sleep(POLL)
 
     def _look_into(self, url: str) -> None:
