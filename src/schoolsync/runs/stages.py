@@ -8,7 +8,7 @@ in the directory is not applied again. Nothing here loads `sqlite3`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -16,6 +16,7 @@ import msgspec
 import pyarrow as pa
 
 from schoolsync import sources
+from schoolsync.errors import WorldError
 from schoolsync.plan import (
     alike,
     alone,
@@ -160,6 +161,7 @@ class Stages(Holding):
                     op=entry.op,
                     table=entry.table,
                     position=plan.position + batch,
+                    coming=sum(one.rows for one in plan.batches if (one.op, one.table) == ("create", entry.table)),
                 ),
                 self._released_rows(plan, batch),
             )
@@ -169,6 +171,7 @@ class Stages(Holding):
         """Keep the snapshot that the next run is compared with."""
         with self._told():
             plan = self._stored()
+            self._open_directory().complete()
             applied = self._open_directory().applied(self._job.run)
             if set(applied) != set(range(len(plan.batches))):
                 raise StageFailed(
@@ -206,6 +209,9 @@ class Stages(Holding):
         self._forget_roster()
         self._plans.close()
         if self._directory is not None:
+            if not self._job.preview:
+                with suppress(WorldError):  # whoever writes next tries again
+                    self._directory.complete()
             self._directory.close()
             self._directory = None
 

@@ -34,6 +34,15 @@ class Bulk(Protocol):
     def learn(self, table: str, tenant: int) -> None:
         """See that queries are planned knowing that the tenant has rows in a table; called when it has got some."""
 
+    def load(self, table: str) -> None:
+        """Make ready for a great many new rows in an empty table, in the transaction of the first of them.
+
+        Looking up what is in it may take long until `complete`.
+        """
+
+    def complete(self) -> None:
+        """Undo what `load` has done, however long ago and whoever did it. In no transaction."""
+
     def stage(self, name: str, rows: pa.Table) -> None:
         """Put rows into a new temporary table, in place of one of that name."""
 

@@ -20,6 +20,9 @@ from schoolsync import fault_points
 from schoolsync.store.release import REMOVALS_KEPT
 from schoolsync.targets.bulk import Bulk, RunsTable
 
+GREAT = 50_000
+"""So many new rows in an empty table are a first load."""
+
 _OBJECTS = frozenset({"schools", "classes", "people"})
 _SIDES = {
     "school_classes": (("school", "schools"), ("class", "classes")),
@@ -70,6 +73,7 @@ class Batch:
     op: str  # plan.steps.Op
     table: str
     position: int  # the directory's position if nobody else has written since the plan was made
+    coming: int = 0  # rows that the whole plan adds to the table
 
 
 def open_directory(location: str, *, tenant: int, tenant_id: str, control: str = "") -> LocalDirectory:
@@ -176,6 +180,7 @@ class LocalDirectory:
 
         Raises SupersededError when a newer attempt, or a newer run of the profile, has been here, or the run has ended.
         """
+        self.complete()
         with self._bulk.writing():
             self._check_open(writer)
             rows = self._execute(
@@ -205,6 +210,10 @@ class LocalDirectory:
             )
             self._forget_removals(writer.now)
         return Claim(position=position, first_key=last - keys + 1)
+
+    def complete(self) -> None:
+        """See that everything can be looked up again as it should; after a first load, also one that was broken off."""
+        self._bulk.complete()
 
     def applied(self, run: str) -> dict[int, str]:
         """The batches of a run that are in the directory, with the hash of the plan they are from."""
@@ -237,6 +246,8 @@ class LocalDirectory:
             if _inserts(batch):
                 data = self._row_columns(writer, batch, rows, position + 1)
                 if position == batch.position:
+                    if batch.coming >= GREAT and batch.table in _OBJECTS and self.is_empty(batch.table):
+                        self._bulk.load(batch.table)
                     self._bulk.ingest(batch.table, data)
                 else:
                     self._bulk.stage("batch", data)

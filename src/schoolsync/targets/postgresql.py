@@ -92,6 +92,12 @@ class PostgresTables:
                 self.execute(f"ANALYZE {table}")
             self.execute("RESET lock_timeout")
 
+    def load(self, table: str) -> None:
+        """Nothing: other tenants look things up by the same indexes."""
+
+    def complete(self) -> None:
+        """Nothing to undo."""
+
     def stage(self, name: str, rows: pa.Table) -> None:
         """Put rows into a new temporary table, and tell the planner how many there are."""
         self.execute(f"DROP TABLE IF EXISTS pg_temp.{name}")

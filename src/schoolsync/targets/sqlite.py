@@ -1,4 +1,4 @@
-# what is put into these statements are names of ours and numbers; values are bound or ingested
+# ruff: noqa: S608  # what is put into these statements are names of ours and numbers; values are bound or ingested
 """A tenant's SQLite file through the bulk driver.
 
 This process must never load `sqlite3`: the driver brings an SQLite of its own, and two of them break each other's
@@ -20,15 +20,19 @@ from schoolsync.store.release import SCHEMA_VERSION
 from schoolsync.targets.bulk import Row, Value, selected
 
 BUSY_MS = 10_000
+_DAILY = ("cache_size=-32768", "wal_autocheckpoint=8000")  # KiB of memory; pages
+_LOADING = ("cache_size=-131072", "wal_autocheckpoint=64000")  # a page is then written once rather than with each batch
 _PRAGMAS = (
     f"busy_timeout={BUSY_MS}",  # none at all until it is said
     "journal_mode=WAL",
     "synchronous=FULL",
     "foreign_keys=ON",
-    "cache_size=-32768",
-    "wal_autocheckpoint=8000",  # pages: a first load then copies a page back once rather than again and again
+    *_DAILY,
+    f"journal_size_limit={64 << 20}",
     "temp_store=MEMORY",
 )
+_ASIDE = "indexes_aside"
+"""The table of indexes that a first load has set aside. It is there only as long as some are."""
 _READ_ROWS = 32_768
 
 
@@ -69,6 +73,54 @@ class SqliteFile:
     def learn(self, table: str, tenant: int) -> None:
         """Nothing: a new file is told what to expect (`store.ddl`)."""
 
+    def load(self, table: str) -> None:
+        """Set the indexes aside that keep nothing apart: made of all rows at once, they take a fraction of the time.
+
+        What is unique stays so at any moment, and what has changed is found by its position.
+        """
+        indexes = self.execute(
+            "SELECT l.name, m.sql FROM pragma_index_list($1) AS l JOIN sqlite_master AS m ON m.name = l.name "
+            "WHERE NOT l.\"unique\" AND l.name <> $1 || '_position' ORDER BY l.name",
+            (table,),
+        )
+        self.execute(f"CREATE TABLE IF NOT EXISTS {_ASIDE} (name TEXT PRIMARY KEY, tbl TEXT, made_by TEXT, stat TEXT)")
+        for name, statement in indexes:
+            self.execute(
+                f"INSERT INTO {_ASIDE} SELECT $1, $2, $3, (SELECT stat FROM sqlite_stat1 WHERE idx = $1)",
+                (name, table, statement),
+            )
+            self.execute(f'DROP INDEX "{name}"')
+        self._set(_LOADING)
+
+    def complete(self) -> None:
+        """Make the indexes that were set aside, one after the other, so that nobody waits for all of them."""
+        if not self._aside():
+            return
+        self._set(_LOADING)
+        while self._aside():
+            with self.writing():
+                self._make_one()
+        self.execute("ANALYZE sqlite_master")  # this connection knows again what it is told to expect
+        self._set(_DAILY)
+        self.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _aside(self) -> bool:
+        """Whether indexes are set aside."""
+        return bool(self.execute("SELECT 1 FROM sqlite_master WHERE name = $1", (_ASIDE,)))
+
+    def _make_one(self) -> None:
+        if not self._aside():  # somebody else was quicker
+            return
+        found = self.execute(f"SELECT name, made_by FROM {_ASIDE} ORDER BY name LIMIT 1")
+        if not found:
+            self.execute(f"DROP TABLE {_ASIDE}")
+            return
+        ((name, statement),) = found
+        self.execute(str(statement))
+        expected = f"SELECT tbl, name, stat FROM {_ASIDE} WHERE name = $1 AND stat IS NOT NULL"
+        self.execute(f"INSERT INTO sqlite_stat1 (tbl, idx, stat) {expected}", (name,))
+        self.execute(f"DELETE FROM {_ASIDE} WHERE name = $1", (name,))
+
     def stage(self, name: str, rows: pa.Table) -> None:
         """Put rows into a new temporary table."""
         self.execute(f"DROP TABLE IF EXISTS temp.{name}")
@@ -85,7 +137,7 @@ class SqliteFile:
         if joined:
             return " AND ".join([f"{table}.tenant = {tenant}", *(f'{table}."{name}" = b."{name}"' for name in on)])
         names = ", ".join(f'"{name}"' for name in on)
-        return f"(tenant, {names}) IN (SELECT {tenant}, {names} FROM temp.{staged})"  # noqa: S608  # ours
+        return f"(tenant, {names}) IN (SELECT {tenant}, {names} FROM temp.{staged})"
 
     @contextmanager
     def read(self, columns: Mapping[str, type], source: str) -> Iterator[pa.RecordBatchReader]:
@@ -110,6 +162,10 @@ class SqliteFile:
             yield
         finally:
             self.execute("ROLLBACK")
+
+    def _set(self, pragmas: Sequence[str]) -> None:
+        for pragma in pragmas:
+            self.execute(f"PRAGMA {pragma}")
 
     @contextmanager
     def writing(self) -> Iterator[None]:
