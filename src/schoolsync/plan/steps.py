@@ -219,6 +219,7 @@ def _change(db: duckdb.DuckDBPyConnection, kind: ObjectKind, op: Op, rule: str) 
 def _link(terms: Terms, table: LinkTable) -> list[Step]:
     left, right = LINK_SIDES[table]
     flags = ", true AS member, w.teacher" if table == "class_people" else ""
+    teacher = ", w.teacher" if flags else ""
     was = ", h.member AS was_member, h.teacher AS was_teacher" if flags else ""
     differs = "h.member IS DISTINCT FROM true OR h.teacher IS DISTINCT FROM w.teacher" if flags else "false"
     same = f'h."{left}" = w."{left}" AND h."{right}" = w."{right}"'
@@ -229,8 +230,12 @@ def _link(terms: Terms, table: LinkTable) -> list[Step]:
         Step(
             "link",
             table,
-            f"""{shown}, 'new-record' AS rule, {file}, w.line FROM planned.{table}_met AS w
-            ANTI JOIN held.{table} AS h ON {same} WHERE missing AND {on_time} ORDER BY 1, 2""",
+            # Millions of links: they are put in order as few bytes, and get their words afterwards.
+            f"""{shown}, 'new-record' AS rule, {file}, w.line::BIGINT AS line FROM (
+                SELECT w."{left}", w."{right}"{teacher}, w.place::USMALLINT AS place, w.line::UINTEGER AS line
+                FROM planned.{table}_met AS w
+                ANTI JOIN held.{table} AS h ON {same} WHERE missing AND {on_time} ORDER BY 1, 2
+            ) AS w""",
         ),
         Step(
             "relink",
