@@ -9,12 +9,12 @@ from contextlib import closing
 import psycopg
 import pyarrow as pa
 
-from schoolsync.targets.local import Batch, LocalDirectory, Writer, open_directory
+from schoolsync.targets.local import LEARNED, Batch, LocalDirectory, Writer, open_directory
 
 from ..databases import Cluster
 
 TENANT = "11111111-1111-4111-8111-111111111111"
-PEOPLE, CLASSES, EACH = 200, 400, 10
+PEOPLE, CLASSES, EACH = LEARNED, LEARNED, 3
 WRITER = Writer(profile=1, living=(1,), run="a run", fence=1, now=1)
 READ = """
     SELECT coalesce(sum(coalesce(idx_tup_fetch, 0) + coalesce(seq_tup_read, 0)), 0)::bigint FROM pg_stat_user_tables

@@ -22,7 +22,9 @@ from schoolsync.targets.bulk import Bulk, RunsTable
 
 GREAT = 50_000
 """So many new rows in an empty table are a first load."""
-
+LEARNED = 1_000
+"""Rows of a batch from which on PostgreSQL has to learn of them. It counts a table of all tenants for that, which
+beside a large synchronization takes longer than all of a small one. Fewer rows are soon read, whatever it expects."""
 _OBJECTS = frozenset({"schools", "classes", "people"})
 _SIDES = {
     "school_classes": (("school", "schools"), ("class", "classes")),
@@ -273,7 +275,7 @@ class LocalDirectory:
             )
             self._execute(f"UPDATE positions SET position = {position + 1} WHERE tenant = {self._tenant}")
             fault_points.reach("engine-writing")
-        if _inserts(batch):
+        if _inserts(batch) and written >= LEARNED:
             self._bulk.learn(batch.table, self._tenant)
 
     def _forget_removals(self, now: int) -> None:
