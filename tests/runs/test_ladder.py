@@ -12,13 +12,12 @@ from schoolsync.errors import Conflict
 from schoolsync.runs import looking
 from schoolsync.runs.job import Finished, PartCount, Planned
 from schoolsync.runs.one import wanted
-from schoolsync.runs.places import ROSTER
 from schoolsync.runs.records import Key
 from schoolsync.runs.restarting import Scope
-from schoolsync.runs.states import Cause
+from schoolsync.runs.states import Cause, RunState
 from schoolsync.store.control_tables import previews, profiles, runs
 
-from .conftest import TENANT_ID, House
+from .conftest import House
 
 MINUTE = 60 * ticks.PER_SECOND
 FULL = "A file of the run cannot be read or written (No space left on device)."
@@ -148,11 +147,7 @@ def test_what_is_set_aside_is_tried_again_alone(house: House) -> None:
     profile = house.profile()
     house.upload(profile)
     key = house.begin(profile)
-    kept = house.journal.folder(TENANT_ID, profile, key.run) / ROSTER / f"{ROSTER}.json"
-    kept.parent.mkdir(parents=True)
-    kept.write_text("{}")
-    with house.control.write() as connection:
-        house.uploads.seal(connection, 1, profile, house.run(profile).upload, house.clock())
+    assert house.journal.begins(key, RunState.APPLYING)
     failed = PartCount(kind="student", school="200", failed=30, seen=100)
     house.journal.finished(key, planned(failed, errors=30), FINISHED)
     assert house.status(profile).status == "error"

@@ -10,18 +10,19 @@ import json
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, func, or_, select, update
 
 from schoolsync.plan.policy import Only
 from schoolsync.runs import asides
 from schoolsync.runs.accepted import accepted_run
 from schoolsync.runs.apart import of_all
 from schoolsync.runs.asides import Part
-from schoolsync.runs.one import Wanted, kept_by, wanted
+from schoolsync.runs.one import Wanted, wanted
+from schoolsync.runs.places import run_of
 from schoolsync.runs.records import Key, Records
 from schoolsync.runs.service import Runs
 from schoolsync.runs.states import Cause, RunState
-from schoolsync.store.control_tables import profiles, runs, tenants
+from schoolsync.store.control_tables import profiles, runs
 
 _KINDS = {"class": "section", "student": "student", "teacher": "teacher"}
 
@@ -66,10 +67,8 @@ class AsideRecords(Records):
             return False
         part = next((part for part in parts if part.retry is not None and part.retry <= now), None)
         if part is None:
-            return self._next(connection, key, now)
-        tenant_id = connection.execute(select(tenants.c.id).where(tenants.c.number == key.tenant)).scalar_one()
-        where = (key.tenant, tenant_id, key.profile, upload)
-        roster = kept_by(connection, self._settings, self._objects, *where)
+            return False
+        roster = _roster(connection, key, upload)
         if roster is None:
             self._part_tried(connection, key, part, None, now)
             return self._next(connection, key, now)
@@ -96,14 +95,16 @@ class AsideRecords(Records):
         school = only.source_id if only.kind == "school" else None
         kind = next((name for name, said in _KINDS.items() if said == only.kind), None)
         name = (school, None) if school is not None else (None, kind)
+        dates = set()
         for part in parts_of(connection, key.tenant, key.profile):
             if part.name == name and part.why is not None and (school is not None or only.source_id is None):
+                dates.add(part.retry)
                 self._part_tried(connection, key, part, counts, now)
         due = connection.execute(
             select(profiles.c.due).where(profiles.c.tenant == key.tenant, profiles.c.id == key.profile)
         ).scalar_one_or_none()
         again = self._next(connection, key, now)
-        if again is not None and (due is None or again < due):
+        if due in dates or (again is not None and (due is None or again < due)):
             connection.execute(
                 update(profiles).where(profiles.c.tenant == key.tenant, profiles.c.id == key.profile).values(due=again)
             )
@@ -136,3 +137,20 @@ class AsideRecords(Records):
         parts = parts_of(connection, key.tenant, key.profile)
         times = [*self._times(connection, key), *(part.retry for part in parts if part.retry is not None)]
         return min((time for time in times if time > now), default=None)
+
+
+def _roster(connection: Connection, key: Key, upload: str) -> str | None:
+    """The run that has kept the roster of an upload. Whether it still does, its run finds out: nothing is locked then.
+
+    One that found nothing changed has the roster of the run that it equals.
+    """
+    found = connection.execute(
+        select(runs.c.id, runs.c.snapshot)
+        .where(runs.c.tenant == key.tenant, runs.c.profile == key.profile, runs.c.upload == upload)
+        .where(runs.c.state == RunState.DONE, or_(runs.c.snapshot.is_not(None), runs.c.stage == RunState.APPLYING))
+        .order_by(runs.c.number.desc())
+        .limit(1)
+    ).one_or_none()
+    if found is None:
+        return None
+    return str(found.id) if found.snapshot is None else run_of(found.snapshot)

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from schoolsync.settings import Settings
     from schoolsync.store.control import Control
     from schoolsync.store.directories import Directories
-    from schoolsync.store.objects import Objects
     from schoolsync.uploads.service import Uploads
 
 Kind = Literal["school", "class", "person", "student", "teacher"]
@@ -69,26 +68,6 @@ def about(only: Only) -> str:
     if only.source_id is None:
         return f"all {_ALL[only.kind]}"
     return f"one {'class' if only.kind == 'section' else only.kind}"
-
-
-def kept_by(
-    connection: Connection, settings: Settings, objects: Objects, tenant: int, tenant_id: str, profile: str, upload: str
-) -> str | None:
-    """The run that has kept the roster of an upload, or None."""
-    found = connection.execute(
-        select(runs.c.id, runs.c.snapshot)
-        .where(runs.c.tenant == tenant, runs.c.profile == profile, runs.c.upload == upload)
-        .order_by(runs.c.number.desc())
-    ).all()
-    for run in found:
-        # A run that found nothing changed has the roster of the run that it equals.
-        for one in (run.id, run_of(run.snapshot) if run.snapshot else None):
-            if one is not None:
-                folder = run_folder(settings, tenant_id, profile, one)
-                with suppress(FileNotFoundError):
-                    objects.fetch(folder / ROSTER / f"{ROSTER}.json")
-                    return str(one)
-    return None
 
 
 class Ones:
@@ -199,10 +178,19 @@ class Ones:
         upload = self._uploads.latest_sealed(connection, principal.tenant, profile)
         if upload is None:
             raise Conflict("Nothing has been uploaded yet: upload the files and start the profile.")
-        where = (principal.tenant, principal.tenant_id, profile, upload)
-        found = kept_by(connection, self._settings, self._uploads.objects, *where)
-        if found is not None:
-            return found
+        found = connection.execute(
+            select(runs.c.id, runs.c.snapshot)
+            .where(runs.c.tenant == principal.tenant, runs.c.profile == profile, runs.c.upload == upload)
+            .order_by(runs.c.number.desc())
+        ).all()
+        for run in found:
+            # A run that found nothing changed has the roster of the run that it equals.
+            for one in (run.id, run_of(run.snapshot) if run.snapshot else None):
+                if one is not None:
+                    folder = run_folder(self._settings, principal.tenant_id, profile, one)
+                    with suppress(FileNotFoundError):
+                        self._uploads.objects.fetch(folder / ROSTER / f"{ROSTER}.json")
+                        return str(one)
         raise Conflict(
             "The last upload has not got as far as a plan, or is not kept any more: start a whole synchronization "
             "first."
