@@ -7,21 +7,35 @@ from __future__ import annotations
 
 import duckdb
 
+_CLOSED = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+_ahead: list[duckdb.DuckDBPyConnection] = []
+
+
+def open_ahead() -> None:
+    """Open one before anybody knows what it may use; the next `opened` is that one. Opening takes 25 ms."""
+    if not _ahead:
+        _ahead.append(duckdb.connect(config={**_CLOSED, "threads": 1}))
+
 
 def opened(*, memory_limit: str, scratch: str, threads: int | None = None) -> duckdb.DuckDBPyConnection:
     """An engine that spills what does not fit into its memory to the folder `scratch`. None threads: one per core.
 
     It never draws its own progress bar, which would end up among the output of a command.
     """
-    config: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": memory_limit,
-        "temp_directory": scratch,
-        "autoinstall_known_extensions": "false",
-        "autoload_known_extensions": "false",
-    }
-    if threads is not None:
-        config["threads"] = threads
-    db = duckdb.connect(config=config)
+    if _ahead:
+        db = _ahead.pop()
+        db.execute("SET memory_limit = $limit", {"limit": memory_limit})
+        db.execute("SET temp_directory = $scratch", {"scratch": scratch})
+        db.execute("RESET threads" if threads is None else f"SET threads = {threads:d}")
+    else:
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": memory_limit,
+            "temp_directory": scratch,
+            **_CLOSED,
+        }
+        if threads is not None:
+            config["threads"] = threads
+        db = duckdb.connect(config=config)
     db.execute("SET enable_progress_bar = false")
     # What is in memory alone is kept nowhere: going over all tables after so many bytes of changes gains nothing.
     db.execute("SET checkpoint_threshold = '1TB'")

@@ -55,7 +55,7 @@ TYPING = {"typing_extensions", "typing_inspection"}
         (
             ["token", "--tenant", TENANT, "--scope", "EduRoster.Read"],
             FACE | SIGNING | TYPING,
-            {"cli", "errors", "loading", "access", "settings"},
+            {"cli", "errors", "folders", "loading", "access", "settings"},
         ),
     ],
     ids=["help", "token"],

@@ -28,8 +28,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, select, updat
 
 from schoolsync import ticks
 from schoolsync.access import keys
-from schoolsync.access.issuer import GUID
-from schoolsync.access.principal import Principal
+from schoolsync.access.principal import GUID, Principal
 from schoolsync.errors import WorldError
 from schoolsync.settings import Settings
 from schoolsync.store import acts

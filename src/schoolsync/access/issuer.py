@@ -19,13 +19,13 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from schoolsync.access import keys
+from schoolsync.access.principal import GUID as GUID
 from schoolsync.folders import listed
 
 ALGORITHM = "RS256"
 GRAPH = "https://graph.microsoft.com"
 GRAPH_APP = "00000003-0000-0000-c000-000000000000"
 GRAPH_AUDIENCES = frozenset({GRAPH, GRAPH + "/", GRAPH_APP})
-GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 Version = Literal["1.0", "2.0"]
 

@@ -1,6 +1,7 @@
 """The command line. `app` has the commands; each command's work is in a module of its name."""
 
 import signal
+import sys
 import threading
 
 from schoolsync import loading
@@ -15,6 +16,10 @@ def main() -> int:
     quietly = handler is signal.default_int_handler and threading.current_thread() is threading.main_thread()
     if quietly:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.argv[1:2] == ["serve"]:
+        from schoolsync.serving import children
+
+        children.start_ahead(sys.argv[1:])
     with loading.at_once():
         from schoolsync.cli import app
 

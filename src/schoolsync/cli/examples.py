@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import typer
+from typer.models import CommandInfo
 
 _TENANT = "--tenant 8a7b6c5d-4e3f-4a2b-9c1d-0e9f8a7b6c5d"
 _PROFILE = "--profile District"
@@ -103,12 +104,16 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
 """Command -> lines as they are typed into a shell."""
 
 
+def name_of(command: CommandInfo) -> str:
+    """What a command is called."""
+    assert command.callback is not None, "a command is a function"
+    return command.name or command.callback.__name__.replace("_", "-")
+
+
 def give(app: typer.Typer, above: str = "") -> None:
     """Have the help of every command of `app` end with its examples."""
     for command in app.registered_commands:
-        assert command.callback is not None, "a command is a function"
-        name = command.name or command.callback.__name__.replace("_", "-")
-        if lines := EXAMPLES.get(f"{above}{name}"):
+        if lines := EXAMPLES.get(f"{above}{name_of(command)}"):
             heading = "Examples:" if len(lines) > 1 else "Example:"
             command.epilog = "\b\n" + "\n".join([heading, *(f"  {line}" for line in lines)])  # as they stand
     for group in app.registered_groups:

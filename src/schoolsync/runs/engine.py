@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import queue
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,8 @@ def main() -> int:
     with loading.at_once():
         from schoolsync.runs.checking import StageFailed, told
         from schoolsync.runs.stages import Stages
+    if asked.empty():
+        _get_ready()
 
     def say(answer: Answer) -> None:
         try:
@@ -99,6 +102,14 @@ def main() -> int:
             say(Result(msgspec.Raw(msgspec.json.encode(result))))
         except StageFailed as problem:
             say(Failure(problem.failed))
+
+
+def _get_ready() -> None:
+    """Do while nobody waits what most runs need."""
+    from schoolsync import roster_engine
+
+    roster_engine.open_ahead()
+    import_module("schoolsync.targets.sqlite")
 
 
 def _resident() -> int:

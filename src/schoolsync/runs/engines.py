@@ -128,6 +128,7 @@ class Engines:
         self._lock = threading.Lock()
         self._at_work: dict[str, Engine] = {}
         self._waiting: list[Engine] = []
+        self.asked = threading.Event()  # some engine has been handed what is to be done
 
     def warm_up(self) -> None:
         """Have one engine ready for the next run, unless runs are at work (memory is theirs then)."""
@@ -152,6 +153,7 @@ class Engines:
             self._waiting = ready
             self._at_work[workflow] = engine
         engine.open(job())
+        self.asked.set()
         return engine
 
     def release(self, workflow: str, *, idle: bool = False) -> None:

@@ -12,20 +12,28 @@ from schoolsync.loading import load
 from schoolsync.runs import lifeline
 from schoolsync.runs.engines import Engines
 from schoolsync.runs.processes import from_line, run
+from schoolsync.serving.children import SEEDED
 
 LONGEST = 5.0
 """Seconds that a roster on its way is waited for, before what answers requests is loaded."""
+SOON = 0.5
+"""The same for its engine, which then works by itself."""
 
 
 def main() -> int:
-    """Serve until the supervisor goes or asks for the end."""
+    """Serve until the supervisor goes or asks for the end. Everything is loaded before the settings come."""
     said = lifeline.lines()
-    settings = from_line(next(said))
     engines = Engines(spares=0)  # a server that only answers stays small
+    if SEEDED in sys.argv:
+        engines.warm_up()
+    inside, process_of = load("schoolsync.runs.inside"), load("schoolsync.serving.process")
+    told = next(said, None)
+    if told is None:  # started ahead, and not needed
+        return 0
+    settings = from_line(told)
     if settings.seed_roster is not None:
         engines.warm_up()
-    inside = load("schoolsync.runs.inside")
-    process = load("schoolsync.serving.process").begin(settings, said)
+    process = process_of.begin(settings, said)
     services = process.services
     inside.start(
         settings=settings,
@@ -39,6 +47,7 @@ def main() -> int:
     )
     if process.sent is not None:  # what is loaded next would be in its way
         process.sent.wait(LONGEST)
+        engines.asked.wait(SOON)
     answer: int = load("schoolsync.serving.api").serve(process, engines)
     return answer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from schoolsync.loading import load
@@ -9,6 +10,7 @@ from schoolsync.loading import load
 
 def main() -> int:
     """Load the module that the command line names and run its `main`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor hears Ctrl-C and tells us
     module = load(sys.argv[1])
     from schoolsync.runs.processes import run
 

@@ -37,7 +37,7 @@ from schoolsync.runs.processes import (
     make_folders,
     to_line,
 )
-from schoolsync.serving import safety
+from schoolsync.serving import children, safety
 from schoolsync.settings import Settings
 from schoolsync.store.objects import objects_of
 
@@ -79,12 +79,7 @@ class Child:
 
     def start(self) -> None:
         """Start the process and listen for its word."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "schoolsync.serving.start", self._module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "MALLOC_ARENA_MAX": "2"},
-        )
+        process = children.started(self._module)
         self._process = process
         self.say(to_line(self._settings))
         self._listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
@@ -279,7 +274,7 @@ def _supervise(settings: Settings, say: Say, *, with_api: bool = True, with_work
     signal.signal(signal.SIGTERM, asked)
     signal.signal(signal.SIGINT, asked)
     # In memory the API has a worker inside, and there is a process less.
-    api = Child("api", "schoolsync.serving.memory" if settings.memory else "schoolsync.serving.api", settings)
+    api = Child("api", children.MEMORY if settings.memory else "schoolsync.serving.api", settings)
     worker = Child("worker", "schoolsync.runs.worker", settings)
     told = False
     worker.wanted = with_worker and not settings.memory
