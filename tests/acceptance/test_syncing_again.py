@@ -293,11 +293,13 @@ def test_attributes_written_by_hand_are_drift(server: Server) -> None:
     read = tenant.reader
     ids = {one["externalId"]: one["id"] for one in read.all("/classes")}
     (zoe,) = read.get("/users?$filter=student/externalId eq '3001'")["value"]
+    school = read.get("/schools?$filter=externalId eq '100'")["value"][0]["id"]
     root = f"{server.base}/v1.0"
     for path, name, value in (
         (f"/groups/{ids['M1']}", "AnchorId", "Section_X1"),
         (f"/groups/{ids['M2']}", "SyncSource_SectionId", "X2"),
         (f"/users/{zoe['id']}", "SyncSource_StudentId", "X3"),
+        (f"/directory/administrativeUnits/{school}", "AnchorId", "Exp0726_School_100"),
     ):
         read("PATCH", root + path, {prefix + name: value}, expect=200)
     assert {one["externalId"] for one in read.all("/classes")} >= {"X1", "X2"}
@@ -307,7 +309,10 @@ def test_attributes_written_by_hand_are_drift(server: Server) -> None:
         ("M1", "external_id", "X1"),
         ("M2", "external_id", "X2"),
         ("3001", "student_external_id", "X3"),
+        ("100", "external_id", "Exp0726_100"),
     }
     assert {one["externalId"]: one["id"] for one in read.all("/classes")} == ids
     shown = read.get(f"{root}/groups/{ids['M1']}?$select={prefix}AnchorId,{prefix}SyncSource_SectionId")
     assert (shown[f"{prefix}AnchorId"], shown[f"{prefix}SyncSource_SectionId"]) == ("Section_M1", "M1")
+    unit = read.get(f"{root}/directory/administrativeUnits/{school}?$select={prefix}AnchorId")
+    assert unit[f"{prefix}AnchorId"] == "School_100"

@@ -132,7 +132,16 @@ def test_the_id_of_a_record_and_its_anchor_are_one(
             assert town.ids(wanted) == [one], wanted
     assert town.send("PATCH", address, {f"{EXT}AnchorId": f"Exp0726_{object_type}_{was}"}).status_code == 200
     shown = town.get(ask).json()
-    assert (shown[f"{EXT}{id_of_record}"], shown[f"{EXT}AnchorId"]) == (was, f"Exp0726_{object_type}_{was}")
+    marked = f"Exp0726_{object_type}_{was}"
+    assert (shown[f"{EXT}{id_of_record}"], shown[f"{EXT}AnchorId"]) == (f"Exp0726_{was}", marked)
+    assert town.ids(f"{many}?$filter={EXT}AnchorId eq '{marked}'") == [one]
+    assert town.send("PATCH", address, {f"{EXT}AnchorId": None}).status_code == 200
+    assert not {f"{EXT}AnchorId", f"{EXT}{id_of_record}"} & set(town.get(ask).json())
+    for anchor in (None, marked):  # what was written is not shown any more once the id is another
+        town.send("PATCH", address, {f"{EXT}AnchorId": anchor})
+        assert town.send("PATCH", address, {f"{EXT}{id_of_record}": was}).status_code == 200
+        assert town.get(ask).json()[f"{EXT}AnchorId"] == f"{object_type}_{was}"
+        assert town.ids(f"{many}?$filter={EXT}AnchorId eq '{object_type}_{was}'") == [one]
     if kind != "person":
         other = town.get(f"{many}?$select={EXT}{id_of_record}&$filter=id ne '{one}'&$top=1").json()["value"][0]
         taken = town.send("PATCH", address, {f"{EXT}{id_of_record}": other[f"{EXT}{id_of_record}"]})

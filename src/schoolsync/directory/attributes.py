@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, case, func, literal, null
+from sqlalchemy import ColumnElement, Row, and_, case, func, literal, null, or_
 
 from schoolsync.errors import Invalid
 from schoolsync.store.directory_tables import classes, people, schools
@@ -106,6 +106,11 @@ class _Kind:
     columns: Mapping[str, str]
     number: str  # the column with its id in the source, which its anchor is made of
 
+    @property
+    def lead(self) -> str:
+        """What an anchor that nobody marked begins with."""
+        return f"{self.name}_"
+
 
 _KINDS: Mapping[str, tuple[_Kind, ...]] = {
     "schools": (_Kind("School", _SCHOOL, "external_id"),),
@@ -139,8 +144,10 @@ def shown(table: str, row: Row[Any]) -> dict[str, str]:
         anchor = None if number is None else f"{number[:mark]}{kind.name}_{number[mark:]}"
         attributes = {"ObjectType": kind.name, "AnchorId": anchor, "SyncSource": "SIS"}
     attributes.update((name, found[column]) for name, column in kind.columns.items())
-    if found["extensions"]:
-        attributes.update(json.loads(found["extensions"]))
+    beside: dict[str, str | None] = json.loads(found["extensions"] or "{}")
+    if "AnchorId" in beside and _is_ours(row) and not _fits(kind, beside["AnchorId"], found[kind.number]):
+        del beside["AnchorId"]  # the id has changed since it was written
+    attributes.update(beside)
     return {PREFIX + name: value for name, value in attributes.items() if value is not None}
 
 
@@ -180,14 +187,20 @@ def column(table: str, written: str) -> ColumnElement[Any] | None:
     if name in _MADE_UP:
         plain = case((rows.source_id.is_not(None), plain), else_=null())
     by_hand = json_text(rows.extensions, name)
-    return case((json_has(rows.extensions, name), by_hand), else_=plain)
+    counts: ColumnElement[bool] = json_has(rows.extensions, name)
+    if name == "AnchorId":
+        fitting = [_fitting(kind, by_hand, rows[kind.number]) for kind in kinds]
+        fits = case((rows.primary_role == "teacher", fitting[1]), else_=fitting[0]) if len(kinds) > 1 else fitting[0]
+        foreign = [rows.source_id.is_(None), *([rows.expired.is_not(None)] if table == "classes" else [])]
+        counts = and_(counts, or_(*foreign, fits))
+    return case((counts, by_hand), else_=plain)
 
 
 def written(table: str, row: Row[Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """The columns that writing these attributes (whole names, texts or null) changes.
 
-    An anchor that names another record changes the id that it is made of, as the attribute of that id does, and the
-    next plan sees it; one that a clean-up script has marked is kept beside the columns, and so is no anchor at all.
+    An anchor changes the id that it is made of, as the attribute of that id does, and the next plan sees it; one that a
+    clean-up script has marked is also kept beside the columns, and is shown for as long as the id stays.
 
     Raises Invalid for one that is not known, or that is no text.
     """
@@ -206,9 +219,11 @@ def written(table: str, row: Row[Any], given: Mapping[str, Any]) -> dict[str, An
             )
         if name in kind.columns:
             columns[kind.columns[name]] = value
-        elif name == "AnchorId" and (number := _record(kind, row, value)) is not None:
-            columns[kind.number] = number
+        elif name == "AnchorId" and _is_ours(row):
+            columns[kind.number] = None if value is None else value.replace(kind.lead, "", 1)
             beside.pop(name, None)
+            if value is None or not value.startswith(kind.lead):
+                beside[name] = value
         else:
             beside[name] = value
     if any(_known(table, spelled) not in kind.columns for spelled in given):
@@ -217,13 +232,22 @@ def written(table: str, row: Row[Any], given: Mapping[str, Any]) -> dict[str, An
     return columns
 
 
-def _record(kind: _Kind, row: Row[Any], anchor: str | None) -> str | None:
-    """The id of the record that the anchor of a roster's own object names; None when it is marked, or is no anchor."""
-    there = row._mapping
-    if there["source_id"] is None or there.get("expired") is not None or anchor is None:
-        return None
-    lead, number = anchor[: len(kind.name) + 1], anchor[len(kind.name) + 1 :]
-    return number if lead == f"{kind.name}_" else None
+def _is_ours(row: Row[Any]) -> bool:
+    """Whether an object's anchor is made of its id: a roster brought it, and no synchronization has marked it."""
+    return row._mapping["source_id"] is not None and row._mapping.get("expired") is None
+
+
+def _fits(kind: _Kind, anchor: str | None, number: str | None) -> bool:
+    """Whether an anchor that was written still says the id."""
+    if anchor is None or number is None:
+        return anchor is number
+    return anchor.replace(kind.lead, "") == number.replace(kind.lead, "")
+
+
+def _fitting(kind: _Kind, anchor: ColumnElement[Any], number: ColumnElement[Any]) -> ColumnElement[bool]:
+    """`_fits` as the database sees it."""
+    same = func.replace(anchor, kind.lead, "") == func.replace(number, kind.lead, "")
+    return or_(same, and_(anchor.is_(None), number.is_(None)))
 
 
 def _known(table: str, written: str) -> str | None:
