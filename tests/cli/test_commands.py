@@ -190,3 +190,24 @@ def test_the_help_of_every_command_ends_with_examples_that_can_be_typed() -> Non
             assert line in page, line
     shown = schoolsync("approve", "--help").stdout
     assert shown.rstrip().endswith(f"  {examples.EXAMPLES['approve'][-1]}")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["banana"], "No such command 'banana'. `"),
+        (["valdiate"], "Did you mean 'validate'"),
+        (["approve", "1", "--profile", "x"], "Missing option '--plan'. `"),
+        (["identify", "janitor", "a=b", "--profile", "x"], "'janitor' is not one of 'student', 'teacher'."),
+        (["notices", "sent", "--limit", "0"], "greater than or equal to 1. `"),
+        (["freshness"], "holds no installation: name its folder with --data-dir"),
+        (["user", "list", "--tenant", "11111111-2222-4333-8444-555555555555"], "holds no installation"),
+    ],
+)
+def test_what_is_mistyped_is_one_line_and_a_next_step(typed: list[str], said: str, tmp_path: Path) -> None:
+    """Nothing is made where nothing was, and nothing is printed for a program to parse."""
+    nowhere = tmp_path / "nowhere"
+    told = schoolsync(*typed, *(["--data-dir", str(nowhere)] if "holds no" in said else []))
+    assert (told.returncode, told.stdout, len(told.stderr.splitlines())) == (2, "", 1), told.stderr
+    assert said in told.stderr
+    assert not nowhere.exists()

@@ -22,6 +22,7 @@ from schoolsync.cli import (
     notice_commands,
     plan_commands,
     profile_commands,
+    terminal,
     user_commands,
 )
 from schoolsync.cli.answers import AsJson, tell
@@ -546,30 +547,6 @@ def _root(
     pass
 
 
-def _open_closed_streams() -> None:
-    """What was closed before the command began (`>&-`) leads nowhere: else the next file that is opened takes its place
-    and gets what is meant for it."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # which takes the lowest number that is free
-    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  stays open to the end
-    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-
-
-def _written() -> None:
-    """Let the answer go where it is read; that there is no room for it is one sentence, and status 2."""
-    try:
-        sys.stdout.flush()
-    except OSError as problem:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would try once more at its end
-        if isinstance(problem, BrokenPipeError):  # whoever reads it has seen enough
-            sys.exit(1)
-        print(f"schoolsync: The answer could not be written: {problem.strerror}.", file=sys.stderr)
-        sys.exit(2)
-
-
 examples.give(app)
 
 
@@ -587,14 +564,18 @@ def main() -> int:
 
     Exit status 2 for wrong usage or refused input, 1 when the world failed us.
     """
-    _open_closed_streams()
+    terminal.open_closed_streams()
     if "_SCHOOLSYNC_COMPLETE" not in os.environ:
         _build_only(sys.argv[1:])
     try:
         try:
-            app(standalone_mode=True)
+            return app(standalone_mode=False) or 0
         finally:
-            _written()
+            terminal.written()
+    except terminal.MISTYPED as problem:
+        return terminal.mistyped(problem)
+    except typer.Abort:
+        return 1
     except (UsageError, WorldError, SchoolsyncError) as problem:
         print(f"schoolsync: {problem}", file=sys.stderr)
         return 1 if isinstance(problem, WorldError) else 2
@@ -609,4 +590,3 @@ def main() -> int:
         if str(problem) != "Query interrupted":  # how the roster engine says that somebody pressed Ctrl-C
             raise
         return 130
-    return 0

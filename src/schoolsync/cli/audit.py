@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from schoolsync.access.audit import FIELDS, Audit, shown
 from schoolsync.cli.answers import tell
-from schoolsync.cli.client import guid, opened
+from schoolsync.cli.client import existing, guid
 from schoolsync.errors import UsageError, WorldError
 from schoolsync.settings import Settings
 from schoolsync.store.directories import Directories
@@ -73,7 +73,7 @@ def export(settings: Settings, *, tenant: str | None, format: str, after: int, o
 
 @contextmanager
 def _audit(settings: Settings) -> Iterator[Audit]:
-    with opened(settings) as control:
+    with existing(settings) as control:
         directories = Directories(settings)
         try:
             yield Audit(control, directories, settings)

@@ -46,7 +46,7 @@ def add(settings: Settings, *, tenant: str, roles: Sequence[str], name: str | No
 def list_(settings: Settings, *, tenant: str | None) -> int:
     """Print the registered clients, one a line; 0 when done."""
     tenant_id = guid("--tenant", tenant) if tenant is not None else None
-    with opened(settings) as control:
+    with existing(settings) as control:
         found = clients.registered(control, tenant_id=tenant_id)
     for client in found:
         tell(
@@ -62,7 +62,7 @@ def list_(settings: Settings, *, tenant: str | None) -> int:
 def remove(settings: Settings, *, tenant: str, client_id: str) -> int:
     """Remove a client; 0 when done. Raises UsageError when there is none."""
     tenant_id, wanted = guid("--tenant", tenant), guid("ID", client_id)
-    with opened(settings) as control:
+    with existing(settings) as control:
         if not any(known.id == wanted for known in clients.registered(control, tenant_id=tenant_id)):
             raise UsageError(f"The tenant has no client {client_id}.")
         with acting(settings, control, tenant_id=tenant_id, operation="client remove", about=wanted):
@@ -77,7 +77,7 @@ def change(settings: Settings, *, tenant: str, client_id: str, roles: Sequence[s
     if not roles and not secret:
         raise UsageError("Say what shall change: --role for other roles, --secret for a new secret.")
     named = _roles(roles) if roles else []
-    with opened(settings) as control:
+    with existing(settings) as control:
         if not any(known.id == wanted for known in clients.registered(control, tenant_id=tenant_id)):
             raise UsageError(f"The tenant has no client {client_id}.")
         if named:
@@ -114,6 +114,18 @@ def opened(settings: Settings) -> Iterator[Control]:
         yield control
     finally:
         control.close()
+
+
+@contextmanager
+def existing(settings: Settings) -> Iterator[Control]:
+    """The same of an installation that is there: a folder that was mistyped is not made one. Raises UsageError."""
+    if settings.database_url is None and not settings.control_db.exists():
+        raise UsageError(
+            f"{settings.data_dir} holds no installation: name its folder with --data-dir, or begin one there with "
+            "`schoolsync serve`."
+        )
+    with opened(settings) as control:
+        yield control
 
 
 @contextmanager

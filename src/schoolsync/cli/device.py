@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from schoolsync import ticks
 from schoolsync.access import devices
 from schoolsync.cli.answers import tell
-from schoolsync.cli.client import acting, guid, opened
+from schoolsync.cli.client import acting, existing, guid
 from schoolsync.cli.token import check_names, person
 from schoolsync.errors import UsageError
 from schoolsync.settings import Settings
@@ -21,7 +21,7 @@ from schoolsync.store.control import Control
 
 def list_(settings: Settings, *, tenant: str) -> int:
     """Print the codes that wait, one a line: code, client, what it asks for, seconds left; 0 when done."""
-    with opened(settings) as control:
+    with existing(settings) as control:
         number, now = _known(control, guid("--tenant", tenant)), _now()
         for one in devices.waiting(control, tenant=number, now=now):
             left = (one.expires - now) // ticks.PER_SECOND
@@ -38,7 +38,7 @@ def list_(settings: Settings, *, tenant: str) -> int:
 def approve(settings: Settings, *, tenant: str, code: str, user: str, scope: str | None, roles: Sequence[str]) -> int:
     """Let a program act for a person; 0 when done."""
     tenant_id = guid("--tenant", tenant)
-    with opened(settings) as control:
+    with existing(settings) as control:
         number = _known(control, tenant_id)
         wanted = _waiting(control, number, code)
         scopes = tuple(dict.fromkeys((scope or "").split())) or wanted.scopes
@@ -66,7 +66,7 @@ def approve(settings: Settings, *, tenant: str, code: str, user: str, scope: str
 def deny(settings: Settings, *, tenant: str, code: str) -> int:
     """Refuse a program; 0 when done."""
     tenant_id = guid("--tenant", tenant)
-    with opened(settings) as control:
+    with existing(settings) as control:
         number = _known(control, tenant_id)
         wanted = _waiting(control, number, code)
         with acting(settings, control, tenant_id=tenant_id, operation="device deny", about=wanted.client):

@@ -15,7 +15,7 @@ from pathlib import Path
 from schoolsync import ticks
 from schoolsync.access.issuer import GUID
 from schoolsync.cli.answers import tell
-from schoolsync.cli.client import acting, guid, opened
+from schoolsync.cli.client import acting, existing, guid
 from schoolsync.errors import UsageError
 from schoolsync.runs.erasing import Erasing
 from schoolsync.settings import Settings
@@ -30,7 +30,7 @@ def run(settings: Settings, *, tenant: str, person: str | None, repeat: Path | N
     tenant_id = guid("--tenant", tenant)
     if (person is None) == (repeat is None):
         raise UsageError("Say whom to erase: a person, or --repeat with an export of the audit log.")
-    with opened(settings) as control, _erasing(settings, control, tenant_id) as erasing:
+    with existing(settings) as control, _erasing(settings, control, tenant_id) as erasing:
         wanted = [erasing.find(person)] if person is not None else []
         if repeat is not None:
             wanted = _erased_before(repeat, tenant_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from schoolsync.cli.completing import PERSON
 from schoolsync.cli.remote import Remote, Whereto
 from schoolsync.errors import UsageError
 
@@ -18,6 +19,8 @@ def run(whereto: Whereto, role: str, values: Sequence[str], *, as_json: bool) ->
         name, sign, value = given.partition("=")
         if not sign:
             raise UsageError(f"{given!r} has no value: write it as {given}=VALUE.")
+        if f"{name}=" not in PERSON:
+            raise UsageError(f"A person has no {name[:40]!r}. Known: {', '.join(one.rstrip('=') for one in PERSON)}.")
         person[name] = value
     told = Remote(whereto).post("/identify", person)
     if as_json:

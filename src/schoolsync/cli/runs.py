@@ -18,7 +18,7 @@ from sqlalchemy import Row, select
 from schoolsync import ticks
 from schoolsync.access.principal import Principal
 from schoolsync.cli.answers import tell
-from schoolsync.cli.client import acting, guid, opened
+from schoolsync.cli.client import acting, existing, guid
 from schoolsync.cli.progress import Progress
 from schoolsync.cli.words import duration
 from schoolsync.errors import NotFound, UsageError
@@ -43,7 +43,7 @@ LOOK = 0.5
 def show(settings: Settings, *, tenant: str, profile: str, limit: int, follow: bool, as_json: bool) -> int:
     """Print the newest runs of a profile, newest first; with `follow` the newest one, once it has ended or waits."""
     progress = Progress(quiet=as_json or not follow)
-    with opened(settings) as control:
+    with existing(settings) as control:
         number = _tenant(control, tenant)
         said = ""
         while True:
@@ -66,7 +66,7 @@ def show(settings: Settings, *, tenant: str, profile: str, limit: int, follow: b
 def cancel(settings: Settings, *, tenant: str, profile: str, run: str | None, why: str | None) -> int:
     """End the open run of a profile, or the one that is named; 0 when it has ended or will within one batch."""
     tenant_id = guid("--tenant", tenant)
-    with opened(settings) as control:
+    with existing(settings) as control:
         number = _tenant(control, tenant)
         chosen = _profile(control, number, profile)
         row = _run(control, number, chosen, run)
@@ -94,7 +94,7 @@ def restart(settings: Settings, *, tenant: str, profile: str, scope: str, school
     if kind is not None and kind not in get_args(Part):
         raise UsageError(f"--kind must be one of {', '.join(get_args(Part))}.")
     tenant_id = guid("--tenant", tenant)
-    with opened(settings) as control:
+    with existing(settings) as control:
         number = _tenant(control, tenant)
         chosen = _profile(control, number, profile)
         by = Principal(
@@ -118,7 +118,7 @@ def restart(settings: Settings, *, tenant: str, profile: str, scope: str, school
 
 def freshness(settings: Settings, *, tenant: str | None, as_json: bool) -> int:
     """Print how old the data of every profile is, from what runs have done; never from what callers have reported."""
-    with opened(settings) as control, control.read() as connection:
+    with existing(settings) as control, control.read() as connection:
         now = clock()
         for found in looking.freshness_of_all(connection, tenant=None if tenant is None else _tenant(control, tenant)):
             age = None if found.last_good is None else max(0, now - found.last_good) / ticks.PER_SECOND

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from schoolsync import ticks
 from schoolsync.access import accounts, issuer, permissions
 from schoolsync.cli.answers import tell
-from schoolsync.cli.client import acting, guid, opened
+from schoolsync.cli.client import acting, existing, guid, opened
 from schoolsync.cli.token import check_names
 from schoolsync.errors import UsageError
 from schoolsync.settings import Settings
@@ -65,7 +65,7 @@ def add(settings: Settings, *, tenant: str, name: str, scope: str | None, roles:
 def list_(settings: Settings, *, tenant: str | None) -> int:
     """Print the accounts, one a line; 0 when done."""
     tenant_id = guid("--tenant", tenant) if tenant is not None else None
-    with opened(settings) as control:
+    with existing(settings) as control:
         for one in accounts.known(control, tenant_id=tenant_id):
             tell(
                 f"{one.tenant_id}  {one.id}  {one.name}  {' '.join((*one.scopes, *one.roles))}",
@@ -89,7 +89,7 @@ def change(
     if scopes == ():
         raise UsageError("Without a scope nobody can sign in: remove the account instead.")
     named_roles = _roles(roles) if roles else None
-    with opened(settings) as control:
+    with existing(settings) as control:
         found = _found(control, tenant_id, name)
         new = _password(found.name) if password else None
         with acting(settings, control, tenant_id=tenant_id, operation="user change", about=found.id):
@@ -101,7 +101,7 @@ def change(
 def remove(settings: Settings, *, tenant: str, name: str) -> int:
     """Remove an account; 0 when done."""
     tenant_id = guid("--tenant", tenant)
-    with opened(settings) as control:
+    with existing(settings) as control:
         found = _found(control, tenant_id, name)
         with acting(settings, control, tenant_id=tenant_id, operation="user remove", about=found.id):
             accounts.remove(control, found)

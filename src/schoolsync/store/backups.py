@@ -40,6 +40,8 @@ def back_up(settings: Settings, folder: Path, *, now: str) -> int:
     """
     if folder.exists():
         raise UsageError(f"{folder} is there already: name a new folder.")
+    if folder.resolve().is_relative_to(settings.data_dir.resolve()):
+        raise UsageError(f"{folder} is inside the data directory, which a backup is of: name a folder elsewhere.")
     made = folder.with_name(f".{folder.name}.part")
     try:
         for _ in range(_TRIES):
