@@ -19,7 +19,7 @@ def mistyped(problem: Any) -> int:
     else:
         path = problem.ctx.command_path if getattr(problem, "ctx", None) is not None else "schoolsync"
         said = " ".join(problem.format_message().replace("Value error, ", "").split())
-        said = said.removesuffix(".") if said.endswith("?.") else f"{said.removesuffix('.')}."
+        said = said if said.endswith("?") else f"{said.removesuffix('.')}."
         print(f"schoolsync: {said} `{path} --help` says what can be typed.", file=sys.stderr)
     return int(problem.exit_code)
 
