@@ -550,13 +550,15 @@ def _root(
 examples.give(app)
 
 
+_ALL = app.registered_commands, app.registered_groups
+
+
 def _build_only(words: list[str]) -> None:
     """Leave out, before Typer builds them all, the commands that were not asked for: that is half of a start."""
     name = words[0] if words else None
-    commands = [one for one in app.registered_commands if name == examples.name_of(one)]
-    groups = [one for one in app.registered_groups if name == one.name]
-    if commands or groups:
-        app.registered_commands, app.registered_groups = commands, groups
+    commands = [one for one in _ALL[0] if name == examples.name_of(one)]
+    groups = [one for one in _ALL[1] if name == one.name]
+    app.registered_commands, app.registered_groups = (commands, groups) if commands or groups else _ALL
 
 
 def main() -> int:
