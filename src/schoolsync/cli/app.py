@@ -573,6 +573,7 @@ def main() -> int:
         try:
             return app(standalone_mode=False) or 0
         finally:
+            app.registered_commands, app.registered_groups = _ALL  # for whoever looks at them, or types again, here
             terminal.written()
     except terminal.MISTYPED as problem:
         return terminal.mistyped(problem)
