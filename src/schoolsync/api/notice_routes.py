@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schoolsync.access.roles import Act
-from schoolsync.api import shapes
+from schoolsync.api import notice_shapes
 from schoolsync.api.directory_routes import LIMIT
 from schoolsync.api.route import Route
 
@@ -13,7 +13,7 @@ ROUTES: tuple[Route, ...] = (
         template="notices",
         handler="notices.get_notices",
         summary="Where the tenant's changes of state are told: webhook, mail addresses, which changes.",
-        answers=shapes.Notices,
+        answers=notice_shapes.Notices,
         act=Act.POLICY,
     ),
     Route(
@@ -21,9 +21,9 @@ ROUTES: tuple[Route, ...] = (
         template="notices",
         handler="notices.patch_notices",
         summary="Change that; a webhook without a secret gets one, which this answer alone shows.",
-        answers=shapes.Notices,
+        answers=notice_shapes.Notices,
         act=Act.SECRETS,
-        takes=shapes.ChangeNotices,
+        takes=notice_shapes.ChangeNotices,
         refusals=(412,),
     ),
     Route(
@@ -31,7 +31,7 @@ ROUTES: tuple[Route, ...] = (
         template="notices/test",
         handler="notices.test",
         summary="Send a notice that says it is a test to every receiver; `notices/sent` says what became of it.",
-        answers=shapes.SentNotices,
+        answers=notice_shapes.SentNotices,
         act=Act.POLICY,
         status=202,
         refusals=(409,),
@@ -41,7 +41,7 @@ ROUTES: tuple[Route, ...] = (
         template="notices/sent",
         handler="notices.list_sent",
         summary="The newest notices to the tenant's receivers: whether they have arrived, and why not.",
-        answers=shapes.SentNotices,
+        answers=notice_shapes.SentNotices,
         act=Act.POLICY,
         parameters=(LIMIT,),
     ),

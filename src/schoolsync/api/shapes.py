@@ -17,7 +17,6 @@ from schoolsync.runs.one import Kind as One
 from schoolsync.runs.plan_question import PlannedStep
 from schoolsync.runs.quoting import QuotedLine
 
-Told = Literal["held", "failed", "quarantined", "stale", "recovered"]
 T = TypeVar("T")
 Guid = Annotated[str, Meta(pattern="^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$")]
 Moment = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,7})?Z$")]
@@ -84,50 +83,6 @@ class Connection(Shape, frozen=True, kw_only=True):
     provider: str
     works: bool  # no check is an error
     checks: tuple[Check, ...]
-
-
-class Notices(Shape, frozen=True, kw_only=True):
-    """Where the tenant's changes of state are told, beside what the installation does; the secret is never shown."""
-
-    webhook_url: str | None
-    webhook_secret_set: bool
-    webhook_secret: str | None  # one that this very request had made; null in every other answer
-    mail_to: tuple[str, ...]
-    mail_possible: bool  # whether the installation sends mail
-    events: tuple[Told, ...]
-    stale_hours: Number | None  # null: as the installation says
-    installation_stale_hours: Number
-
-
-class ChangeNotices(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is to be otherwise; what is left out stays, null takes away or goes back to the default."""
-
-    webhook_url: str | msgspec.UnsetType | None = msgspec.UNSET
-    webhook_secret: str | None = None  # base64 of 24 bytes or more; one is made when there is none
-    new_secret: bool = False  # whether to make another secret, which this answer shows
-    mail_to: tuple[str, ...] | msgspec.UnsetType | None = msgspec.UNSET
-    events: tuple[str, ...] | msgspec.UnsetType | None = msgspec.UNSET
-    stale_hours: int | msgspec.UnsetType | None = msgspec.UNSET
-
-
-class SentNotice(Shape, frozen=True, kw_only=True):
-    """One notice to a receiver of the tenant."""
-
-    id: Guid
-    channel: Literal["webhook", "mail"]
-    about: str  # its type, such as profile.held
-    profile: Guid | None  # null: a test
-    made: Moment
-    tries: Number
-    state: Literal["waiting", "sent", "given up"]
-    next_try: Moment | None
-    problem: str | None  # why the last try failed
-
-
-class SentNotices(Shape, frozen=True, kw_only=True):
-    """The newest notices to the tenant's receivers."""
-
-    value: tuple[SentNotice, ...]
 
 
 class Freshness(Shape, frozen=True, kw_only=True):

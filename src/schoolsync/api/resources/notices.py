@@ -7,7 +7,7 @@ from typing import cast
 
 import msgspec
 
-from schoolsync.api import shapes
+from schoolsync.api import notice_shapes
 from schoolsync.api.call import Answer, Call, moment
 from schoolsync.graph import etags
 from schoolsync.notices.notice import OWN_WEBHOOK
@@ -29,7 +29,7 @@ def get_notices(call: Call) -> Answer:
 
 def patch_notices(call: Call) -> Answer:
     """PATCH notices."""
-    given: shapes.ChangeNotices = call.body
+    given: notice_shapes.ChangeNotices = call.body
     receivers = _receivers(call)
     changed = {
         name: UNCHANGED if (value := getattr(given, name)) is msgspec.UNSET else value
@@ -50,9 +50,9 @@ def list_sent(call: Call) -> Answer:
     """GET notices/sent."""
     rows = _receivers(call).told(call.tenant, most=min(call.limit, SHOWN))
     return Answer(
-        body=shapes.SentNotices(
+        body=notice_shapes.SentNotices(
             value=tuple(
-                shapes.SentNotice(
+                notice_shapes.SentNotice(
                     id=row.id,
                     channel="webhook" if row.channel == OWN_WEBHOOK else "mail",
                     about=msgspec.json.decode(row.body)["type"],
@@ -71,13 +71,13 @@ def list_sent(call: Call) -> Answer:
 
 def _answer(receivers: Receivers, found: Receiver, fresh: str | None = None) -> Answer:
     return Answer(
-        body=shapes.Notices(
+        body=notice_shapes.Notices(
             webhook_url=found.webhook_url,
             webhook_secret_set=found.has_secret,
             webhook_secret=fresh,
             mail_to=found.mail_to,
             mail_possible=receivers.mail_possible,
-            events=cast("tuple[shapes.Told, ...]", found.events),
+            events=cast("tuple[notice_shapes.Told, ...]", found.events),
             stale_hours=found.stale_hours,
             installation_stale_hours=receivers.stale_hours,
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, get_args
 
-from schoolsync.api.shapes import Told
+from schoolsync.api.notice_shapes import Told
 from schoolsync.console.visit import Page, Visit
 from schoolsync.errors import Conflict, Invalid, Refused
 
