@@ -14,7 +14,7 @@ import pytest
 
 from schoolsync import convert
 from schoolsync.api import routes
-from schoolsync.api.shapes import Told
+from schoolsync.api.notice_shapes import Told
 from schoolsync.cli import completing
 from schoolsync.plan.typed import Person
 from schoolsync.runs.one import Part
