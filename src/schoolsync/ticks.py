@@ -11,7 +11,8 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 PER_SECOND = 10_000_000
-_EPOCH = datetime(1, 1, 1, tzinfo=UTC)
+_FIRST = datetime(1, 1, 1)  # noqa: DTZ001  (UTC; nothing is said of it in texts)
+_EPOCH = _FIRST.replace(tzinfo=UTC)
 UNIX_EPOCH = (datetime(1970, 1, 1, tzinfo=UTC) - _EPOCH).days * 86_400 * PER_SECOND
 _MAX = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _SHAPE = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,7}))?)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -45,7 +46,7 @@ def parse(text: str) -> int:
 def text(ticks: int) -> str:
     """The UTC text of `ticks` with `Z`, without trailing zeros in the fraction."""
     seconds, fraction = divmod(ticks, PER_SECOND)
-    whole = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+    whole = (_FIRST + timedelta(seconds=seconds)).isoformat()
     return whole + (f".{fraction:07}".rstrip("0") if fraction else "") + "Z"
 
 

@@ -19,6 +19,7 @@ from schoolsync.settings import Settings
 from schoolsync.store import acts, control_tables, locks
 from schoolsync.store.database import (
     LookUp,
+    LookUps,
     glancing,
     postgresql_engine,
     reading,
@@ -37,6 +38,7 @@ class Control:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._look_ups = LookUps(engine)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -58,7 +60,7 @@ class Control:
     def look_up(self, statement: LookUp, **parameters: object) -> Mapping[str, Any] | None:
         """The one row that `statement` finds by its parameters, or None; values are those of columns, of any type."""
         with world(WHAT):
-            return statement.one(self.engine, parameters)
+            return self._look_ups.one(statement, parameters)
 
     @contextmanager
     def write(self, tenant: int | None = None) -> Iterator[Connection]:
@@ -102,6 +104,7 @@ class Control:
 
     def close(self) -> None:
         """Give back every connection."""
+        self._look_ups.close()
         self.engine.dispose()
 
 

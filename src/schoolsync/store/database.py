@@ -194,31 +194,60 @@ def _turn(engine: Engine) -> Iterator[None]:
 class LookUp:
     """A statement that finds one row by its parameters, made ready once.
 
-    For what is asked all the time: putting a query together costs more than asking it. The statement is a moment of
-    its own, without a transaction around it.
+    For what is asked all the time: putting a query together costs more than asking it. `LookUps` ask it.
     """
 
     def __init__(self, statement: Select[Any]) -> None:
-        self._statement = statement
-        self._names = tuple(column.name for column in statement.selected_columns)
-        self._text = str(statement.compile(dialect=sqlite.dialect(paramstyle="named")))
+        self.statement = statement
+        self.text = str(statement.compile(dialect=sqlite.dialect(paramstyle="named")))
+        self.names = tuple(column.name for column in statement.selected_columns)
 
-    def one(self, engine: Engine, parameters: Mapping[str, object]) -> Mapping[str, Any] | None:
+
+class LookUps:
+    """Looks single rows up, each in a moment of its own: no transaction is begun around it.
+
+    In a SQLite file all do so by one connection, in turn: having the pool lend one takes longer than the look-up.
+    Safe to share between threads.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._connection: SqliteConnection | None = None
+
+    def one(self, wanted: LookUp, parameters: Mapping[str, object]) -> Mapping[str, Any] | None:
         """The row by its columns' names, or None."""
-        if engine.dialect.name == "postgresql":
-            with glancing(engine) as connection:
-                row = connection.execute(self._statement, parameters).one_or_none()
+        if self._engine.dialect.name == "postgresql":
+            with glancing(self._engine) as connection:
+                row = connection.execute(wanted.statement, parameters).one_or_none()
             return None if row is None else dict(row._mapping)
-        pooled = engine.raw_connection()
-        try:
-            driver = pooled.driver_connection
-            assert driver is not None
-            found = driver.execute(self._text, parameters).fetchone()
-        except engine.dialect.loaded_dbapi.Error as problem:
-            raise exc.OperationalError(None, None, problem) from problem
-        finally:
-            pooled.close()
-        return None if found is None else dict(zip(self._names, found, strict=True))
+        with self._lock:
+            try:
+                cursor = (self._connection or self._open()).execute(wanted.text, parameters)
+                found = cursor.fetchone()
+                cursor.close()  # nothing is being read any more
+            except self._engine.dialect.loaded_dbapi.Error as problem:
+                self._close()  # whatever it is about, the next one begins anew
+                raise exc.OperationalError(None, None, problem) from problem
+        return None if found is None else dict(zip(wanted.names, found, strict=True))
+
+    def close(self) -> None:
+        """Give the connection back; whoever looks up after that opens another."""
+        with self._lock:
+            self._close()
+
+    def _open(self) -> SqliteConnection:
+        pooled = self._engine.raw_connection()
+        connection: SqliteConnection | None = pooled.driver_connection
+        assert connection is not None
+        pooled.detach()  # ours from now on, and another one's place in the pool
+        self._connection = connection
+        return connection
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def scrub(engine: Engine) -> None:
