@@ -73,6 +73,7 @@ def test_commands_that_need_no_server_answer_in_json(tmp_path: Path, monkeypatch
     assert "entries are written to" in typed_here("audit", "export", *data, "--output", tmp_path / "audit.jsonl").stdout
     assert typed_here("audit", "export", *data, "--format", "csv", "--json").status == 2
     assert told("device", "list", "--tenant", TENANT) == []
+    assert {one["check"] for one in told("doctor")} >= {"settings", "database", "issuers"}
     assert told("freshness") == []
     assert told("backup", str(tmp_path / "backup"))[0]["files"] >= 0
     data = ["--data-dir", str(tmp_path / "other")]

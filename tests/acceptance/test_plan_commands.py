@@ -139,6 +139,9 @@ def test_a_held_plan_is_approved_or_discarded(profile: Profile, tmp_path: Path) 
     refused = subprocess_with_token(program, profile, "approve", str(run["number"]), "--plan", run["plan"])
     assert refused.returncode == 2
     assert "person" in refused.stderr
+    refused = subprocess_with_token("a.b.c", profile, "approve", str(run["number"]), "--plan", run["plan"])
+    assert refused.returncode == 2
+    assert "SCHOOLSYNC_TOKEN, or unset it and type schoolsync login." in refused.stderr
     done = typed.json("approve", str(run["number"]), "--plan", run["plan"][:12], "--why", "moved away")
     assert done["run"]["state"] == "done"
     (given,) = done["plan"]["approvals"]

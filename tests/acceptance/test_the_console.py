@@ -97,6 +97,7 @@ def test_a_day_at_the_console(held: Profile, browser: Browser, shots: Path, devi
         page.get_by_role("status").get_by_text("Approved. The run goes on.").wait_for()
         page.locator("#live").get_by_text("Done").wait_for()
         assert "Møller" in {one["surname"] for one in held.tenant.objects()["users"].values()}
+        set_notices(ada)
         ada.open()
         page.get_by_role("searchbox").press_sequentially("åles", delay=20)
         page.locator(".profiles li", has_text="Nordkapp").wait_for(state="detached")
@@ -339,6 +340,24 @@ def try_the_rules(ada: Person, profile: Profile) -> None:
     page.get_by_role("button", name="Try").click()
     assert "odegard.3999@" in outcome.inner_text()
     assert own(profile.tenant, "viewer").get(f"/profiles/{profile.id}/settings")["settings"]["recipes"] == {}
+
+
+def set_notices(ada: Person) -> None:
+    """Who is told of what: something wrong is said at its field, something right is kept."""
+    page = ada.page
+    ada.open("/notices")
+    hours = page.get_by_label("Too old after")
+    hours.fill("soon")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("alert").wait_for()
+    assert hours.get_attribute("aria-invalid") == "true"
+    ada.look("notices-wrong")
+    hours.fill("30")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("status").get_by_text("Saved.").wait_for()
+    assert hours.input_value() == "30"
+    ada.look("notices")
+    assert own(ada.tenant, "admin").get("/notices")["staleHours"] == 30
 
 
 def look_around(ada: Person) -> None:

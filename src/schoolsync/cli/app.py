@@ -219,7 +219,7 @@ def settings(data_dir: DataDir = None, json: AsJson = False) -> None:
 @app.command()
 def doctor(
     data_dir: DataDir = None,
-    json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Look at the installation and say what is wrong or doubtful.
 
@@ -228,7 +228,7 @@ def doctor(
     from schoolsync.cli import doctor as command
     from schoolsync.settings import load
 
-    raise typer.Exit(command.run(load({"data_dir": data_dir}), as_json=json))
+    raise typer.Exit(command.run(load({"data_dir": data_dir})))
 
 
 @app.command()

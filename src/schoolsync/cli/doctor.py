@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-
+from schoolsync.cli.answers import tell
 from schoolsync.serving.doctor import examine, worst
 from schoolsync.settings import Settings
 from schoolsync.verdicts import Level
 
 
-def run(settings: Settings, *, as_json: bool) -> int:
+def run(settings: Settings) -> int:
     """Print the verdicts; 1 when one of them is an error."""
     verdicts = examine(settings)
-    if as_json:
-        shown = [{"check": verdict.check, "level": verdict.level, "message": verdict.sentence} for verdict in verdicts]
-        print(json.dumps(shown, indent=2))
-    else:
-        for verdict in verdicts:
-            print(f"{verdict.level:<8} {verdict.check}: {verdict.sentence}")
+    for one in verdicts:
+        tell(
+            f"{one.level:<8} {one.check}: {one.sentence}", check=one.check, level=one.level.value, message=one.sentence
+        )
     return 1 if worst(verdicts) is Level.ERROR else 0

@@ -85,6 +85,7 @@ class Remote:
         named = whereto.server or os.environ.get(SERVER)
         if context is None and not given and not whereto.local:
             context = contexts.chosen(named)
+        self._again = _another_token(given, context)
         self._authority = context.authority if context is not None else None
         self.base = (named or (context.server if context is not None else _local(whereto.settings))).rstrip("/")
         if not _is_address(self.base):
@@ -206,7 +207,10 @@ class Remote:
         if answer.status >= 500:
             raise WorldError(f"The server at {self.base} cannot answer now: {_said(text, answer.status)}")
         if answer.status >= 300:
-            raise Refused(answer.status, _said(text, answer.status), _json(text))
+            said = _said(text, answer.status)
+            if answer.status == http.client.UNAUTHORIZED and "Authorization" in headers:
+                said = f"{said} {self._again}"
+            raise Refused(answer.status, said, _json(text))
         if not text:
             return {}
         try:
@@ -294,6 +298,15 @@ def _of_context(context: Context, whereto: Whereto) -> str:
     if whereto.user is not None:
         raise UsageError(f"You are who you signed in as (context {context.name}): leave --user out.")
     return contexts.token_of(context)
+
+
+def _another_token(given: str, context: Context | None) -> str:
+    """What to do when the server does not take the token."""
+    if context is not None:
+        return f"Sign in once more: schoolsync login --context {context.name}."
+    if given:
+        return f"Put another token into {TOKEN}, or unset it and type schoolsync login."
+    return "Its keys are not those of this data directory: name its own with --data-dir, or type schoolsync login."
 
 
 def _own_token(whereto: Whereto) -> str:

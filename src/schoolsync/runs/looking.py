@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, and_, case, func, select
+from sqlalchemy import Column, Connection, Row, and_, func, select
 
 from schoolsync.errors import NotFound
 from schoolsync.runs import asides, previews
@@ -219,16 +219,10 @@ def ladder(connection: Connection, tenant: int, profile: str) -> Ladder:
 
 def freshness_of_all(connection: Connection, *, tenant: int | None) -> list[Age]:
     """How old the data of every profile is, of one tenant or of all; from the run ledger alone."""
-    numbered = (
-        select(
-            runs.c.tenant,
-            runs.c.profile,
-            func.max(case((and_(runs.c.state == RunState.DONE, *of_all()), runs.c.ended))).label("good"),
-            func.max(runs.c.number).label("last"),
-        )
-        .group_by(runs.c.tenant, runs.c.profile)
-        .subquery()
-    )
+    # Of each profile the newest run alone is looked up, in the index of runs that have ended: a profile has many.
+    of_profile = (runs.c.tenant == profiles.c.tenant, runs.c.profile == profiles.c.id)
+    good = select(runs.c.ended).where(*of_profile, runs.c.state == RunState.DONE, *of_all())
+    last = select(runs.c.state).where(*of_profile)
     query = (
         select(
             profiles.c.tenant,
@@ -237,20 +231,10 @@ def freshness_of_all(connection: Connection, *, tenant: int | None) -> list[Age]
             profiles.c.display_name,
             profiles.c.due,
             profiles.c.scheduled,
-            numbered.c.good,
-            runs.c.state,
+            good.order_by(runs.c.ended.desc()).limit(1).scalar_subquery().label("good"),
+            last.order_by(runs.c.number.desc()).limit(1).scalar_subquery().label("state"),
         )
-        .select_from(profiles)
         .join(tenants, tenants.c.number == profiles.c.tenant)
-        .outerjoin(numbered, and_(numbered.c.tenant == profiles.c.tenant, numbered.c.profile == profiles.c.id))
-        .outerjoin(
-            runs,
-            and_(
-                runs.c.tenant == profiles.c.tenant,
-                runs.c.profile == profiles.c.id,
-                runs.c.number == numbered.c.last,
-            ),
-        )
         .order_by(profiles.c.tenant, profiles.c.display_name, profiles.c.id)
     )
     if tenant is not None:

@@ -135,6 +135,8 @@ Index(
     postgresql_where=runs.c.ended.is_(None),
 )
 Index("runs_queue", runs.c.state, runs.c.asked)
+# How each of many profiles is: their runs are counted, and the last good one found, without a look at the runs.
+runs_ended = Index("runs_ended", runs.c.tenant, runs.c.profile, runs.c.state, runs.c.ended, runs.c.number)
 Index("runs_begun", runs.c.tenant, runs.c.began)  # whose turn it is: who was served longest ago
 
 profile_conditions = table(
