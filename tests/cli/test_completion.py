@@ -17,6 +17,7 @@ from schoolsync.api import routes
 from schoolsync.api.notice_shapes import Told
 from schoolsync.cli import completing
 from schoolsync.plan.typed import Person
+from schoolsync.profiles.status import Status
 from schoolsync.runs.one import Part
 from schoolsync.runs.restarting import Scope
 from schoolsync.sources import FORMATS
@@ -47,7 +48,7 @@ def said(*command: str, **environment: str) -> str:
     [
         (("val",), ["validate"]),
         (("validate", "--ag"), ["--against"]),
-        (("profile", ""), ["export", "diff", "import", "test"]),
+        (("profile", "re"), ["resume", "reset"]),
         (("sync", "roster.zip", "--prof"), ["--profile"]),
         (("keys", "rotate", "se"), ["secrets"]),
         (("convert", "in", "out", "--to", "one"), ["oneroster-1.1", "oneroster-1.2"]),
@@ -81,5 +82,6 @@ def test_what_is_offered_is_what_is_taken() -> None:
     assert set(completing.SCOPES) == {one.value for one in Scope}
     assert get_args(Part) == completing.PARTS
     assert get_args(Told) == completing.EVENTS
+    assert set(completing.STATUSES) == {one.value for one in Status}
     members = [field.encode_name for field in msgspec.structs.fields(Person)]
     assert {*completing.PERSON} == {f"{name}=" for name in members} - {"role="}

@@ -22,6 +22,8 @@ from schoolsync.cli import (
     notice_commands,
     plan_commands,
     profile_commands,
+    run_commands,
+    server_commands,
     terminal,
     user_commands,
 )
@@ -257,90 +259,11 @@ def erase(
     raise typer.Exit(command.run(settings, tenant=tenant, person=person, repeat=repeat, waiting=waiting))
 
 
-TenantId = Annotated[str, typer.Option("--tenant", metavar="UUID", help="Tenant that the profile belongs to.")]
-ProfileName = Annotated[str, typer.Option("--profile", metavar="ID", help="Profile, by id or display name.")]
-
-
-@app.command("runs")
-def show_runs(
-    tenant: TenantId,
-    profile: ProfileName,
-    limit: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="At most so many.")] = 20,
-    follow: Annotated[bool, typer.Option("--follow", help="Watch the newest run until it ends or waits.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
-    data_dir: DataDir = None,
-) -> None:
-    """List a profile's runs: state, how far, how fast, how long still."""
-    from schoolsync.cli import runs as command
-    from schoolsync.settings import load
-
-    settings = load({"data_dir": data_dir})
-    raise typer.Exit(command.show(settings, tenant=tenant, profile=profile, limit=limit, follow=follow, as_json=json))
-
-
-@app.command()
-def cancel(
-    tenant: TenantId,
-    profile: ProfileName,
-    run: Annotated[
-        str | None, typer.Option(metavar="N", help="Number or id of the run; the open one if absent.")
-    ] = None,
-    why: Annotated[str | None, typer.Option(metavar="TEXT", help="Reason, kept with the run.")] = None,
-    data_dir: DataDir = None,
-    json: AsJson = False,
-) -> None:
-    """End a run within one batch; what it has applied stays until it is undone."""
-    from schoolsync.cli import runs as command
-    from schoolsync.settings import load
-
-    raise typer.Exit(command.cancel(load({"data_dir": data_dir}), tenant=tenant, profile=profile, run=run, why=why))
-
-
-@app.command()
-def restart(
-    tenant: TenantId,
-    profile: ProfileName,
-    scope: Annotated[
-        str,
-        typer.Option(help="failedItems, quarantine or everything.", autocompletion=one_of(completing.SCOPES)),
-    ] = "failedItems",
-    school: Annotated[
-        str | None,
-        typer.Option(metavar="ID", help="This school alone, by SIS ID or object id, before the whole profile."),
-    ] = None,
-    kind: Annotated[
-        str | None,
-        typer.Option(
-            help="All of this kind alone: class, student or teacher.", autocompletion=one_of(completing.PARTS)
-        ),
-    ] = None,
-    data_dir: DataDir = None,
-    json: AsJson = False,
-) -> None:
-    """Try a profile again now, and forget as much of what failed before as the scope says."""
-    from schoolsync.cli import runs as command
-    from schoolsync.settings import load
-
-    settings = load({"data_dir": data_dir})
-    raise typer.Exit(command.restart(settings, tenant=tenant, profile=profile, scope=scope, school=school, kind=kind))
-
-
-@app.command()
-def freshness(
-    tenant: Annotated[str | None, typer.Option(metavar="UUID", help="Only this tenant's profiles.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
-    data_dir: DataDir = None,
-) -> None:
-    """Say for every profile when it was last good, how long ago that is and when it is due next."""
-    from schoolsync.cli import runs as command
-    from schoolsync.settings import load
-
-    raise typer.Exit(command.freshness(load({"data_dir": data_dir}), tenant=tenant, as_json=json))
-
-
+run_commands.register(app)
 plan_commands.register(app)
 login_commands.register(app)
 profile_commands.register(app)
+server_commands.register(app)
 
 
 @client.command("add")

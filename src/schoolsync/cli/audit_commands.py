@@ -10,6 +10,7 @@ import typer
 from schoolsync.cli import completing
 from schoolsync.cli.answers import AsJson
 from schoolsync.cli.completing import one_of
+from schoolsync.cli.plan_commands import Server, User, whereto
 from schoolsync.errors import UsageError
 
 audit = typer.Typer(help="The audit log: who did what to which object.", no_args_is_help=True)
@@ -54,3 +55,28 @@ def audit_export(
     if json and output is None and format not in (None, "json"):
         raise UsageError("--json prints JSON: leave --format out, or say with --output where the other goes.")
     raise typer.Exit(command.export(settings, tenant=tenant, format=format or "json", after=after, output=output))
+
+
+@audit.command("list")
+def audit_list(
+    tenant: Annotated[
+        str | None, typer.Option(metavar="UUID", help="Tenant of the log; not needed with a token or a sign-in.")
+    ] = None,
+    actor: Annotated[str | None, typer.Option(metavar="TEXT", help="Only entries with this in the actor.")] = None,
+    operation: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only entries with this in the operation.")
+    ] = None,
+    object: Annotated[  # noqa: A002
+        str | None, typer.Option(metavar="TEXT", help="Only entries with this in the object.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="List at most so many.")] = 100,
+    json: AsJson = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """List the newest entries of the tenant's audit log; asks a server."""
+    from schoolsync.cli import asking as command
+
+    where = whereto(tenant, None, server, user, data_dir, audits=True)
+    raise typer.Exit(command.audit(where, limit=limit, actor=actor, operation=operation, object=object))

@@ -15,6 +15,10 @@ SCOPES = ("failedItems", "quarantine", "everything")
 PARTS = ("class", "student", "teacher")
 KEYS = ("issuer", "secrets")
 EVENTS = ("held", "failed", "quarantined", "stale", "recovered")
+STATUSES = (
+    *("paused", "inProgress", "success", "error", "validationError", "quarantined", "unknownFutureValue"),
+    *("extracting", "validating"),
+)
 LOGS = ("csv", "json")
 PERSON = (
     *("sisId=", "username=", "givenName=", "middleName=", "surname=", "email=", "secondaryEmail=", "number="),

@@ -464,6 +464,7 @@ def whereto(
     data_dir: Path | None,
     *,
     administers: bool = False,
+    audits: bool = False,
 ) -> Whereto:
     """What the options that all of these commands share say."""
     from schoolsync.cli.remote import Whereto
@@ -477,4 +478,5 @@ def whereto(
         server=server,
         user=user,
         administers=administers,
+        audits=audits,
     )

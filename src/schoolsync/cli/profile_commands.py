@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
+from schoolsync.cli import completing
+from schoolsync.cli.answers import AsJson as AsJsonLines
+from schoolsync.cli.completing import one_of
 from schoolsync.cli.plan_commands import AsJson, DataDir, Server, Tenant, User, whereto
 
 profile = typer.Typer(
-    help="A profile with its policy, guards and schedule as one file to review; it holds no secret.",
+    help="Profiles: how they stand, what they are to do, and each as one file to review, which holds no secret.",
     no_args_is_help=True,
 )
 
@@ -21,6 +24,8 @@ Named = Annotated[
         "--profile", metavar="ID", help="Profile, by id or display name; the one of the file's name if absent."
     ),
 ]
+
+Called = Annotated[str, typer.Argument(metavar="PROFILE", help="Profile, by id or display name.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -102,6 +107,122 @@ def profile_test(
     from schoolsync.cli import profile as command
 
     raise typer.Exit(command.test(whereto(tenant, profile, server, user, data_dir), as_json=json))
+
+
+@profile.command("list")
+def profile_list(
+    search: Annotated[str | None, typer.Option(metavar="TEXT", help="Only those with this in their name.")] = None,
+    status: Annotated[
+        str | None,
+        typer.Option(metavar="WORD", help="Only those of this status.", autocompletion=one_of(completing.STATUSES)),
+    ] = None,
+    attention: Annotated[bool, typer.Option("--attention", help="Only those that need a person now.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="List at most so many.")] = 100,
+    tenant: Tenant = None,
+    json: AsJsonLines = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """List the tenant's profiles: id, state, status, name and what is said of each."""
+    from schoolsync.cli import profiles as command
+
+    where = whereto(tenant, None, server, user, data_dir)
+    raise typer.Exit(command.list_(where, search=search, status=status, attention=attention, limit=limit))
+
+
+@profile.command("show")
+def profile_show(
+    profile: Called,
+    tenant: Tenant = None,
+    json: AsJsonLines = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Say how a profile stands: last good run, next one, what is quarantined or set aside."""
+    from schoolsync.cli import profiles as command
+
+    raise typer.Exit(command.show(whereto(tenant, profile, server, user, data_dir)))
+
+
+@profile.command("start")
+def profile_start(
+    profile: Called,
+    wait: Annotated[bool, typer.Option("--wait", help="Watch the run until it ends or waits for a person.")] = False,
+    tenant: Tenant = None,
+    json: AsJson = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Start a profile with the files that were uploaded; `upload --start` does both.
+
+    Exit status: 0 done, 1 the files forbid it or the run failed, 2 wrong usage or refused, 3 it waits for a person.
+    """
+    from schoolsync.cli import uploading as command
+
+    raise typer.Exit(command.start(whereto(tenant, profile, server, user, data_dir), follow=wait, as_json=json))
+
+
+@profile.command("pause")
+def profile_pause(
+    profile: Called,
+    tenant: Tenant = None,
+    json: AsJsonLines = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Stop a profile's synchronizing at the next batch, until it is resumed."""
+    from schoolsync.cli import profiles as command
+
+    raise typer.Exit(command.act(whereto(tenant, profile, server, user, data_dir), "pause"))
+
+
+@profile.command("resume")
+def profile_resume(
+    profile: Called,
+    tenant: Tenant = None,
+    json: AsJsonLines = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Go on after a pause, or past wrong records, which are then left out."""
+    from schoolsync.cli import profiles as command
+
+    raise typer.Exit(command.act(whereto(tenant, profile, server, user, data_dir), "resume"))
+
+
+@profile.command("reset")
+def profile_reset(
+    profile: Called,
+    tenant: Tenant = None,
+    json: AsJsonLines = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Forget the errors and synchronize again from the last files; nothing is deleted."""
+    from schoolsync.cli import profiles as command
+
+    raise typer.Exit(command.act(whereto(tenant, profile, server, user, data_dir), "reset"))
+
+
+@profile.command("delete")
+def profile_delete(
+    profile: Called,
+    tenant: Tenant = None,
+    json: AsJsonLines = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Delete a profile with its files; schools, classes and people that it has synchronized stay."""
+    from schoolsync.cli import profiles as command
+
+    raise typer.Exit(command.delete(whereto(tenant, profile, server, user, data_dir, administers=True)))
 
 
 def upload(

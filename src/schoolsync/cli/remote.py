@@ -57,6 +57,7 @@ class Whereto:
     profile: str | None  # id or display name; None: the command names one later, or none
     server: str | None
     user: str | None
+    audits: bool = False  # whether it may read the audit log
     administers: bool = False  # whether a token of our own making may write settings
     local: bool = False  # a data directory was named: its keys make the token, not a sign-in elsewhere
 
@@ -119,6 +120,11 @@ class Remote:
         """Who the token says is asking, and what that caller may do."""
         return self._ask("GET", f"{ROOT}/me")
 
+    def text(self, method: str, path: str, body: Json | None = None) -> str:
+        """Any request of any operation; what is answered, as it came."""
+        content, headers = self._with(method, body)
+        return self._answer(method, path, content, {**headers, "Accept": "*/*"}).decode("utf-8", "replace")
+
     def of_the_tenant(self, method: str, path: str, body: Json | None = None) -> Json:
         """A request of our own API's about the tenant."""
         return self._ask(method, f"{ROOT}{path}", body)
@@ -169,17 +175,20 @@ class Remote:
         return f"{ROOT}/profiles/{self.profile}{path}"
 
     def _ask(self, method: str, path: str, body: Json | None = None, *, version: str | None = None) -> Json:
-        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        content, headers = self._with(method, body)
         if version is not None:
             headers["If-Match"] = version
-        content = None
-        if body is not None:
-            content = json.dumps(body).encode()
-            headers["Content-Type"] = "application/json"
-        elif method == "POST":
-            headers["Content-Length"] = "0"
         answer: Json = self._send(method, path, content, headers)
         return answer
+
+    def _with(self, method: str, body: Json | None) -> tuple[bytes | None, dict[str, str]]:
+        """What goes along with a request."""
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        if body is not None:
+            return json.dumps(body).encode(), {**headers, "Content-Type": "application/json"}
+        if method == "POST":
+            headers["Content-Length"] = "0"
+        return None, headers
 
     def _send(
         self,
@@ -190,6 +199,23 @@ class Remote:
         *,
         patience: float = PATIENCE,
     ) -> Any:
+        text = self._answer(method, path, content, headers, patience=patience)
+        if not text:
+            return {}
+        try:
+            return json.loads(text)
+        except ValueError as problem:
+            raise WorldError(f"What answers at {self.base} is not schoolsync.") from problem
+
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        content: bytes | IO[bytes] | Counted | None,
+        headers: Mapping[str, str],
+        *,
+        patience: float = PATIENCE,
+    ) -> bytes:
         connection: http.client.HTTPConnection | None = None
         try:
             connection = self._connection(patience)
@@ -211,12 +237,7 @@ class Remote:
             if answer.status == http.client.UNAUTHORIZED and "Authorization" in headers:
                 said = f"{said} {self._again}"
             raise Refused(answer.status, said, _json(text))
-        if not text:
-            return {}
-        try:
-            return json.loads(text)
-        except ValueError as problem:
-            raise WorldError(f"What answers at {self.base} is not schoolsync.") from problem
+        return text
 
     def _connection(self, patience: float) -> http.client.HTTPConnection:
         parts = urlsplit(self.base)
@@ -333,6 +354,8 @@ def _own_token(whereto: Whereto) -> str:
     having = {roles.Role.OPERATOR, roles.Role.APPROVER}
     if whereto.administers:
         having.add(roles.Role.ADMIN)
+    if whereto.audits:
+        having.add(roles.Role.AUDITOR)
     grant = issuer.Grant(
         tenant_id=whereto.tenant.strip().lower(),
         client=issuer.CLI_CLIENT,

@@ -54,6 +54,15 @@ def upload(whereto: Whereto, path: Path, *, start: bool, follow: bool, as_json: 
                 "--start, or leave it to the profile's schedule."
             )
         return 0
+    return _begin(remote, sizes, follow=follow, as_json=as_json)
+
+
+def start(whereto: Whereto, *, follow: bool, as_json: bool) -> int:
+    """Start a profile with the files that were uploaded; watch the run when that is asked for."""
+    return _begin(Remote(whereto), None, follow=follow, as_json=as_json)
+
+
+def _begin(remote: Remote, sizes: dict[str, int] | None, *, follow: bool, as_json: bool) -> int:
     started = _start(remote)
     if not started["accepted"]:
         _tell_refusal(started, sizes, as_json)
@@ -73,7 +82,7 @@ def _start(remote: Remote) -> Json:
         raise
 
 
-def _tell_refusal(started: Json, sizes: dict[str, int], as_json: bool) -> None:
+def _tell_refusal(started: Json, sizes: dict[str, int] | None, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"uploaded": sizes, "started": started}))
         return
