@@ -49,6 +49,20 @@ def test_reports_at_once(house: Any, token: Any, tenant: str) -> None:
     assert log.verify(number, tenant).wrong is None
 
 
+def test_looks_at_once(house: Any, token: Any, tenant: str, other_tenant: str) -> None:
+    """Whoever looks at the same moment as others sees the own tenant's profiles alone, and each the one asked for."""
+    mine = [_profile(house, tenant) for _ in range(3)]
+    theirs = [_profile(house, other_tenant) for _ in range(3)]
+    asked = [(owner, profile) for profile in [*mine, *theirs] for owner in (tenant, other_tenant)] * 2
+    tokens = {owner: token("EduAdministration.Read.All", tenant=owner) for owner in (tenant, other_tenant)}
+    looks = [("GET", _path(profile), None, {"Authorization": tokens[owner]}) for owner, profile in asked]
+    for (owner, profile), answer in zip(asked, _at_once(house, token, looks), strict=True):
+        if profile in (mine if owner == tenant else theirs):
+            assert (answer.status_code, answer.json()["id"]) == (200, profile)
+        else:
+            assert answer.status_code == 404
+
+
 def test_a_value_that_the_database_refuses(house: Any, token: Any) -> None:
     """A number that no column holds is refused to whoever sent it and to nobody else."""
     path = _path(_profile(house))
@@ -61,9 +75,9 @@ def _version(answer: httpx.Response) -> int:
     return int(answer.headers["ETag"].removeprefix('W/"').removesuffix('"'))
 
 
-def _profile(house: Any) -> str:
-    number = next(iter(house.numbers.values()))
-    admin = Principal(tenant=number, tenant_id=next(iter(house.numbers)), kind="delegated", grants=frozenset())
+def _profile(house: Any, tenant: str | None = None) -> str:
+    tenant = tenant or next(iter(house.numbers))
+    admin = Principal(tenant=house.numbers[tenant], tenant_id=tenant, kind="delegated", grants=frozenset())
     body = {
         "displayName": "Nordkapp",
         "dataProvider": {"@odata.type": "#microsoft.graph.educationCsvDataProvider"},

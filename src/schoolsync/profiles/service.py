@@ -25,7 +25,7 @@ from schoolsync.profiles.states import State
 from schoolsync.profiles.status import Act, ProfileStatus
 from schoolsync.store import acts
 from schoolsync.store.control_tables import errors, profiles, secrets
-from schoolsync.store.gathering import Gathering
+from schoolsync.store.gathering import Gathering, Turns
 
 if TYPE_CHECKING:
     from schoolsync.runs.restarting import Scope
@@ -77,7 +77,9 @@ class Profiles:
         self._new_id = new_id
         self._vault = vault.Vault(settings)
         self._egress = egress.Policy.of(settings.egress_allow)
-        self._glances = Gathering(self._statuses, threads=GLANCERS, name="statuses")
+        self._glances: Gathering[int, str, ProfileStatus] | Turns[int, str, ProfileStatus] = (
+            Turns(self._statuses) if control.inline else Gathering(self._statuses, threads=GLANCERS, name="statuses")
+        )
         self._reports = Gathering(self._reported, threads=REPORTERS, name="reports")
 
     # --- profiles --------------------------------------------------------------------------------------------------
@@ -243,14 +245,11 @@ class Profiles:
         return status.look_up(self._control, tenant=tenant, profile=profile)
 
     async def status_now(self, tenant: int, profile: str) -> ProfileStatus:
-        """The same for those who are many: whoever asks a server at the same time asks it once, together."""
-        if self._control.inline:
-            return self.status(tenant, profile)
+        """The same for those who are many: whoever asks at the same time asks once, together."""
         return await self._glances.ask(tenant, profile)
 
     def _statuses(self, tenant: int, asked: Sequence[str]) -> Sequence[ProfileStatus | Exception]:
-        with self._control.glance() as connection:
-            found = status.load_all(connection, tenant=tenant, asked=set(asked))
+        found = status.look_up_all(self._control, tenant=tenant, asked=set(asked))
         return [found[profile][0] if profile in found else status.missing(profile) for profile in asked]
 
     async def report_status(

@@ -8,7 +8,7 @@ and refuse what would hide running work. See docs/profile-status.md.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from enum import Enum, StrEnum
 from functools import cache
@@ -177,14 +177,25 @@ def load(connection: Connection, *, tenant: int, profile: str) -> ProfileStatus:
     return _status(None if row is None else dict(row._mapping), profile)
 
 
+def look_up_all(control: Control, *, tenant: int, asked: Collection[str]) -> dict[str, tuple[ProfileStatus, str]]:
+    """`load_all` as it is now."""
+    if not control.inline:
+        with control.glance() as connection:
+            return load_all(connection, tenant=tenant, asked=asked)
+    return _found(control.look_up_all(_LOOK_UP_ALL, its_tenant=tenant, asked=json.dumps([*asked])))
+
+
 def load_all(connection: Connection, *, tenant: int, asked: Collection[str]) -> dict[str, tuple[ProfileStatus, str]]:
     """The statuses and the states of several profiles; one that does not exist is not in the answer."""
     statement, given = _ALL[is_postgresql(connection)], list(asked)
     named = {"its_tenant": tenant, "asked": given if is_postgresql(connection) else json.dumps(given)}
-    found: dict[str, tuple[ProfileStatus, str]] = {}
-    for profile, state, *values in connection.execute(statement, named):
-        found[profile] = ProfileStatus(**dict(zip(_FIELDS, values, strict=True))), state
-    return found
+    return _found(connection.execute(statement, named))
+
+
+def _found(rows: Iterable[Sequence[Any]]) -> dict[str, tuple[ProfileStatus, str]]:
+    return {
+        profile: (ProfileStatus(**dict(zip(_FIELDS, values, strict=True))), state) for profile, state, *values in rows
+    }
 
 
 _FIELDS = tuple(field.name for field in fields(ProfileStatus))
@@ -201,6 +212,7 @@ _ALL = {
     False: _all(profile_status.c.profile.in_(select(func.json_each(bindparam("asked")).table_valued("value").c.value))),
     True: _all(profile_status.c.profile == any_(bindparam("asked", type_=ARRAY(Text())))),
 }
+_LOOK_UP_ALL = LookUp(_ALL[False])
 
 
 def change_all(connection: Connection, *, tenant: int, changed: Mapping[str, ProfileStatus]) -> None:

@@ -8,7 +8,7 @@ failing half-way.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,11 @@ class Control:
         """The one row that `statement` finds by its parameters, or None; values are those of columns, of any type."""
         with world(WHAT):
             return self._look_ups.one(statement, parameters)
+
+    def look_up_all(self, statement: LookUp, **parameters: object) -> Sequence[Sequence[Any]]:
+        """The few rows that `statement` finds by its parameters; values are those of columns, of any type."""
+        with world(WHAT):
+            return self._look_ups.all(statement, parameters)
 
     @contextmanager
     def write(self, tenant: int | None = None) -> Iterator[Connection]:

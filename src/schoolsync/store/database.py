@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -192,7 +192,7 @@ def _turn(engine: Engine) -> Iterator[None]:
 
 
 class LookUp:
-    """A statement that finds one row by its parameters, made ready once.
+    """A statement that finds a few rows by its parameters, made ready once.
 
     For what is asked all the time: putting a query together costs more than asking it. `LookUps` ask it.
     """
@@ -204,7 +204,7 @@ class LookUp:
 
 
 class LookUps:
-    """Looks single rows up, each in a moment of its own: no transaction is begun around it.
+    """Looks rows up, each time in a moment of its own: no transaction is begun around it.
 
     In a SQLite file all do so by one connection, in turn: having the pool lend one takes longer than the look-up.
     Safe to share between threads.
@@ -216,20 +216,21 @@ class LookUps:
         self._connection: SqliteConnection | None = None
 
     def one(self, wanted: LookUp, parameters: Mapping[str, object]) -> Mapping[str, Any] | None:
-        """The row by its columns' names, or None."""
+        """The only row by its columns' names, or None."""
+        rows = self.all(wanted, parameters)
+        return dict(zip(wanted.names, rows[0], strict=True)) if rows else None
+
+    def all(self, wanted: LookUp, parameters: Mapping[str, object]) -> Sequence[Sequence[Any]]:
+        """The rows."""
         if self._engine.dialect.name == "postgresql":
             with glancing(self._engine) as connection:
-                row = connection.execute(wanted.statement, parameters).one_or_none()
-            return None if row is None else dict(row._mapping)
+                return connection.execute(wanted.statement, parameters).all()
         with self._lock:
             try:
-                cursor = (self._connection or self._open()).execute(wanted.text, parameters)
-                found = cursor.fetchone()
-                cursor.close()  # nothing is being read any more
+                return (self._connection or self._open()).execute(wanted.text, parameters).fetchall()
             except self._engine.dialect.loaded_dbapi.Error as problem:
                 self._close()  # whatever it is about, the next one begins anew
                 raise exc.OperationalError(None, None, problem) from problem
-        return None if found is None else dict(zip(wanted.names, found, strict=True))
 
     def close(self) -> None:
         """Give the connection back; whoever looks up after that opens another."""

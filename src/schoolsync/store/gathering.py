@@ -64,11 +64,7 @@ class Gathering(Generic[K, Q, A]):
         with self._lock:
             batch = self._waiting[key][:MOST]
             del self._waiting[key][:MOST]
-        answers: Sequence[A | Exception]
-        try:
-            answers = self._work(key, [one.question for one in batch])
-        except Exception as problem:
-            answers = [problem] * len(batch)
+        answers = _answers(self._work, key, [one.question for one in batch])
         with self._lock:
             more = bool(self._waiting[key])
             if not more:
@@ -76,6 +72,40 @@ class Gathering(Generic[K, Q, A]):
         if more:
             self._threads.submit(self._next, key)
         _hand_out(batch, answers)
+
+
+class Turns(Generic[K, Q, A]):
+    """The same for work so short that it is done in the event loop: what comes in one of its turns is one batch.
+
+    At each piece of work other threads may go first, and the loop waits for them longer than a look-up takes.
+    """
+
+    def __init__(self, work: Callable[[K, Sequence[Q]], Sequence[A | Exception]]) -> None:
+        self._work = work
+        self._waiting: dict[tuple[asyncio.AbstractEventLoop, K], list[_Waiting[Q, A]]] = {}
+
+    async def ask(self, key: K, question: Q) -> A:
+        """The answer to `question`."""
+        loop = asyncio.get_running_loop()
+        mine: _Waiting[Q, A] = _Waiting(question, loop, loop.create_future())
+        batch = self._waiting.setdefault((loop, key), [])
+        if not batch:
+            loop.call_soon(self._next, loop, key)
+        batch.append(mine)
+        return await mine.future
+
+    def _next(self, loop: asyncio.AbstractEventLoop, key: K) -> None:
+        batch = self._waiting.pop((loop, key))
+        _settle([*zip(batch, _answers(self._work, key, [one.question for one in batch]), strict=True)])
+
+
+def _answers(
+    work: Callable[[K, Sequence[Q]], Sequence[A | Exception]], key: K, questions: Sequence[Q]
+) -> Sequence[A | Exception]:
+    try:
+        return work(key, questions)
+    except Exception as problem:
+        return [problem] * len(questions)
 
 
 def _hand_out(batch: Sequence[_Waiting[Q, A]], answers: Sequence[A | Exception]) -> None:
