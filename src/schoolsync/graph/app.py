@@ -69,9 +69,14 @@ FOUND_MAX = 1024  # paths whose operation is remembered
 FORBIDDEN = 403
 MAX_AGE = "86400"  # seconds that a browser may remember a preflight
 
-_SERVER_INFO = (
-    b'{"ServerInfo":{"DataCenter":"Local","Slice":"E","Ring":"1","ScaleUnit":"000","RoleInstance":"schoolsync"}}'
-)
+_SERVER = b'{"ServerInfo":{"DataCenter":"Local","Slice":"E","Ring":"1","ScaleUnit":"000","RoleInstance":"schoolsync"}}'
+_ALWAYS = {
+    b"x-ms-ags-diagnostic": _SERVER,
+    b"strict-transport-security": b"max-age=31536000",
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+}
+_UNLESS_SAID = {b"cache-control": b"no-cache", b"referrer-policy": b"no-referrer", b"vary": b"Accept-Encoding"}
 _EXPOSED = (
     "ETag, Location, Preference-Applied, Content-Range, request-id, client-request-id, ReadWriteConsistencyToken, "
     "SdkVersion, WWW-Authenticate, Retry-After"
@@ -383,7 +388,7 @@ class _Sender:
     def _headers(self, status: int, given: Iterable[tuple[bytes, bytes]]) -> Headers:
         arrival = self.arrival
         given = [(name.lower(), value) for name, value in given]
-        headers = dict(given)
+        headers = {**_UNLESS_SAID, **dict(given)}
         headers.pop(b"set-cookie", None)  # the one header that may stand several times
         if status in {204, 304}:
             headers.pop(b"content-type", None)
@@ -394,14 +399,8 @@ class _Sender:
             headers[b"content-length"] = b"0"
         headers[b"request-id"] = arrival.request_id.encode()
         headers[b"client-request-id"] = arrival.client_request_id.encode()
-        headers[b"x-ms-ags-diagnostic"] = _SERVER_INFO
         headers[b"date"] = _date(arrival.now // ticks.PER_SECOND)
-        headers[b"strict-transport-security"] = b"max-age=31536000"
-        headers.setdefault(b"cache-control", b"no-cache")
-        headers[b"x-content-type-options"] = b"nosniff"
-        headers[b"x-frame-options"] = b"DENY"
-        headers.setdefault(b"referrer-policy", b"no-referrer")
-        headers.setdefault(b"vary", b"Accept-Encoding")
+        headers.update(_ALWAYS)
         if "origin" in arrival.headers:
             headers[b"access-control-allow-origin"] = b"*"
             headers[b"access-control-expose-headers"] = _EXPOSED.encode()

@@ -65,8 +65,11 @@ class Call:
 
     def prefers(self, preference: str) -> bool:
         """Whether a `Prefer` header names `preference` (compared without case)."""
+        said = self.headers.get("prefer")
+        if not said:
+            return False
         wanted = preference.lower()
-        return any(part.strip().lower() == wanted for part in self.headers.get("prefer", "").split(","))
+        return any(part.strip().lower() == wanted for part in said.split(","))
 
     @property
     def shows_unknown_members(self) -> bool:
