@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import re
 import uuid
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -111,10 +113,12 @@ def test_a_day_at_the_console(held: Profile, browser: Browser, shots: Path, devi
         page.get_by_role("heading", name="Anmelden").wait_for()
 
 
-def test_a_part_is_approved_without_scripts(held: Profile, browser: Browser, shots: Path) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.nightly("phone")
+def test_a_part_is_approved_without_scripts(held: Profile, browser: Browser, shots: Path, device: str) -> None:
     """With scripts turned off somebody reads what waits, approves a person, a school and a kind, and lets these parts
     go on; looks up what happened to somebody, and takes it all back."""
-    with person(browser, held.tenant, device="desktop", shots=shots, java_script_enabled=False) as ada:
+    with person(browser, held.tenant, device=device, shots=shots, java_script_enabled=False) as ada:
         page = ada.page
         ada.sign_in("approver")
         page.locator(".tasks").get_by_role("link").click()
@@ -145,11 +149,13 @@ def test_a_part_is_approved_without_scripts(held: Profile, browser: Browser, sho
         look_up_and_undo(ada, held)
 
 
-def test_from_nothing_to_a_run_that_is_watched(server: Server, browser: Browser, shots: Path) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.nightly("phone")
+def test_from_nothing_to_a_run_that_is_watched(server: Server, browser: Browser, shots: Path, device: str) -> None:
     """Somebody signs in with name and password, makes a profile, sets its guards, and watches a run to its end."""
     tenant = Tenant(server)
     account(tenant, "ada@skole.example", "admin", "auditor")
-    with person(browser, tenant, device="desktop", shots=shots) as ada:
+    with person(browser, tenant, device=device, shots=shots) as ada:
         page = ada.page
         ada.open(f"/sign-in?tenant={tenant.id}")
         page.get_by_role("button", name="Sign in").click()
@@ -225,11 +231,15 @@ def test_from_nothing_to_a_run_that_is_watched(server: Server, browser: Browser,
         assert profile.wait()["status"] != "paused"
 
 
-def test_files_are_dropped_understood_and_synchronized(server: Server, browser: Browser, shots: Path) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.nightly("desktop")
+def test_files_are_dropped_understood_and_synchronized(
+    server: Server, browser: Browser, shots: Path, device: str
+) -> None:
     """Files go in by hand, are checked, each mistake is shown in its line, its school gets a link, good ones go on."""
     profile = Tenant(server).profile(creation(displayName="Nordkapp kommune"))
     wrong = DISTRICT.changed("students", "3001", Username="", Password="hush-hush-1")  # in a file
-    with person(browser, profile.tenant, device="phone", shots=shots, color_scheme="dark") as ada:
+    with person(browser, profile.tenant, device=device, shots=shots, color_scheme="dark") as ada:
         page = ada.page
         ada.sign_in("operator")
         page.get_by_role("link", name="Nordkapp kommune").click()
@@ -251,7 +261,7 @@ def test_files_are_dropped_understood_and_synchronized(server: Server, browser: 
         page.get_by_role("button", name="Make a link for Nordkapp skole").click()
         link = page.get_by_label("Link").input_value()
         ada.look("findings-link")
-        with person(browser, profile.tenant, device="phone", shots=shots) as office:
+        with person(browser, profile.tenant, device=device, shots=shots) as office:
             office.page.goto(link)
             office.page.get_by_role("heading", name="What has to be put right at Nordkapp skole").wait_for()
             assert "Müller" in office.page.locator(".quoted").first.inner_text()
@@ -259,12 +269,21 @@ def test_files_are_dropped_understood_and_synchronized(server: Server, browser: 
             office.page.goto(link.replace("?link=", "?link=x"))
             office.page.get_by_role("alert").get_by_text("not good any more").wait_for()
         ada.open(f"/profiles/{profile.id}/upload")
-        drop(page, DISTRICT.files())
+        drop(page, {"roster.zip": zipped(DISTRICT.files())})
         page.get_by_role("link", name="See what would change").click()
         page.get_by_role("button", name="Synchronize exactly this").click()
         page.get_by_role("status").get_by_text("A run has begun").wait_for()
         page.locator("#live").get_by_text("Done").wait_for()
     assert len(profile.tenant.objects()["schools"]) == len(DISTRICT.schools)
+
+
+def zipped(files: Mapping[str, str | bytes]) -> bytes:
+    """The files in one archive."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return made.getvalue()
 
 
 def drop(page: Page, files: Mapping[str, str | bytes]) -> None:
@@ -380,6 +399,27 @@ def look_around(ada: Person) -> None:
     page.get_by_role("searchbox").press_sequentially("DVOŘ", delay=20)
     page.locator("#entries li", has_text="Müller").wait_for(state="detached")
     assert page.locator("#entries li").all_inner_texts()[0].startswith("Łukasz Dvořák")
+
+
+def test_a_plan_is_thrown_away_and_all_begins_anew(held: Profile) -> None:
+    """Nobody goes and the run has ended; starting all over plans the same again; licences are set in a form."""
+    before, settings = held.tenant.objects(), f"/console/profiles/{held.id}/accounts"
+    with httpx.Client(base_url=held.tenant.server.base, follow_redirects=True) as http:
+        http.post("/console/sign-in", data={"tenant": held.tenant.id})
+        csrf = vouched(http, held.tenant, *EVERY_ROLE).text.partition('name="csrf" value="')[2].partition('"')[0]
+        plan = f"/console/profiles/{held.id}/runs/2/plan"
+        (seen, *_) = re.findall(r'name="plan" value="(\w+)"', http.get(plan).text)
+        thrown = http.post(plan, data={"csrf": csrf, "plan": seen, "what": "discard", "why": "half is missing"})
+        assert (thrown.url.path, "Discarded" in thrown.text) == (f"/console/profiles/{held.id}/runs/2", True)
+        assert held.tenant.objects() == before
+        http.post(f"/console/profiles/{held.id}/do", data={"csrf": csrf, "what": "reset"})
+        until("it waits again", lambda: "See what waits for you" in http.get(f"/console/profiles/{held.id}").text)
+        assert "Approve the whole plan" in http.get(f"/console/profiles/{held.id}/runs/3/plan").text
+        sku = "6634e0ce-1a9f-428c-a498-f84ec7b8aa2e"
+        form = {"csrf": csrf, "displayName": "Nordkapp", "domain.student": "skole.example", "licenses.": sku}
+        assert f'value="{sku}"' in http.post(settings, data=form).text
+        assert held.tenant.admin.get(held.path)["licensesToAssign"] == [{"appliesTo": None, "skuIds": [sku]}]
+        assert "is not the GUID of a license" in http.post(settings, data={**form, "licenses.student": "A1"}).text
 
 
 def test_strangers_and_forged_forms_get_nowhere(server: Server) -> None:

@@ -177,6 +177,11 @@ def _asked(form: Mapping[str, str]) -> dict[str, Any]:
     return {
         "displayName": form.get("displayName", "").strip(),
         "identitySynchronizationConfiguration": identity,
+        "licensesToAssign": [
+            {"appliesTo": role or None, "skuIds": skus}
+            for role in (*ROLES, "")
+            if (skus := form.get(f"licenses.{role}", "").replace(",", " ").split())
+        ],
         "expirationDate": form.get("expirationDate", "").strip() or None,
         "handleSpecialCharacterConstraint": form.get("special") == "on",
     }
@@ -200,6 +205,9 @@ def _shown(found: Mapping[str, Any]) -> dict[str, str]:
         "special": "on" if found["handleSpecialCharacterConstraint"] else "",
         "mode": "match" if identity["@odata.type"] == _MATCHING else "create",
     }
+    for one in found["licensesToAssign"] or ():
+        name = f"licenses.{one['appliesTo'] or ''}"
+        given[name] = ", ".join(filter(None, (given.get(name), *one["skuIds"])))
     for rule in identity.get("userDomains", ()):
         given[f"domain.{rule['appliesTo']}"] = rule["name"]
     for rule in identity.get("matchingOptions", ()):
