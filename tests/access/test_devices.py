@@ -14,6 +14,7 @@ from schoolsync.cli import device
 from schoolsync.errors import UsageError
 from schoolsync.store.directories import Directories
 
+from ..examples import program
 from .conftest import OTHER, TENANT, House, now
 
 PROGRAM = "cccccccc-1111-4111-8111-111111111111"
@@ -47,17 +48,21 @@ def test_msal_signs_a_person_in(served, monkeypatch, capsys):
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     served.control.tenant_number(TENANT, now())
-    authority = f"{served.settings.base_url}/{TENANT}"
-    app = msal.PublicClientApplication(PROGRAM, authority=authority, instance_discovery=False, verify=served.cert)
-    flow = app.initiate_device_flow(["https://graph.microsoft.com/EduRoster.Read"])
+    ours = {"https://sds.example.org": served.settings.base_url, "DIR/tls/cert.pem": str(served.cert)}
+    shown = program("access.md", "app = msal.Public", {**ours, "cccccccc-1111-4111-8111-111111111111": PROGRAM})
+    begin, end, get = shown.partition("answer = ")
+    names = {"msal": msal, "TENANT": TENANT}
+    exec(begin, names)
+    assert names["flow"]["message"] in capsys.readouterr().out
+    flow = names["flow"]
     assert flow["user_code"] in flow["message"]
     assert device.list_(served.settings, tenant=TENANT) == 0
     assert f"{flow['user_code']}  {PROGRAM}  EduRoster.Read  " in capsys.readouterr().out
     code = flow["user_code"].lower()
     roles = ["schoolsync.approver"]
     assert device.approve(served.settings, tenant=TENANT, code=code, user=USER, scope=None, roles=roles) == 0
-    found = app.acquire_token_by_device_flow(flow)
-    caller = served.verify(found["access_token"])
+    exec(end + get, names)
+    caller = served.verify(names["answer"]["access_token"])
     assert (caller.kind, caller.tenant_id, caller.client) == ("delegated", TENANT, PROGRAM)
     assert (caller.user_name, caller.grants, caller.roles) == (USER, {"EduRoster.Read"}, {"schoolsync.approver"})
 

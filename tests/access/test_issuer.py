@@ -17,6 +17,8 @@ from joserfc.jwk import KeySet
 
 from schoolsync.access import issuer, issuer_http, oauth
 
+from ..examples import program
+
 TENANT = "11111111-2222-3333-4444-555555555555"
 OTHER = "99999999-8888-7777-6666-555555555555"
 DEFAULT = "https://graph.microsoft.com/.default"
@@ -56,16 +58,8 @@ def form(client, **changes):
 
 
 def test_azure_identity(served, app_client):
-    """ClientSecretCredential gets a token that this server accepts."""
-    credential = ClientSecretCredential(
-        app_client.tenant,
-        app_client.id,
-        app_client.secret,
-        authority=served.settings.base_url,
-        disable_instance_discovery=True,
-        connection_verify=served.cert,
-    )
-    token = credential.get_token(DEFAULT)
+    """The program of docs/access.md gets a token that this server accepts."""
+    token = shown(served, app_client, "from azure.identity")["token"]
     assert 3000 < token.expires_on - time.time() <= 3600
     caller = served.verify(token.token)
     assert (caller.kind, caller.tenant_id, caller.client) == ("application", TENANT, app_client.id)
@@ -101,6 +95,20 @@ def test_msal(served, app_client, resource):
     assert served.verify(answer["access_token"]).kind == "application"
     again = application.acquire_token_for_client([f"{resource}/.default"])
     assert again["access_token"] == answer["access_token"]
+
+
+def test_msal_as_the_docs_have_it(served, app_client):
+    """The program of docs/access.md gets a token that this server accepts."""
+    answer = shown(served, app_client, "import msal")["answer"]
+    assert served.verify(answer["access_token"]).client == app_client.id
+
+
+def shown(served, app_client, beginning):
+    """What a program of docs/access.md has when it has run."""
+    ours = {"https://sds.example.org": served.settings.base_url, "DIR/tls/cert.pem": str(served.cert)}
+    names = {"TENANT": TENANT, "CLIENT_ID": app_client.id, "SECRET": app_client.secret}
+    exec(program("access.md", beginning, ours), names)
+    return names
 
 
 def test_msal_with_a_wrong_secret(served, app_client):

@@ -15,6 +15,8 @@ from schoolsync import ticks
 from schoolsync.store.control_tables import upload_blocks, upload_files
 from schoolsync.uploads.checksums import Crc64
 
+from ..examples import program
+
 MIB = 1024 * 1024
 
 
@@ -39,6 +41,15 @@ def test_upload_a_small_file(house, name, data, stored):
     house.container(profile).upload_blob(name, data)
     assert house.files(profile) == {name: stored}
     house.assert_nothing_left_over(profile)
+
+
+def test_upload_as_the_docs_have_it(house, tmp_path, monkeypatch):
+    """The program of docs/uploads.md sends a file."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Student.csv").write_bytes(b"SIS ID\r\n1\r\n")
+    profile = house.profile()
+    exec(program("uploads.md", "from azure.storage", {}), {"upload_url": house.url(profile)})
+    assert house.files(profile) == {"Student.csv": b"SIS ID\r\n1\r\n"}
 
 
 def test_upload_twice_needs_overwrite(house):
