@@ -110,6 +110,14 @@ def test_any_operation_is_asked_by_its_path(server: Server, tmp_path: Path) -> N
     refused = far("api", "get", "nothing-of-ours", expect=2).stderr
     assert refused.count("\n") == 1
     assert "%20" in far("api", "get", "two words", expect=2).stderr
+    shell = {
+        "SCHOOLSYNC_SERVER": server.base,
+        "SCHOOLSYNC_TOKEN": typed_here(
+            *("token", "--data-dir", server.data, "--tenant", tenant.id, "--scope", "EduAdministration.ReadWrite")
+        ).stdout.strip(),
+    }
+    assert typed_here("freshness", **shell).stdout.split()[:2] == [tenant.id, profile.id], "and not this machine's"
+    assert "profile list" in typed_here("runs", "--profile", "nobody", **shell).stderr
     entries = far.told("audit", "list", "--limit", "50")
     assert any(profile.id in one["object"] for one in entries)
     assert far.told("profile", "delete", profile.id) == [{"id": profile.id, "deleted": True}]

@@ -257,7 +257,7 @@ class Remote:
         found = self.called(wanted)
         if len(found) != 1:
             what = "no profile" if not found else f"{len(found)} profiles"
-            raise UsageError(f"The tenant has {what} of that id or name; `schoolsync freshness` lists them.")
+            raise UsageError(f"The tenant has {what} of that id or name; `schoolsync profile list` lists them.")
         return found[0]
 
     def called(self, wanted: str) -> list[str]:
