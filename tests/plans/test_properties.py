@@ -29,7 +29,7 @@ from .districts import (
 )
 
 LAWS = settings(
-    max_examples=30 if NIGHTLY else 3,
+    max_examples=30 if NIGHTLY else 2,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -154,7 +154,7 @@ def test_there_and_back_again(directories: Callable[[], Directory], first: Roste
 
 
 @pytest.mark.nightly("postgresql")
-@settings(LAWS, max_examples=30 if NIGHTLY else 4)
+@LAWS
 @given(first=rosters(), second=rosters(), third=rosters(), data=st.data())
 def test_an_interrupted_run_ends_the_same(
     directories: Callable[[], Directory], first: Roster, second: Roster, third: Roster, data: st.DataObject

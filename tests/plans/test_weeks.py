@@ -39,7 +39,7 @@ from .test_taking_back import ask
 pytestmark = pytest.mark.nightly("postgresql")  # on SQLite by day: how rows are written has tests on both
 
 WEEKS = settings(
-    max_examples=20 if NIGHTLY else 3,
+    max_examples=20 if NIGHTLY else 2,
     stateful_step_count=6,
     deadline=None,
     derandomize=True,
