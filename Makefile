@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 ROSTER ?=
 TESTS ?= tests
 JS := tests/acceptance/js
+# What Python has compiled it keeps, whatever this shell says: the tests start our programs again and again.
+export PYTHONDONTWRITEBYTECODE :=
 WHEEL := $(VENV)/wheel
 SOURCES := $(shell find src -name __pycache__ -prune -o -print)
 
