@@ -221,6 +221,33 @@ def test_a_plan_is_discarded(server: Server) -> None:
     assert profile.status()["status"] == "success"
 
 
+def test_a_part_is_left_out(server: Server) -> None:
+    """Who may discard says no to a pupil's removal; whoever then approves everything lets the rest go."""
+    profile, path, plan = held(server)
+    viewer, operator = own(profile.tenant, "viewer"), own(profile.tenant, "operator", user=None)
+    (gone,) = viewer.all(f"{path}/plan/steps?op=remove")
+    part = {"plan": plan, "objects": [gone["objectId"]], "why": "He is ill."}
+    viewer.refusal("POST", f"{path}/discard", 403, part)
+    assert operator.refusal("POST", f"{path}/discard", 400, {**part, "plan": None})["target"] == "plan"
+    assert operator.refusal("POST", f"{path}/discard", 400, {"plan": plan, "school": "no such"})["target"] == "school"
+    operator.refusal("POST", f"{path}/discard", 409, {**part, "plan": "0" * 64})
+    assert operator("POST", f"{path}/discard", part, expect=200).json()["state"] == "held"
+    (no,) = viewer.get(f"{path}/approvals")["value"]
+    assert (no["via"], no["objects"], no["why"], no["expires"]) == ("discard", part["objects"], "He is ill.", None)
+    approver: Own = own(profile.tenant, "approver")
+    approver.refusal("POST", f"{path}/apply", 409, {"plan": plan})
+    assert approver("POST", f"{path}/approvals", {"plan": plan}, expect=201).json()["released"]
+    assert profile.wait()["status"] == "success"
+    query = "SELECT source_id, active, surname FROM people WHERE source_id IN ('3001', '3003') ORDER BY source_id"
+    there = [(one, bool(active), name) for one, active, name in server.select(profile.tenant.id, query)]
+    assert there == [("3001", True, "Møller"), ("3003", True, "Dvořák")]
+    left = [step for step in viewer.all(f"{path}/plan/steps") if step["held"] and not step["approvedBy"]]
+    assert {(step["op"], step["memberSourceId"] or step["sourceId"]) for step in left} == {
+        ("remove", "3003"),
+        ("unlink", "3003"),
+    }
+
+
 def test_limits_for_one_plan_only(server: Server) -> None:
     """Other limits let this plan go on; the profile's own stay."""
     profile, path, plan = held(server)

@@ -193,15 +193,22 @@ def test_parts_are_approved_and_every_guarded_step_names_who_did(profile: Profil
     number, plan = str(run["number"]), run["plan"][:12]
     gone = {step["sourceId"]: step["objectId"] for step in typed.json("show", number, "--op", "remove")["listed"]}
     assert gone.keys() == {"3003", "3006", "E1"}
+    assert "which plan" in typed("discard", number, "--kind", "student", expect=2).stderr
+    assert "Approve the rest" in typed("discard", number, "--plan", plan, "--object", gone["3003"]).stdout
+    assert "LEFT OUT: 1 objects by " in typed("show", number).stdout
     assert "schoolsync apply" in typed("approve", number, "--plan", plan, "--kind", "section", expect=3).stdout
     typed("approve", number, "--plan", plan, "--object", gone["3006"], "--why", "moved to Oslo", expect=3)
+    typed("approve", number, "--plan", plan, "--object", gone["3003"], expect=3)
+    typed("discard", number, "--plan", plan, "--object", gone["3003"])
     done = typed.json("apply", number)["run"]
     assert done["state"] == "done"
     assert left(profile) == ["3006"]
 
     viewer = own(profile.tenant, "viewer")
     steps = viewer.all(f"/profiles/{profile.id}/runs/{number}/plan/steps")
-    (kind, one) = (given["id"] for given in viewer.get(f"/profiles/{profile.id}/runs/{number}/approvals")["value"])
+    given = viewer.get(f"/profiles/{profile.id}/runs/{number}/approvals")["value"]
+    assert [one["via"] for one in given] == ["discard", "approve", "approve", "approve", "discard"]
+    kind, one = given[1]["id"], given[2]["id"]
     by = {
         (step["op"], step["memberSourceId"] or step["sourceId"]): [yes["approval"] for yes in step["approvedBy"]]
         for step in steps

@@ -138,6 +138,8 @@ def test_a_part_is_approved_without_scripts(held: Profile, browser: Browser, sho
         page.get_by_role("button", name="Approve this object with its memberships").click()
         page.get_by_text("approved 1 object").wait_for()
         page.get_by_text("His parents moved.").wait_for()
+        page.get_by_role("button", name="Leave out Nordkapp skole").click()
+        page.get_by_text("left out school 100").wait_for()
         page.get_by_role("button", name="Approve Nordkapp skole").click()
         page.get_by_text("approved school 100").wait_for()
         page.get_by_role("button", name="Approve all of Students", exact=True).click()

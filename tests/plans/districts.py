@@ -412,13 +412,13 @@ class Directory:
             self.forget_base(profile)
         return outcome
 
-    def release(self, job: Job, roster: Roster, *selections: Selection) -> Outcome:
-        """A held run (its job) goes on with what was approved of its plan."""
+    def release(self, job: Job, roster: Roster, *selections: Selection, without: tuple[Selection, ...] = ()) -> Outcome:
+        """A held run (its job) goes on with what was approved of its plan, and not with what was discarded."""
         self.source.roster = roster
         with engine(msgspec.structs.replace(job, fence=job.fence + 1)) as work:
             planned = work.plan()
         said = tuple(Yes(id=f"yes-{n}", what=one, person=APPROVER, given=job.now) for n, one in enumerate(selections))
-        given = Release(plan=planned.plan, selections=selections, given=said, expires=job.now + 1)
+        given = Release(plan=planned.plan, selections=selections, without=without, given=said, expires=job.now + 1)
         with engine(msgspec.structs.replace(job, fence=job.fence + 2, released=given)) as work:
             assert work.plan() == planned
             for batch in range(planned.batches):

@@ -204,6 +204,66 @@ def test_single_objects_and_kinds_are_approved(directories: Callable[[], Directo
     assert directory.sync(less, policy=STRICT).unchanged
 
 
+@pytest.mark.parametrize(
+    ("without", "gone"),
+    [
+        (Selection(school="B"), {f"A{n}" for n in range(6)}),
+        (Selection(kind="student"), set()),
+        (Selection(kind="student", school="A"), {f"B{n}" for n in range(6)}),
+        (Selection(objects=("A3",)), {f"{place}{n}" for place in "AB" for n in range(6)} - {"A3"}),
+        (Selection(kind="studentEnrollment"), {f"{place}{n}" for place in "AB" for n in range(6)}),
+    ],
+    ids=["school", "kind", "both", "object", "memberships"],
+)
+def test_what_is_left_out_stays(directory: Directory, without: Selection, gone: set[str]) -> None:
+    """All but that part goes, each with its memberships; the plan says the same; the next one has that part again."""
+    job, less = held(directory)
+    if without.objects:
+        found = dict(directory.query("SELECT source_id, id FROM people"))
+        without = Selection(objects=tuple(found[one] for one in without.objects))
+    enrolled = {row[2] for row in directory.links("class_people")}
+    outcome = directory.release(job, less, WHOLE, without=(without,))
+    assert outcome.finished is not None
+    assert away(directory) == gone
+    assert directory.broken() == []
+    assert {row[2] for row in directory.links("class_people")} == enrolled - {f"student {one}" for one in gone}
+    assert outcome.finished.left_out == 3 * (12 - len(gone))  # each with a class and a school
+    batches = len(Plans(directory.folder / "runs" / job.run).latest().batches)  # type: ignore[union-attr]  # it is there
+    said = {one.source_id for one in ask(directory, job.run, applied=True, batches=batches, op="remove").steps}
+    assert said == gone
+    waiting = ask(directory, job.run, applied=False, batches=batches, top=1000).steps
+    assert len(waiting) == outcome.finished.left_out
+    assert all(not one.approved_by for one in waiting)
+    again = directory.work(directory.job(less, policy=STRICT), less)
+    steps = {} if again.planned is None else again.planned.steps
+    assert steps.get("people", {}).get("remove", 0) == 12 - len(gone)
+
+
+def test_what_is_new_and_left_out_does_not_come(directory: Directory) -> None:
+    """Everything is held: a class that is left out is not made, nobody joins it, and undoing takes back the rest."""
+    directory.sync(DISTRICT)
+    before = active(directory)
+    roster = CHANGED
+    for one in sorted({row["source_id"] for row in DISTRICT.tables["people"] if row["role"] == "teacher"}):
+        roster = roster.left_without_person("teacher", one)
+    job = directory.job(roster, policy=STRICT)
+    outcome = directory.work(job, roster)
+    assert outcome.planned is not None
+    assert outcome.planned.holds == ("everything",)
+    (new,) = (one for one in ask(directory, job.run, op="create", top=1000).steps if one.source_id == "N1")
+    done = directory.release(job, roster, WHOLE, without=(Selection(objects=(str(new.object_id),)),))
+    assert done.finished is not None
+    assert directory.broken() == []
+    assert not directory.query("SELECT 1 FROM classes WHERE source_id = 'N1'")
+    assert directory.object("people", "student 7", "active") == (1,)
+    batches = len(Plans(directory.folder / "runs" / job.run).latest().batches)  # type: ignore[union-attr]  # it is there
+    waiting = ask(directory, job.run, applied=False, batches=batches, top=1000).steps
+    assert {one.source_id for one in waiting} == {"N1"} | {one.source_id for one in waiting if one.op == "link"}
+    assert len(waiting) == done.finished.left_out
+    directory.undo(job.run)
+    assert active(directory) == before
+
+
 def test_the_ledger_is_that_of_the_approved_plan(directory: Directory) -> None:
     """Every batch in the directory names the hash of the plan that was released, and wrote what the plan has."""
     job, less = held(directory)

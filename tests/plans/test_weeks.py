@@ -229,9 +229,13 @@ class Weeks(RuleBasedStateMachine):
         self.undoable = None
 
     @precondition(lambda self: self.clean)
-    @rule(roster=rosters(), kind=st.sampled_from(["student", "section", "guardians", "studentEnrollment"]))
-    def approved_in_part(self, roster: Roster, kind: str) -> None:
-        """Of a plan that is held only one kind goes; taken back, everything is as it was."""
+    @rule(
+        roster=rosters(),
+        kind=st.sampled_from(["student", "section", "guardians", "studentEnrollment"]),
+        but=st.booleans(),
+    )
+    def approved_in_part(self, roster: Roster, kind: str, but: bool) -> None:
+        """Of a plan that is held only one kind goes, or all but that one; taken back, everything is as it was."""
         roster, before, in_use = renamed(roster, self.names), content(self.directory), active(self.directory)
         job = self.directory.job(roster, policy=CAREFUL)
         outcome = self.directory.work(job, roster)
@@ -240,13 +244,18 @@ class Weeks(RuleBasedStateMachine):
             self.undoable = None
             return
         assert outcome.planned is not None
-        self.directory.release(job, roster, Selection(kind=kind))
+        part = Selection(kind=kind)
+        if but:
+            self.directory.release(job, roster, WHOLE, without=(part,))
+        else:
+            self.directory.release(job, roster, part)
+        assert self.directory.broken() == []
         after = content(self.directory)
         if {"removals", "everything"} & {*outcome.planned.holds}:
             for other, table in _KINDS.items():
-                if other != kind:
+                if (other == kind) is but:
                     assert keys(before[table]) <= keys(after[table])
-            if kind != "guardians":
+            if (kind == "guardians") is but:
                 assert before["guardians"] & keys(after["student"]) <= after["guardians"]
         self.clean, self.undoable = False, (job.run, in_use)
 

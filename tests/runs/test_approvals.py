@@ -24,7 +24,7 @@ from schoolsync.runs.job import Planned, Validated
 from schoolsync.runs.places import run_folder
 from schoolsync.runs.plans import Plans
 from schoolsync.runs.records import Key, release_of
-from schoolsync.runs.selections import Selection
+from schoolsync.runs.selections import WHOLE, Selection
 from schoolsync.runs.states import RunState
 from schoolsync.runs.stored_plan import Plans as StoredPlans
 from schoolsync.store.control_tables import profiles, runs
@@ -276,6 +276,47 @@ def test_parts_are_collected_until_they_are_applied(house: House, plans: Plans) 
     made = plans.apply(APPROVER, key.profile, key.run, plan="first", now=house.clock())
     assert [one.school for one in made.selections] == ["101", "102"]
     assert again(house, key) == HELD.batches
+
+
+def test_what_was_last_said_of_a_part_counts(house: House, plans: Plans) -> None:
+    """A part is discarded, approved after all, discarded again; then all the rest is let go, by whoever may."""
+    key = held(house)
+    stored(house, key)
+    one, other = Selection(school="101"), Selection(school="102")
+    operator = caller("delegated", "schoolsync.operator")
+
+    def no(what: Selection, who: Principal = operator) -> None:
+        house.time[0] += 1
+        plans.leave_out(who, key.profile, key.run, plan="first", what=what, why="Not them.", now=house.clock())
+
+    def yes(what: Selection) -> bool:
+        house.time[0] += 1
+        return plans.approve(
+            APPROVER, key.profile, key.run, plan="first", what=what, why=None, now=house.clock()
+        ).released
+
+    no(one)
+    with pytest.raises(Conflict, match="approve it first"):
+        plans.apply(APPROVER, key.profile, key.run, plan="first", now=house.clock())
+    assert not yes(one)
+    no(other)
+    no(one)
+    with pytest.raises(Conflict, match="approve it first"):
+        plans.apply(APPROVER, key.profile, key.run, plan="first", now=house.clock())
+    with pytest.raises(Forbidden):
+        no(other, caller("delegated", "schoolsync.viewer"))
+    with pytest.raises(Invalid, match="nothing is held"):
+        no(Selection(school="nowhere"))
+    with pytest.raises(Conflict, match="another plan"):
+        plans.leave_out(operator, key.profile, key.run, plan="other", what=one, why=None, now=house.clock())
+    assert yes(WHOLE)
+    released = release_of(house.run(key.profile))
+    assert released is not None
+    assert not released.whole
+    assert set(released.without) == {one, other}
+    assert [said.what for said in released.given] == [WHOLE]
+    listed = plans.summary(APPROVER, key.profile, key.run).approvals
+    assert [said.refuses for said in listed] == [True, False, True, True, False]
 
 
 def test_a_discarded_plan_is_gone(house: House, plans: Plans) -> None:

@@ -305,7 +305,7 @@ class Configuration(Shape, frozen=True, kw_only=True):
 
 
 class Approval(Shape, frozen=True, kw_only=True):
-    """A person's yes to a plan or a part of it."""
+    """A person's yes to a plan or a part of it, or a no to a part."""
 
     id: Guid
     run: Guid
@@ -314,10 +314,10 @@ class Approval(Shape, frozen=True, kw_only=True):
     school: str | None
     objects: tuple[str, ...]
     person: str
-    via: str  # approve or resume
+    via: str  # approve, resume, or discard: a no
     why: str | None
     given: Moment
-    expires: Moment
+    expires: Moment | None  # null: a no, which stands as long as the plan
 
 
 class Approvals(Shape, frozen=True, kw_only=True):
@@ -381,9 +381,15 @@ class Apply(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Discard(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why a plan is thrown away; with `plan` only if it is still that one."""
+    """Why a plan is thrown away; with `plan` only if it is still that one.
+
+    `kind`, `school` and `objects` narrow it to a part: the run waits on, and what is approved leaves that part out.
+    """
 
     plan: Annotated[str, Meta(max_length=100)] | None = None
+    kind: Annotated[str, Meta(max_length=100)] | None = None
+    school: Annotated[str, Meta(max_length=256)] | None = None
+    objects: Annotated[tuple[Guid, ...], Meta(max_length=1000)] = ()
     why: str | None = None
 
 

@@ -49,7 +49,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         f"schoolsync approve 12 {_PROFILE} --plan 0f3c9a2b7d41 --school 101 --kind student",
     ),
     "override": (f"schoolsync override 12 {_PROFILE} --plan 0f3c9a2b7d41 --limit removalPercent=20",),
-    "discard": (f'schoolsync discard 12 {_PROFILE} --why "half of the school is missing"',),
+    "discard": (
+        f'schoolsync discard 12 {_PROFILE} --why "half of the school is missing"',
+        f'schoolsync discard 12 {_PROFILE} --plan 0f3c9a2b7d41 --school 101 --why "its file was cut off"',
+    ),
     "undo": (f"schoolsync undo 12 {_PROFILE}",),
     "sync": (f"schoolsync sync roster.zip {_PROFILE}",),
     "clean-up": (

@@ -247,20 +247,44 @@ def discard(
     run: Run,
     profile: Profile,
     plan: Annotated[
-        str | None, typer.Option("--plan", metavar="HASH", help="Only if it is still this plan, by hash.")
+        str | None,
+        typer.Option("--plan", metavar="HASH", help="Only if it is still this plan, by hash; needed for a part."),
     ] = None,
     tenant: Tenant = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="Only this kind of step is discarded.", autocompletion=one_of(completing.KINDS)),
+    ] = None,
+    school: Annotated[str | None, typer.Option(metavar="ID", help="Only this school, by SIS ID, is discarded.")] = None,
+    object_: Annotated[
+        list[str] | None,
+        typer.Option("--object", metavar="ID", help="Only this object, by object id, is discarded; may be repeated."),
+    ] = None,
     why: Why = None,
     json: AsJson = False,
     server: Server = None,
     user: User = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Throw a held or paused run away; nothing (more) of it is applied."""
+    """Throw a held or paused run away; nothing (more) of it is applied.
+
+    With --kind, --school or --object only that part of a held plan: the run waits on, and whoever approves the plan
+    leaves that part out.
+    """
     from schoolsync.cli import plans as command
 
+    where = whereto(tenant, profile, server, user, data_dir)
     raise typer.Exit(
-        command.discard(whereto(tenant, profile, server, user, data_dir), run, plan=plan, why=why, as_json=json)
+        command.discard(
+            where,
+            run,
+            plan=plan,
+            kind=kind,
+            school=school,
+            objects=tuple(object_ or ()),
+            why=why,
+            as_json=json,
+        )
     )
 
 

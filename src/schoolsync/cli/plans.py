@@ -187,12 +187,29 @@ def override(
     return follow_run(remote, begun, as_json) if follow else tell_begun(remote, begun, as_json)
 
 
-def discard(whereto: Whereto, run: str, *, plan: str | None, why: str | None, as_json: bool) -> int:
-    """Throw a held or paused run away."""
+def discard(
+    whereto: Whereto,
+    run: str,
+    *,
+    plan: str | None,
+    kind: str | None,
+    school: str | None,
+    objects: tuple[str, ...],
+    why: str | None,
+    as_json: bool,
+) -> int:
+    """Throw a held or paused run away, or a part of a held plan."""
+    part = bool(kind or school or objects)
+    if part and plan is None:
+        raise UsageError("Say with --plan which plan you have seen: a part is discarded of one plan only.")
     remote = Remote(whereto)
     seen = remote.get(f"/runs/{_word(run)}")
-    body = {"plan": None if plan is None else _same(seen, plan), "why": why}
-    _tell_end(remote, remote.post(f"/runs/{seen['id']}/discard", body), as_json)
+    body = {"plan": None if plan is None else _same(seen, plan), "kind": kind, "school": school, "why": why}
+    answer = remote.post(f"/runs/{seen['id']}/discard", body | {"objects": list(objects)})
+    if part and not as_json:
+        print(f"Left out. Approve the rest: schoolsync approve {seen['number']} --plan {seen['plan'][:HASH_LEAST]}")
+        return 0
+    _tell_end(remote, answer, as_json)
     return 0
 
 
@@ -368,10 +385,11 @@ def _show_words(plan: Json) -> None:
         parts += [f"{len(one['objects']):,} objects"] if one["objects"] else []
         earlier = "" if one["plan"] == plan["plan"] else " of an earlier plan"
         why = f": {one['why']}" if one["why"] else ""
-        print(
-            f"APPROVED: {', '.join(parts) or 'everything'}{earlier} by {one['person']} on {one['given']}, "
-            f"good until {one['expires']}{why}"
-        )
+        what = f"{', '.join(parts) or 'everything'}{earlier} by {one['person']} on {one['given']}"
+        if one["via"] == "discard":
+            print(f"LEFT OUT: {what}{why}")
+        else:
+            print(f"APPROVED: {what}, good until {one['expires']}{why}")
 
 
 def _list(steps: Any, limit: int) -> None:

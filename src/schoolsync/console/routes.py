@@ -85,7 +85,9 @@ ROWS: tuple[Row, ...] = (
         "plans.show",
         "What a run would change or has changed: guards in words, by kind, by school, every single change; search.",
     ),
-    _post("profiles/{profile}/runs/{run}/plan", "plans.decide", "Approves the plan or a part of it, or discards it."),
+    _post(
+        "profiles/{profile}/runs/{run}/plan", "plans.decide", "Approves the plan or a part of it, or discards either."
+    ),
     _get("profiles/{profile}/runs/{run}/plan/steps/{step}", "plans.step", "One change, with before and after."),
     _post("profiles/{profile}/previews/{run}/apply", "plans.apply_preview", "Applies exactly the plan of a preview."),
     _get(

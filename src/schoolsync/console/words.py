@@ -226,6 +226,7 @@ SAID: dict[str, str] = {
     "approved-part": N_("Approved. Approve more, or go on with the approved parts."),
     "second-person": N_("Approved. One more person has to approve the same."),
     "discarded": N_("The plan is thrown away; nothing more of it is changed."),
+    "discarded-part": N_("Left out. Approve the rest, or leave out more."),
     "checking": N_("The files are being checked. Nothing is changed by that."),
     "begun": N_("A run has begun."),
     "notices-saved": N_("Saved."),

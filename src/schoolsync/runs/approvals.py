@@ -1,8 +1,9 @@
 """Approvals of held plans: rows that say who let which part of which plan go on, when and why, and until when.
 
-An approval is bound to one run and the hash of its plan. A plan made anew has another hash, and nobody has approved
-that one. Only functions over the control database in the caller's transaction; who may call them is decided by
-`runs.plans` and `runs.service`.
+A part can be discarded as well: such a row says no, as long as there is that plan. What was last said of a part counts.
+A row is bound to one run and the hash of its plan. A plan made anew has another hash, and nobody has approved that one.
+Only functions over the control database in the caller's transaction; who may call them is decided by `runs.plans` and
+`runs.service`.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from schoolsync.store.control_tables import approvals
 HOUR = 3600 * ticks.PER_SECOND
 OBJECTS_MAX = 1000
 """One approval names at most so many objects."""
+DISCARD = "discard"
+"""`via` of a no."""
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One approval, as people see it."""
+    """One approval, or a no to a part, as people see it."""
 
     id: str
     run: str
@@ -36,6 +39,11 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     why: str | None
     given: int
     expires: int
+
+    @property
+    def refuses(self) -> bool:
+        """Whether it is a no."""
+        return self.via == DISCARD
 
 
 def give(
@@ -53,7 +61,7 @@ def give(
     now: int,
     new_id: str,
 ) -> Approval:
-    """Keep an approval."""
+    """Keep an approval, or with `via` DISCARD and no `hours` a no."""
     made = Approval(
         id=new_id,
         run=run,
@@ -63,7 +71,8 @@ def give(
         via=via,
         why=why,
         given=now,
-        expires=now + hours * HOUR,
+        expires=now
+        + hours * HOUR,  # a no has ended as an approval: the release before this one must not take it for one
     )
     connection.execute(
         insert(approvals).values(
@@ -112,13 +121,19 @@ def _shown(row: Any) -> Approval:  # a row of the table
 def release(given: Sequence[Approval], *, plan: str, persons: int, now: int) -> Release | None:
     """What approvals that still hold let go on of `plan`, or None; each part needs the yes of so many persons.
 
-    The whole plan counts for every part of it.
+    The whole plan counts for every part of it. What somebody has discarded is let go by nobody's yes to more than that.
     """
-    standing = [one for one in given if one.plan == plan and one.expires > now]
+    standing = [one for one in given if _stands(one, plan, now)]
+    last = {one.what: one for one in given if one.plan == plan}
+    without = tuple(what for what, one in last.items() if one.refuses)
     parts: dict[Selection, list[Approval]] = {}
     for what in dict.fromkeys(one.what for one in standing):
         parts[what] = [one for one in standing if one.what in (what, WHOLE)]
-    enough = {what: found for what, found in parts.items() if len({one.person for one in found}) >= persons}
+    enough = {
+        what: found
+        for what, found in parts.items()
+        if what not in without and len({one.person for one in found}) >= persons
+    }
     if WHOLE in enough:
         enough = {WHOLE: enough[WHOLE]}
     if not enough:
@@ -127,6 +142,7 @@ def release(given: Sequence[Approval], *, plan: str, persons: int, now: int) -> 
     return Release(
         plan=plan,
         selections=tuple(enough),
+        without=without,
         given=tuple(Yes(id=one.id, what=one.what, person=one.person, given=one.given) for one in used.values()),
         expires=min(one.expires for one in used.values()),
     )
@@ -134,4 +150,8 @@ def release(given: Sequence[Approval], *, plan: str, persons: int, now: int) -> 
 
 def persons(given: Sequence[Approval], *, plan: str, what: Selection, now: int) -> int:
     """How many persons have approved a part of `plan`, or the whole of it."""
-    return len({one.person for one in given if one.plan == plan and one.expires > now and one.what in (what, WHOLE)})
+    return len({one.person for one in given if _stands(one, plan, now) and one.what in (what, WHOLE)})
+
+
+def _stands(one: Approval, plan: str, now: int) -> bool:
+    return one.plan == plan and one.expires > now and not one.refuses

@@ -16,6 +16,7 @@ from sqlalchemy import Column, Connection, Row, and_, func, select
 from schoolsync.errors import NotFound
 from schoolsync.runs import asides, previews
 from schoolsync.runs.apart import of_all
+from schoolsync.runs.approvals import DISCARD
 from schoolsync.runs.asides import Part
 from schoolsync.runs.progress import Progress, Rows, Stage, progress, stages, took
 from schoolsync.runs.states import ACTIVE, Cause, RunState
@@ -297,7 +298,7 @@ def _approvers(
     query = (
         select(approvals.c.run, approvals.c.plan, approvals.c.person)
         .where(approvals.c.tenant == tenant, approvals.c.profile == profile)
-        .where(approvals.c.run.in_([row.id for row in rows]))
+        .where(approvals.c.run.in_([row.id for row in rows]), approvals.c.via != DISCARD)
         .order_by(approvals.c.given, approvals.c.id)
     )
     found: dict[tuple[str, str], list[str]] = {}

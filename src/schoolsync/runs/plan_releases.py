@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from schoolsync.plan.kinds import LINK_SIDES
 from schoolsync.plan.steps import FRESH
 from schoolsync.runs.plan_files import OBJECTS, File, table_of
 from schoolsync.runs.plan_question import Picked, Yes
-from schoolsync.runs.selections import Selection
+from schoolsync.runs.selections import Release, Selection
 from schoolsync.runs.stored_plan import COMING, GOING, Description, held_ops, let, waits_for_held
 
 
@@ -51,7 +51,7 @@ class Releases:
             release = self._let[number].release
             for one in release.given:
                 values: dict[str, Any] = {"file": str(file.path), "places": inside}
-                term = self._term(file, one.what, release.selections, "y", values)
+                term = self._term(file, one.what, release, "y", values)
                 rows = self._db.execute(
                     "SELECT file_row_number FROM read_parquet($file, file_row_number = true) "
                     f"WHERE file_row_number IN (SELECT unnest($places)) AND {term}",
@@ -88,8 +88,10 @@ class Releases:
             if last <= 0 or first >= file.rows:
                 continue
             place = f"file_row_number >= {first} AND file_row_number < {last}"
-            all_of_it = one.release.selections
-            terms = [self._term(file, what, all_of_it, f"y{number}_{n}", values) for n, what in enumerate(all_of_it)]
+            terms = [
+                self._term(file, what, one.release, f"y{number}_{n}", values)
+                for n, what in enumerate(one.release.selections)
+            ]
             parts.append(f"({place} AND ({' OR '.join(terms)}))")
         return (f"({' OR '.join(parts)})" if parts else "false"), values
 
@@ -99,28 +101,35 @@ class Releases:
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
-    def _term(self, file: File, what: Selection, let_go: Sequence[Selection], name: str, values: dict[str, Any]) -> str:
+    def _term(self, file: File, what: Selection, release: Release, name: str, values: dict[str, Any]) -> str:
         """The condition that rows of a file meet a selection; links come and go with an end that does.
 
-        A new link waits for ends that are not there before a step that is not among all that is `let_go`.
+        What the release is `without` stays. A new link waits for ends that are not there before a step that is not
+        let go.
         """
-        terms = ["true" if self._follows(file) else self._own_term(file, what, name, values)]
-        if file.of_objects or what.whole:
-            return terms[0]
-        moves = GOING if file.op == "unlink" else COMING
-        waits = ["true"]
+        follows = self._follows(file)
+        own = "true" if follows else self._own_term(file, what, name, values)
+        stays = [] if follows else [self._own_term(file, one, f"{name}s{n}", values) for n, one in _each(release)]
+        if file.of_objects or (what.whole and release.whole):
+            return _but(own, stays)
+        goes = file.op == "unlink"
+        moves, waits = [], ["true"]
         for side in LINK_SIDES[file.table]:  # type: ignore[index]  # stored names are those of tables
-            for n, other in enumerate(self._moves(OBJECTS[side], moves)):
-                inside = self._own_term(other, what, name, values)
-                terms.append(f'"{side}" IN (SELECT key FROM {table_of(other)} WHERE {inside})')
-                if file.op != "unlink" and self.holds(other):
+            for n, other in enumerate(self._moves(OBJECTS[side], GOING if goes else COMING)):
+                place = f"{name}{side}{n}"
+                some = f'"{side}" IN (SELECT key FROM {table_of(other)} WHERE '
+                stay = [self._own_term(other, one, f"{place}s{m}", values) for m, one in _each(release)]
+                moves.append(f"{some}{_but(self._own_term(other, what, place, values), stay)})")
+                if goes:
+                    stays += [f"{some}{one})" for one in stay]
+                elif self.holds(other):
                     known = [
-                        self._own_term(other, one, f"{name}w{side}{n}_{m}", values) for m, one in enumerate(let_go)
+                        self._own_term(other, one, f"{place}w{m}", values) for m, one in enumerate(release.selections)
                     ]
-                    waits.append(
-                        f'"{side}" NOT IN (SELECT key FROM {table_of(other)} WHERE NOT ({" OR ".join(known)}))'
-                    )
-        return f"(({' OR '.join(terms)}) AND {' AND '.join(waits)})"
+                    waits.append(f"NOT {some}NOT {_but(' OR '.join(known), stay)})")
+        if goes:
+            return f"({' OR '.join([_but(own, stays), *moves])})"
+        return f"({_but(' OR '.join([own, *moves]), stays)} AND {' AND '.join(waits)})"
 
     def _own_term(self, file: File, what: Selection, name: str, values: dict[str, Any]) -> str:
         terms = []
@@ -168,3 +177,12 @@ class Releases:
 
     def _moves(self, table: str, ops: Collection[str]) -> list[File]:
         return [one for one in self._files if one.op in ops and one.part == "apply" and one.table == table]
+
+
+def _each(release: Release) -> Iterator[tuple[int, Selection]]:
+    return enumerate(release.without)
+
+
+def _but(term: str, others: Sequence[str]) -> str:
+    """That a row meets the one and none of the others."""
+    return f"(({term}){''.join(f' AND NOT {other}' for other in others)})"

@@ -28,7 +28,7 @@ from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import own_settings
 from schoolsync.runs import approvals, cancelling, previews
 from schoolsync.runs.accepted import due_again
-from schoolsync.runs.approvals import OBJECTS_MAX, Approval
+from schoolsync.runs.approvals import DISCARD, OBJECTS_MAX, Approval
 from schoolsync.runs.cancelling import Applied
 from schoolsync.runs.places import run_folder
 from schoolsync.runs.plan_question import BySchool, Differences, Page, Picked, PlannedStep, Question, Renumbered
@@ -174,13 +174,9 @@ class Plans:
         is kept until `apply`. Raises Conflict when the plan is another one or is not held, Invalid, Forbidden.
         """
         roles.check(principal, Act.APPROVE)
-        if len(what.objects) > OBJECTS_MAX:
-            raise Invalid(f"One approval names at most {OBJECTS_MAX:,} objects.", target="objects")
         tenant = principal.tenant
         if not what.whole:
-            with self._control.read() as connection:
-                row = self._held(connection, tenant, profile, run, plan)
-            self._must_pick(row, what, str(run_folder(self._settings, principal.tenant_id, profile, run)))
+            self._must_be_held(principal, profile, run, plan, what)
         with self._control.write(tenant) as connection:
             row = self._held(connection, tenant, profile, run, plan)
             return self._runs.approve(
@@ -233,6 +229,41 @@ class Plans:
                 now=now,
             )
             due_again(connection, tenant, profile, since=row.asked, now=now)
+
+    def leave_out(
+        self,
+        principal: Principal,
+        profile: str,
+        run: str,
+        *,
+        plan: str,
+        what: Selection,
+        why: str | None,
+        now: int,
+    ) -> Approval:
+        """Discard a part of a held plan: whoever approves more lets the rest go on. The next plan has it again.
+
+        A later approval of just that part takes it back. Raises Conflict when the plan is another one or is not held,
+        Invalid when nothing of the part is held, Forbidden.
+        """
+        roles.check(principal, Act.DISCARD)
+        self._must_be_held(principal, profile, run, plan, what)
+        with self._control.write(principal.tenant) as connection:
+            self._held(connection, principal.tenant, profile, run, plan)
+            return approvals.give(
+                connection,
+                tenant=principal.tenant,
+                profile=profile,
+                run=run,
+                plan=plan,
+                what=what,
+                by=principal,
+                via=DISCARD,
+                why=_reason(why),
+                hours=0,
+                now=now,
+                new_id=self._new_id(),
+            )
 
     def cancel(self, principal: Principal, profile: str, run: str, *, why: str | None, now: int) -> None:
         """End an open run within one batch; what is in the directory stays. Twice is once.
@@ -384,14 +415,22 @@ class Plans:
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
+    def _must_be_held(self, principal: Principal, profile: str, run: str, plan: str, what: Selection) -> None:
+        """Raise Conflict or Invalid unless a guard holds this part of this plan."""
+        if len(what.objects) > OBJECTS_MAX:
+            raise Invalid(f"At most {OBJECTS_MAX:,} objects can be named at once.", target="objects")
+        with self._control.read() as connection:
+            row = self._held(connection, principal.tenant, profile, run, plan)
+        self._must_pick(row, what, str(run_folder(self._settings, principal.tenant_id, profile, run)))
+
     def _must_pick(self, row: Row[Any], what: Selection, folder: str) -> None:
-        """Raise Invalid for an approval of a part in which nothing is held: a mistyped one must not look like a yes."""
+        """Raise Invalid for a part in which nothing is held: a mistyped one must not look like a yes or a no."""
         found = self._readers.ask("plan_picked", Picked, folder=folder, what=msgspec.to_builtins(what))
         if found.without:
             raise Invalid(
                 f"In the plan of run {row.number} nothing is held that the object {found.without[0]} is changed by, or "
                 f"not in what else is named; {len(found.without)} of {len(what.objects)} objects are so. Memberships "
-                "alone are approved by kind or school.",
+                "alone are named by kind or school.",
                 target="objects",
             )
         if not found.steps:

@@ -1,4 +1,4 @@
-"""Parts of a plan that people let go on. Values only, light enough for the engine."""
+"""Parts of a plan that people let go on or leave out. Values only, light enough for the engine."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     """What may be applied of a held plan (column `runs.released`)."""
 
     plan: str  # hash
-    selections: tuple[Selection, ...]  # what meets one of them
+    selections: tuple[Selection, ...]  # what meets one of them ...
+    without: tuple[Selection, ...] = ()  # ... and none of these, which somebody has discarded
     given: tuple[Yes, ...]  # who has said yes to it
     expires: int  # ticks; must have been begun before
 
     @property
     def whole(self) -> bool:
         """Whether all of the plan is released."""
-        return any(one.whole for one in self.selections)
+        return not self.without and any(one.whole for one in self.selections)

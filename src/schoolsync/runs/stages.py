@@ -308,7 +308,7 @@ class Stages(Holding):
         released = self._release(plan, batch)
         if released is None or released.whole:
             return self._plans.rows(plan, batch)
-        return self._plans.rows(plan, batch, picked=released.selections)
+        return self._plans.rows(plan, batch, picked=released)
 
     def _read_whole(self) -> Terms:
         """The roster of the upload, checked and kept for later; on what terms it is planned."""

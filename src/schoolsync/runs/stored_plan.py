@@ -96,6 +96,16 @@ def _meets(batch: StoredBatch, table: pa.Table, one: Selection) -> Any:  # pyarr
     return mask
 
 
+def _let_go(batch: StoredBatch, table: pa.Table, picked: Release) -> Any:  # pyarrow has no types
+    """Which rows meet one of the selections and none of what is discarded."""
+    none = pa.repeat(pa.scalar(False), table.num_rows)
+    let_go, stays = (
+        reduce(pc.or_, (_meets(batch, table, one) for one in some), none)
+        for some in (picked.selections, picked.without)
+    )
+    return pc.and_(let_go, pc.invert(stays))
+
+
 def _column(table: pa.Table, name: str) -> Any:  # pyarrow has no types
     return table.column(name) if name in table.column_names else pa.nulls(table.num_rows, pa.string())
 
@@ -175,8 +185,8 @@ class Plans:
         (self._folder / name / "snapshot").mkdir(parents=True, mode=0o700)
         return Draft(self._folder, name)
 
-    def rows(self, plan: Description, number: int, *, picked: Sequence[Selection] | None = None) -> pa.Table:
-        """The rows of one batch, without what explains them; with `picked` those that meet one of the selections."""
+    def rows(self, plan: Description, number: int, *, picked: Release | None = None) -> pa.Table:
+        """The rows of one batch, without what explains them; with `picked` those that it lets go."""
         batch = plan.batches[number]
         file = self._open(self._folder / plan.folder / batch.file)
         applied = [name for name in file.schema_arrow.names if is_applied(name, batch.op)]
@@ -185,7 +195,7 @@ class Plans:
             table = table.filter(self._mask(plan, batch, table, picked)).select(applied)
         return _with_real_keys(plan, table)
 
-    def explained(self, plan: Description, number: int, *, picked: Sequence[Selection] | None = None) -> pa.Table:
+    def explained(self, plan: Description, number: int, *, picked: Release | None = None) -> pa.Table:
         """The rows of one batch with all that explains them."""
         batch = plan.batches[number]
         table = self._open(self._folder / plan.folder / batch.file).read_row_group(batch.group, use_threads=False)
@@ -215,29 +225,39 @@ class Plans:
             self._reading = path, pq.ParquetFile(path)
         return self._reading[1]
 
-    def _mask(self, plan: Description, batch: StoredBatch, table: pa.Table, picked: Sequence[Selection]) -> Any:
-        """Which rows of a batch meet one of the selections; the links of an object that may come or go come along."""
-        false = pa.repeat(pa.scalar(False), table.num_rows)
+    def _mask(self, plan: Description, batch: StoredBatch, table: pa.Table, picked: Release) -> Any:  # no types
+        """Which rows of a batch are let go; the links of an object that may come or go come along."""
+        none = pa.repeat(pa.scalar(False), table.num_rows)
         if batch.record:
-            return reduce(pc.or_, (_meets(batch, table, one) for one in picked), false)
+            return _let_go(batch, table, picked)
         if batch.op == "unlink":
-            mask = reduce(pc.or_, (_meets(batch, table, one) for one in picked if not one.objects), false)
+            let_go, stays = (
+                reduce(pc.or_, (_meets(batch, table, one) for one in some if not one.objects), none)
+                for some in (picked.selections, picked.without)
+            )
+            discarded = Release(plan=picked.plan, selections=picked.without, given=(), expires=picked.expires)
+            goes = none
             for side in LINK_SIDES[batch.table]:  # type: ignore[index]  # stored names are those of tables
-                mask = pc.or_(mask, pc.is_in(table.column(side), value_set=self._moving(plan, side, picked, GOING)))
-            return mask
+                keys = table.column(side)
+                goes = pc.or_(goes, pc.is_in(keys, value_set=self._moving(plan, side, picked, GOING)))
+                stays = pc.or_(stays, pc.is_in(keys, value_set=self._moving(plan, side, discarded, GOING)))
+            return pc.or_(goes, pc.and_(let_go, pc.invert(stays)))
         table = _with_real_keys(plan, table)
-        mask = reduce(pc.or_, (self._links_met(plan, batch, table, one) for one in picked if not one.objects), false)
+        let_go, stays = (
+            reduce(pc.or_, (self._links_met(plan, batch, table, one) for one in some if not one.objects), none)
+            for some in (picked.selections, picked.without)
+        )
         if waits_for_held(plan.planned.holds, batch.op):
-            mask = pc.invert(false)
+            let_go, stays = pc.invert(none), none
         held = frozenset(op for op in COMING if held_ops(plan.planned.holds, op))
-        there = pa.repeat(pa.scalar(True), table.num_rows)
+        there = pc.invert(stays)
         for side in LINK_SIDES[batch.table]:  # type: ignore[index]  # as above
             keys = table.column(side)
             comes = pc.is_in(keys, value_set=self._moving(plan, side, picked, COMING))
             waits = pc.is_in(keys, value_set=self._moving(plan, side, None, held))
-            mask = pc.or_(mask, comes)
+            let_go = pc.or_(let_go, comes)
             there = pc.and_(there, pc.or_(comes, pc.invert(waits)))
-        return pc.and_(mask, there)
+        return pc.and_(let_go, there)
 
     def _links_met(self, plan: Description, batch: StoredBatch, table: pa.Table, one: Selection) -> Any:  # no types
         """Which new links meet a selection; their school and kind are those of their ends in the snapshot."""
@@ -272,12 +292,11 @@ class Plans:
             self._keys[known] = pa.array([], pa.int64()) if rows is None else rows.column("key").combine_chunks()
         return self._keys[known]
 
-    def _moving(
-        self, plan: Description, side: str, picked: Sequence[Selection] | None, ops: frozenset[str]
-    ) -> pa.Array:
-        """The keys of the objects that come or go by some steps and meet one of the selections (None: all)."""
+    def _moving(self, plan: Description, side: str, picked: Release | None, ops: frozenset[str]) -> pa.Array:
+        """The keys of the objects that come or go by some steps and are let go (None: all)."""
         objects = _OBJECTS_OF[side]
-        known = (plan.planned.plan, objects, None if picked is None else tuple(picked), ops)
+        some = None if picked is None else (picked.selections, picked.without)
+        known = (plan.planned.plan, objects, some, ops)
         if known not in self._keys:
             found: list[Any] = []
             for batch in plan.batches:
@@ -285,7 +304,7 @@ class Plans:
                     with pq.ParquetFile(self._folder / plan.folder / batch.file) as file:
                         rows = file.read_row_group(batch.group)
                     if picked is not None:
-                        rows = rows.filter(reduce(pc.or_, (_meets(batch, rows, one) for one in picked)))
+                        rows = rows.filter(_let_go(batch, rows, picked))
                     found += (rows if ops is GOING else _with_real_keys(plan, rows)).column("key").chunks
             self._keys[known] = pa.chunked_array(found, pa.int64()).combine_chunks()
         return self._keys[known]

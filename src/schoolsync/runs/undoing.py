@@ -32,7 +32,7 @@ def read(db: duckdb.DuckDBPyConnection, plans: Plans, applied: dict[int, int], r
         if not applied.get(number):
             continue
         released = release_of_batch(let, number) if is_let_go(plan.planned.holds, batch.op) else None
-        some = None if released is None or released.whole else released.selections
+        some = None if released is None or released.whole else released
         rows = plans.explained(plan, number, picked=some)
         name = f"{batch.op}_{batch.table}"
         db.register("arrived", rows)

@@ -121,9 +121,14 @@ def apply(call: Call) -> Answer:
 def discard(call: Call) -> Answer:
     """POST discard."""
     given: shapes.Discard = call.body
-    call.services.plans.discard(
-        call.principal, call.profile, find(call).id, plan=given.plan, why=given.why, now=call.now
-    )
+    what = Selection(kind=given.kind, school=given.school, objects=given.objects)
+    plans, run = call.services.plans, find(call).id
+    if what.whole:
+        plans.discard(call.principal, call.profile, run, plan=given.plan, why=given.why, now=call.now)
+    elif given.plan is None:
+        raise Invalid("Name the plan that you have seen: a part is discarded of one plan only.", target="plan")
+    else:
+        plans.leave_out(call.principal, call.profile, run, plan=given.plan, what=what, why=given.why, now=call.now)
     return Answer(body=shape(find(call), call.now))
 
 
@@ -182,5 +187,5 @@ def _approval(one: Approval) -> shapes.Approval:
         via=one.via,
         why=one.why,
         given=moment(one.given) or "",
-        expires=moment(one.expires) or "",
+        expires=None if one.refuses else moment(one.expires),
     )

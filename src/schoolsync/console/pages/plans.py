@@ -91,9 +91,9 @@ async def decide(visit: Visit) -> Page:
     """POST profiles/{profile}/runs/{run}/plan."""
     form, plan = visit.form, visit.form.get("plan", "")
     what, why = form.get("what", ""), form.get("why", "").strip() or None
+    objects = [form["object"]] if form.get("object") else []
+    part = {"kind": form.get("kind") or None, "school": form.get("school") or None, "objects": objects}
     if what == "approve":
-        objects = [form["object"]] if form.get("object") else []
-        part = {"kind": form.get("kind") or None, "school": form.get("school") or None, "objects": objects}
         done = await visit.ask("POST", f"{here(visit)}/approvals", body={"plan": plan, "why": why, **part})
         if done.released:
             return visit.go(f"/{here(visit)}", said="approved")
@@ -102,7 +102,9 @@ async def decide(visit: Visit) -> Page:
         await visit.ask("POST", f"{here(visit)}/apply", body={"plan": plan})
         return visit.go(f"/{here(visit)}", said="approved")
     if what == "discard":
-        await visit.ask("POST", f"{here(visit)}/discard", body={"plan": plan, "why": why})
+        await visit.ask("POST", f"{here(visit)}/discard", body={"plan": plan, "why": why, **part})
+        if any(part.values()):
+            return visit.go(f"/{here(visit)}/plan", said="discarded-part")
         return visit.go(f"/{here(visit)}", said="discarded")
     raise Invalid("There is no such act.", target="what")
 
