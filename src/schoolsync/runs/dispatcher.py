@@ -32,6 +32,7 @@ from schoolsync.uploads.service import Uploads
 
 POLL = 0.02
 LOOK = 1.0  # seconds after which we look even if nobody seems to have written: time itself makes things due
+IDLE = 10.0  # seconds without any work after which PostgreSQL is asked less often whether there is some
 WATCH = 5.0
 TIDY = 3600.0
 SILENCE = 5.0
@@ -98,13 +99,14 @@ class Dispatcher:
             threading.Thread(
                 target=self._look_into, args=(self._settings.watch_url,), name="watch", daemon=True
             ).start()
-        looked = tidied = watched = 0.0
+        looked = tidied = watched = worked = 0.0
         while not self._stopping():
             now = time.monotonic()
             try:
-                if watch.changed() or now - looked >= LOOK:
+                if watch.changed(idle=now - worked >= IDLE) or now - looked >= LOOK:
                     looked = now
-                    self.look()
+                    if self.look():
+                        worked = now
                 if folder is not None and now - watched >= WATCH:
                     watched = now
                     self._schedules.begin_watched(folder)
@@ -143,8 +145,8 @@ class Dispatcher:
         while time.monotonic() < until and not self._stopping():
             time.sleep(0.2)
 
-    def look(self) -> None:
-        """Do whatever is due now."""
+    def look(self) -> bool:
+        """Do whatever is due now; whether there is any run to work at."""
         housekeeping.sweep(self._control, self._settings, self._runs, clock())
         self._journal.begin_due()
         self._schedules.begin_scheduled()
@@ -155,20 +157,28 @@ class Dispatcher:
         at_work = self._journal.unfinished()
         for key in at_work:
             self._mend(key)
-        self._take(at_work)
+        begun = self._take(at_work)
         if self._keep_warm:
             self._engines.warm_up()
+        return bool(at_work or begun)
 
-    def _take(self, at_work: list[Key]) -> None:
-        """Take up what waits: as many runs as there are places, and small ones of other tenants beside them."""
+    def _take(self, at_work: list[Key]) -> int:
+        """Take up what waits: as many runs as there are places, and small ones of other tenants beside them.
+
+        Returns how many.
+        """
+        begun = 0
         self._beside &= {key.run for key in at_work}
         for key in self._journal.queued(self._settings.concurrent_runs - len(at_work) + len(self._beside)):
             if self._journal.take(key):
                 self._begin(key)
+                begun += 1
         for key in self._journal.queued(self._settings.concurrent_small_runs - len(self._beside), small=True):
             if self._journal.take(key):
                 self._beside.add(key.run)
                 self._begin(key)
+                begun += 1
+        return begun
 
     def _begin(self, key: Key) -> None:
         log.info("run attempt begins", tenant=key.tenant, profile=key.profile, run=key.run, attempt=key.attempt)

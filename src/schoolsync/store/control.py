@@ -31,6 +31,8 @@ from schoolsync.store.database import (
 WHAT = "control database"
 POLL = 0.1
 """Seconds after which a PostgreSQL may have news; asking it costs less than having every commit ring a bell."""
+IDLE_POLL = 0.4
+"""The same where nothing has happened for a while: many workers wait at one PostgreSQL."""
 
 
 class Control:
@@ -124,11 +126,14 @@ class Watch:
         self._seen: int | None = None
         self._asked: float | None = None
 
-    def changed(self) -> bool:
-        """Whether another connection has committed since the last call; True the first time."""
+    def changed(self, *, idle: bool = False) -> bool:
+        """Whether another connection has committed since the last call; True the first time.
+
+        `idle`: nothing has happened for a while, so that whoever comes first may wait a little longer.
+        """
         if self._connection is None:
             now = time.monotonic()
-            if self._asked is not None and now - self._asked < POLL:
+            if self._asked is not None and now - self._asked < (IDLE_POLL if idle else POLL):
                 return False
             self._asked = now
             return True
