@@ -74,8 +74,10 @@ def _story(ada: Person, profile: Profile, files: list[Path]) -> None:
         slowest = max(seen.pages)
         assert slowest[0] < SLOWEST, slowest
     for stage in (STAGES[0], *STAGES[2:]):
-        assert len(set(run.done[stage])) >= 2, f"{stage}: the bar moves"
+        assert run.done[stage], f"{stage}: rows are counted"
         assert run.done[stage] == sorted(run.done[stage])
+    # Reading takes two seconds, in which nobody has to look twice.
+    assert len(set(run.done[STAGES[2]])) >= 2, "the bar moves"
     writing = STAGES[3]
     assert len(set(run.done[writing])) > 10, "the bar moves"
     assert len(set(run.rates[writing])) > 2, "the rate moves"
