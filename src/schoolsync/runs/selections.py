@@ -43,3 +43,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     def whole(self) -> bool:
         """Whether all of the plan is released."""
         return not self.without and any(one.whole for one in self.selections)
+
+    @property
+    def said(self) -> tuple[tuple[Selection, ...], tuple[Selection, ...]]:
+        """What was approved, and what was discarded."""
+        return self.selections, self.without

@@ -98,12 +98,13 @@ def _meets(batch: StoredBatch, table: pa.Table, one: Selection) -> Any:  # pyarr
 
 def _let_go(batch: StoredBatch, table: pa.Table, picked: Release) -> Any:  # pyarrow has no types
     """Which rows meet one of the selections and none of what is discarded."""
-    none = pa.repeat(pa.scalar(False), table.num_rows)
-    let_go, stays = (
-        reduce(pc.or_, (_meets(batch, table, one) for one in some), none)
-        for some in (picked.selections, picked.without)
-    )
+    let_go, stays = (_any(table, (_meets(batch, table, one) for one in some)) for some in picked.said)
     return pc.and_(let_go, pc.invert(stays))
+
+
+def _any(table: pa.Table, masks: Iterable[Any]) -> Any:  # pyarrow has no types
+    """Which rows of a table meet one of several masks; without any, none."""
+    return reduce(pc.or_, masks, pa.repeat(pa.scalar(False), table.num_rows))
 
 
 def _column(table: pa.Table, name: str) -> Any:  # pyarrow has no types
@@ -227,13 +228,12 @@ class Plans:
 
     def _mask(self, plan: Description, batch: StoredBatch, table: pa.Table, picked: Release) -> Any:  # no types
         """Which rows of a batch are let go; the links of an object that may come or go come along."""
-        none = pa.repeat(pa.scalar(False), table.num_rows)
         if batch.record:
             return _let_go(batch, table, picked)
+        none = _any(table, ())
         if batch.op == "unlink":
             let_go, stays = (
-                reduce(pc.or_, (_meets(batch, table, one) for one in some if not one.objects), none)
-                for some in (picked.selections, picked.without)
+                _any(table, (_meets(batch, table, one) for one in some if not one.objects)) for some in picked.said
             )
             discarded = Release(plan=picked.plan, selections=picked.without, given=(), expires=picked.expires)
             goes = none
@@ -244,8 +244,8 @@ class Plans:
             return pc.or_(goes, pc.and_(let_go, pc.invert(stays)))
         table = _with_real_keys(plan, table)
         let_go, stays = (
-            reduce(pc.or_, (self._links_met(plan, batch, table, one) for one in some if not one.objects), none)
-            for some in (picked.selections, picked.without)
+            _any(table, (self._links_met(plan, batch, table, one) for one in some if not one.objects))
+            for some in picked.said
         )
         if waits_for_held(plan.planned.holds, batch.op):
             let_go, stays = pc.invert(none), none
@@ -295,7 +295,7 @@ class Plans:
     def _moving(self, plan: Description, side: str, picked: Release | None, ops: frozenset[str]) -> pa.Array:
         """The keys of the objects that come or go by some steps and are let go (None: all)."""
         objects = _OBJECTS_OF[side]
-        some = None if picked is None else (picked.selections, picked.without)
+        some = None if picked is None else picked.said
         known = (plan.planned.plan, objects, some, ops)
         if known not in self._keys:
             found: list[Any] = []
