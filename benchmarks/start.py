@@ -41,7 +41,8 @@ async def schools() -> dict[str, list[str]]:
 asyncio.run(Server(Litestar([schools]), port=int(sys.argv[1]), interface=Interfaces.ASGI, log_enabled=False).serve())
 """
 TENANT = Settings().seed_tenant
-LONGEST = 120.0
+LONGEST = 30.0
+"""Seconds after which a server that does not answer is given up."""
 LOOK = 0.02
 
 
@@ -111,13 +112,13 @@ def _unseeded() -> float:
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=LONGEST) as http:
             while time.perf_counter() - began < LONGEST:
-                if _open(port) and http.get("/readyz").status_code == 200:
+                if _open(port) and http.get("/healthz").status_code == 200:
                     return time.perf_counter() - began
                 time.sleep(LOOK)
     finally:
         process.terminate()
         process.wait()
-    raise RuntimeError("the server was not ready")
+    raise RuntimeError(f"the server was not ready after {LONGEST:g} seconds")
 
 
 def _bearer(said: str) -> dict[str, str]:
@@ -151,7 +152,7 @@ def _answered(port: int, began: float, headers: Callable[[], dict[str, str]]) ->
             if answer.status_code == 200 and answer.json()["value"]:
                 return time.perf_counter() - began
             time.sleep(LOOK)
-    raise RuntimeError("no school was answered")
+    raise RuntimeError(f"no school was answered after {LONGEST:g} seconds")
 
 
 def _open(port: int) -> bool:
