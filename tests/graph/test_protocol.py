@@ -82,6 +82,8 @@ class TestAddresses:
             ("/education/me/mail", "mail"),
             ("/education/users/1/$value", "$value"),
             ("/education/schools/$count/1", "1"),
+            ("/education/schools/$ref", "$ref"),
+            ("/education/users/1/classes/$value", "$value"),
             ("/education/users('')", ""),  # a script whose variable is unset does not reach everybody
         ],
     )

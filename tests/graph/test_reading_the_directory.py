@@ -208,6 +208,26 @@ class TestPlainDirectoryObjects:
         for path in (f"schools/{ids('school', 1)}/administrativeUnit", f"classes/{ids('class', 1)}/group"):
             assert SDS not in still_town.get(f"/education/{path}").text
 
+    def test_lend_a_class_the_properties_of_its_group(self, still_town: Any, ids: Any, act: Any) -> None:
+        """`$select` of a class may name what only its group has: alone, in lists, in `$expand`; else it stays away."""
+        path, named = (
+            f"/education/classes/{ids('class', 1)}",
+            "?$select=displayName,visibility,groupTypes,createdDateTime",
+        )
+        group = still_town.get(f"{path}/group").json()
+        one = still_town.get(path + named).json()
+        names = ("displayName", "visibility", "groupTypes", "createdDateTime")
+        assert {name: one[name] for name in names} == {name: group[name] for name in names}
+        assert set(one) == {"@odata.context", "@odata.etag", "id", *names}
+        listed = still_town.walk(f"/education/classes{named}")
+        assert {name: one[name] for name in ("id", *names)} in listed
+        inside = still_town.get(f"/education/users/{ids('person', 1)}?$expand=classes($select=visibility)").json()
+        assert {item["visibility"] for item in inside["classes"]} == {group["visibility"]}
+        assert "visibility" not in still_town.get(path).json()
+        assert still_town.get(f"{path}?$select=jobTitle").status_code == 400
+        basic = still_town.get(path + named, authorization=act(1, "EduRoster.ReadBasic")).json()
+        assert set(basic) == {"@odata.context", "@odata.etag", "id", "displayName", "visibility", "groupTypes"}
+
     def test_have_the_id_of_what_they_stand_behind(self, still_town: Any, ids: Any) -> None:
         """Group and user have the id of class and person."""
         group = still_town.get(f"/education/classes/{ids('class', 1)}/group").json()
@@ -357,3 +377,12 @@ class TestUnknownMembers:
         assert (asked.json()["primaryRole"], asked.json()["externalSource"]) == ("faculty", "lms")
         assert asked.headers["preference-applied"] == "include-unknown-enum-members"
         assert house.get("/v1.0" + path, headers=asks).json()["primaryRole"] == "unknownFutureValue"
+        shown = house.get("/v1.0" + path)  # what an SDK reads, changes and sends back whole
+        sent = house.send("PATCH", "/v1.0" + path, {**shown.json(), "surname": "Lie"})
+        assert (sent.status_code, sent.json()["surname"]) == (200, "Lie")
+        kept = house.get("/beta" + path, headers=asks).json()
+        assert (kept["primaryRole"], kept["externalSource"]) == ("faculty", "lms")
+        assert (
+            house.send("PATCH", "/v1.0" + path, shown.json() | {"surname": "Lie"}).headers["etag"]
+            == kept["@odata.etag"]
+        )

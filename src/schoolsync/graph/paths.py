@@ -82,7 +82,7 @@ class Tree(Generic[R]):
             if literal is not None:
                 path.append(literal[0])
                 node = literal[1]
-            elif node.key is not None and segment:
+            elif node.key is not None and segment and (is_key or not segment.startswith("$")):
                 value = segment.lower() if _GUID.fullmatch(segment) else segment
                 keys[node.key[0]] = value
                 path.append(value)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from schoolsync import ticks
 from schoolsync.errors import Invalid
 from schoolsync.graph.call import Call, Json
-from schoolsync.graph.types import ENUMS, TYPES, UNKNOWN, Access, Property, canonical, named
+from schoolsync.graph.types import ENUMS, TYPES, UNKNOWN, Access, Property, canonical, find, named
 
 _Writer = Callable[[Any], Any]  # one JSON-able value in, one out
 Tree = Mapping[str, "Tree | None"]  # what `$select` leaves of a type; None = all of it
@@ -25,6 +25,7 @@ OnRequest = Callable[[], Mapping[str, Any]]
 
 EXTENSION = "extension_"
 _OPEN = frozenset({"administrativeUnit", "group", "user"})  # types that carry extension attributes
+_BEHIND = {"educationClass": "group"}  # whose properties `$select` can name too
 _SELECT_MAX = 200  # names in one `$select`
 _HIDDEN_ACCESS = frozenset({Access.WRITE_ONLY, Access.NOT_KEPT, Access.NAVIGATION})
 
@@ -59,14 +60,14 @@ def shape(
     tree = selection(type_name, select)
     veil_all = version != "beta"
     write = _writer(type_name, _freeze(tree), unveiled, veil_all)
-    named_extensions = _extensions(type_name, select)
+    extras = _named_extras(type_name, select)
 
     def written(values: Mapping[str, Any], on_request: OnRequest | None) -> Json:
         result: Json = {key: value for key, value in values.items() if key.startswith("@odata.")}
         result.update(write(values))
-        if named_extensions and on_request is not None:
+        if extras and on_request is not None:
             there = on_request()
-            result.update((name, value) for name, value in there.items() if name.lower() in named_extensions)
+            result.update((name, value) for name, value in there.items() if name.lower() in extras)
         return result
 
     return written
@@ -83,7 +84,7 @@ def selection(type_name: str, select: str | None) -> Tree | None:
     for name in names:
         if name == "*":
             return None
-        if type_name in _OPEN and name.lower().startswith(EXTENSION):
+        if _on_request(type_name, name):
             continue
         path = canonical(type_name, name)
         if path is None:
@@ -103,11 +104,17 @@ def _plant(tree: dict[str, Any], parts: list[str]) -> None:
         _plant(tree.setdefault(first, {}), rest)
 
 
-def _extensions(type_name: str, select: str | None) -> frozenset[str]:
-    if type_name not in _OPEN or select is None:
-        return frozenset()
-    names = (name.strip().lower() for name in select.split(","))
-    return frozenset(name for name in names if name.startswith(EXTENSION))
+def _named_extras(type_name: str, select: str | None) -> frozenset[str]:
+    names = (name.strip() for name in select.split(",")) if select is not None else ()
+    return frozenset(name.lower() for name in names if _on_request(type_name, name))
+
+
+def _on_request(type_name: str, name: str) -> bool:
+    """Whether a name is none of the type's own and still brings a value when `$select` says it."""
+    if type_name in _OPEN:
+        return name.lower().startswith(EXTENSION)
+    behind = _BEHIND.get(type_name)
+    return behind is not None and find(type_name, name) is None and find(behind, name) is not None
 
 
 _Frozen = frozenset[tuple[str, Any]] | None  # a Tree that can be a cache key

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, and_, false
 from schoolsync.access import permissions
 from schoolsync.directory import attributes, reading
 from schoolsync.directory.reading import Found
-from schoolsync.directory.shapes import CLASS, PERSON, SCHOOL, Shape
+from schoolsync.directory.shapes import CLASS, GROUP, PERSON, SCHOOL, Shape
 from schoolsync.errors import NotFound
 from schoolsync.graph import etags, query, render
 from schoolsync.graph.call import Call, Reply
@@ -163,7 +163,15 @@ class View:
         return query.page(self.call, self.connection, listing)
 
     def attributes(self, shape: Shape) -> Callable[[Row[Any]], Mapping[str, Any]]:
-        """The extension attributes of a row, as far as the caller may see them."""
+        """What comes of a row when `$select` names it, as far as the caller may see it: the extension attributes of a
+        plain object, of a class the properties of its group.
+        """
+        if shape is CLASS:
+            write = render.shape(
+                GROUP.type_name, select=None, version=self.call.version, unveiled=self.call.shows_unknown_members
+            )
+            values = self.values(GROUP)
+            return lambda row: write(values(row), None)
         if shape.type_name not in _PLAIN or self.basic(shape.type_name) is not None:
             return lambda _: {}
         return lambda row: attributes.shown(shape.table.name, row)

@@ -10,8 +10,9 @@ from schoolsync.directory.reading import Found
 from schoolsync.directory.shapes import CLASS, PERSON, Shape
 from schoolsync.errors import Invalid
 from schoolsync.graph import bodies, etags
-from schoolsync.graph.call import Call, Reply
+from schoolsync.graph.call import Call, Json, Reply
 from schoolsync.graph.resources.views import View, writing_view
+from schoolsync.graph.types import ENUMS, TYPES, UNKNOWN
 
 
 def create(call: Call, shape: Shape) -> Reply:
@@ -45,6 +46,7 @@ def patch(call: Call, shape: Shape) -> Reply:
         etags.check(call, etags.weak(row.position))
         if values.pop("id", row.id).lower() != row.id:
             raise Invalid("The property 'id' is read-only and differs from the address.", target="id")
+        _leave_veiled(shape, row, values)
         if shape is PERSON:
             changed = people.change(view.connection, tenant=view.tenant, person=row, values=values, now=call.now)
         else:
@@ -59,6 +61,16 @@ def delete(call: Call, shape: Shape) -> Reply:
         etags.check(call, etags.weak(row.position))
         changes.remove(view.connection, tenant=view.tenant, table=shape.table, row=row, now=call.now)
     return Reply(status=204)
+
+
+def _leave_veiled(shape: Shape, row: Found, values: Json) -> None:
+    """Take out members of enumerations that come back as they were shown, veiled: what is read may be sent back."""
+    there: Json | None = None
+    for name in [name for name, value in values.items() if value == UNKNOWN]:
+        enum = ENUMS.get(TYPES[shape.type_name].properties[name].type)
+        there = there or shape.values(row)
+        if enum is not None and there.get(name) in enum.hidden:
+            del values[name]
 
 
 def _found(view: View, shape: Shape) -> Found:
