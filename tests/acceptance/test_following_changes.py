@@ -56,11 +56,11 @@ class Reader:
         return told
 
 
-def nothing_open(server: Server) -> None:
+def nothing_open(server: Server, *, seconds: float = 60.0) -> None:
     """Wait for the run that makes good at once what a run passed over because somebody changed it meanwhile."""
     now = ticks.of(datetime.now(UTC))
     due = "SELECT 1 FROM profiles WHERE due <= ? UNION ALL SELECT 1 FROM runs WHERE ended IS NULL"
-    until("no run is open or due", lambda: not server.control(due, now) or None)
+    until("no run is open or due", lambda: not server.control(due, now) or None, seconds=seconds)
 
 
 def same(tenant: Tenant, reader: Reader) -> None:
