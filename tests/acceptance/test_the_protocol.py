@@ -226,6 +226,34 @@ def test_what_is_no_request_gets_a_bare_answer(server: Server, status: bytes, se
     assert server.healthy()
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 18 + b"\r\nhello\r\n0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\n{",
+        b'Content-Length: 50\r\n\r\n{"errorCount": 1}',
+    ],
+    ids=["no size", "a size beyond all", "cut in a chunk", "less than announced"],
+)
+def test_bodies_that_break_off_are_refused_in_graphs_words(synced: Profile, rest: bytes) -> None:
+    """Bad chunks and half a body end in a Graph error for whoever still listens, and nothing is done."""
+    parts = urlsplit(synced.tenant.server.base)
+    line = f"PATCH /v1.0/education{synced.path}/profileStatus HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+    head = f"{line}Authorization: Bearer {synced.api.token}\r\nContent-Type: application/json\r\n".encode()
+    before, answer = synced.status(), b""
+    with socket.create_connection((parts.hostname, parts.port), timeout=20) as connection, suppress(ConnectionError):
+        connection.sendall(head + rest)
+        connection.shutdown(socket.SHUT_WR)
+        while part := connection.recv(65536):
+            answer += part
+    said, _, body = answer.partition(b"\r\n\r\n")
+    assert said.split(b" ", 2)[1] == b"400", answer[:300]
+    error = json.loads(body)["error"]
+    assert (error["code"], set(error["innerError"])) == ("BadRequest", {"date", "request-id", "client-request-id"})
+    assert synced.status() == before
+
+
 def test_many_at_once(synced: Profile) -> None:
     """Hundreds of readers and writers together see no error and no stale mixture."""
     tenant = synced.tenant
