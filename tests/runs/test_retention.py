@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from schoolsync.runs import retention
+from schoolsync.runs import accepted, retention
 from schoolsync.runs.job import Finished, Planned, Validated
 from schoolsync.runs.records import Key
 from schoolsync.runs.states import RunState
@@ -59,3 +59,17 @@ def test_an_open_run_keeps_its_files_however_old(house: Any, state: RunState) ->
         connection.execute(update(runs).where(runs.c.id == folders[1].name).values(state=state, ended=None))
     assert retention.sweep(house.control, house.settings, house.clock() + MONTH) == 0
     assert all(folder.exists() for folder in (*folders, *later))
+
+
+def test_the_files_of_a_failed_run_stay_as_long_as_it_may_be_tried_again(house: Any) -> None:
+    """Newer files were held and discarded since: by itself the profile still takes those that the world has failed."""
+    profile = house.profile()
+    failed, discarded = _synced(house, profile), _synced(house, profile)
+    with house.control.write() as connection:
+        for folders, state in ((failed, RunState.FAILED), (discarded, RunState.DISCARDED)):
+            connection.execute(update(runs).where(runs.c.id == folders[1].name).values(state=state))
+    retention.sweep(house.control, house.settings, house.clock() + MONTH)
+    with house.control.read() as connection:
+        assert accepted.upload_of_itself(connection, 1, profile) == failed[0].name
+    assert failed[0].exists()
+    assert discarded[0].exists()

@@ -35,16 +35,29 @@ def accepted_run(connection: Connection, tenant: int, profile: str) -> Row[Any, 
     return connection.execute(accepted(tenant, profile, runs.c.upload, runs.c.summary)).one_or_none()
 
 
+def newest(tenant: Any, profile: Any, *columns: Any) -> Select[Any]:
+    """The query for these columns of the newest run that came to something; one that failed is tried again.
+
+    `tenant` (its number) and `profile` are values, or columns of an outer query.
+    """
+    return (
+        select(*columns)
+        .where(*_whole(tenant, profile), runs.c.state.in_([RunState.DONE, RunState.FAILED, RunState.CANCELLED]))
+        .order_by(runs.c.number.desc())
+        .limit(1)
+    )
+
+
 def upload_of_itself(connection: Connection, tenant: int, profile: str) -> str | None:
     """The upload that a run without a person's word works with, or None: there is none, or a person must decide first.
 
     What the world made fail is tried again. What a person cut off halfway waits for a reset, a start or an undo.
     """
     last = connection.execute(
-        select(runs.c.state, runs.c.stage, runs.c.rows_total, runs.c.upload, _taken_back().label("taken_back"))
-        .where(*_whole(tenant, profile), runs.c.state.in_([RunState.DONE, RunState.FAILED, RunState.CANCELLED]))
-        .order_by(runs.c.number.desc())
-        .limit(1)
+        newest(
+            *(tenant, profile),
+            *(runs.c.state, runs.c.stage, runs.c.rows_total, runs.c.upload, _taken_back().label("taken_back")),
+        )
     ).one_or_none()
     if last is not None and last.state == RunState.FAILED:
         return str(last.upload)

@@ -1,7 +1,7 @@
 """How long files of runs and uploads are kept: `retention_days` after use, and never the ones still needed.
 
-Needed are the snapshot that the next run is compared with, the records that packages of changes go on from, the upload
-that a reset reads again, and whatever an open run works with. Rows that tell what happened stay.
+Needed are the snapshot that the next run is compared with, the records that packages of changes go on from, the uploads
+that a reset or a retry reads again, and whatever an open run works with. Rows that tell what happened stay.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, func, literal, select, tuple_, update
 
 from schoolsync import ticks
 from schoolsync.runs import previews
-from schoolsync.runs.accepted import accepted
+from schoolsync.runs.accepted import accepted, newest
 from schoolsync.runs.states import RunState
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
@@ -103,20 +103,24 @@ def _past_runs(control: Control, ids: list[str], before: int) -> Names:
 def _past_uploads(control: Control, ids: list[str], before: int) -> Names:
     """Which of these uploads were sealed before that time and are not needed any more; they are forgotten at once."""
     other = uploads.alias()
-    newest = select(func.max(other.c.sealed)).where(
+    last_sealed = select(func.max(other.c.sealed)).where(
         other.c.tenant == uploads.c.tenant, other.c.profile == uploads.c.profile
     )
     used = select(runs.c.id).where(
         *(runs.c.tenant == uploads.c.tenant, runs.c.profile == uploads.c.profile),
         *(runs.c.upload == uploads.c.id, runs.c.ended.is_(None)),
     )
-    standing = accepted(uploads.c.tenant, uploads.c.profile, runs.c.upload).scalar_subquery()
+    # A failed run is tried again with its own files, also when newer ones were sealed since and discarded.
+    again = [
+        query(uploads.c.tenant, uploads.c.profile, runs.c.upload).scalar_subquery() for query in (accepted, newest)
+    ]
     past = (
         select(tenants.c.id, uploads.c.profile, uploads.c.id, uploads.c.tenant)
         .join(tenants, tenants.c.number == uploads.c.tenant)
         .where(
             *(uploads.c.id.in_(ids), uploads.c.state == "sealed", uploads.c.sealed < before),
-            *(uploads.c.sealed < newest.scalar_subquery(), ~used.exists(), uploads.c.id != func.coalesce(standing, "")),
+            *(uploads.c.sealed < last_sealed.scalar_subquery(), ~used.exists()),
+            *(uploads.c.id != func.coalesce(upload, "") for upload in again),
         )
     )
     with control.read() as connection:
