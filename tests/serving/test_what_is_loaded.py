@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+
+from schoolsync.access import issuer
 
 ENGINE = {"duckdb", "pyarrow", "adbc_driver_manager", "adbc_driver_sqlite", "dbos"}
 FACE = {"litestar", "granian", "odata_query", "jinja2"}
@@ -26,3 +29,20 @@ def test_a_server_in_memory_makes_its_first_run_before_it_has_a_face() -> None:
     after = loaded("schoolsync.runs.inside", "schoolsync.serving.api")
     assert "litestar" in after
     assert not after & (ENGINE | UNUSED | {"odata_query", "jinja2", "schoolsync.console.app"})
+
+
+def test_a_command_that_asks_a_server_loads_no_database(tmp_path: Path) -> None:
+    """Although it makes its token itself, with the keys of the data directory: else each takes twice the time."""
+    issuer.signing_key(tmp_path / "keys").get()
+    asks = ["show", "1", "--server", "http://127.0.0.1:9", "--profile", "x", "--data-dir", str(tmp_path)]
+    code = (
+        "import sys; from schoolsync.cli import main; code = main(); "
+        "print(code, *filter(sys.modules.get, sys.modules), file=sys.stdout)"
+    )
+    tenant = "11111111-2222-4333-8444-555555555555"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *asks, "--tenant", tenant], capture_output=True, text=True, check=False
+    )
+    loads = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "joserfc" in loads, done
+    assert not loads & (ENGINE | FACE | {"sqlalchemy", "psycopg", "obstore"})

@@ -333,7 +333,7 @@ def _another_token(given: str, context: Context | None) -> str:
 def _own_token(whereto: Whereto) -> str:
     """A token for the person who types, made with the keys of the data directory."""
     # Loaded here: who has a token needs none of it.
-    from schoolsync.access import issuer, roles, shared_keys
+    from schoolsync.access import issuer, roles
     from schoolsync.cli.token import person
 
     settings = whereto.settings
@@ -344,6 +344,8 @@ def _own_token(whereto: Whereto) -> str:
     if not issuer.GUID.fullmatch(whereto.tenant.strip().lower()):
         raise UsageError("--tenant must be a GUID such as 11111111-2222-3333-4444-555555555555.")
     if settings.storage_url is not None:
+        from schoolsync.access import shared_keys  # and by those alone who share keys
+
         shared_keys.meet(settings)
     if not settings.keys.is_dir():
         raise UsageError(
