@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ import psutil
 import pytest
 from _pytest.nodeid import coerce_node_id
 
+from schoolsync.access import issuer
+
 from .databases import BINARIES, Cluster, binaries, shared
 
 CONTRACT = "SCHOOLSYNC_CONTRACT"
@@ -19,6 +22,8 @@ SAMPLES = "SCHOOLSYNC_SAMPLES"
 DATABASES = [os.environ["DATABASE"]] if os.environ.get("DATABASE") else ["sqlite", "postgresql"]
 """`make test DATABASE=…` chooses one."""
 
+# A key is checked while it is read, which takes longer than all the rest of a token; tests make some thousand of them.
+issuer._read_key = functools.cache(issuer._read_key)
 
 NIGHTLY = os.environ.get("NIGHTLY") == "1"
 """`make nightly`: the long tests too, and more examples."""

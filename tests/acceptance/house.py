@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import functools
 import io
 import json
 import os
@@ -28,7 +27,6 @@ import httpx
 import psutil
 import psycopg
 
-from schoolsync.access import issuer
 from schoolsync.cli import token as token_command
 from schoolsync.settings import Settings
 from schoolsync.store.directory_tables import directory as directory_tables
@@ -44,9 +42,6 @@ MINIMAL = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754C
 
 READ, WRITE = "EduAdministration.Read", "EduAdministration.ReadWrite"
 ROSTER_READ, ROSTER_WRITE = "EduRoster.Read.All", "EduRoster.ReadWrite.All"
-
-# A key is checked while it is read, which takes longer than all the rest of a token; tests make some thousand of them.
-issuer._read_key = functools.cache(issuer._read_key)
 
 
 def until(what: str, look: Callable[[], T], *, seconds: float = 60.0, pause: float = 0.02) -> T:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from schoolsync import ticks
-from schoolsync.access import certificates, clients, issuer
+from schoolsync.access import certificates, clients, issuer, keys
 from schoolsync.access.tokens import UNIX_EPOCH, Verifier
 from schoolsync.settings import Settings
 from schoolsync.store.control import open_control
@@ -70,8 +70,15 @@ class Registered:
     secret: str
 
 
+@pytest.fixture(scope="session")
+def ready_key():
+    """A key that tests may have, because making one takes longer than most of them."""
+    return issuer._new_key()
+
+
 @pytest.fixture
-def house(tmp_path):
+def house(tmp_path, ready_key):
+    keys.replace_file(tmp_path / "data" / "keys" / keys.ISSUER, ready_key)
     house = House(Settings(data_dir=tmp_path / "data", audiences=("api://schoolsync",)))
     yield house
     house.control.close()
