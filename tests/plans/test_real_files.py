@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from schoolsync.plan.policy import Matching, Policy
+from schoolsync.runs import checking
 from schoolsync.runs.job import Job, JobFile
 from schoolsync.testing import rosters
 
@@ -147,3 +148,27 @@ def test_a_format_that_is_not_known_is_said(house: Directory) -> None:
     with engine(house.job(Roster(), format="punched-cards")) as work, refused() as said:
         work.extract()
     assert "punched-cards" in said[0].reason
+
+
+def test_few_rows_are_planned_as_many_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the engine leaves out for a small roster changes nothing: the first plan and the next are the same."""
+    folder, later = tmp_path / "roster", tmp_path / "later"
+    rosters.write(folder, people=120, classes=12, enrollments=400, seed=7)
+    rosters.write(later, people=125, classes=11, enrollments=380, seed=7)
+    made = []
+    for small in (checking.SMALL, 0):
+        monkeypatch.setattr(checking, "SMALL", small)
+        house = Directory(tmp_path / f"house-{small}", GivenSource())
+        plans = []
+        for files in (folder, later):
+            job = job_of(house, files)
+            with engine(job) as work:
+                work.extract()
+                plans.append((work.validate(), planned := work.plan()))
+                for batch in range(planned.batches):
+                    work.apply(batch)
+                work.finish()
+        made.append(plans)
+    few, many = made
+    assert few == many
+    assert few[1][1].rows > 0

@@ -20,7 +20,8 @@ from schoolsync.store.objects import Objects, opened
 from schoolsync.targets.local import SupersededError, UnknownBatchError
 
 SMALL = 1 << 20
-"""Files of fewer bytes than this are worked on by one thread: several would cost more than they bring."""
+"""Files of fewer bytes than this are worked on by one thread, with queries as they are written: what else could be done
+for them would cost more than it brings."""
 
 
 class StageFailed(Exception):
@@ -105,8 +106,11 @@ class Checking:
         if self._db is None:
             job = self._job
             Path(job.scratch).mkdir(parents=True, exist_ok=True, mode=0o700)
-            threads = 1 if 0 < sum(file.size for file in job.files) < SMALL else job.threads
+            small = 0 < sum(file.size for file in job.files) < SMALL
+            threads = 1 if small else job.threads
             self._db = roster_engine.opened(memory_limit=job.memory_limit, threads=threads, scratch=job.scratch)
+            if small:
+                roster_engine.hurry(self._db)
         return self._db
 
     def _forget_roster(self) -> None:
