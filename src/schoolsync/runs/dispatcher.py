@@ -15,7 +15,7 @@ import structlog
 
 from schoolsync.errors import UsageError, WorldError
 from schoolsync.profiles import housekeeping
-from schoolsync.runs import retention
+from schoolsync.runs import at_hand, retention
 from schoolsync.runs.engines import Engines
 from schoolsync.runs.journal import Journal
 from schoolsync.runs.processes import clock
@@ -103,7 +103,8 @@ class Dispatcher:
         while not self._stopping():
             now = time.monotonic()
             try:
-                if watch.changed(idle=now - worked >= IDLE) or now - looked >= LOOK:
+                changed = watch.changed(idle=now - worked >= IDLE)
+                if (changed and self._is_something()) or now - looked >= LOOK:
                     looked = now
                     if self.look():
                         worked = now
@@ -144,6 +145,10 @@ class Dispatcher:
         until = time.monotonic() + self._settings.watch_seconds
         while time.monotonic() < until and not self._stopping():
             time.sleep(0.2)
+
+    def _is_something(self) -> bool:
+        """Whether what has just been written may be work; each of several workers looks after others too."""
+        return self._roll is not None or at_hand.is_something(self._control, clock())
 
     def look(self) -> bool:
         """Do whatever is due now; whether there is any run to work at."""
