@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from schoolsync.access import audit
+
 from .house import Json, Server, Tenant, until
 from .rosters import DISTRICT
 from .typing_here import Said, typed_here
@@ -120,5 +122,63 @@ def test_any_operation_is_asked_by_its_path(server: Server, tmp_path: Path) -> N
     assert "profile list" in typed_here("runs", "--profile", "nobody", **shell).stderr
     entries = far.told("audit", "list", "--limit", "50")
     assert any(profile.id in one["object"] for one in entries)
+    assert far("doctor", expect=2).stderr.count("several tenants") == 1
     assert far.told("profile", "delete", profile.id) == [{"id": profile.id, "deleted": True}]
     until("it is gone", lambda: far.told("profile", "list") == [])
+
+
+def test_the_audit_log_is_checked_and_written_out_from_afar(server: Server, tmp_path: Path) -> None:
+    """Page by page; the chain is looked at on this side; what is written is what the server's own machine writes."""
+    tenant = Tenant(server)
+    profile = tenant.profile()
+    far = Far(tenant)
+    for _ in range(3):
+        profile.api("POST", f"{profile.path}/pause", expect=200)
+        profile.api("POST", f"{profile.path}/resume", expect=200)
+    here = [json.loads(line) for line in server.command("audit", "export", "--tenant", tenant.id).stdout.splitlines()]
+    assert len(here) >= 7
+    assert far.told("audit", "export") == here
+    assert far.told("audit", "export", "--after", "3") == here[3:]
+    far("audit", "export", "--format", "csv", "--output", tmp_path / "audit.csv")
+    assert len((tmp_path / "audit.csv").read_text("utf-8").splitlines()) == len(here) + 1
+    (whole,) = far.told("audit", "verify")
+    assert whole == {"tenant": tenant.id, "entries": len(here), "wrong": None, "hash": here[-1]["hash"]}
+    where = ("--server", server.base, "--data-dir", server.data, "--tenant", tenant.id)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("schoolsync.cli.audit.PAGE", 2)
+        assert typed_here("audit", "verify", *where).stdout.startswith(f"{tenant.id}  {len(here)} entries, whole")
+    operator = server.token(tenant.id, scope="schoolsync.access", roles=("schoolsync.operator",), user="o@x.example")
+    for name in ("audit verify", "doctor"):
+        refused = typed_here(*name.split(), SCHOOLSYNC_SERVER=server.base, SCHOOLSYNC_TOKEN=operator)
+        assert refused.status == 2
+        assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"actor": "delegated:x"}, "Entry 2: its content was changed."),
+        ({"sealed": False}, "Entry 2: it was not written by this installation."),
+        ({"number": 3}, "Entry 3: entries 2 to 2 are missing."),
+        ({"previous": "0" * 64}, "Entry 2: it does not follow the entry before it."),
+    ],
+)
+def test_a_log_that_a_server_has_meddled_with_is_seen_from_afar(change: Json, says: str) -> None:
+    """The chain is checked where the command is typed: whoever sends entries cannot say that they are whole."""
+    entries = list[Json]()
+    for number in (1, 2):
+        entry: Json = {"number": number, **dict.fromkeys(audit.FIELDS[1:], "x")}
+        entry["previous"] = entries[-1]["hash"] if entries else audit.BEGINNING
+        entry["hash"] = audit.chained(entry["previous"], entry)
+        entries.append({**entry, "sealed": True})
+    whole = audit.Chain((2, entries[-1]["hash"]))
+    assert all(whole.goes_on(one, sealed=one["sealed"]) for one in entries)
+    assert whole.verdict() == audit.Verdict(2, entries[-1]["hash"], None)
+    chain = audit.Chain((2, entries[-1]["hash"]))
+    assert chain.goes_on(entries[0], sealed=True)
+    changed = entries[1] | change
+    assert not chain.goes_on(changed, sealed=changed["sealed"])
+    assert chain.verdict().wrong == says
+    short = audit.Chain((2, entries[-1]["hash"]))
+    assert short.goes_on(entries[0], sealed=True)
+    assert short.verdict().wrong == "Entries behind number 1 are missing."

@@ -338,26 +338,21 @@ class Audit:
 
     def verify(self, tenant: int, tenant_id: str) -> Verdict:
         """Check the chain, the seals and the head of a tenant's log."""
-        previous, number = BEGINNING, 0
+        chain = Chain(self.head(tenant))
         for row in self.all(tenant, tenant_id):
-            entry = {name: getattr(row, name) for name in FIELDS}
-            wrong = None
-            if row.number != number + 1:
-                wrong = f"entries {number + 1} to {row.number - 1} are missing"
-            elif row.previous != previous:
-                wrong = "it does not follow the entry before it"
-            elif row.hash != chained(previous, entry):
-                wrong = "its content was changed"
-            elif not hmac.compare_digest(row.seal, self._seal(row.hash)):
-                wrong = "it was not written by this installation"
-            if wrong is not None:
-                return Verdict(number, previous, f"Entry {row.number}: {wrong}.")
-            previous, number = row.hash, row.number
+            if not chain.goes_on(shown(row, tenant_id), sealed=self.sealed(row)):
+                break
+        return chain.verdict()
+
+    def head(self, tenant: int) -> tuple[int, str]:
+        """Number and hash that the log of a tenant ends with, or goes on behind by now."""
         with self._control.read() as connection:
             head = connection.execute(select(audit_heads).where(audit_heads.c.tenant == tenant)).one_or_none()
-        if (head.number, head.hash) != (number, previous) if head is not None else number != 0:
-            return Verdict(number, previous, f"Entries behind number {number} are missing.")
-        return Verdict(number, previous, None)
+        return (0, BEGINNING) if head is None else (int(head.number), str(head.hash))
+
+    def sealed(self, row: Row[tuple[object, ...]]) -> bool:
+        """Whether this installation has written an entry."""
+        return hmac.compare_digest(str(row.seal), self._seal(str(row.hash)))
 
     def tenants(self) -> list[tuple[int, str]]:
         """Number and id of every tenant."""
@@ -375,6 +370,44 @@ class Verdict:
     number: int
     hash: str
     wrong: str | None
+
+
+class Chain:
+    """Entries as exports show them, looked at one after the other, wherever they come from.
+
+    The head was read before them: the log may have grown since, but may not have lost anything.
+    """
+
+    def __init__(self, head: tuple[int, str]) -> None:
+        self._head = head
+        self._number, self._hash = 0, BEGINNING
+        self._wrong: str | None = None
+
+    def goes_on(self, entry: Mapping[str, object], *, sealed: bool) -> bool:
+        """Whether the next entry is what must come next; `sealed`: whether the installation says that it wrote it."""
+        number = entry["number"]
+        wrong = None
+        if number != self._number + 1:
+            wrong = f"entries {self._number + 1} to {int(str(number)) - 1} are missing"
+        elif entry["previous"] != self._hash:
+            wrong = "it does not follow the entry before it"
+        elif entry["hash"] != chained(self._hash, {name: entry[name] for name in FIELDS}):
+            wrong = "its content was changed"
+        elif not sealed:
+            wrong = "it was not written by this installation"
+        if wrong is not None:
+            self._wrong = f"Entry {number}: {wrong}."
+            return False
+        self._number, self._hash = self._number + 1, str(entry["hash"])
+        return True
+
+    def verdict(self) -> Verdict:
+        """What was found, when there are no more entries."""
+        number, known = self._head
+        lost = self._number < number or (self._number == number and self._hash != known)
+        if self._wrong is None and (lost or (number == 0 and self._number != 0)):
+            self._wrong = f"Entries behind number {self._number} are missing."
+        return Verdict(self._number, self._hash, self._wrong)
 
 
 def chained(previous: str, entry: dict[str, object]) -> str:

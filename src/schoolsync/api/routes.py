@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from schoolsync.access.roles import Act
-from schoolsync.api import directory_routes, notice_routes, shapes
+from schoolsync.api import audit_shapes, directory_routes, notice_routes, shapes
 from schoolsync.api.directory_routes import PAGED
 from schoolsync.api.route import Parameter, Route
 from schoolsync.profiles.status import Status
@@ -552,6 +552,15 @@ ROUTES: tuple[Route, ...] = (
             Parameter(name="operation", meaning="only entries with this in the operation"),
             Parameter(name="object", meaning="only entries with this in the object"),
         ),
+    ),
+    Route(
+        method="GET",
+        template="audit/export",
+        handler="system.export_audit",
+        summary="The tenant's audit log in order, with all that is needed to check it; `after` is a number.",
+        answers=audit_shapes.AuditRecords,
+        act=Act.AUDIT,
+        parameters=PAGED,
     ),
     Route(
         method="GET",

@@ -29,6 +29,8 @@ from schoolsync.cli import (
 )
 from schoolsync.cli.answers import AsJson, tell
 from schoolsync.cli.completing import one_of
+from schoolsync.cli.plan_commands import Server, User, whereto
+from schoolsync.cli.run_commands import asks
 from schoolsync.errors import SchoolsyncError, UsageError, WorldError, is_worlds
 
 app = typer.Typer(
@@ -220,16 +222,25 @@ def settings(data_dir: DataDir = None, json: AsJson = False) -> None:
 
 @app.command()
 def doctor(
-    data_dir: DataDir = None,
+    tenant: Annotated[
+        str | None, typer.Option(metavar="UUID", help="Tenant whose admin asks a server; it has no other.")
+    ] = None,
     json: AsJson = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Look at the installation and say what is wrong or doubtful.
+
+    With --server, a token or a sign-in a server is asked, which answers where it has one tenant alone.
 
     Exit status: 0 nothing wrong, 1 something is.
     """
     from schoolsync.cli import doctor as command
     from schoolsync.settings import load
 
+    if asks(server, user, data_dir):
+        raise typer.Exit(command.served(whereto(tenant, None, server, user, data_dir, administers=True)))
     raise typer.Exit(command.run(load({"data_dir": data_dir})))
 
 

@@ -11,6 +11,7 @@ from schoolsync.cli import completing
 from schoolsync.cli.answers import AsJson
 from schoolsync.cli.completing import one_of
 from schoolsync.cli.plan_commands import Server, User, whereto
+from schoolsync.cli.run_commands import asks
 from schoolsync.errors import UsageError
 
 audit = typer.Typer(help="The audit log: who did what to which object.", no_args_is_help=True)
@@ -20,14 +21,21 @@ DataDir = Annotated[Path | None, typer.Option("--data-dir", metavar="DIR", help=
 @audit.command("verify")
 def audit_verify(
     tenant: Annotated[str | None, typer.Option(metavar="UUID", help="Only this tenant's log.")] = None,
-    data_dir: DataDir = None,
     json: AsJson = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Check that no entry of the audit log was changed, removed or slipped in.
+
+    With --server, a token or a sign-in the tenant's log is fetched from a server and checked here.
 
     Exit status: 0 whole, 1 broken.
     """
     from schoolsync.cli import audit as command
+
+    if asks(server, user, data_dir):
+        raise typer.Exit(command.verify_served(whereto(tenant, None, server, user, data_dir, audits=True)))
     from schoolsync.settings import load
 
     raise typer.Exit(command.verify(load({"data_dir": data_dir}), tenant=tenant))
@@ -44,16 +52,21 @@ def audit_export(
     ] = None,
     after: Annotated[int, typer.Option(metavar="N", help="Only entries behind this number.")] = 0,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write here instead of printing.")] = None,
-    data_dir: DataDir = None,
     json: AsJson = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
 ) -> None:
-    """Write the audit log out, in order."""
+    """Write the audit log out, in order; with --server, a token or a sign-in that of a tenant of a server."""
     from schoolsync.cli import audit as command
     from schoolsync.settings import load
 
-    settings = load({"data_dir": data_dir})
     if json and output is None and format not in (None, "json"):
         raise UsageError("--json prints JSON: leave --format out, or say with --output where the other goes.")
+    if asks(server, user, data_dir):
+        where = whereto(tenant, None, server, user, data_dir, audits=True)
+        raise typer.Exit(command.export_served(where, format=format or "json", after=after, output=output))
+    settings = load({"data_dir": data_dir})
     raise typer.Exit(command.export(settings, tenant=tenant, format=format or "json", after=after, output=output))
 
 

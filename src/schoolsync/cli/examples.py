@@ -26,7 +26,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "convert": ("schoolsync convert roster.zip oneroster/ --to oneroster-1.2",),
     "settings": ("schoolsync settings --json",),
-    "doctor": ("schoolsync doctor",),
+    "doctor": ("schoolsync doctor", "schoolsync doctor --server https://sync.district.example"),
     "erase": (
         f"schoolsync erase ana.sara@district.example {_TENANT}",
         f"schoolsync erase {_TENANT} --repeat audit.json",
@@ -105,7 +105,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "keys rotate": ("schoolsync keys rotate issuer --overlap 3600", "schoolsync keys rotate secrets"),
     "keys encrypt": ("schoolsync keys encrypt",),
     "audit list": ("schoolsync audit list --operation console --limit 20",),
-    "audit verify": ("schoolsync audit verify",),
+    "audit verify": ("schoolsync audit verify", "schoolsync audit verify --server https://sync.district.example"),
     "audit export": (f"schoolsync audit export {_TENANT} --format csv --output audit.csv",),
     "notices show": ("schoolsync notices show",),
     "notices change": (

@@ -45,7 +45,7 @@ def runs(
     data_dir: DataDir = None,
 ) -> None:
     """List a profile's runs: state, how far, how fast, how long still."""
-    if _asks(server, user, data_dir):
+    if asks(server, user, data_dir):
         from schoolsync.cli import served_runs
 
         where = whereto(tenant, profile, server, user, data_dir)
@@ -72,7 +72,7 @@ def cancel(
     data_dir: DataDir = None,
 ) -> None:
     """End a run within one batch; what it has applied stays until it is undone."""
-    if _asks(server, user, data_dir):
+    if asks(server, user, data_dir):
         from schoolsync.cli import served_runs
 
         raise typer.Exit(served_runs.cancel(whereto(tenant, profile, server, user, data_dir), run=run, why=why))
@@ -106,7 +106,7 @@ def restart(
     data_dir: DataDir = None,
 ) -> None:
     """Try a profile again now, and forget as much of what failed before as the scope says."""
-    if _asks(server, user, data_dir):
+    if asks(server, user, data_dir):
         from schoolsync.cli import served_runs
 
         where = whereto(tenant, profile, server, user, data_dir)
@@ -134,7 +134,7 @@ def freshness(
     data_dir: DataDir = None,
 ) -> None:
     """Say for every profile when it was last good, how long ago that is and when it is due next."""
-    if _asks(server, user, data_dir):
+    if asks(server, user, data_dir):
         from schoolsync.cli import served_runs
 
         raise typer.Exit(served_runs.freshness(whereto(tenant, None, server, user, data_dir)))
@@ -144,7 +144,7 @@ def freshness(
     raise typer.Exit(command.freshness(load({"data_dir": data_dir}), tenant=tenant, as_json=json))
 
 
-def _asks(server: str | None, user: str | None, data_dir: Path | None) -> bool:
+def asks(server: str | None, user: str | None, data_dir: Path | None) -> bool:
     """Whether a server is asked, and not the databases of this machine."""
     if server is not None or user is not None:
         return True

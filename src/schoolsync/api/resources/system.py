@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+import msgspec
 from sqlalchemy import func, select
 
 from schoolsync import __version__, ticks
-from schoolsync.api import shapes
+from schoolsync.access import audit
+from schoolsync.api import audit_shapes, shapes
 from schoolsync.api.call import Answer, Call
 from schoolsync.errors import Conflict
 from schoolsync.runs import looking
@@ -40,6 +42,25 @@ def list_audit(call: Call) -> Answer:
     )
     return Answer(
         body=shapes.AuditEntries(value=entries, next_link=None if further is None else call.next_link(further))
+    )
+
+
+def export_audit(call: Call) -> Answer:
+    """GET audit/export."""
+    log, tenant_id = call.services.audit, call.principal.tenant_id
+    number, digest = log.head(call.tenant)
+    rows = log.entries(call.tenant, tenant_id, after=call.position() or 0, most=call.limit)
+    records = tuple(
+        msgspec.convert({**audit.shown(row, tenant_id), "sealed": log.sealed(row)}, audit_shapes.AuditRecord)
+        for row in rows
+    )
+    return Answer(
+        body=audit_shapes.AuditRecords(
+            value=records,
+            head_number=number,
+            head_hash=digest,
+            next_link=call.next_link(rows[-1].number) if len(rows) == call.limit else None,
+        )
     )
 
 
