@@ -44,7 +44,11 @@ def _post(template: str, handler: str, summary: str, *, open: bool = False) -> R
 
 ROWS: tuple[Row, ...] = (
     _get("", "home.home", "Every profile with its status, how fresh it is and how it went; what needs a person now."),
-    _get("new-profile", "profiles.new", "A form for a new profile that takes uploaded files."),
+    _get(
+        "new-profile",
+        "profiles.new",
+        "A form for a new profile: its source, with the fields that each kind needs, and its accounts.",
+    ),
     _post("new-profile", "profiles.create", "Makes the profile."),
     _get(
         "profiles/{profile}", "profiles.show", "How a profile stands, its trends and newest runs, and what can be done."

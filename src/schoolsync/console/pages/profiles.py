@@ -149,7 +149,7 @@ async def change_accounts(visit: Visit) -> Page:
 
 async def new(visit: Visit, problem: Refused | None = None) -> Page:
     """GET new-profile."""
-    given = visit.form if problem is not None else {"mode": "create"}
+    given = {name: value for name, value in visit.form.items() if name != "clientSecret"} if problem is not None else {}
     status = 400 if problem is not None else 200
     return visit.page("new_profile.html", status=status, given=given, targets=TARGETS, problem=problem)
 
@@ -157,10 +157,40 @@ async def new(visit: Visit, problem: Refused | None = None) -> Page:
 async def create(visit: Visit) -> Page:
     """POST new-profile."""
     try:
-        made = await visit.ask("POST", "profiles", body={**_asked(visit.form), "dataProvider": _CSV})
+        made = await visit.ask("POST", "profiles", body={**_asked(visit.form), "dataProvider": _provider(visit.form)})
     except Invalid as problem:
         return await new(visit, problem)
     return visit.go(f"/profiles/{made.profile}", said="created")
+
+
+def _provider(form: Mapping[str, str]) -> dict[str, Any]:
+    """Where a new profile's roster comes from, in Graph's words."""
+
+    def of(*names: str) -> dict[str, str]:
+        return {name: given for name in names if (given := form.get(name, "").strip())}
+
+    def several(*names: str) -> dict[str, list[str]]:
+        return {name: given for name in names if (given := form.get(name, "").replace(",", " ").split())}
+
+    kind = (
+        f"#microsoft.graph.educationSynchronization{form.get('signing', 'OAuth2ClientCredentials')}ConnectionSettings"
+    )
+    if form.get("source") == "oneRoster":
+        token = of("tokenUrl", "scope") if form.get("signing") != "OAuth1" else {}
+        return {
+            "@odata.type": "#microsoft.graph.educationOneRosterApiDataProvider",
+            **of("connectionUrl", "providerName"),
+            **several("schoolsIds", "termIds"),
+            "connectionSettings": {"@odata.type": kind, **of("clientId", "clientSecret"), **token},
+        }
+    if form.get("source") == "powerSchool":
+        return {
+            "@odata.type": "#microsoft.graph.educationPowerSchoolDataProvider",
+            **of("connectionUrl", "clientId", "clientSecret", "schoolYear"),
+            **several("schoolsIds"),
+            "allowTeachersInMultipleSchools": form.get("severalSchools") == "on",
+        }
+    return _CSV
 
 
 def _asked(form: Mapping[str, str]) -> dict[str, Any]:
