@@ -31,6 +31,7 @@ from .browser import DEVICES, PASSWORD, Person, account, approve, browsing, pers
 from .house import Profile, Server, Tenant, creation, put_blob, until
 from .own import EVERY_ROLE, own
 from .rosters import DISTRICT
+from .walks import begin_anew, look_around, put_on_a_schedule
 
 pytestmark = pytest.mark.xdist_group("console")
 
@@ -231,6 +232,8 @@ def test_from_nothing_to_a_run_that_is_watched(server: Server, browser: Browser,
         page.get_by_role("button", name="Resume").click()
         page.get_by_role("button", name="Pause").wait_for()
         assert profile.wait()["status"] != "paused"
+        put_on_a_schedule(ada, profile)
+        begin_anew(ada, profile)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -379,28 +382,6 @@ def set_notices(ada: Person) -> None:
     assert hours.input_value() == "30"
     ada.look("notices")
     assert own(ada.tenant, "admin").get("/notices")["staleHours"] == 30
-
-
-def look_around(ada: Person) -> None:
-    """From the schools down to a person, why that person is here, and a search for somebody."""
-    page = ada.page
-    page.get_by_role("link", name="Directory").click()
-    ada.look("directory")
-    page.get_by_role("link", name="Nordkapp skole").click()
-    ada.look("school")
-    page.get_by_role("link", name="Math 7").click()
-    ada.look("class")
-    page.get_by_role("link", name="Zoë Müller").click()
-    page.get_by_role("link", name="Math 7").wait_for()
-    ada.look("person")
-    page.get_by_role("link", name="Why it is here").click()
-    page.get_by_text("The files have it for the first time.").first.wait_for()
-    assert "Student.csv line 2" in page.locator("section", has=page.get_by_role("heading", name="Answer")).inner_text()
-    ada.look("why")
-    ada.open("/directory?kind=people")
-    page.get_by_role("searchbox").press_sequentially("DVOŘ", delay=20)
-    page.locator("#entries li", has_text="Müller").wait_for(state="detached")
-    assert page.locator("#entries li").all_inner_texts()[0].startswith("Łukasz Dvořák")
 
 
 def test_a_plan_is_thrown_away_and_all_begins_anew(held: Profile) -> None:
