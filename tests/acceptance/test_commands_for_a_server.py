@@ -109,6 +109,7 @@ def test_any_operation_is_asked_by_its_path(server: Server, tmp_path: Path) -> N
     assert changed["settings"]["guards"]["removalPercent"] == 7
     body.write_text("[", "utf-8")
     assert "is not JSON" in far("api", "patch", "notices", "--body", body, expect=2).stderr
+    assert "leads elsewhere (303)" in far("api", "get", "/console", expect=2).stderr
     refused = far("api", "get", "nothing-of-ours", expect=2).stderr
     assert refused.count("\n") == 1
     assert "%20" in far("api", "get", "two words", expect=2).stderr
@@ -139,6 +140,8 @@ def test_the_audit_log_is_checked_and_written_out_from_afar(server: Server, tmp_
     assert len(here) >= 7
     assert far.told("audit", "export") == here
     assert far.told("audit", "export", "--after", "3") == here[3:]
+    for number in ("-5", "9" * 23):
+        assert "--after" in far("audit", "export", "--after", number, expect=2).stderr
     far("audit", "export", "--format", "csv", "--output", tmp_path / "audit.csv")
     assert len((tmp_path / "audit.csv").read_text("utf-8").splitlines()) == len(here) + 1
     (whole,) = far.told("audit", "verify")

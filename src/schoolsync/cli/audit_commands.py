@@ -50,7 +50,9 @@ def audit_export(
             help="csv or json (one object a line), which is the default.", autocompletion=one_of(completing.LOGS)
         ),
     ] = None,
-    after: Annotated[int, typer.Option(metavar="N", help="Only entries behind this number.")] = 0,
+    after: Annotated[
+        int, typer.Option(min=0, max=10**18 - 1, metavar="N", help="Only entries behind this number.")
+    ] = 0,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write here instead of printing.")] = None,
     json: AsJson = False,
     server: Server = None,

@@ -402,4 +402,6 @@ def _said(text: bytes, status: int) -> str:
     try:
         return str(json.loads(text)["error"]["message"])
     except (ValueError, KeyError, TypeError):
+        if status < 400:
+            return f"This address leads elsewhere ({status}): it is no operation of the API."
         return f"it answered {status}."
