@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 import schoolsync
+from schoolsync import fault_points
 from schoolsync.errors import Refusal
 from schoolsync.settings import Settings
 from schoolsync.store import installation, release
@@ -92,10 +95,10 @@ class Release:
         return said
 
     @contextmanager
-    def serve(self) -> Iterator[Server]:
+    def serve(self, **settings: object) -> Iterator[Server]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYTHONPATH", self._python["PYTHONPATH"])
-            server = Server(self._data.parent, settings=self.settings).start()
+            server = Server(self._data.parent, settings=self.settings | settings).start()
         try:
             yield server
         finally:
@@ -107,7 +110,8 @@ class Release:
 def test_two_releases_over_one_database(
     tmp_path: Path, request: pytest.FixtureRequest, next_release: Path, kind: str
 ) -> None:
-    """The newer one waits for `db upgrade`; after it both work; after `--finish` the older one is refused."""
+    """The newer one waits for `db upgrade`; after it both work; after `--finish` the older one is refused. A run in the
+    middle of its batches stays there, and goes on in the newer one."""
     if kind == "sqlite":
         upgraded(tmp_path, next_release, None)
         with contextlib.closing(sqlite3.connect(tmp_path / "data" / "control.db")) as connection:
@@ -132,15 +136,20 @@ def upgraded(folder: Path, next_release: Path, url: str | None) -> None:
     with ExitStack() as stack:
         # A PostgreSQL is shared by both while they are at work; a folder of files has one server at a time.
         alone = stack.enter_context(ExitStack())
-        server = alone.enter_context(older.serve())
+        armed = {fault_points.VARIABLE.removeprefix("SCHOOLSYNC_").lower(): folder / "point", "batch_rows": 40}
+        server = alone.enter_context(older.serve(**armed))
         profile = Tenant(server).profile()
+        engine = stopped_behind_its_second_batch(server, profile, files, folder / "point")
         if url is None:
+            paused(profile, engine)
             alone.close()
         assert "older" in newer.refused("serve", "--port", "0")
         assert "schoolsync db upgrade --finish" in newer.run("db", "upgrade").stdout
 
         if url is None:
             server = alone.enter_context(older.serve())
+        else:
+            paused(profile, engine)
         other = Tenant(server).profile()  # of a tenant that the upgrade did not see
         assert other.sync(files)["status"] == "success"
         if url is None:
@@ -150,11 +159,45 @@ def upgraded(folder: Path, next_release: Path, url: str | None) -> None:
             alone.close()
             assert "up to date" in newer.run("db", "upgrade", "--finish").stdout
             assert set(second.control("SELECT colour FROM profiles")) == {("red",)}
+            goes_on(Profile(Tenant(second, profile.tenant.id), profile.id))
             for known in (profile, other):
                 assert Profile(Tenant(second, known.tenant.id), known.id).sync(files)["status"] == "success"
             assert set(second.select(other.tenant.id, "SELECT motto FROM schools")) == {(None,)}
     for words in (["serve", "--port", "0"], ["db", "upgrade"], *([["worker"]] if url else [])):
         assert "newer" in older.refused(*words)
+
+
+def stopped_behind_its_second_batch(
+    server: Server, profile: Profile, files: dict[str, bytes], point: Path
+) -> psutil.Process:
+    """A run whose engine does nothing more until it is woken."""
+    point.write_text("engine-apply 2 freeze", "utf-8")
+    profile.upload(files)
+    profile.start()
+
+    def frozen() -> list[psutil.Process]:
+        return [engine for engine in server.those("engine") if engine.status() == psutil.STATUS_STOPPED]
+
+    return until("the engine stands still", frozen)[0]
+
+
+def paused(profile: Profile, engine: psutil.Process) -> None:
+    profile.api("POST", f"{profile.path}/pause", expect=200)
+    engine.send_signal(signal.SIGCONT)
+    server = profile.tenant.server
+    until("the run is paused", lambda: server.control("SELECT state FROM runs")[0] == ("paused",))
+
+
+def goes_on(profile: Profile) -> None:
+    """Behind the batches that are there, with the plan that was made before the upgrade."""
+    server, tenant = profile.tenant.server, profile.tenant.id
+    ((run,),) = server.control("SELECT id FROM runs WHERE profile = ?", profile.id)
+    before = len(server.select(tenant, "SELECT batch FROM batches"))
+    profile.api("POST", f"{profile.path}/resume", expect=200)
+    assert profile.wait()["status"] == "success"
+    ledger = server.select(tenant, "SELECT run, batch FROM batches ORDER BY position")
+    assert 2 <= before < len(ledger)
+    assert ledger == [(run, number) for number in range(len(ledger))]
 
 
 def test_one_installation_per_database(tmp_path: Path, postgresql: Cluster) -> None:
