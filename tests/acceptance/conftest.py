@@ -21,7 +21,14 @@ from .house import Server, Tenant, serving
 
 ON_BOTH = {"test_the_main_job", "test_syncing_again", "test_following_changes", "test_sensitive_fields"}
 """Modules whose tests run on both databases; the others do with `make test DATABASE=postgresql`."""
-ON_BOTH_AT_NIGHT = {"test_plan_commands", "test_own_plans", "test_by_itself", "test_previews", "test_change_history"}
+ON_BOTH_AT_NIGHT = {
+    "test_plan_commands",
+    "test_own_plans",
+    "test_by_itself",
+    "test_previews",
+    "test_change_history",
+    "test_following_a_large_directory",
+}
 """Those that do with `make nightly`."""
 JS = Path(__file__).parent / "js"
 Driven = Callable[..., Any]
