@@ -196,11 +196,13 @@ class TestAnswers:
         def fail(*_: object, **__: object) -> None:
             raise problem
 
-        monkeypatch.setattr(type(town.services.directories), "read", fail)
-        answer = town.get("/education/schools")
-        error_of(answer, 503, "serviceNotAvailable")
-        assert int(answer.headers["retry-after"]) > 0
-        assert "secret" not in answer.text
+        for way in ("read", "glance"):
+            monkeypatch.setattr(type(town.services.directories), way, fail)
+        for path in ("/education/schools", "/education/schools?$top=1"):
+            answer = town.get(path)
+            error_of(answer, 503, "serviceNotAvailable")
+            assert int(answer.headers["retry-after"]) > 0
+            assert "secret" not in answer.text
 
 
 class TestTokens:

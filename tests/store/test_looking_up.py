@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
+import psycopg
 import pytest
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import QueuePool, bindparam, insert, select, update
 
 from schoolsync.errors import WorldError
 from schoolsync.settings import Settings
@@ -14,12 +17,14 @@ from schoolsync.store.control import Control, open_control
 from schoolsync.store.control_tables import tenants
 from schoolsync.store.database import LookUp
 
+from ..databases import Cluster
+
 BY_ID = LookUp(select(tenants.c.number, tenants.c.created).where(tenants.c.id == bindparam("its_id")))
 
 
-def test_a_look_up_sees_what_was_committed_last(tmp_path: Path) -> None:
+def test_a_look_up_sees_what_was_committed_last(tmp_path: Path, database_url: str | None) -> None:
     """Also what another process has written, from every thread, and holds up neither a write nor a clean-up."""
-    control, other = _opened(tmp_path), _opened(tmp_path)
+    control, other = _opened(tmp_path, database_url), _opened(tmp_path, database_url)
     with ThreadPoolExecutor(8) as threads:
         for moment in range(50):
             with other.write() as connection:
@@ -27,16 +32,17 @@ def test_a_look_up_sees_what_was_committed_last(tmp_path: Path) -> None:
             found = threads.map(lambda _: control.look_up(BY_ID, its_id="a"), range(8))
             assert [row and row["created"] for row in found] == [moment] * 8
     assert control.look_up(BY_ID, its_id="b") is None
-    with other.engine.connect() as connection:
-        busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
-        assert not busy
+    if database_url is None:
+        with other.engine.connect() as connection:
+            busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+            assert not busy
     other.close()
     control.close()
 
 
-def test_a_look_up_goes_on_after_one_that_failed_and_after_the_end(tmp_path: Path) -> None:
+def test_a_look_up_goes_on_after_one_that_failed_and_after_the_end(tmp_path: Path, database_url: str | None) -> None:
     """The connection that stays open is no longer used once anything was wrong with it."""
-    control = _opened(tmp_path)
+    control = _opened(tmp_path, database_url)
     with control.write() as connection:
         connection.exec_driver_sql("ALTER TABLE tenants RENAME TO moved")
     with pytest.raises(WorldError, match="control database"):
@@ -49,9 +55,35 @@ def test_a_look_up_goes_on_after_one_that_failed_and_after_the_end(tmp_path: Pat
     control.close()
 
 
-def _opened(folder: Path) -> Control:
-    """A control database in the folder, with one tenant."""
-    control = open_control(Settings(data_dir=folder))
+def test_a_look_up_outlives_the_server_and_leaves_the_pool_to_others(tmp_path: Path, postgresql: Cluster) -> None:
+    """A PostgreSQL that was started again has ended every connection; those kept are a quarter of the pool at most."""
+    with postgresql.database() as url:
+        control = _opened(tmp_path, url)
+        together = threading.Barrier(8)
+
+        def look_up(_: int) -> object:
+            together.wait(30)
+            return control.look_up(BY_ID, its_id="a")
+
+        with ThreadPoolExecutor(8) as threads:
+            assert all(threads.map(look_up, range(8)))
+        pool = cast(QueuePool, control.engine.pool)
+        kept = pool.checkedout()
+        assert 1 <= kept <= pool.size() // 4
+        with psycopg.connect(url) as connection:
+            ended = connection.execute(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            ).fetchone()
+            assert ended is not None
+            assert ended[0] >= kept
+        assert control.look_up(BY_ID, its_id="a") is not None
+        control.close()
+
+
+def _opened(folder: Path, url: str | None = None) -> Control:
+    """A control database, in the folder unless `url` leads to one, with one tenant."""
+    control = open_control(Settings(data_dir=folder, database_url=url))
     if control.known_tenant("a") is None:
         with control.write() as connection:
             connection.execute(insert(tenants).values(id="a", created=0))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from sqlalchemy import Column, Row, Table
@@ -30,6 +30,12 @@ def _address(owner: str, prefix: str) -> dict[str, str]:
     parts = {"street": "street", "city": "city", "state": "state", "countryOrRegion": "country"}
     parts["postalCode"] = "postal_code"
     return {f"{owner}/{name}": f"{prefix}_{column}" for name, column in parts.items()}
+
+
+@lru_cache(256)
+def _maker(text: str) -> Values:
+    """Who made an object, for many objects the same; not to be changed."""
+    return dict(json.loads(text))
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ class Shape:
             result[name] = []
         result.update(self.constants)
         created_by = row[self._places["created_by"]]
-        result["createdBy"] = None if created_by is None else json.loads(created_by)
+        result["createdBy"] = None if created_by is None else _maker(created_by)
         return result
 
     def written(self, values: Mapping[str, Any]) -> dict[str, Any]:

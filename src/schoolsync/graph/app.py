@@ -473,7 +473,7 @@ def _endpoint(route: Route, threads: acts.Threads) -> HTTPRouteHandler:
         arrival.members = audit.members(call.body or ())
         if waits:
             reply = await cast(Awaitable[Reply], handler(call))
-        elif route.inline and call.services.directories.inline:
+        elif call.services.directories.inline and (route.inline or (route.whole_set and call.is_plain)):
             reply = cast(Reply, handler(call))
         else:
             reply = await asyncio.get_running_loop().run_in_executor(threads, partial(cast(Any, handler), call))

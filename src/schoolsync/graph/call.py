@@ -63,6 +63,11 @@ class Call:
         """Whether the call changes nothing."""
         return self.method == "GET"
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether an application asks without any wish, so that what it costs is known beforehand."""
+        return not self.query and "prefer" not in self.headers and self.principal.kind == "application"
+
     def prefers(self, preference: str) -> bool:
         """Whether a `Prefer` header names `preference` (compared without case)."""
         said = self.headers.get("prefer")

@@ -63,7 +63,7 @@ def shape(
     extras = _named_extras(type_name, select)
 
     def written(values: Mapping[str, Any], on_request: OnRequest | None) -> Json:
-        result: Json = {key: value for key, value in values.items() if key.startswith("@odata.")}
+        result: Json = {key: value for key, value in values.items() if key[0] == "@"}
         result.update(write(values))
         if extras and on_request is not None:
             there = on_request()

@@ -54,6 +54,7 @@ class Route:
     text: bool = False  # answers text/plain
     xml: bool = False  # answers application/xml
     inline: bool = False  # one point read: quicker than a thread
+    whole_set: bool = False  # a page of a whole set; a plain one is read along an index
     public: bool = False  # needs no token
 
     @property
@@ -88,6 +89,7 @@ def _row(
     takes_body: bool | None = None,
     text: bool = False,
     inline: bool = False,
+    whole_set: bool = False,
     public: bool = False,
 ) -> Route:
     def several(permission: Permission | tuple[Permission, ...] | None) -> tuple[Permission, ...]:
@@ -106,6 +108,7 @@ def _row(
         text=text,
         xml=template == "$metadata",
         inline=inline,
+        whole_set=whole_set,
         public=public,
     )
 
@@ -164,7 +167,7 @@ def _references(owner: str, name: str, key: str, delegated: Permission | None) -
 def _set(many: str, key: str, module: str, noun: str, plural: str, listed: Permission | None) -> Iterator[Route]:
     """One of the three sets: lists, counts, single objects, changes."""
     area, one = Area.DIRECTORY, f"{many}/{{{key}}}"
-    yield _row(area, "GET", many, f"{module}.list_{plural}", listed, _R)
+    yield _row(area, "GET", many, f"{module}.list_{plural}", listed, _R, whole_set=True)
     yield _row(area, "GET", f"{many}/$count", f"{module}.count_{plural}", listed, _R, text=True)
     # Each of the three delta permissions is enough, for either kind of token; users have no basic one as application.
     basic = _R if key == "user" else _RB

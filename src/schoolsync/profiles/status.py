@@ -179,10 +179,9 @@ def load(connection: Connection, *, tenant: int, profile: str) -> ProfileStatus:
 
 def look_up_all(control: Control, *, tenant: int, asked: Collection[str]) -> dict[str, tuple[ProfileStatus, str]]:
     """`load_all` as it is now."""
-    if not control.inline:
-        with control.glance() as connection:
-            return load_all(connection, tenant=tenant, asked=asked)
-    return _found(control.look_up_all(_LOOK_UP_ALL, its_tenant=tenant, asked=json.dumps([*asked])))
+    statement, given = _LOOK_UP_ALL[not control.inline], [*asked]
+    named = given if statement is _LOOK_UP_ALL[True] else json.dumps(given)
+    return _found(control.look_up_all(statement, its_tenant=tenant, asked=named))
 
 
 def load_all(connection: Connection, *, tenant: int, asked: Collection[str]) -> dict[str, tuple[ProfileStatus, str]]:
@@ -212,7 +211,7 @@ _ALL = {
     False: _all(profile_status.c.profile.in_(select(func.json_each(bindparam("asked")).table_valued("value").c.value))),
     True: _all(profile_status.c.profile == any_(bindparam("asked", type_=ARRAY(Text())))),
 }
-_LOOK_UP_ALL = LookUp(_ALL[False])
+_LOOK_UP_ALL = {server: LookUp(statement) for server, statement in _ALL.items()}
 
 
 def change_all(connection: Connection, *, tenant: int, changed: Mapping[str, ProfileStatus]) -> None:

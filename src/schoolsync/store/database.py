@@ -9,16 +9,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode, urlsplit, urlunsplit
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, Select, create_engine, event, exc
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.schema import Table
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 BUSY_MS = 10_000
 """How long a write waits for another one."""
+RETRIES = 100
+"""Connections that are found ended before a look-up fails: more than a pool has."""
 _STEPS = 20_000
 """Steps of SQLite's machine between two looks at the clock: some milliseconds."""
 
@@ -198,22 +200,24 @@ class LookUp:
     """
 
     def __init__(self, statement: Select[Any]) -> None:
-        self.statement = statement
-        self.text = str(statement.compile(dialect=sqlite.dialect(paramstyle="named")))
+        dialects = (sqlite.dialect(paramstyle="named"), postgresql.psycopg.dialect(paramstyle="pyformat"))  # type: ignore[no-untyped-call]  # as it is
+        self.texts = {dialect.name: str(statement.compile(dialect=dialect)) for dialect in dialects}
         self.names = tuple(column.name for column in statement.selected_columns)
 
 
 class LookUps:
     """Looks rows up, each time in a moment of its own: no transaction is begun around it.
 
-    In a SQLite file all do so by one connection, in turn: having the pool lend one takes longer than the look-up.
-    Safe to share between threads.
+    It keeps connections for that: having the pool lend one takes longer than the look-up. In a SQLite file one is for
+    all, in turn; to PostgreSQL they are the pool's, a quarter of it at most. Safe to share between threads.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._server = engine.dialect.name == "postgresql"
+        self._turn = nullcontext() if self._server else threading.Lock()
         self._lock = threading.Lock()
-        self._connection: SqliteConnection | None = None
+        self._idle: list[PoolProxiedConnection] = []
 
     def one(self, wanted: LookUp, parameters: Mapping[str, object]) -> Mapping[str, Any] | None:
         """The only row by its columns' names, or None."""
@@ -222,33 +226,54 @@ class LookUps:
 
     def all(self, wanted: LookUp, parameters: Mapping[str, object]) -> Sequence[Sequence[Any]]:
         """The rows."""
-        if self._engine.dialect.name == "postgresql":
-            with glancing(self._engine) as connection:
-                return connection.execute(wanted.statement, parameters).all()
-        with self._lock:
-            try:
-                return (self._connection or self._open()).execute(wanted.text, parameters).fetchall()
-            except self._engine.dialect.loaded_dbapi.Error as problem:
-                self._close()  # whatever it is about, the next one begins anew
-                raise exc.OperationalError(None, None, problem) from problem
+        text = wanted.texts[self._engine.dialect.name]
+        with self._turn:
+            for last in (*(False,) * RETRIES, True):
+                with self._lock:
+                    kept = self._idle.pop() if self._idle else None
+                kept = kept or self._engine.raw_connection()
+                connection = cast(Any, kept.dbapi_connection)
+                try:
+                    rows = self._ready(kept, connection).execute(text, parameters).fetchall()
+                except self._engine.dialect.loaded_dbapi.Error as problem:
+                    # Whatever it is about, the next one begins anew. A server that was started again has ended all that
+                    # was open to it, the pool's too; one that is away does not let new ones in.
+                    ended = self._engine.dialect.is_disconnect(problem, connection, None)
+                    _end(kept)
+                    if last or not ended:
+                        raise exc.OperationalError(None, None, problem) from problem
+                else:
+                    self._keep(kept)
+                    return cast("Sequence[Sequence[Any]]", rows)
+        raise AssertionError
 
     def close(self) -> None:
-        """Give the connection back; whoever looks up after that opens another."""
-        with self._lock:
-            self._close()
+        """Give the connections back; whoever looks up after that opens another."""
+        with self._turn:
+            while self._idle:
+                _end(self._idle.pop())
 
-    def _open(self) -> SqliteConnection:
-        pooled = self._engine.raw_connection()
-        connection: SqliteConnection | None = pooled.driver_connection
-        assert connection is not None
-        pooled.detach()  # ours from now on, and another one's place in the pool
-        self._connection = connection
+    def _ready(self, kept: PoolProxiedConnection, connection: Any) -> Any:  # of the driver, which differ
+        if not self._server:
+            kept.detach()  # another one gets its place in the pool
+        elif not connection.autocommit:
+            connection.rollback()
+            connection.autocommit = True
+            connection.prepare_threshold = 0
         return connection
 
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+    def _keep(self, kept: PoolProxiedConnection) -> None:
+        with self._lock:
+            if not self._server or len(self._idle) < cast(QueuePool, self._engine.pool).size() // 4:
+                self._idle.append(kept)
+                return
+        _end(kept)
+
+
+def _end(kept: PoolProxiedConnection) -> None:
+    connection = cast(Any, kept.dbapi_connection)
+    kept.detach()  # its place in the pool is free
+    connection.close()
 
 
 def scrub(engine: Engine) -> None:

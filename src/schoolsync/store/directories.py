@@ -17,7 +17,16 @@ from sqlalchemy import Connection, Engine, inspect
 
 from schoolsync.settings import Settings
 from schoolsync.store import acts, locks, migrations, schema
-from schoolsync.store.database import is_postgresql, postgresql_engine, reading, scrub, sqlite_engine, world, writing
+from schoolsync.store.database import (
+    glancing,
+    is_postgresql,
+    postgresql_engine,
+    reading,
+    scrub,
+    sqlite_engine,
+    world,
+    writing,
+)
 from schoolsync.store.ddl import directory_statements
 from schoolsync.store.directory_tables import directory, directory_schema
 from schoolsync.store.migrations import Family
@@ -53,6 +62,12 @@ class Directories:
         Raises TooCostly when what is asked takes the database longer than `seconds`.
         """
         with world(WHAT), reading(self._engine(tenant_id), seconds=seconds) as connection:
+            yield connection
+
+    @contextmanager
+    def glance(self, tenant_id: str) -> Iterator[Connection]:
+        """A connection for reading with a single statement."""
+        with world(WHAT), glancing(self._engine(tenant_id)) as connection:
             yield connection
 
     @contextmanager

@@ -11,7 +11,7 @@ from schoolsync.graph.resources.views import reading_view
 
 def list_classes(call: Call) -> Reply:
     """GET /education/classes."""
-    with reading_view(call) as view:
+    with reading_view(call, whole_set=True) as view:
         return view.page(CLASS)
 
 

@@ -13,7 +13,7 @@ from schoolsync.graph.resources.views import View, reading_view
 
 def list_schools(call: Call) -> Reply:
     """GET /education/schools."""
-    with reading_view(call) as view:
+    with reading_view(call, whole_set=True) as view:
         return view.page(SCHOOL)
 
 

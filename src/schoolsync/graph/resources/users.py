@@ -10,7 +10,7 @@ from schoolsync.graph.resources.views import reading_view
 
 def list_users(call: Call) -> Reply:
     """GET /education/users."""
-    with reading_view(call) as view:
+    with reading_view(call, whole_set=True) as view:
         return view.page(PERSON)
 
 

@@ -213,11 +213,20 @@ class View:
 
 
 @contextmanager
-def reading_view(call: Call) -> Iterator[View]:
-    """The caller's view for reading. What a caller can make arbitrarily costly has its time."""
+def reading_view(call: Call, *, whole_set: bool = False) -> Iterator[View]:
+    """The caller's view for reading. What a caller can make arbitrarily costly has its time.
+
+    With `whole_set` nothing is read but a page of a whole set.
+    """
+    directories, tenant = call.services.directories, call.principal.tenant_id
+    if whole_set and call.is_plain:
+        # One statement is a moment of its own: to begin and end something around it costs as much again.
+        with directories.glance(tenant) as connection:
+            yield View(call, connection)
+        return
     costly = bool(call.query) or call.template.endswith("/$count")
     seconds = call.services.settings.query_seconds if costly else None
-    with call.services.directories.read(call.principal.tenant_id, seconds=seconds) as connection:
+    with directories.read(tenant, seconds=seconds) as connection:
         yield View(call, connection)
 
 
