@@ -584,6 +584,7 @@ ACTIONS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("sync", "profiles/{profile}/do", {"what": "retry"}),
     ("sync", "profiles/{profile}/clean-up", {"mark": "on"}),
     ("policy", "profiles/{profile}/accounts", {"displayName": "x"}),
+    ("policy", "profiles/{profile}/source", {"source": "oneRoster"}),
     ("policy", "profiles/{profile}/settings/{section}", {"guards.removalPercent": "10"}),
     ("policy", "profiles/{profile}/columns", {"student.deferred": "on"}),
     ("secrets", "notices", {"staleHours": "x"}),

@@ -81,3 +81,45 @@ def test_a_profile_of_a_server_is_made_by_the_form(server: Server, source: dict[
             assert {name: settings.get(name) for name in kept["connectionSettings"]} == kept["connectionSettings"]
         assert secret not in json.dumps(profile)
         assert "cannot read" in http.get(f"/console/profiles/{profile['id']}/connection").text
+
+
+def test_the_source_of_a_profile_is_changed_by_a_form(server: Server) -> None:
+    """Another kind, address or client; the secret that is stored stays where it is and is never sent elsewhere."""
+    tenant, secret = Tenant(server), str(uuid.uuid4())
+    profile = tenant.profile().id
+    page = f"/console/profiles/{profile}/source"
+
+    def kept() -> Json:
+        provider: Json = tenant.admin.get(f"/synchronizationProfiles/{profile}")["dataProvider"]
+        return provider
+
+    with httpx.Client(base_url=server.base, follow_redirects=True) as http:
+        http.post("/console/sign-in", data={"tenant": tenant.id})
+        csrf = vouched(http, tenant, "admin").text.partition('name="csrf" value="')[2].partition('"')[0]
+        assert 'value="csv" checked' in http.get(page).text
+        power = {"csrf": csrf, "source": "powerSchool", "connectionUrl": "https://sis.example/", "clientId": "us"}
+        power |= {"clientSecret": secret, "schoolYear": "2026", "schoolsIds": "100, 200"}
+        saved = http.post(page, data=power)
+        assert saved.status_code == 200, saved.text
+        assert secret not in saved.text
+        assert kept()["schoolsIds"] == ["100", "200"]
+
+        # Without the secret: what it is not about may change, where it goes may not.
+        del power["clientSecret"]
+        assert http.post(page, data=power | {"schoolYear": "2027", "schoolsIds": ""}).status_code == 200
+        assert (kept()["schoolYear"], kept()["schoolsIds"]) == ("2027", [])
+        refused = http.post(page, data=power | {"connectionUrl": "https://elsewhere.example/"})
+        assert refused.status_code == 400
+        assert "clientSecret must be sent again" in refused.text
+        assert 'value="https://elsewhere.example/"' in refused.text
+        assert kept()["connectionUrl"] == "https://sis.example/"
+
+        roster = power | {"source": "oneRoster", "signing": "OAuth2ClientCredentials", "scope": "r"}
+        roster |= {"tokenUrl": "https://sis.example/t", "clientSecret": secret}
+        assert http.post(page, data=roster).status_code == 200
+        assert kept()["connectionSettings"]["scope"] == "r"
+        assert http.post(page, data=roster | {"scope": ""}).status_code == 200
+        assert kept()["connectionSettings"].get("scope") is None
+        assert secret not in http.get(page).text
+        assert http.post(page, data={"csrf": csrf, "source": "csv"}).status_code == 200
+        assert kept()["@odata.type"] == "#microsoft.graph.educationCsvDataProvider"

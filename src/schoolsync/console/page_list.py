@@ -47,10 +47,10 @@ the host's name is led there. This page is made from the table in `schoolsync.co
   that school's records in that run and nothing else, needs no account, and ends after 14 days. The page of the
   findings lists the links that are good and takes each back; making one and taking it back stand in the audit log.
   Deleting [`console.key`](access.md#keys) ends all of them.
-* **Where a roster comes from** is chosen when a profile is made: uploaded files, a OneRoster server or PowerSchool. A
-  secret goes in and is shown on no page. Another address, client or secret of a profile that is there is not set in the
-  console: `schoolsync profile import` does that, or a PATCH of the profile. This release reads files alone; *test
-  connection* says so of a profile with a server.
+* **Where a roster comes from** is chosen when a profile is made and changed under *Source*: uploaded files, a OneRoster
+  server or PowerSchool. A secret goes in and is shown on no page; when none is typed the stored one stays, unless the
+  host, the client or the address for tokens changes. This release reads files alone; *test connection* says so of a
+  profile with a server.
 * **Without scripts** every page can be read and every form sent, but choosing files to upload. Scripts come from the
   server itself; the content security policy allows no others, and none on the page.
 * **Safety.** The cookie is signed, invisible to scripts and not sent along by other sites; every form carries a secret

@@ -64,6 +64,8 @@ ROWS: tuple[Row, ...] = (
         "profiles/{profile}/accounts", "profiles.accounts", "The profile's name and whose accounts it makes or finds."
     ),
     _post("profiles/{profile}/accounts", "profiles.change_accounts", "Changes these."),
+    _get("profiles/{profile}/source", "profiles.source", "Where the profile's roster comes from, without its secret."),
+    _post("profiles/{profile}/source", "profiles.change_source", "Changes that."),
     _get(
         "profiles/{profile}/settings/{section}", "profiles.settings", "A section of the profile's settings, explained."
     ),

@@ -19,6 +19,14 @@ _ACTS = {
     "retry": ("restart", {"scope": "failedItems"}, "retried"),
 }
 _CSV = {"@odata.type": "#microsoft.graph.educationCsvDataProvider"}
+_ONEROSTER = "#microsoft.graph.educationOneRosterApiDataProvider"
+_POWERSCHOOL = "#microsoft.graph.educationPowerSchoolDataProvider"
+_SOURCES = {_CSV["@odata.type"]: "csv", _ONEROSTER: "oneRoster", _POWERSCHOOL: "powerSchool"}
+_EMPTIED = {
+    _ONEROSTER: ("connectionUrl", "providerName", "schoolsIds", "termIds"),
+    _POWERSCHOOL: ("connectionUrl", "clientId", "schoolYear", "schoolsIds"),
+}
+"""What a form may leave empty of a source that had it."""
 _CREATION = "#microsoft.graph.educationIdentityCreationConfiguration"
 _MATCHING = "#microsoft.graph.educationIdentityMatchingConfiguration"
 ROLES = ("student", "teacher")
@@ -147,9 +155,62 @@ async def change_accounts(visit: Visit) -> Page:
     return visit.go(f"/{place(visit)}/accounts", said="saved")
 
 
+# --- source ---------------------------------------------------------------------------------------------------------
+
+
+async def source(visit: Visit, problem: Refused | None = None) -> Page:
+    """GET profiles/{profile}/source."""
+    profile, found = await asyncio.gather(
+        visit.ask("GET", place(visit)), visit.ask("GET", f"{place(visit)}/configuration")
+    )
+    provider = found.configuration["dataProvider"]
+    return visit.page(
+        "source.html",
+        status=400 if problem is not None else 200,
+        profile=profile,
+        sections=fields.SECTIONS,
+        given=_without_secret(visit.form) if problem is not None else _source_shown(provider),
+        problem=problem,
+    )
+
+
+async def change_source(visit: Visit) -> Page:
+    """POST profiles/{profile}/source."""
+    wanted = _provider(visit.form)
+    # What was emptied goes; a secret that is not typed stays.
+    wanted = {**dict.fromkeys(_EMPTIED.get(wanted["@odata.type"], ())), **wanted}
+    if "connectionSettings" in wanted:
+        wanted["connectionSettings"] = {"scope": None, **wanted["connectionSettings"]}
+    try:
+        await visit.ask("PATCH", f"{place(visit)}/configuration", body={"dataProvider": wanted})
+    except Invalid as problem:
+        return await source(visit, problem)
+    return visit.go(f"/{place(visit)}/source", said="saved")
+
+
+def _without_secret(form: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in form.items() if name != "clientSecret"}
+
+
+def _source_shown(provider: Mapping[str, Any]) -> dict[str, str]:
+    """A data provider as the form has it."""
+    signing = provider.get("connectionSettings") or {}
+    found = {**provider, **signing}
+    given = {name: ", ".join(found.get(name) or ()) for name in ("schoolsIds", "termIds")}
+    for name in ("connectionUrl", "clientId", "tokenUrl", "scope", "providerName", "schoolYear"):
+        given[name] = found.get(name) or ""
+    given["source"] = _SOURCES[provider["@odata.type"]]
+    given["signing"] = "OAuth1" if "OAuth1" in signing.get("@odata.type", "") else "OAuth2ClientCredentials"
+    given["severalSchools"] = "on" if provider.get("allowTeachersInMultipleSchools") else ""
+    return given
+
+
+# --- a new one ------------------------------------------------------------------------------------------------------
+
+
 async def new(visit: Visit, problem: Refused | None = None) -> Page:
     """GET new-profile."""
-    given = {name: value for name, value in visit.form.items() if name != "clientSecret"} if problem is not None else {}
+    given = _without_secret(visit.form) if problem is not None else {}
     status = 400 if problem is not None else 200
     return visit.page("new_profile.html", status=status, given=given, targets=TARGETS, problem=problem)
 
@@ -164,7 +225,7 @@ async def create(visit: Visit) -> Page:
 
 
 def _provider(form: Mapping[str, str]) -> dict[str, Any]:
-    """Where a new profile's roster comes from, in Graph's words."""
+    """Where a profile's roster comes from, in Graph's words."""
 
     def of(*names: str) -> dict[str, str]:
         return {name: given for name in names if (given := form.get(name, "").strip())}
@@ -178,14 +239,14 @@ def _provider(form: Mapping[str, str]) -> dict[str, Any]:
     if form.get("source") == "oneRoster":
         token = of("tokenUrl", "scope") if form.get("signing") != "OAuth1" else {}
         return {
-            "@odata.type": "#microsoft.graph.educationOneRosterApiDataProvider",
+            "@odata.type": _ONEROSTER,
             **of("connectionUrl", "providerName"),
             **several("schoolsIds", "termIds"),
             "connectionSettings": {"@odata.type": kind, **of("clientId", "clientSecret"), **token},
         }
     if form.get("source") == "powerSchool":
         return {
-            "@odata.type": "#microsoft.graph.educationPowerSchoolDataProvider",
+            "@odata.type": _POWERSCHOOL,
             **of("connectionUrl", "clientId", "clientSecret", "schoolYear"),
             **several("schoolsIds"),
             "allowTeachersInMultipleSchools": form.get("severalSchools") == "on",
