@@ -31,7 +31,7 @@ from .browser import DEVICES, PASSWORD, Person, account, approve, browsing, pers
 from .house import Profile, Server, Tenant, creation, put_blob, until
 from .own import EVERY_ROLE, own
 from .rosters import DISTRICT
-from .walks import begin_anew, look_around, put_on_a_schedule
+from .walks import begin_anew, choose_a_source, look_around, put_on_a_schedule
 
 pytestmark = pytest.mark.xdist_group("console")
 
@@ -187,6 +187,7 @@ def test_from_nothing_to_a_run_that_is_watched(server: Server, browser: Browser,
         assert settings["guards"]["removalPercent"] == 10
         page.get_by_role("link", name="Columns").click()
         ada.look("columns")
+        choose_a_source(ada)
         page.get_by_role("link", name="Try the rules").click()
         for field, value in (("SIS ID", "3009"), ("User name", "ana.sara"), ("Given name", "Ana"), ("Surname", "Sara")):
             page.get_by_label(field, exact=True).fill(value)

@@ -29,6 +29,20 @@ def look_around(ada: Person) -> None:
     assert page.locator("#entries li").all_inner_texts()[0].startswith("Łukasz Dvořák")
 
 
+def choose_a_source(ada: Person) -> None:
+    """From a settings page: a server without an address is refused and nothing is lost; files it is in the end."""
+    page = ada.page
+    page.get_by_role("link", name="Source").click()
+    page.get_by_label("PowerSchool").check()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("alert").get_by_text("connectionUrl").wait_for()
+    assert page.get_by_label("PowerSchool").is_checked()
+    ada.look("source")
+    page.get_by_label("Files that are uploaded").check()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("status").get_by_text("Saved.").wait_for()
+
+
 def put_on_a_schedule(ada: Person, profile: Profile) -> None:
     """A time that cannot be is told beside its field; one that can be is kept. The connection is tested on the way."""
     page = ada.page
