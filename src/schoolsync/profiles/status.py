@@ -179,16 +179,19 @@ def load(connection: Connection, *, tenant: int, profile: str) -> ProfileStatus:
 
 def look_up_all(control: Control, *, tenant: int, asked: Collection[str]) -> dict[str, tuple[ProfileStatus, str]]:
     """`load_all` as it is now."""
-    statement, given = _LOOK_UP_ALL[not control.inline], [*asked]
-    named = given if statement is _LOOK_UP_ALL[True] else json.dumps(given)
-    return _found(control.look_up_all(statement, its_tenant=tenant, asked=named))
+    server = not control.inline
+    return _found(control.look_up_all(_LOOK_UP_ALL[server], **_given(server, tenant, asked)))
 
 
 def load_all(connection: Connection, *, tenant: int, asked: Collection[str]) -> dict[str, tuple[ProfileStatus, str]]:
     """The statuses and the states of several profiles; one that does not exist is not in the answer."""
-    statement, given = _ALL[is_postgresql(connection)], list(asked)
-    named = {"its_tenant": tenant, "asked": given if is_postgresql(connection) else json.dumps(given)}
-    return _found(connection.execute(statement, named))
+    server = is_postgresql(connection)
+    return _found(connection.execute(_ALL[server], _given(server, tenant, asked)))
+
+
+def _given(server: bool, tenant: int, asked: Collection[str]) -> dict[str, object]:
+    """The parameters of `_ALL`."""
+    return {"its_tenant": tenant, "asked": [*asked] if server else json.dumps([*asked])}
 
 
 def _found(rows: Iterable[Sequence[Any]]) -> dict[str, tuple[ProfileStatus, str]]:

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 BUSY_MS = 10_000
 """How long a write waits for another one."""
-RETRIES = 100
-"""Connections that are found ended before a look-up fails: more than a pool has."""
 _STEPS = 20_000
 """Steps of SQLite's machine between two looks at the clock: some milliseconds."""
 
@@ -200,9 +198,17 @@ class LookUp:
     """
 
     def __init__(self, statement: Select[Any]) -> None:
-        dialects = (sqlite.dialect(paramstyle="named"), postgresql.psycopg.dialect(paramstyle="pyformat"))  # type: ignore[no-untyped-call]  # as it is
-        self.texts = {dialect.name: str(statement.compile(dialect=dialect)) for dialect in dialects}
+        self._statement = statement
+        self._texts: dict[str, str] = {}
         self.names = tuple(column.name for column in statement.selected_columns)
+
+    def text(self, engine: Engine) -> str:
+        """The statement as the driver of this engine takes it, with named parameters."""
+        known = self._texts.get(engine.dialect.name)
+        if known is None:
+            dialect = sqlite.dialect(paramstyle="named") if engine.dialect.name == "sqlite" else engine.dialect
+            known = self._texts[engine.dialect.name] = str(self._statement.compile(dialect=dialect))
+        return known
 
 
 class LookUps:
@@ -226,41 +232,48 @@ class LookUps:
 
     def all(self, wanted: LookUp, parameters: Mapping[str, object]) -> Sequence[Sequence[Any]]:
         """The rows."""
-        text = wanted.texts[self._engine.dialect.name]
+        text = wanted.text(self._engine)
         with self._turn:
-            for last in (*(False,) * RETRIES, True):
-                with self._lock:
-                    kept = self._idle.pop() if self._idle else None
-                kept = kept or self._engine.raw_connection()
-                connection = cast(Any, kept.dbapi_connection)
-                try:
-                    rows = self._ready(kept, connection).execute(text, parameters).fetchall()
-                except self._engine.dialect.loaded_dbapi.Error as problem:
-                    # Whatever it is about, the next one begins anew. A server that was started again has ended all that
-                    # was open to it, the pool's too; one that is away does not let new ones in.
-                    ended = self._engine.dialect.is_disconnect(problem, connection, None)
-                    _end(kept)
-                    if last or not ended:
-                        raise exc.OperationalError(None, None, problem) from problem
-                else:
-                    self._keep(kept)
-                    return cast("Sequence[Sequence[Any]]", rows)
-        raise AssertionError
+            try:
+                return self._asked(text, parameters)
+            except _EndedError:
+                # A server that was started again has ended all that was open to it.
+                self._end_idle()
+                self._engine.dispose()
+                return self._asked(text, parameters)
 
     def close(self) -> None:
         """Give the connections back; whoever looks up after that opens another."""
         with self._turn:
-            while self._idle:
-                _end(self._idle.pop())
+            self._end_idle()
 
-    def _ready(self, kept: PoolProxiedConnection, connection: Any) -> Any:  # of the driver, which differ
+    def _asked(self, text: str, parameters: Mapping[str, object]) -> Sequence[Sequence[Any]]:
+        kept = self._borrowed()
+        connection = cast(Any, kept.dbapi_connection)
+        try:
+            self._make_ready(kept, connection)
+            rows: Sequence[Sequence[Any]] = connection.execute(text, parameters).fetchall()
+        except self._engine.dialect.loaded_dbapi.Error as problem:
+            # Whatever it is about, the next one begins anew.
+            ended = self._engine.dialect.is_disconnect(problem, connection, None)
+            _end(kept)
+            raise (_EndedError if ended else exc.OperationalError)(None, None, problem) from problem
+        self._keep(kept)
+        return rows
+
+    def _borrowed(self) -> PoolProxiedConnection:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return self._engine.raw_connection()
+
+    def _make_ready(self, kept: PoolProxiedConnection, connection: Any) -> None:  # of the driver, which differ
         if not self._server:
             kept.detach()  # another one gets its place in the pool
         elif not connection.autocommit:
             connection.rollback()
             connection.autocommit = True
             connection.prepare_threshold = 0
-        return connection
 
     def _keep(self, kept: PoolProxiedConnection) -> None:
         with self._lock:
@@ -268,6 +281,16 @@ class LookUps:
                 self._idle.append(kept)
                 return
         _end(kept)
+
+    def _end_idle(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for kept in idle:
+            _end(kept)
+
+
+class _EndedError(exc.OperationalError):
+    """The connection was ended at its other end."""
 
 
 def _end(kept: PoolProxiedConnection) -> None:
