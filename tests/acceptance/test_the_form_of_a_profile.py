@@ -120,6 +120,7 @@ def test_the_source_of_a_profile_is_changed_by_a_form(server: Server) -> None:
         assert kept()["connectionSettings"]["scope"] == "r"
         assert http.post(page, data=roster | {"scope": ""}).status_code == 200
         assert kept()["connectionSettings"].get("scope") is None
+        assert http.post(page, data=roster | {"tokenUrl": ""}).status_code == 400  # not kept behind the person's back
         assert secret not in http.get(page).text
         assert http.post(page, data={"csrf": csrf, "source": "csv"}).status_code == 200
         assert kept()["@odata.type"] == "#microsoft.graph.educationCsvDataProvider"

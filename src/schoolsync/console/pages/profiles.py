@@ -22,11 +22,6 @@ _CSV = {"@odata.type": "#microsoft.graph.educationCsvDataProvider"}
 _ONEROSTER = "#microsoft.graph.educationOneRosterApiDataProvider"
 _POWERSCHOOL = "#microsoft.graph.educationPowerSchoolDataProvider"
 _SOURCES = {_CSV["@odata.type"]: "csv", _ONEROSTER: "oneRoster", _POWERSCHOOL: "powerSchool"}
-_EMPTIED = {
-    _ONEROSTER: ("connectionUrl", "providerName", "schoolsIds", "termIds"),
-    _POWERSCHOOL: ("connectionUrl", "clientId", "schoolYear", "schoolsIds"),
-}
-"""What a form may leave empty of a source that had it."""
 _CREATION = "#microsoft.graph.educationIdentityCreationConfiguration"
 _MATCHING = "#microsoft.graph.educationIdentityMatchingConfiguration"
 ROLES = ("student", "teacher")
@@ -176,13 +171,8 @@ async def source(visit: Visit, problem: Refused | None = None) -> Page:
 
 async def change_source(visit: Visit) -> Page:
     """POST profiles/{profile}/source."""
-    wanted = _provider(visit.form)
-    # What was emptied goes; a secret that is not typed stays.
-    wanted = {**dict.fromkeys(_EMPTIED.get(wanted["@odata.type"], ())), **wanted}
-    if "connectionSettings" in wanted:
-        wanted["connectionSettings"] = {"scope": None, **wanted["connectionSettings"]}
     try:
-        await visit.ask("PATCH", f"{place(visit)}/configuration", body={"dataProvider": wanted})
+        await visit.ask("PATCH", f"{place(visit)}/configuration", body={"dataProvider": _provider(visit.form)})
     except Invalid as problem:
         return await source(visit, problem)
     return visit.go(f"/{place(visit)}/source", said="saved")
@@ -225,30 +215,34 @@ async def create(visit: Visit) -> Page:
 
 
 def _provider(form: Mapping[str, str]) -> dict[str, Any]:
-    """Where a profile's roster comes from, in Graph's words."""
+    """Where a profile's roster comes from, in Graph's words; what is empty is null, and a secret is left out then."""
 
-    def of(*names: str) -> dict[str, str]:
-        return {name: given for name in names if (given := form.get(name, "").strip())}
+    def of(*names: str) -> dict[str, str | None]:
+        return {name: form.get(name, "").strip() or None for name in names}
 
     def several(*names: str) -> dict[str, list[str]]:
-        return {name: given for name in names if (given := form.get(name, "").replace(",", " ").split())}
+        return {name: form.get(name, "").replace(",", " ").split() for name in names}
 
-    kind = (
-        f"#microsoft.graph.educationSynchronization{form.get('signing', 'OAuth2ClientCredentials')}ConnectionSettings"
-    )
+    typed = form.get("clientSecret", "").strip()
+    secret = {"clientSecret": typed} if typed else {}
     if form.get("source") == "oneRoster":
-        token = of("tokenUrl", "scope") if form.get("signing") != "OAuth1" else {}
+        signing = form.get("signing", "OAuth2ClientCredentials")
         return {
             "@odata.type": _ONEROSTER,
             **of("connectionUrl", "providerName"),
             **several("schoolsIds", "termIds"),
-            "connectionSettings": {"@odata.type": kind, **of("clientId", "clientSecret"), **token},
+            "connectionSettings": {
+                "@odata.type": f"#microsoft.graph.educationSynchronization{signing}ConnectionSettings",
+                **of("clientId", *(("tokenUrl", "scope") if signing != "OAuth1" else ())),
+                **secret,
+            },
         }
     if form.get("source") == "powerSchool":
         return {
             "@odata.type": _POWERSCHOOL,
-            **of("connectionUrl", "clientId", "clientSecret", "schoolYear"),
+            **of("connectionUrl", "clientId", "schoolYear"),
             **several("schoolsIds"),
+            **secret,
             "allowTeachersInMultipleSchools": form.get("severalSchools") == "on",
         }
     return _CSV
