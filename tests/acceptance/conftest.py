@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
 from ..conftest import NIGHTLY
 from ..databases import Cluster
-from .house import Server, Tenant, serving
+from .browser import browsing
+from .house import Profile, Server, Tenant, creation, serving
+from .own import own
+from .rosters import DISTRICT
 
 ON_BOTH = {"test_the_main_job", "test_syncing_again", "test_following_changes", "test_sensitive_fields"}
 """Modules whose tests run on both databases; the others do with `make test DATABASE=postgresql`."""
@@ -32,6 +36,12 @@ ON_BOTH_AT_NIGHT = {
 """Those that do with `make nightly`."""
 JS = Path(__file__).parent / "js"
 Driven = Callable[..., Any]
+CAREFUL = {"guards": {"removalLeast": 0, "removalPercent": 10}}
+SMALLER = (
+    DISTRICT.without("students", SIS_ID="3003")
+    .without("enrollments", SIS_ID="3003")
+    .changed("students", "3001", Grade="8", Last_Name="Møller")
+)
 WITH_GUARDIANS: dict[str, object] = {"sensitive_fields": "contacts,birthDate"}
 """What an installation sets that wants guardians in the directory: without it they are not even read."""
 
@@ -118,6 +128,31 @@ def tenant(server: Server) -> Tenant:
 def secure_tenant(secure: Server) -> Tenant:
     """A fresh tenant of the server with `--tls`."""
     return Tenant(secure)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with browsing() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where pictures of the pages are kept."""
+    named = os.environ.get("SCREENSHOTS")
+    folder = Path(named) if named else tmp_path_factory.mktemp("screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def held(server: Server) -> Profile:
+    """A profile that was synchronized once and whose second plan a guard holds."""
+    profile = Tenant(server).profile(creation(displayName="Nordkapp kommune"))
+    own(profile.tenant, "admin")("PATCH", f"/profiles/{profile.id}/settings", CAREFUL, expect=200)
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    assert profile.sync(SMALLER.files())["status"] == "validationError"
+    return profile
 
 
 @pytest.fixture(scope="session")

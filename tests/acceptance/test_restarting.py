@@ -12,8 +12,8 @@ from .house import Json, Server, Tenant, matching, until
 from .own import own
 from .rosters import DISTRICT
 from .test_matching import USERNAMES, by_hand
-from .test_the_console import vouched
 from .typing_here import typed_here
+from .visits import vouched
 
 pytestmark = pytest.mark.xdist_group("own-api")
 

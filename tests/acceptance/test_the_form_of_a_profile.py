@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from .house import Json, Server, Tenant
-from .test_the_console import vouched
+from .visits import vouched
 
 pytestmark = pytest.mark.xdist_group("own-api")
 

@@ -30,7 +30,7 @@ from schoolsync.cli import (
 from schoolsync.cli.answers import AsJson, tell
 from schoolsync.cli.completing import one_of
 from schoolsync.cli.plan_commands import Server, User, whereto
-from schoolsync.cli.run_commands import asks
+from schoolsync.cli.whom import asks
 from schoolsync.errors import SchoolsyncError, UsageError, WorldError, is_worlds
 
 app = typer.Typer(

@@ -11,7 +11,7 @@ from schoolsync.cli import completing
 from schoolsync.cli.answers import AsJson
 from schoolsync.cli.completing import one_of
 from schoolsync.cli.plan_commands import Server, User, whereto
-from schoolsync.cli.run_commands import asks
+from schoolsync.cli.whom import asks
 from schoolsync.errors import UsageError
 
 audit = typer.Typer(help="The audit log: who did what to which object.", no_args_is_help=True)

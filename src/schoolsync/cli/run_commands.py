@@ -6,7 +6,6 @@ or a sign-in they ask a server.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from schoolsync.cli import completing
 from schoolsync.cli.answers import AsJson
 from schoolsync.cli.completing import one_of
 from schoolsync.cli.plan_commands import Server, User, whereto
+from schoolsync.cli.whom import asks
 from schoolsync.errors import UsageError
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", metavar="DIR", help="Folder of databases, files, keys.")]
@@ -142,19 +142,6 @@ def freshness(
     from schoolsync.settings import load
 
     raise typer.Exit(command.freshness(load({"data_dir": data_dir}), tenant=tenant, as_json=json))
-
-
-def asks(server: str | None, user: str | None, data_dir: Path | None) -> bool:
-    """Whether a server is asked, and not the databases of this machine."""
-    if server is not None or user is not None:
-        return True
-    if data_dir is not None or "SCHOOLSYNC_DATA_DIR" in os.environ:
-        return False
-    if os.environ.get("SCHOOLSYNC_SERVER") or os.environ.get("SCHOOLSYNC_TOKEN"):
-        return True
-    from schoolsync.cli import contexts
-
-    return contexts.chosen(None) is not None
 
 
 def _named(tenant: str | None) -> str:

@@ -1,0 +1,58 @@
+"""What is decided in forms of the console: a plan is thrown away, all begins anew, classes are cleaned up."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+
+from .house import Profile, Server, Tenant, until
+from .own import EVERY_ROLE
+from .rosters import DISTRICT
+from .visits import vouched
+
+pytestmark = pytest.mark.xdist_group("console")
+
+
+def test_a_plan_is_thrown_away_and_all_begins_anew(held: Profile) -> None:
+    """Nobody goes and the run has ended; starting all over plans the same again; licences are set in a form."""
+    before, settings = held.tenant.objects(), f"/console/profiles/{held.id}/accounts"
+    with httpx.Client(base_url=held.tenant.server.base, follow_redirects=True) as http:
+        http.post("/console/sign-in", data={"tenant": held.tenant.id})
+        csrf = vouched(http, held.tenant, *EVERY_ROLE).text.partition('name="csrf" value="')[2].partition('"')[0]
+        plan = f"/console/profiles/{held.id}/runs/2/plan"
+        (seen, *_) = re.findall(r'name="plan" value="(\w+)"', http.get(plan).text)
+        thrown = http.post(plan, data={"csrf": csrf, "plan": seen, "what": "discard", "why": "half is missing"})
+        assert (thrown.url.path, "Discarded" in thrown.text) == (f"/console/profiles/{held.id}/runs/2", True)
+        assert held.tenant.objects() == before
+        http.post(f"/console/profiles/{held.id}/do", data={"csrf": csrf, "what": "reset"})
+        until("it waits again", lambda: "See what waits for you" in http.get(f"/console/profiles/{held.id}").text)
+        assert "Approve the whole plan" in http.get(f"/console/profiles/{held.id}/runs/3/plan").text
+        sku = "6634e0ce-1a9f-428c-a498-f84ec7b8aa2e"
+        form = {"csrf": csrf, "displayName": "Nordkapp", "domain.student": "skole.example", "licenses.": sku}
+        assert f'value="{sku}"' in http.post(settings, data=form).text
+        assert held.tenant.admin.get(held.path)["licensesToAssign"] == [{"appliesTo": None, "skuIds": [sku]}]
+        assert "is not the GUID of a license" in http.post(settings, data={**form, "licenses.student": "A1"}).text
+
+
+def test_classes_are_cleaned_up_from_the_page_of_an_expired_profile(server: Server) -> None:
+    """Only there is the form; what is chosen is worked out and waits, and the page of the run says so."""
+    profile = Tenant(server).profile()
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    with httpx.Client(base_url=server.base, follow_redirects=True) as http:
+        http.post("/console/sign-in", data={"tenant": profile.tenant.id})
+        csrf = vouched(http, profile.tenant, "operator").text.partition('name="csrf" value="')[2].partition('"')[0]
+        page, form = f"/console/profiles/{profile.id}", f"/console/profiles/{profile.id}/clean-up"
+        assert form not in http.get(page).text
+        profile.api("PATCH", profile.path, {"expirationDate": "2026-01-01"}, expect=200)
+        until("it is paused", lambda: profile.status()["status"] == "paused")
+        assert form in http.get(page).text
+        assert http.post(form, data={"csrf": csrf}).status_code == 400
+        begun = http.post(form, data={"csrf": csrf, "mark": "on", "archive": "on", "why": "rollover"})
+        assert begun.url.path.startswith(f"{page}/runs/")
+        until(
+            "it waits",
+            lambda: f"{len(DISTRICT.sections)} classes would be marked" in http.get(f"{page}/runs/2/plan").text,
+        )
+        assert "Cleaning up always waits for a person" in http.get(page).text
