@@ -23,6 +23,8 @@ FILE = "schoolsync.toml"
 MIB = 1024 * 1024
 RUN_MEMORY = 320 * MIB
 """What the engine of a run may use for itself; as much again as the upload is large comes to it."""
+SHORTEST_SILENCE = 3.0
+"""A worker on a machine that has much to do may well say nothing for a second or two."""
 
 
 def _setting(default: Any, help_text: str, *, secret: bool = False) -> Any:  # a dataclass field of any type
@@ -129,6 +131,9 @@ class Settings:
         1, "synchronizations beside these in one worker: small ones, of tenants that have none at work"
     )
     small_run_bytes: int = _setting(16 * MIB, "bytes of files, unpacked, up to which a synchronization counts as small")
+    worker_silence: float = _setting(
+        12.0, "seconds without a beat after which other workers take the runs of a worker over; the same for all"
+    )
     delta_deleted_classes: bool = _setting(
         False, "whether delta queries of classes tell deleted classes, which Microsoft Graph never does"
     )
@@ -453,6 +458,11 @@ def _check(values: dict[str, Value]) -> None:
     ):
         if values[name].value == 0:
             raise wrong(name, "must be at least 1")
+    silence = values["worker_silence"].value
+    if isinstance(silence, float) and silence < SHORTEST_SILENCE:
+        raise wrong(
+            "worker_silence", f"must be at least {SHORTEST_SILENCE:g}, or workers that are busy lose their runs"
+        )
     for name in ("page_size", "page_max"):
         number = values[name].value
         if isinstance(number, int) and number > 999:

@@ -28,6 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--kills", type=int, default=1000, help="random kills")
+    parser.add_argument("--random", action="store_true", help="random kills alone, none at the named points before")
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--every", type=int, help="have every n-th input or output of a run fail, in place of kills")
     parser.add_argument("--first", type=int, help="where to begin with --every")
@@ -38,17 +39,16 @@ def main() -> int:
     dice = random.Random(given.seed)
     with tempfile.TemporaryDirectory(prefix="chaos-") as name, _database(given.database, Path(name)) as database:
         if given.every is None:
-            return _kills(Path(name), dice, database, given.kills)
+            return _kills(Path(name), dice, database, given.kills, () if given.random else tuple(fault_points.POINTS))
         first = dice.randint(1, given.every) if given.first is None else given.first
         with s3(Path(name)) if given.storage else nullcontext() as storage:
             return _failures(Path(name), dice, database, storage, first, given.every)
 
 
-def _kills(folder: Path, dice: random.Random, database: dict[str, object], kills: int) -> int:
+def _kills(folder: Path, dice: random.Random, database: dict[str, object], kills: int, named: tuple[str, ...]) -> int:
     with burning(folder / "fire", dice, database) as fire:
-        for point in fault_points.POINTS:
-            fire.run(points=[point])
-        fire.run(points=[*fault_points.POINTS])
+        for points in (*((point,) for point in named), *([named] if named else ())):
+            fire.run(points=points)
         points = sum(fire.tally.kills.values())
         while (left := kills + points - sum(fire.tally.kills.values())) > 0:
             fire.run(kills=min(dice.randint(1, 4), left))

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from schoolsync import fault_points
+from schoolsync.settings import SHORTEST_SILENCE
 from schoolsync.testing import rosters
 
 from ..acceptance.house import BEGUN, PREFER, Profile, Server, Tenant, put_blob, serving, until
@@ -61,6 +62,7 @@ class Tally:
 
     runs: int = 0
     kills: Counter[str] = field(default_factory=Counter)
+    late: int = 0  # of the kills: when the run was over already
     failures: int = 0
     stopped: Counter[str] = field(default_factory=Counter)
     batches: int = 0
@@ -70,7 +72,8 @@ class Tally:
 
     def __str__(self) -> str:
         by = ", ".join(f"{name} {count}" for name, count in sorted(self.kills.items()))
-        tried = [f"{sum(self.kills.values())} kills ({by})"] if self.kills else []
+        late = f", {self.late} of them behind the end" if self.late else ""
+        tried = [f"{sum(self.kills.values())} kills ({by}){late}"] if self.kills else []
         if self.failures:
             tried.append(
                 f"{self.failures} failures, {sum(self.stopped.values())} of them stopped a run until its start"
@@ -271,7 +274,11 @@ class Fire:
                 time.sleep(0.1)
 
     def _kill(self, victim: str) -> None:
+        """Kill what is there to be killed, and count it."""
+        if victim in ("engine", "worker", "api"):
+            until(f"there is an {victim}", lambda: self.server.those(victim), seconds=PATIENCE)
         self.tally.kills[victim] += 1
+        self.tally.late += not self.server.control("SELECT 1 FROM runs WHERE ended IS NULL")
         if victim == ANOTHER:
             assert self._another is not None
             self._another.kill()
@@ -351,6 +358,8 @@ def burning(
             ports = [one for one in (port, storage and storage.door.port) if one is not None]
             shim = stack.enter_context(failing(folder / "failing", folder / "server" / "data", ports))
         environment = {} if shim is None else shim.environment
+        # Nothing is learned from waiting longer than an operator may set until the dead are missed.
+        settings |= {"worker_silence": SHORTEST_SILENCE} if database else {}
         server = stack.enter_context(serving(folder / "server", settings=settings, environment=environment))
         another = Another(server, settings) if database and not fails else None
         if another is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlalchemy import Connection, Row, and_, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, or_, select, update
 
 from schoolsync import ticks
 from schoolsync.access.principal import Principal
@@ -59,28 +59,30 @@ def sweep(control: Control, settings: Settings, runs: Runs, now: int) -> bool:
 
 
 def _due(control: Control, now: int) -> list[Row[Any]]:
-    today = ticks.text(now)[:10]
     with control.read() as connection:
-        return list(
-            connection.execute(
-                select(profiles.c.tenant, profiles.c.id, profiles.c.state, tenants.c.id.label("tenant_id"))
-                .join(tenants, tenants.c.number == profiles.c.tenant)
-                .join(
-                    profile_status,
-                    and_(profile_status.c.tenant == profiles.c.tenant, profile_status.c.profile == profiles.c.id),
-                )
-                .where(
-                    or_(
-                        profiles.c.state.in_([State.PROVISIONING, State.DELETING]),
-                        and_(
-                            profiles.c.state == State.PROVISIONED,
-                            profiles.c.expiration_date <= today,
-                            profile_status.c.own_status.is_distinct_from(Status.PAUSED),
-                        ),
-                    )
-                )
+        return list(connection.execute(wanted(ticks.text(now)[:10])))
+
+
+def wanted(today: str) -> Select[Any]:
+    """The query for the profiles that something is due for on this day."""
+    return (
+        select(profiles.c.tenant, profiles.c.id, profiles.c.state, tenants.c.id.label("tenant_id"))
+        .join(tenants, tenants.c.number == profiles.c.tenant)
+        .join(
+            profile_status,
+            and_(profile_status.c.tenant == profiles.c.tenant, profile_status.c.profile == profiles.c.id),
+        )
+        .where(
+            or_(
+                profiles.c.state.in_([State.PROVISIONING, State.DELETING]),
+                and_(
+                    profiles.c.state == State.PROVISIONED,
+                    profiles.c.expiration_date <= today,
+                    profile_status.c.own_status.is_distinct_from(Status.PAUSED),
+                ),
             )
         )
+    )
 
 
 def _folder(settings: Settings, row: Row[Any]) -> Path:

@@ -1,10 +1,10 @@
 """Which workers are there, and what becomes of the runs of one that is not.
 
 Every worker keeps a row that it counts up every few seconds; each watches the rows of the others by its own clock, so
-that no two clocks need agree. A row that stands still for `DEAD` seconds is a worker that was killed, cut off or
-stopped: whoever sees it first takes the row away and queues its runs again, in one transaction. A worker that finds
-its own row gone has been given up and ends; what its engine may still have in hand is refused by the directory, whose
-fence the next attempt has raised.
+that no two clocks need agree. A row that stands still for `worker_silence` seconds is a worker that was killed, cut off
+or stopped: whoever sees it first takes the row away and queues its runs again, in one transaction. Who was started in
+the place of one that has died need not wait for that. A worker that finds its own row gone has been given up and ends;
+what its engine may still have in hand is refused by the directory, whose fence the next attempt has raised.
 """
 
 from __future__ import annotations
@@ -24,10 +24,8 @@ from schoolsync.store.control import Control
 from schoolsync.store.control_tables import control_schema, runs, workers
 from schoolsync.store.release import SCHEMA_VERSION
 
-BEAT = 2.0
-"""Seconds between two beats of a worker."""
-DEAD = 12.0
-"""Seconds without a beat after which a worker is given up."""
+BEATS = 6
+"""So many beats may be missing before a worker is given up."""
 
 _NOBODY = -1
 """No tenant has this number: a beat waits for other beats alone."""
@@ -38,10 +36,21 @@ log = structlog.get_logger()
 class Roll:
     """The roll of workers, as one of them sees it. `beat` is called by one thread, the rest by another."""
 
-    def __init__(self, control: Control, executor: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        control: Control,
+        executor: str,
+        *,
+        silence: float,
+        line: str | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`silence` seconds without a beat are a death. Whose id begins with `line` was here before us, and is dead."""
         self._control = control
         self._executor = executor
+        self._line = line
         self._monotonic = monotonic
+        self.silence = silence
         self._seen: dict[str, tuple[int, float]] = {}  # worker -> its count, and since when it stands there
 
     def join(self, now: int) -> None:
@@ -72,7 +81,9 @@ class Roll:
         }
         ended: list[Key] = []
         for other, (count, since) in list(self._seen.items()):
-            if now - since >= DEAD:
+            if self._line is not None and other.startswith(self._line):
+                ended += self._give_up(other, None)
+            elif now - since >= self.silence:
                 ended += self._give_up(other, count)
         return ended
 
@@ -98,7 +109,7 @@ def keep_beating(roll: Roll) -> None:
 
     def beat() -> None:
         while True:
-            time.sleep(BEAT)
+            time.sleep(roll.silence / BEATS)
             try:
                 if not roll.beat():
                     log.error("this worker was given up, or its release is not served any more: it ends")

@@ -94,7 +94,9 @@ def main() -> int:
     scratch = scratches.own(settings.scratch, new_id()[:8])
     runs = Runs(control=control, settings=settings, uploads=uploads, clock=clock, new_id=new_id)
     # On SQLite there is one worker, and its successor is the same one to DBOS: it goes on with its workflows.
-    executor = "local" if settings.database_url is None else f"{socket.gethostname()}-{os.getpid()}-{new_id()[:8]}"
+    # Elsewhere the supervisor says in whose line it stands: it starts a successor when the one before has ended.
+    line = f"{socket.gethostname()}-{sys.argv[2] if len(sys.argv) > 2 else new_id()[:8]}-"
+    executor = "local" if settings.database_url is None else f"{line}{os.getpid()}-{new_id()[:8]}"
     worker.journal = Journal(
         control=control,
         settings=settings,
@@ -107,7 +109,9 @@ def main() -> int:
     worker.engines = Engines(spares=settings.concurrent_runs + settings.concurrent_small_runs)
     worker.dial = follow(settings)
 
-    roll = None if settings.database_url is None else Roll(control, executor)
+    roll = None
+    if settings.database_url is not None:
+        roll = Roll(control, executor, silence=settings.worker_silence, line=line)
     stopping = False
 
     def end(_number: int, _frame: FrameType | None) -> None:

@@ -36,8 +36,8 @@ def start_ahead(words: list[str]) -> None:
         _ahead = start(MEMORY, *([SEEDED] if seeded else []))
 
 
-def started(module: str) -> subprocess.Popen[bytes]:
-    """The process that was started ahead, if it is of this module, or one that is started now."""
+def started(module: str, *words: str) -> subprocess.Popen[bytes]:
+    """The process that was started ahead, if it is of this module, or one that is started now with `words`."""
     global _ahead
     process, _ahead = _ahead if module == MEMORY else None, None
-    return process or start(module)
+    return process or start(module, *words)

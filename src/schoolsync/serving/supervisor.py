@@ -62,9 +62,10 @@ RAM = Path("/dev/shm")  # noqa: S108
 class Child:
     """A process that is started again whenever it ends, until it is told to stop."""
 
-    def __init__(self, name: str, module: str, settings: Settings) -> None:
+    def __init__(self, name: str, module: str, settings: Settings, *words: str) -> None:
         self.name = name
         self._module = module
+        self._words = words
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
@@ -79,7 +80,7 @@ class Child:
 
     def start(self) -> None:
         """Start the process and listen for its word."""
-        process = children.started(self._module)
+        process = children.started(self._module, *self._words)
         self._process = process
         self.say(to_line(self._settings))
         self._listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
@@ -275,7 +276,7 @@ def _supervise(settings: Settings, say: Say, *, with_api: bool = True, with_work
     signal.signal(signal.SIGINT, asked)
     # In memory the API has a worker inside, and there is a process less.
     api = Child("api", children.MEMORY if settings.memory else "schoolsync.serving.api", settings)
-    worker = Child("worker", "schoolsync.runs.worker", settings)
+    worker = Child("worker", "schoolsync.runs.worker", settings, os.urandom(4).hex())  # all of it are of one line
     told = False
     worker.wanted = with_worker and not settings.memory
     api.wanted = with_api

@@ -56,6 +56,8 @@ profiles_named = Index("profiles_named", profiles.c.tenant, profiles.c.display_n
 for _when in (profiles.c.due, profiles.c.scheduled, profiles.c.on_upload):
     # The worker asks over and over which profiles have something to begin; few have.
     Index(f"profiles_{_when.name}", _when, sqlite_where=_when.is_not(None), postgresql_where=_when.is_not(None))
+# And which are new, are to go, or have come to their last day: as few, and asked after every commit.
+profiles_state = Index("profiles_state", profiles.c.state, profiles.c.expiration_date)
 
 secrets = table(
     control,

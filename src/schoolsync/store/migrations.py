@@ -50,7 +50,12 @@ def _second(connection: Connection) -> None:
     add_column(connection, control_tables.notices, control_tables.notices.c.problem)
     for table in (control_tables.console_links, control_tables.notice_receivers):
         table.create(connection, checkfirst=True)
-    for index in (control_tables.notices_waiting, control_tables.profiles_named, control_tables.runs_ended):
+    for index in (
+        control_tables.notices_waiting,
+        control_tables.profiles_named,
+        control_tables.profiles_state,
+        control_tables.runs_ended,
+    ):
         index.create(connection, checkfirst=True)
 
 
