@@ -168,6 +168,30 @@ def test_plain_properties_are_written_too(town: Any, ids: Any) -> None:
     assert town.send("PATCH", f"/users/{person}", {"jobTitle": "X"}, headers={"If-Match": old}).status_code == 412
 
 
+def test_the_group_of_a_section_is_known_by_its_mail(still_town: Any, ids: Any) -> None:
+    """Scripts look for a mail that begins with Section_: it is shown, filtered, sorted by, and leads nowhere."""
+    found = still_town.walk(
+        "/groups?$filter=startswith(mail,'section_')&$orderby=mail desc&$select=id,mail,mailNickname"
+    )
+    assert sorted(item["id"] for item in found) == sorted(still_town.ids("/groups"))
+    mails = [item["mail"] for item in found]
+    assert mails == sorted((f"{item['mailNickname']}@groups.invalid" for item in found), reverse=True)
+    group = ids("class", 1)
+    one = still_town.get(f"/education/classes/{group}/group").json()
+    assert still_town.ids(f"/groups?$filter=mail eq '{one['mail'].upper()}'") == [group]
+    assert still_town.get(f"/education/classes/{group}?$select=mail").json()["mail"] == one["mail"]
+
+
+def test_whoever_may_not_is_told_so_in_the_words_of_the_directory(still_town: Any, token: Any) -> None:
+    """403 is Authorization_RequestDenied at the plain addresses, and AccessDenied below /education."""
+    nobody = token("User.Read.All")
+    for path in ("/users", "/groups/$count", "/directory/administrativeUnits/x"):
+        error = still_town.get(path, authorization=nobody).json()["error"]
+        assert error["code"] == "Authorization_RequestDenied", path
+        assert error["message"].startswith("Insufficient privileges to complete the operation. Required roles")
+    assert still_town.get("/education/users", authorization=nobody).json()["error"]["code"] == "AccessDenied"
+
+
 def test_a_person_sees_the_users_and_groups_of_their_classes(still_town: Any, token: Any, ids: Any) -> None:
     """Delegated tokens see plain objects as they see the education ones."""
     me = token("EduRoster.Read", kind="delegated", user_id=ids("person", 1))

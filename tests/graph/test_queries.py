@@ -66,6 +66,7 @@ class TestFilters:
             ("primaryRole eq 'teacher'", [5, 6]),
             ("primaryRole eq 'TEACHER'", [5, 6]),
             ("primaryRole eq microsoft.graph.educationUserRole'teacher'", [5, 6]),
+            ("primaryRole eq graph.educationUserRole'teacher'", [5, 6]),  # by the alias that $metadata declares
             ("primaryRole in ('teacher', 'none')", [5, 6]),
             ("primaryRole in ('teacher')", [5, 6]),
             ("primaryRole in('teacher',)", [5, 6]),
@@ -361,6 +362,7 @@ class TestPages:
             "kwGAkcA",  # null where the id stands
             "kwGAkdlA",  # a text that ends too early
             "kwGBpGV2aWyhMZGgkA",  # an option that a token never holds
+            "kwGBp29yZGVyYnmrZGlzcGxheU5hbWWSz___________oXg",  # a number that no database can take
             "gYGBgYGBgYGB",
             "A" * 5000,
             "a+b/c==",

@@ -14,6 +14,7 @@ from sqlalchemy import func, select, update
 from schoolsync.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from schoolsync.profiles import status
 from schoolsync.profiles.housekeeping import BELONGINGS
+from schoolsync.profiles.states import must_be_startable
 from schoolsync.store import control_tables
 from schoolsync.store.control_tables import profiles, runs, secrets
 
@@ -66,6 +67,21 @@ def test_a_state_allows_what_it_allows(house: Any, csv_body: dict[str, Any], sta
         else:
             with pytest.raises(Conflict, match=state):
                 _ways(house, profile, csv_body)[name]()
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("provisioning", "wait until its state is provisioned"),
+        ("provisioningFailed", "replace the profile with PUT"),
+        ("deleting", "can no longer be started"),
+        ("deletionFailed", "can no longer be started"),
+    ],
+)
+def test_who_cannot_start_yet_is_told_whether_it_ever_can(state: str, words: str) -> None:
+    """Nobody is told to wait for a profile that is going away."""
+    with pytest.raises(Conflict, match=words):
+        must_be_startable(state)
 
 
 def test_a_new_profile_is_provisioned_by_itself(house: Any, csv_body: dict[str, Any]) -> None:

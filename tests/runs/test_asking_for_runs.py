@@ -256,6 +256,8 @@ def test_a_pause_stops_the_run_between_two_batches_and_resume_goes_on(house: Hou
     assert house.journal.begins(key, RunState.APPLYING)
     house.ask("pause", profile)
     assert house.status(profile).status == "paused"
+    with pytest.raises(Conflict, match="paused"):  # what is shown counts, not what the batch still does
+        house.start(profile)
     assert not house.journal.applied(key, 5, 10)
     assert house.run(profile).state == RunState.PAUSED
     assert house.status(profile).status == "paused"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
-from sqlalchemy import Column, Row, Table
+from sqlalchemy import ColumnElement, Row, Table
 
 from schoolsync.store import directory_tables
 
@@ -50,11 +50,14 @@ class Shape:
     empty_lists: tuple[str, ...] = ()  # collections that are never filled here
     constants: Values = field(default_factory=dict)  # properties that are the same for every object
     always: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # complex -> (column, value that makes it so)
+    followed: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # property -> (column, text behind its value)
 
     @property
-    def columns(self) -> dict[str, Column[Any]]:
+    def columns(self) -> dict[str, ColumnElement[Any]]:
         """Columns by property path: what can be filtered and sorted by."""
-        return {path: self.table.c[column] for path, column in self.paths.items()}
+        columns: dict[str, ColumnElement[Any]] = {path: self.table.c[column] for path, column in self.paths.items()}
+        columns |= {name: self.table.c[column].concat(text) for name, (column, text) in self.followed.items()}
+        return columns
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -96,6 +99,9 @@ class Shape:
         if self.phone:
             phone = row[self._places[self.phone]]
             result["businessPhones"] = [] if phone is None else [phone]
+        for name, (column, text) in self.followed.items():
+            value = row[self._places[column]]
+            result[name] = None if value is None else value + text
         for name in self.empty_lists:
             result[name] = []
         result.update(self.constants)
@@ -204,6 +210,9 @@ PERSON = Shape(
     always={"student": ("primary_role", "student"), "teacher": ("primary_role", "teacher")},
 )
 
+GROUP_MAIL = "@groups.invalid"
+"""Scripts know the groups of sections by a mail that begins with `Section_`. Nothing can ever be sent there."""
+
 # The plain directory objects behind schools, classes and people: the same rows under the names of the directory.
 UNIT = Shape(
     "administrativeUnit", directory_tables.schools, {**_NAMED, **_same("description")}, constants={"visibility": None}
@@ -214,12 +223,12 @@ GROUP = Shape(
     directory_tables.classes,
     {**_NAMED, **_same("description", "mailNickname"), "createdDateTime": "created"},
     constants={
-        "mail": None,
         "visibility": "HiddenMembership",
         "mailEnabled": True,
         "securityEnabled": True,
         "groupTypes": ["Unified"],
     },
+    followed={"mail": ("mail_nickname", GROUP_MAIL)},
 )
 
 USER = Shape(

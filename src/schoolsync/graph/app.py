@@ -506,7 +506,7 @@ def check(principal: Principal, route: Route) -> None:
         else:
             return
     assert refusal is not None
-    raise refusal
+    raise errors.RequestDenied(str(refusal)) if route.plain else refusal
 
 
 async def _content(request: Request[Any, Any, Any], route: Route) -> bytes | None:

@@ -65,6 +65,13 @@ class SyncStateNotFound(Refused):
         self.location = location
 
 
+class RequestDenied(Forbidden):
+    """The token lacks the permission for a plain object of the directory (HTTP 403 in the directory's own words)."""
+
+    def __init__(self, missing: str) -> None:
+        super().__init__(f"Insufficient privileges to complete the operation. {missing}")
+
+
 class NotAcceptable(Refused):
     """The caller takes nothing that this server can send (HTTP 406)."""
 
@@ -101,6 +108,7 @@ class Kind:
 KINDS: dict[type[Exception], Kind] = {
     Unauthenticated: Kind(401, "InvalidAuthenticationToken"),
     Forbidden: Kind(403, "AccessDenied"),
+    RequestDenied: Kind(403, "Authorization_RequestDenied"),
     BadRequest: Kind(400, "BadRequest"),
     UnsupportedQuery: Kind(400, "Request_UnsupportedQuery"),
     TooCostly: Kind(400, "Request_UnsupportedQuery"),

@@ -31,16 +31,16 @@ FUNCTIONS_MAX = 10
 TERMS_MAX = 200
 LITERAL_MAX = 1024
 
-# What the parser cannot take as OData writes it: a type name before a text (microsoft.graph.someEnum'member'), function
-# names in other letter case, `not(`, and an `in` list of one literal, which needs a trailing comma there. Texts are
-# matched first, so that nothing inside one is touched.
+# What the parser cannot take as OData writes it: a type name before a text (microsoft.graph.someEnum'member', by alias
+# graph.someEnum'member'), function names in other letter case, `not(`, and an `in` list of one literal, which needs a
+# trailing comma there. Texts are matched first, so that nothing inside one is touched.
 _STRING = r"'(?:[^']|'')*'"
 _PREDICATES = ("startswith", "endswith", "contains")
 _TEXTS = ("tolower", "toupper", "trim", "concat", "substring")
 _NUMBERS = ("length", "indexof", "year", "month", "day")
 _FUNCTIONS = (*_PREDICATES, *_TEXTS, *_NUMBERS, "date", "now")
 _PIECES = re.compile(
-    rf"(?P<typed>\bmicrosoft\.graph\.\w+)(?={_STRING})|(?P<text>{_STRING})"
+    rf"(?P<typed>\b(?:microsoft\.)?graph\.\w+)(?={_STRING})|(?P<text>{_STRING})"
     rf"|\b(?P<function>{'|'.join(_FUNCTIONS)}|not)\s*\("
     rf"|(?<=\s)in\s*\(\s*(?P<only>{_STRING}|[^\s,()']+)\s*(?P<end>[,)])",
     re.IGNORECASE,

@@ -38,6 +38,7 @@ from schoolsync.graph import expand, filterable, render, search
 from schoolsync.graph.call import Call, Json, Reply
 from schoolsync.graph.types import canonical
 
+INTEGER_MAX = 2**63  # the first one that no database can take
 ORDER_MAX = 8  # properties in one $orderby
 _PAGE_SIZE = re.compile(r"(?:odata\.)?maxpagesize\s*=\s*\"?(\d{1,9})\"?", re.IGNORECASE)
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
@@ -164,6 +165,8 @@ def _options(call: Call) -> _Options:
         raise _bad_token() from problem
     if token.version != 1 or not set(token.options) <= set(_CARRIED):
         raise _bad_token()
+    if any(isinstance(value, int) and not -INTEGER_MAX <= value < INTEGER_MAX for value in token.place):
+        raise _bad_token()  # no number of ours, and none that a database can take
     kept = {name: value for name, value in call.query.items() if name not in {*_CARRIED, "skip"}}
     return _Options({**kept, **token.options}, token.place)
 

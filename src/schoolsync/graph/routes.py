@@ -63,6 +63,11 @@ class Route:
         return (self.method != "GET" and self.template != "$batch") or self.handler.endswith(".upload_url")
 
     @property
+    def plain(self) -> bool:
+        """Whether it is about the plain objects behind schools, classes and people, at their own addresses."""
+        return self.template.startswith(("users", "groups", "directory/"))
+
+    @property
     def scopes(self) -> tuple[str, ...]:
         """The least delegated scopes."""
         return tuple(permission.value for permission in self.delegated)

@@ -34,6 +34,18 @@ def must_stay(state: str) -> None:
         raise Conflict("The profile is deleting: it can only be read until it is gone.")
 
 
+_BEFORE_A_START = {
+    State.PROVISIONING: "wait until its state is provisioned, then start it.",
+    State.PROVISIONING_FAILED: "its statusMessage says why; put that right, replace the profile with PUT, start it.",
+}
+
+
+def must_be_startable(state: str) -> None:
+    """Raise Conflict when the profile cannot be started, and say whether it ever can."""
+    if state != State.PROVISIONED:
+        raise Conflict(f"The profile is {state}: {_BEFORE_A_START.get(State(state), 'it can no longer be started.')}")
+
+
 def must_be_provisioned(state: str) -> None:
     """Raise Conflict when the profile cannot synchronize, now or any more."""
     if state != State.PROVISIONED:

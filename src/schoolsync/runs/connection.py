@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Row, select
 
 from schoolsync import ticks
-from schoolsync.errors import NotFound, SchoolsyncError
+from schoolsync.errors import Conflict, NotFound, SchoolsyncError
 from schoolsync.profiles import configuration
+from schoolsync.profiles.states import must_be_startable
 from schoolsync.runs.places import REPORT, run_folder
 from schoolsync.runs.states import RunState
 from schoolsync.store.control_tables import profiles, runs, tenants, uploads
@@ -66,8 +67,10 @@ def _profile(row: Row[Any], now: int) -> Verdict:
     if configuration.expired(row.expiration_date, now=now):
         words = f"The profile has expired on {row.expiration_date}: set a later expirationDate."
         return Verdict("profile", Level.ERROR, words)
-    if row.state != "provisioned":
-        return Verdict("profile", Level.ERROR, f"The profile is {row.state}: wait until its state is provisioned.")
+    try:
+        must_be_startable(row.state)
+    except Conflict as problem:
+        return Verdict("profile", Level.ERROR, str(problem))
     return Verdict("profile", Level.OK, "The profile is provisioned: it takes files and can be started.")
 
 

@@ -23,6 +23,7 @@ from schoolsync.errors import Conflict, Invalid, NotFound
 from schoolsync.plan.policy import Guards
 from schoolsync.profiles import status as statuses
 from schoolsync.profiles.policy import own_settings
+from schoolsync.profiles.states import must_be_startable
 from schoolsync.runs import approvals, cancelling, restarting
 from schoolsync.runs.apart import is_apart, of_all
 from schoolsync.runs.approvals import Approval
@@ -426,11 +427,10 @@ class Runs:
             raise NotFound(f"There is no synchronization profile {profile}.")
         if not _is_csv(row.data_provider):
             raise Invalid("Only a profile with a CSV data provider is started: this release reads from no server.")
-        if row.state != "provisioned":
-            raise Conflict(f"The profile is {row.state}: wait until its state is provisioned, then start it.")
+        must_be_startable(row.state)
         self._refuse_expired(connection, tenant, profile, now)
         run = self.open_run(connection, tenant, profile)
-        if run is not None and run.active:
+        if run is not None and run.active and run.wish not in _WITHOUT_PAUSE:
             return run
         own = connection.execute(
             select(profile_status.c.own_status).where(
