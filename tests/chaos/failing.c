@@ -1,7 +1,8 @@
 /* Put before a process by LD_PRELOAD: counts its input and output, and has the n-th fail or be its last.
 
    What counts is what goes to files and folders below FAILING_FOLDER, and over TCP to one of FAILING_PORTS, where a
-   connection is cut that fails. What is to fail stands in the file FAILING_CONTROL, which all processes of an installation map and count in together. */
+   connection is cut that fails. What is to fail stands in the file FAILING_CONTROL, which all processes of an installation
+   map and count in together; so does by how much the clock of the machine is wrong. */
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -19,8 +20,11 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 struct control {
@@ -32,6 +36,7 @@ struct control {
     uint64_t failed;    /* so many failed */
     char part[128];
     char said[512];     /* the first that failed */
+    int64_t ahead;      /* seconds that the clock is ahead of the true one; never that of what only counts on */
 };
 
 #define FILES 65536
@@ -182,6 +187,28 @@ ON_FILE(int, fstat64, READS, (int file, struct stat64 *to), (file, to), int, str
 DIR *opendir(const char *path) {
     REAL(DIR *, opendir, const char *);
     return fails("opendir", ours(path), READS) ? NULL : real(path);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *to) {
+    int answer = (int)syscall(SYS_clock_gettime, clock, to);
+    if (!answer && control && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
+        to->tv_sec += __atomic_load_n(&control->ahead, __ATOMIC_SEQ_CST);
+    return answer;
+}
+
+int gettimeofday(struct timeval *to, void *zone) {
+    struct timespec now;
+    (void)zone;
+    if (clock_gettime(CLOCK_REALTIME, &now)) return -1;
+    *to = (struct timeval){now.tv_sec, now.tv_nsec / 1000};
+    return 0;
+}
+
+time_t time(time_t *to) {
+    struct timespec now;
+    if (clock_gettime(CLOCK_REALTIME, &now)) return -1;
+    if (to) *to = now.tv_sec;
+    return now.tv_sec;
 }
 
 int connect(int file, const struct sockaddr *to, socklen_t size) {

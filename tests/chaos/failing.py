@@ -1,4 +1,4 @@
-"""Has the n-th input or output of a server's processes fail: of files, and of sessions of a database.
+"""Has the n-th input or output of a server's processes fail, of files and of sessions of a database; turns their clock.
 
 A small library (`failing.c`) stands between the processes and the kernel. It counts in a file that all of them and the
 test have mapped, so that a test says in one place what is to fail, and sees what did.
@@ -37,10 +37,12 @@ class _Control(ctypes.Structure):
     failed: int
     part: bytes
     said: bytes
+    ahead: int
     _fields_ = (
         *((name, ctypes.c_uint64) for name in ("armed", "writes", "first", "behind", "error", "count", "failed")),
         ("part", ctypes.c_char * 128),
         ("said", ctypes.c_char * 512),
+        ("ahead", ctypes.c_int64),
     )
 
 
@@ -86,6 +88,10 @@ class Failing:
     def fill(self, part: str) -> None:
         """From now on there is no room for files with `part` in their path."""
         self._set(1, NEVER, errno.ENOSPC, part=part)
+
+    def turn(self, ahead: int) -> None:
+        """From now on the clock of all processes is so many seconds ahead of the true one, or behind it."""
+        self._control.ahead = ahead
 
     def mend(self) -> None:
         """Nothing fails any more."""

@@ -85,9 +85,10 @@ class Tally:
 class Another:
     """One more worker over the same database, and its successors."""
 
-    def __init__(self, server: Server, settings: Mapping[str, object]) -> None:
+    def __init__(self, server: Server, settings: Mapping[str, object], environment: Mapping[str, str]) -> None:
         self._data, self._log = server.data, server.data.parent / "worker.log"
         self._environment = {f"SCHOOLSYNC_{name.upper()}": str(value) for name, value in settings.items()}
+        self._environment |= environment
         self._worker = Worker(self._data, self._log, self._environment)
 
     def kill(self) -> None:
@@ -155,6 +156,31 @@ class Fire:
         self.tally.runs += 1
         deaths = kills + len(points)
         self._judge(final, turn, ledger_before, f"run {self.tally.runs} {', '.join(points)}", deaths=deaths)
+
+    def turn(self, *, days: float = 40) -> int:
+        """One synchronization while the clock of all processes jumps up to so many days ahead and back.
+
+        How often it did. What was lost goes into the tally.
+        """
+        assert self._failing is not None
+        turn, self._turn = self._turn, 1 - self._turn
+        ledger_before = {row[0] for row in _ledger(self.server)}
+        runs_before = len(self._runs())
+        self._profile.upload(self.rosters[turn])
+        caller = threading.Thread(target=self._start, args=(runs_before,))
+        caller.start()
+        until("the run is there", lambda: len(self._runs()) > runs_before)
+        jumps, deadline = 0, time.monotonic() + PATIENCE
+        while self.server.control("SELECT 1 FROM runs WHERE ended IS NULL") and time.monotonic() < deadline:
+            self._failing.turn(round(self.dice.choice((-1, 1)) * 86_400 * days ** self.dice.random()))
+            jumps += 1
+            time.sleep(self.dice.random() * 0.1)
+        self._failing.turn(0)  # who asks now has a token of today
+        caller.join(PATIENCE)
+        final = until("the run ends", lambda: settled(self._profile), seconds=PATIENCE, pause=0.1)
+        self.tally.runs += 1
+        self._judge(final, turn, ledger_before, f"run {self.tally.runs}, {jumps} jumps of the clock", deaths=0)
+        return jumps
 
     def fail(self, first: int, *, error: int = errno.EIO, seconds: float | None = None) -> bool:
         """One synchronization, from the upload on, whose n-th input or output fails; whether there was one.
@@ -341,11 +367,13 @@ def burning(
     *,
     size: Size = LARGE,
     fails: bool = False,
+    workers: int | None = None,
     storage: Storage | None = None,
 ) -> Iterator[Fire]:
     """A server whose processes heed fault points, settled; with `fails` their input and output can be made to fail.
 
-    On PostgreSQL, which is where several can be, there is one more worker, unless input and output are to fail.
+    On PostgreSQL, which is where several can be, there is one more worker, unless input and output are to fail or
+    `workers` says otherwise.
     """
     folder.mkdir(parents=True, exist_ok=True)
     variable = fault_points.VARIABLE.removeprefix("SCHOOLSYNC_").lower()
@@ -361,7 +389,7 @@ def burning(
         # Nothing is learned from waiting longer than an operator may set until the dead are missed.
         settings |= {"worker_silence": SHORTEST_SILENCE} if database else {}
         server = stack.enter_context(serving(folder / "server", settings=settings, environment=environment))
-        another = Another(server, settings) if database and not fails else None
+        another = Another(server, settings, environment) if database and (workers or 1 + (not fails)) > 1 else None
         if another is not None:
             stack.callback(another.end)
         fire = Fire(server, folder / "rosters", dice, size, failing=shim, another=another)

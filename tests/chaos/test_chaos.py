@@ -13,6 +13,7 @@ import pytest
 from schoolsync import fault_points
 
 from ..conftest import NIGHTLY
+from ..databases import Cluster
 from .failing import compiler, needed
 from .fire import Fire, burning
 
@@ -63,6 +64,26 @@ def test_reads_and_writes_that_fail_lose_nothing(failing: Fire, seconds: float |
         tried.append(failing.dice.randint(1, 1500))
         assert failing.fail(tried[-1], error=errno.ENOSPC if seconds else errno.EIO, seconds=seconds), tried
     assert not failing.tally.lost, f"seed {SEED}, {tried}"
+
+
+def test_clocks_that_jump_within_a_run_lose_nothing(failing: Fire) -> None:
+    """At every stage, of all processes, by seconds and by weeks, ahead and back: the run ends as an undisturbed one."""
+    failing.tally.lost.clear()
+    assert failing.turn() > 5
+    assert not failing.tally.lost, f"seed {SEED}"
+
+
+@pytest.mark.nightly
+def test_clocks_that_jump_let_workers_lose_nothing(tmp_path: Path, postgresql: Cluster) -> None:
+    """On the machine of two workers, while the database goes by another clock."""
+    needed()
+    with (
+        postgresql.database() as url,
+        burning(tmp_path, random.Random(SEED), {"database_url": url}, fails=True, workers=2) as burning_server,
+    ):
+        jumps = [burning_server.turn() for _ in range(6)]
+        assert not burning_server.tally.lost, f"seed {SEED}"
+        assert min(jumps) > 5
 
 
 PARTS = ("/runs/", "/uploads/", "/scratch/", "/directory/", "control.db", "runs.db", "")

@@ -124,6 +124,28 @@ def test_times_that_were_missed_are_caught_up_by_one_run(house: House, schedules
     assert scheduled(house, profile) is None
 
 
+@pytest.mark.parametrize("rhythm", [{"everyMinutes": 60}, {"cron": "0 3 * * *", "jitterSeconds": 600}])
+def test_a_clock_that_was_ahead_costs_no_nights(house: House, schedules: Schedules, rhythm: dict[str, Any]) -> None:
+    """Weeks ahead a run is begun, and the next one set; once the clock is right again the next one comes in time."""
+    profile = profile_with(house, **rhythm)
+    due = scheduled(house, profile)
+    synchronized(house, profile)
+    schedules.begin_scheduled()
+    house.time[0] += 40 * 24 * HOUR
+    schedules.begin_scheduled()
+    ends(house, profile)
+    house.time[0] -= 40 * 24 * HOUR
+    schedules.begin_scheduled()
+    assert causes(house, profile) == [Cause.START, Cause.SCHEDULE]
+    set_again = scheduled(house, profile)
+    assert due is not None
+    assert set_again is not None
+    assert abs(set_again - due) < ticks.PER_SECOND
+    house.time[0] = set_again
+    schedules.begin_scheduled()
+    assert causes(house, profile) == [Cause.START, Cause.SCHEDULE, Cause.SCHEDULE]
+
+
 def test_a_schedule_waits_for_the_resume_and_passes_over_what_is_open(house: House, schedules: Schedules) -> None:
     """While paused nothing begins, afterwards one run does; a run that is open or held is left alone."""
     profile = profile_with(house, everyMinutes=60)
@@ -142,6 +164,27 @@ def test_a_schedule_waits_for_the_resume_and_passes_over_what_is_open(house: Hou
         house.time[0] += 2 * HOUR
         schedules.begin_scheduled()
         assert len(causes(house, profile)) == 2
+
+
+def test_files_that_somebody_replaces_are_not_read_by_the_clock(house: House, schedules: Schedules) -> None:
+    """A run that failed for good leaves its files in the inbox: a time that comes works with the standing roster."""
+    profile = profile_with(house, everyMinutes=60)
+    standing = synchronized(house, profile)
+    schedules.begin_scheduled()
+    for comes in (house.journal.begin_due, schedules.begin_scheduled):
+        upload(house, profile, WHOLE[:-1], key=f"b{comes.__name__}")
+        with house.control.write() as connection:
+            house.runs.begin(connection, 1, profile, cause=Cause.START, upload=f"b{comes.__name__}", now=house.clock())
+        ends(house, profile, RunState.FAILED, "error")
+        house.time[0] += 2 * HOUR
+        with house.control.write() as connection:
+            due = house.clock() if comes == house.journal.begin_due else None
+            connection.execute(update(profiles).where(profiles.c.id == profile).values(due=due))
+        comes()
+        assert house.run(profile).upload == standing
+        ends(house, profile)
+        with house.control.write() as connection:
+            connection.execute(update(uploads).values(state="sealed", sealed=1))
 
 
 def test_neither_quarantine_nor_expiry_is_passed_over(house: House, schedules: Schedules) -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from structlog.testing import capture_logs
 
-from schoolsync import ticks
 from schoolsync.runs.telling import Telling
-
-SECOND = ticks.PER_SECOND
 
 
 def test_a_long_run_tells_how_far_it_is_and_a_short_one_does_not() -> None:
@@ -15,9 +12,9 @@ def test_a_long_run_tells_how_far_it_is_and_a_short_one_does_not() -> None:
     telling = Telling()
     with capture_logs() as told:
         for second in range(26):
-            telling.rows("long", 1, "planning", 100 * (second + 1), 2600, second * SECOND)
+            telling.rows("long", 1, "planning", 100 * (second + 1), 2600, second)
         for rows in (50, 100):
-            telling.rows("short", 1, "applying", rows, 100, rows * SECOND // 100)
+            telling.rows("short", 1, "applying", rows, 100, rows / 100)
     assert [(line["run"], line["rows"], line["of"], line["rate"], line["seconds_left"]) for line in told] == [
         ("long", 1100, 2600, 100, 15),
         ("long", 2100, 2600, 100, 5),
@@ -33,7 +30,7 @@ def test_every_stage_is_counted_anew() -> None:
         telling.rows("r", 1, "extracting", 500, 1000, 0)
         telling.stage("r", 1, "validating")
         for second in (20, 30):
-            telling.rows("r", 1, "validating", 10 * second, 1000, second * SECOND)
+            telling.rows("r", 1, "validating", 10 * second, 1000, second)
     assert [(line.get("rows"), line.get("rate")) for line in told] == [(None, None), (300, 10)]
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Exists, Row, Select, select, update
 
 from schoolsync.runs.apart import of_all
 from schoolsync.runs.states import RunState
-from schoolsync.store.control_tables import profiles, runs
+from schoolsync.store.control_tables import profiles, runs, uploads
 
 
 def accepted(tenant: Any, profile: Any, *columns: Any) -> Select[Any]:
@@ -51,15 +51,17 @@ def newest(tenant: Any, profile: Any, *columns: Any) -> Select[Any]:
 def upload_of_itself(connection: Connection, tenant: int, profile: str) -> str | None:
     """The upload that a run without a person's word works with, or None: there is none, or a person must decide first.
 
-    What the world made fail is tried again. What a person cut off halfway waits for a reset, a start or an undo.
+    What the world made fail is tried again, unless its files are still in the inbox: somebody may be replacing them,
+    and a start reads them. What a person cut off halfway waits for a reset, a start or an undo.
     """
     last = connection.execute(
         newest(
             *(tenant, profile),
             *(runs.c.state, runs.c.stage, runs.c.rows_total, runs.c.upload, _taken_back().label("taken_back")),
+            _in_inbox().label("in_inbox"),
         )
     ).one_or_none()
-    if last is not None and last.state == RunState.FAILED:
+    if last is not None and last.state == RunState.FAILED and not last.in_inbox:
         return str(last.upload)
     cut_off = last is not None and last.state == RunState.CANCELLED and last.stage == RunState.APPLYING
     if last is not None and cut_off and last.rows_total != 0 and not last.taken_back:
@@ -94,6 +96,12 @@ def _whole(tenant: Any, profile: Any) -> tuple[Any, ...]:
         runs.c.undoes.is_(None),
         runs.c.upload.is_not(None),
     )
+
+
+def _in_inbox() -> Exists:
+    """Whether the files that the run has read may still be replaced."""
+    mine = (uploads.c.tenant == runs.c.tenant, uploads.c.profile == runs.c.profile, uploads.c.id == runs.c.upload)
+    return select(uploads.c.id).where(*mine, uploads.c.state == "open").exists()
 
 
 def _taken_back() -> Exists:

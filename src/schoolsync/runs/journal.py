@@ -8,6 +8,7 @@ the workflow to stop. Status texts name counts, never people.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,8 @@ from schoolsync.store.control import Control
 from schoolsync.store.control_tables import runs, tenants
 from schoolsync.uploads.service import Uploads
 
-TELL = ticks.PER_SECOND // 5
-"""Progress of the applying is written down this often, in ticks."""
+TELL = 0.2
+"""Progress of the applying is written down this often, in seconds."""
 
 log = structlog.get_logger()
 
@@ -58,7 +59,7 @@ class Journal(Jobs):
     ) -> None:
         super().__init__(control=control, settings=settings, uploads=uploads, runs=runs, clock=clock, scratch=scratch)
         self._worker = worker
-        self._told = 0  # when progress was last written down
+        self._told = 0.0  # when progress was last written down, by a clock that nobody can turn
         self._telling = Telling()
 
     # --- taking runs up --------------------------------------------------------------------------------------------
@@ -133,7 +134,7 @@ class Journal(Jobs):
 
     def tell(self, key: Key, stage: RunState, done: int, total: int) -> None:
         """The same for the log, which has a line of it now and then."""
-        self._telling.rows(key.run, key.attempt, stage, done, total, self._clock())
+        self._telling.rows(key.run, key.attempt, stage, done, total, time.monotonic())
 
     def verified(self, key: Key, validated: Validated) -> bool:
         """The verification is there. True: go on. Otherwise the run is discarded (its caller waits) or held."""
@@ -330,7 +331,7 @@ class Journal(Jobs):
 
         Batches are many and quick: how far the run is, is written down a few times a second and at the end.
         """
-        now = self._clock()
+        now = time.monotonic()
         self._telling.rows(key.run, key.attempt, RunState.APPLYING, rows_done, rows_total, now)
         if rows_done < rows_total and now - self._told < TELL:
             with self._control.read() as connection:

@@ -59,6 +59,7 @@ class Schedules:
         self._uploads = uploads
         self._clock = clock
         self._new_id = new_id
+        self._looked = 0  # when it was looked for times that have come
         self._said: set[tuple[str, str]] = set()  # profiles and what was wrong with their watched folders
 
     # --- at times --------------------------------------------------------------------------------------------------
@@ -66,6 +67,9 @@ class Schedules:
     def begin_scheduled(self) -> None:
         """Begin the runs whose time has come."""
         now = self._clock()
+        if now < self._looked:
+            self._bring_back(now)
+        self._looked = now
         for found in self._profiles(profiles.c.scheduled <= now):
             with self._control.write(found.tenant) as connection:
                 row = self._still(connection, found, profiles.c.scheduled <= now)
@@ -91,6 +95,19 @@ class Schedules:
         if upload is not None and (fresh or row.own_status != "quarantined"):  # the ladder has its own times
             self._begin(connection, row, Cause.SCHEDULE, upload, now)
         self._set(connection, row, scheduled=due)
+
+    def _bring_back(self, now: int) -> None:
+        """The clock was put back: what was scheduled when it was ahead would be waited for until it is there again."""
+        with self._control.read() as connection:
+            ahead = connection.execute(select(profiles).where(profiles.c.scheduled > now)).all()
+        for found in ahead:
+            own = own_settings(found.policy)
+            due = schedules.following(own.schedule, time_zone=own.time_zone, after=now, seed=found.id)
+            if due is not None and due < found.scheduled:
+                with self._control.write(found.tenant) as connection:
+                    mine = (profiles.c.tenant == found.tenant, profiles.c.id == found.id)
+                    still = (*mine, profiles.c.scheduled == found.scheduled)
+                    connection.execute(update(profiles).where(*still).values(scheduled=due))
 
     # --- when files are there ---------------------------------------------------------------------------------------
 
