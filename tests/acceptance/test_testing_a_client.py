@@ -17,7 +17,7 @@ import pytest
 from schoolsync.access.roles import ACCESS
 
 from . import sdk
-from .house import ROSTER_READ, Api, Json, Server, Tenant, until
+from .house import ROSTER_READ, Api, Json, Server, Tenant, creation, until
 from .own import own
 from .rosters import DISTRICT
 
@@ -147,7 +147,7 @@ def test_a_roster_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 def test_a_roster_is_taken_once_and_whole(tmp_path: Path) -> None:
     """With a data directory that lasts: a start that was cut off before the run is gone on with, a later one changes
     nothing."""
-    from .house import creation, serving
+    from .house import serving
 
     with serving(tmp_path) as plain:
         tenant = Tenant(plain, SEEDED)
@@ -211,7 +211,9 @@ def test_refusals_look_like_graphs(tenant: Tenant, dial: Dial) -> None:
     answer = reader("GET", "/users", expect=503)
     assert answer.headers["retry-after"] == "3"
     assert answer.json()["error"]["code"] == "serviceNotAvailable"
-    assert reader.refusal("GET", "/schools/delta?$deltatoken=old", 410)["code"] == "syncStateNotFound"
+    expired = reader("GET", "/schools/delta?$deltatoken=old&$select=id", expect=410)
+    assert expired.json()["error"]["code"] == "syncStateNotFound"
+    assert "@odata.deltaLink" in reader.get(expired.headers["location"])
     reader.get("/schools")
     Tenant(tenant.server).reader.get("/classes")
 
@@ -252,7 +254,9 @@ def test_not_found_after_create(tenant: Tenant, dial: Dial) -> None:
     dial.arm({"kind": "notFoundAfterCreate", "seconds": 600})
     reader = tenant.reader
     made = reader("POST", "/users", person("ann"), expect=201).json()["id"]
-    reader.refusal("GET", f"/users/{made}", 404)
+    assert reader.refusal("GET", f"/users/{made}", 404)["code"] == "Request_ResourceNotFound"
+    profile = tenant.admin("POST", "/synchronizationProfiles", creation(), expect=202).json()["id"]
+    assert tenant.admin.refusal("GET", f"/synchronizationProfiles/{profile}", 404)["code"] == "NotFound"
     dial.arm()
     reader.get(f"/users/{made}")
 
@@ -326,6 +330,7 @@ def test_the_clock(tenant: Tenant, dial: Dial) -> None:
         ("PUT", "/faults", {"faults": [{"kind": "earthquake"}]}, 400),
         ("PUT", "/faults", {"faults": [{"kind": "latency", "seconds": 1e9}]}, 400),
         ("PUT", "/faults", {"faults": [{"kind": "holdStage"}]}, 400),
+        ("PUT", "/faults", {"faults": [{"kind": "latency", "method": "FETCH"}]}, 400),
         ("PUT", "/faults", {"faults": [{"kind": "latency"}] * 51}, 400),
         ("PUT", "/faults", [], 400),
         ("POST", "/faults/clock", {"set": "noon"}, 400),

@@ -15,6 +15,7 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
+from urllib.parse import quote
 
 import msgspec
 
@@ -31,6 +32,9 @@ FAULTS_MAX = 50
 BODY_MAX = 64 * 1024
 LONGEST = 600.0
 KEPT = 500
+METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
+PROFILES = "synchronizationprofiles"
+SAFE = "/()@"
 
 Kind = Literal[
     "tooManyRequests",
@@ -52,8 +56,8 @@ class Unavailable(Throttled):
         return "The service is not available at the moment. Try again later."
 
 
-class Expired(Refused):
-    """The delta token is not known any more: start again from the beginning."""
+class Hidden(Refused):
+    """A school, class or person that was just made is not found yet."""
 
 
 class Lost(Refused):
@@ -62,7 +66,7 @@ class Lost(Refused):
 
 errors.KINDS |= {
     Unavailable: errors.Kind(503, "serviceNotAvailable"),
-    Expired: errors.Kind(410, "syncStateNotFound"),
+    Hidden: errors.Kind(404, "Request_ResourceNotFound"),
     Lost: errors.Kind(500, "InternalError"),
 }
 
@@ -200,6 +204,8 @@ class Faults:
         for fault in faults:
             if (fault.kind == "holdStage") != (fault.stage is not None):
                 raise Invalid("stage belongs to holdStage, and holdStage needs one.", target="stage")
+            if fault.method is not None and fault.method.upper() not in METHODS:
+                raise Invalid(f"method must be one of {', '.join(METHODS)}.", target="method")
             if not 0 <= fault.seconds <= LONGEST or not 0 <= fault.retry_after <= LONGEST:
                 raise Invalid(f"seconds and retryAfter must be from 0 to {LONGEST:g}.", target="seconds")
         turned = self._dial.read()
@@ -294,15 +300,19 @@ class Faults:
         if (fault := self._meets(tenant, scope, path, "unavailable")) is not None:
             return Unavailable(fault.retry_after)
         if b"deltatoken" in scope["query_string"].lower() and self._meets(tenant, scope, path, "expiredDelta"):
-            return Expired("The delta token is not known any more: start again from the beginning.")
+            return errors.SyncStateNotFound(_afresh(scope))
         hidden = next((part.lower() for part in path.split("/") if tenant.hidden.get(part.lower(), 0) > now), None)
         if hidden is not None and scope["method"] in {"GET", "HEAD"}:
-            return NotFound("The object was not found.")
+            gone = (
+                f"Resource '{hidden}' does not exist or one of its queried reference-property objects are not present."
+            )
+            return NotFound(gone) if PROFILES in path.lower() else Hidden(gone)
         return None
 
     def _remember(self, tenant: _Tenant, scope: Scope, path: str, answer: _Kept, body: bytes, now: float) -> None:
         """What a successful change makes later answers lie about."""
-        if answer.status == 201 and isinstance(made := answer.json().get("id"), str):
+        created = scope["method"] == "POST" and answer.status in {201, 202}  # the latter: a profile
+        if created and isinstance(made := answer.json().get("id"), str):
             fault = self._meets(tenant, scope, path, "notFoundAfterCreate")
             if fault is not None and len(tenant.hidden) < KEPT:
                 tenant.hidden[made.lower()] = now + fault.seconds
@@ -327,6 +337,12 @@ class Faults:
         left = [item for item in items if not isinstance(item, dict) or str(item.get("id", "")).lower() not in others]
         if len(left) < len(items):
             answer.replace({**shown, "value": left})
+
+
+def _afresh(scope: Scope) -> str:
+    """Where a delta query begins anew: its own address, without the token."""
+    host = requests.headers(scope["headers"]).get("host", "localhost")
+    return f"{scope.get('scheme', 'http')}://{host}{quote(scope['path'], safe=SAFE)}"
 
 
 class _Kept:
