@@ -178,7 +178,7 @@ class TestAnswers:
         def explode(*_: object) -> None:
             raise ValueError("Ane Lunde was born 2011-05-17")
 
-        monkeypatch.setattr("schoolsync.graph.query.render.shape", explode)
+        monkeypatch.setattr("schoolsync.graph.rows.render.selection", explode)
         answer = town.get("/education/schools")
         error_of(answer, 500, "InternalError")
         shown = capsys.readouterr()

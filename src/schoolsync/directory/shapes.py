@@ -1,7 +1,7 @@
 """Which column holds which property of a school, a class, a person.
 
 One mapping per kind, by property path as the education API names it (`student/externalId`), read in both directions:
-rows become nested values, written values become columns. It knows nothing of callers or requests.
+rows become nested values (in `graph.rows`), written values become columns. It knows nothing of callers or requests.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Table
+from sqlalchemy import ColumnElement, Table
 
 from schoolsync.store import directory_tables
 
@@ -30,12 +30,6 @@ def _address(owner: str, prefix: str) -> dict[str, str]:
     parts = {"street": "street", "city": "city", "state": "state", "countryOrRegion": "country"}
     parts["postalCode"] = "postal_code"
     return {f"{owner}/{name}": f"{prefix}_{column}" for name, column in parts.items()}
-
-
-@lru_cache(256)
-def _maker(text: str) -> Values:
-    """Who made an object, for many objects the same; not to be changed."""
-    return dict(json.loads(text))
 
 
 @dataclass(frozen=True)
@@ -60,54 +54,9 @@ class Shape:
         return columns
 
     @cached_property
-    def _places(self) -> dict[str, int]:
-        """Where the columns stand in a row."""
+    def places(self) -> dict[str, int]:
+        """Where the columns stand in a row of the table."""
         return {column.name: place for place, column in enumerate(self.table.c)}
-
-    @cached_property
-    def _scalars(self) -> list[tuple[str, int]]:
-        return [(path, self._places[column]) for path, column in self.paths.items() if "/" not in path]
-
-    @cached_property
-    def _parts(self) -> list[tuple[str, int | None, list[tuple[str, int]]]]:
-        """Complex properties: name, the place of the column that makes it so, names and places of its parts."""
-        parts: dict[str, list[tuple[str, int]]] = {}
-        for path, column in self.paths.items():
-            owner, slash, name = path.partition("/")
-            if slash:
-                parts.setdefault(owner, []).append((name, self._places[column]))
-        marked = {owner: self._places[column] for owner, (column, _) in self.always.items()}
-        return [(owner, marked.get(owner), places) for owner, places in parts.items()]
-
-    @cached_property
-    def _lists(self) -> list[tuple[str, int]]:
-        return [(name, self._places[column]) for name, column in self.lists.items()]
-
-    def values(self, row: Row[Any]) -> Values:
-        """The properties of a row that begins with the table's columns. A complex property without any value is None.
-
-        Pages are made of these, so columns are taken by their place.
-        """
-        result: Values = {name: row[place] for name, place in self._scalars}
-        for owner, marker, parts in self._parts:
-            there = marker is not None and row[marker] == self.always[owner][1]
-            filled = {name: row[place] for name, place in parts}
-            result[owner] = filled if there or any(value is not None for value in filled.values()) else None
-        for name, place in self._lists:
-            text = row[place]
-            result[name] = [] if text == "[]" else json.loads(text)
-        if self.phone:
-            phone = row[self._places[self.phone]]
-            result["businessPhones"] = [] if phone is None else [phone]
-        for name, (column, text) in self.followed.items():
-            value = row[self._places[column]]
-            result[name] = None if value is None else value + text
-        for name in self.empty_lists:
-            result[name] = []
-        result.update(self.constants)
-        created_by = row[self._places["created_by"]]
-        result["createdBy"] = None if created_by is None else _maker(created_by)
-        return result
 
     def written(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Columns for the properties among `values` that have one; what is not among them is not in the result."""

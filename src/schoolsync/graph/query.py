@@ -12,7 +12,6 @@ import binascii
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -55,18 +54,16 @@ class Listing:
     where: ColumnElement[bool]  # what the caller may see; always leads with the tenant
     columns: Mapping[str, ColumnElement[Any]]  # by property path: what can be filtered and sorted by
     key: Sequence[ColumnElement[Any]]  # not null, together unique within `where`; the order when none is asked for
-    values: Callable[[Row[Any]], Mapping[str, Any]]  # a row's properties by declared name
+    writer: Callable[[str | None], Callable[[Row[Any]], Json]]  # how a row is written under a `$select`
     context: str  # what follows `$metadata#`
-    fetch: Sequence[ColumnElement[Any]] | None = None  # columns that `values` reads; None = all of `source`
+    fetch: Sequence[ColumnElement[Any]] | None = None  # columns that are written; None = all of `source`
     always_count: bool = False  # `@odata.count` on every page, asked for or not
     visible: frozenset[str] | None = None  # property paths that the caller may ask about; None = all
     folded: frozenset[str] = frozenset({"id"})  # text properties whose column holds lower case already
     extension: Callable[[str], ColumnElement[Any] | None] | None = None  # what an extension attribute is in a query
     indexed: frozenset[str] = frozenset()  # names of columns that an index leads from to few objects
     items: Callable[[str], filterable.Items | None] | None = None  # a collection that `any` and `all` look into
-    on_request: Callable[[Row[Any]], Mapping[str, Any]] | None = None  # values that come only when `$select` names them
     expand: Callable[[str], Callable[[Sequence[Row[Any]]], Sequence[Json]]] | None = None  # what `$expand` adds to rows
-    write: Callable[[Row[Any]], Json] | None = None  # instead of entities: what is written of a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +103,7 @@ def page(call: Call, connection: Connection, listing: Listing) -> Reply:
     where = _where(call, listing, options.given)
     if _pinned(listing, options.given.get("filter")):
         orders = [_sorted_after(order) if order.column in listing.key else order for order in orders]
-    write = render.shape(
-        listing.type_name,
-        select=options.given.get("select"),
-        version=call.version,
-        unveiled=call.shows_unknown_members,
-    )
+    write = listing.writer(options.given.get("select"))
     body: Json = {"@odata.context": f"{call.root}/$metadata#{listing.context}"}
     wants_count = _flag(options.given.get("count"))
     if listing.always_count or (wants_count and options.place is None):
@@ -121,7 +113,7 @@ def page(call: Call, connection: Connection, listing: Listing) -> Reply:
         rows = rows[:size]
         place = list(rows[-1])[-len(orders) :]
         body["@odata.nextLink"] = _next_link(call, options.given, place)
-    body["value"] = [_written(listing, write, row) for row in rows]
+    body["value"] = [write(row) for row in rows]
     if adding is not None:
         for item, more in zip(body["value"], adding(rows), strict=True):
             item.update(more)
@@ -141,12 +133,6 @@ def _pinned(listing: Listing, text: str | None) -> bool:
 def _sorted_after(order: _Order) -> _Order:
     """The same order by an expression, which no index gives."""
     return replace(order, column=order.column.concat("")) if isinstance(order.column.type, Text) else order
-
-
-def _written(listing: Listing, write: Callable[..., Json], row: Row[Any]) -> Json:
-    if listing.write is not None:
-        return listing.write(row)
-    return write(listing.values(row), None if listing.on_request is None else partial(listing.on_request, row))
 
 
 def count(call: Call, connection: Connection, listing: Listing) -> Reply:

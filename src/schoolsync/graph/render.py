@@ -21,8 +21,6 @@ Tree = Mapping[str, "Tree | None"]  # what `$select` leaves of a type; None = al
 
 _NOT_GIVEN = object()
 
-OnRequest = Callable[[], Mapping[str, Any]]
-
 EXTENSION = "extension_"
 _OPEN = frozenset({"administrativeUnit", "group", "user"})  # types that carry extension attributes
 _BEHIND = {"educationClass": "group"}  # whose properties `$select` can name too
@@ -35,42 +33,37 @@ def quoted(value: str) -> str:
     return quote(value, safe="")
 
 
-def entity(
-    type_name: str,
-    values: Mapping[str, Any],
-    *,
-    call: Call,
-    context: str | None = None,
-    on_request: OnRequest | None = None,
-) -> Json:
+def entity(type_name: str, values: Mapping[str, Any], *, call: Call, context: str | None = None) -> Json:
     """One entity of the answer to `call`, cut down to its `$select`.
 
     `context` is what follows `$metadata#`. Annotations (`@odata.etag`) among the values are written as they are.
-    `on_request` yields values written only when `$select` names them. Raises Invalid for an unknown name in `$select`.
+    Raises Invalid for an unknown name in `$select`.
     """
     head: Json = {"@odata.context": f"{call.root}/$metadata#{context}"} if context else {}
     write = shape(type_name, select=call.query.get("select"), version=call.version, unveiled=call.shows_unknown_members)
-    return {**head, **write(values, on_request)}
+    return {**head, **write(values)}
 
 
-def shape(
-    type_name: str, *, select: str | None, version: str, unveiled: bool
-) -> Callable[[Mapping[str, Any], OnRequest | None], Json]:
-    """A writer of entities of one type under one `$select`: (values, what yields values on request) -> JSON object."""
+def shape(type_name: str, *, select: str | None, version: str, unveiled: bool) -> Callable[[Mapping[str, Any]], Json]:
+    """A writer of entities of one type under one `$select`: values by declared name -> JSON object."""
     tree = selection(type_name, select)
     veil_all = version != "beta"
-    write = _writer(type_name, _freeze(tree), unveiled, veil_all)
-    extras = _named_extras(type_name, select)
+    write = _writer(type_name, freeze(tree), unveiled, veil_all)
 
-    def written(values: Mapping[str, Any], on_request: OnRequest | None) -> Json:
+    def written(values: Mapping[str, Any]) -> Json:
         result: Json = {key: value for key, value in values.items() if key[0] == "@"}
         result.update(write(values))
-        if extras and on_request is not None:
-            there = on_request()
-            result.update((name, value) for name, value in there.items() if name.lower() in extras)
         return result
 
     return written
+
+
+def rows(
+    type_name: str, values: Callable[[Any], Mapping[str, Any]], call: Call, select: str | None
+) -> Callable[[Any], Json]:
+    """A writer of rows whose `values` are those of entities of one type, under one `$select`."""
+    write = shape(type_name, select=select, version=call.version, unveiled=call.shows_unknown_members)
+    return lambda row: write(values(row))
 
 
 def selection(type_name: str, select: str | None) -> Tree | None:
@@ -104,7 +97,8 @@ def _plant(tree: dict[str, Any], parts: list[str]) -> None:
         _plant(tree.setdefault(first, {}), rest)
 
 
-def _named_extras(type_name: str, select: str | None) -> frozenset[str]:
+def named_extras(type_name: str, select: str | None) -> frozenset[str]:
+    """The names in lower case that bring values on request alone."""
     names = (name.strip() for name in select.split(",")) if select is not None else ()
     return frozenset(name.lower() for name in names if _on_request(type_name, name))
 
@@ -117,21 +111,21 @@ def _on_request(type_name: str, name: str) -> bool:
     return behind is not None and find(type_name, name) is None and find(behind, name) is not None
 
 
-_Frozen = frozenset[tuple[str, Any]] | None  # a Tree that can be a cache key
+Frozen = frozenset[tuple[str, Any]] | None  # a Tree that can be a cache key
 
 
-def _freeze(tree: Tree | None) -> _Frozen:
-    return None if tree is None else frozenset((name, _freeze(below)) for name, below in tree.items())
+def freeze(tree: Tree | None) -> Frozen:
+    """What `$select` leaves, as the key of a cache."""
+    return None if tree is None else frozenset((name, freeze(below)) for name, below in tree.items())
 
 
 @lru_cache(512)
-def _writer(type_name: str, tree: _Frozen, unveiled: bool, v1: bool) -> Callable[[Mapping[str, Any]], Json]:
+def _writer(type_name: str, tree: Frozen, unveiled: bool, v1: bool) -> Callable[[Mapping[str, Any]], Json]:
     chosen = None if tree is None else dict(tree)
     lists = {prop.name for prop in TYPES[type_name].properties.values() if prop.collection}
     parts: list[tuple[str, _Writer | None]] = [
-        (prop.name, _property_writer(prop, (chosen or {}).get(prop.name), unveiled, v1))
-        for prop in TYPES[type_name].properties.values()
-        if prop.access not in _HIDDEN_ACCESS and (chosen is None or prop.name in chosen) and not (prop.beta_only and v1)
+        (prop.name, property_writer(prop, (chosen or {}).get(prop.name), unveiled, v1))
+        for prop in shown(type_name, tree, v1)
     ]
 
     def write(values: Mapping[str, Any]) -> Json:
@@ -146,7 +140,18 @@ def _writer(type_name: str, tree: _Frozen, unveiled: bool, v1: bool) -> Callable
     return write
 
 
-def _property_writer(prop: Property, below: _Frozen, unveiled: bool, v1: bool) -> _Writer | None:
+def shown(type_name: str, tree: Frozen, v1: bool) -> list[Property]:
+    """The properties of a type that an answer can have, in their order."""
+    chosen = None if tree is None else dict(tree)
+    return [
+        prop
+        for prop in TYPES[type_name].properties.values()
+        if prop.access not in _HIDDEN_ACCESS and (chosen is None or prop.name in chosen) and not (prop.beta_only and v1)
+    ]
+
+
+def property_writer(prop: Property, below: Frozen, unveiled: bool, v1: bool) -> _Writer | None:
+    """What a value of the property becomes, or None when it is written as it is; null makes a collection empty."""
     single = _value_writer(prop.type, below, unveiled, v1)
     if prop.collection:
         if single is None:
@@ -157,7 +162,7 @@ def _property_writer(prop: Property, below: _Frozen, unveiled: bool, v1: bool) -
     return lambda value: None if value is None else single(value)
 
 
-def _value_writer(type_name: str, below: _Frozen, unveiled: bool, v1: bool) -> _Writer | None:
+def _value_writer(type_name: str, below: Frozen, unveiled: bool, v1: bool) -> _Writer | None:
     if type_name == "DateTimeOffset":
         return ticks.text
     if type_name in ENUMS:

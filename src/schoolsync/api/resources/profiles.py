@@ -192,7 +192,7 @@ def patch_configuration(call: Call) -> Answer:
 
 
 def _configuration(row: Row[Any]) -> Answer:
-    shown = render.shape(TYPE, select=None, version="beta", unveiled=True)(configuration.shown(row), None)
+    shown = render.shape(TYPE, select=None, version="beta", unveiled=True)(configuration.shown(row))
     return Answer(
         body=shapes.Configuration(profile=row.id, configuration=shown), headers={"ETag": etags.weak(row.version)}
     )

@@ -172,16 +172,10 @@ class _Reader:
         self, token: _Token, rows: Sequence[Row[Any]], person: int, *, since: int | None
     ) -> tuple[list[Json], int, int | None]:
         """The rows as they are answered, how many of them, and the person behind whom the last one's members go on."""
-        write = render.shape(
-            self._shape.type_name,
-            select=token.options.get("select"),
-            version=self._call.version,
-            unveiled=self._call.shows_unknown_members,
-        )
-        values = self._view.values(self._shape)
+        write = self._view.writer(self._shape, token.options.get("select"))
         parts = self._parts(token)
         if not parts or not rows:
-            return [write(values(row), None) for row in rows], len(rows), None
+            return [write(row) for row in rows], len(rows), None
         view = self._view
         counts = following.counted(view.connection, view.tenant, [row.key for row in rows], since=since)
         told, total = 0, 0
@@ -211,7 +205,7 @@ class _Reader:
         of: dict[int, list[Membership]] = {}
         for link in links:
             of.setdefault(link.group, []).append(link)
-        items = [{**write(values(row), None), **_members(of.get(int(row.key), []), parts)} for row in rows]
+        items = [{**write(row), **_members(of.get(int(row.key), []), parts)} for row in rows]
         return items, told, rest
 
     def _parts(self, token: _Token) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Row, and_, exists, literal, select
 from schoolsync.directory.navigations import NAVIGATIONS, PLAIN, Navigation, firsts
 from schoolsync.directory.shapes import Shape
 from schoolsync.errors import Forbidden
-from schoolsync.graph import expand, render
+from schoolsync.graph import expand
 from schoolsync.graph.call import Json
 from schoolsync.graph.filterable import Items, Scope
 from schoolsync.graph.types import ENUMS, TYPES, Access
@@ -52,22 +52,14 @@ def adding(view: View, shape: Shape, text: str) -> Callable[[Sequence[Row[Any]]]
     return added
 
 
-def _writer(view: View, item: expand.Expansion, shape: Shape) -> Callable[[Row[Any]], Json]:
-    write = render.shape(
-        shape.type_name, select=item.select, version=view.call.version, unveiled=view.call.shows_unknown_members
-    )
-    values, attributes = view.values(shape), view.attributes(shape)
-    return lambda row: write(values(row), lambda: attributes(row))
-
-
 def _plain(view: View, item: expand.Expansion, shape: Shape) -> Callable[[Sequence[Row[Any]]], list[Json]]:
-    write = _writer(view, item, shape)
+    write = view.writer(shape, item.select)
     return lambda rows: [{item.name: write(row)} for row in rows]
 
 
 def _many(view: View, item: expand.Expansion, navigation: Navigation) -> Callable[[Sequence[Row[Any]]], list[Json]]:
     shape, tenant = navigation.shape, view.tenant
-    write = _writer(view, item, shape)
+    write = view.writer(shape, item.select)
 
     def added(rows: Sequence[Row[Any]]) -> list[Json]:
         keys = [int(row.key) for row in rows]

@@ -5,6 +5,7 @@ A run replaces the errors of the run before it, a reset forgets them all; both a
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Row, select
@@ -82,7 +83,7 @@ def expanded(call: Call, profile: str, select_text: str | None) -> list[Json]:
     mine = (errors.c.tenant == call.principal.tenant) & (errors.c.profile == profile)
     with call.services.control.read() as connection:
         rows = connection.execute(select(errors).where(mine).order_by(errors.c.id).limit(expand.ITEMS_MAX)).all()
-    return [write(_values(row), None) for row in rows]
+    return [write(_values(row)) for row in rows]
 
 
 def _listing(call: Call) -> query.Listing:
@@ -93,7 +94,7 @@ def _listing(call: Call) -> query.Listing:
         where=(errors.c.tenant == call.principal.tenant) & (errors.c.profile == profile),
         columns={"id": errors.c.id, **{name: errors.c[column] for name, column in COLUMNS.items()}},
         key=(errors.c.id,),
-        values=_values,
+        writer=partial(render.rows, TYPE, _values, call),
         context=f"{SET}('{profile}')/errors",
         always_count=True,
     )

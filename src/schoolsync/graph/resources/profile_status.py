@@ -36,7 +36,7 @@ def expanded(call: Call, profile: str, select: str | None) -> Json:
     """The status as part of its profile."""
     status = call.services.profiles.status(call.principal.tenant, profile)
     write = render.shape(TYPE, select=select, version=call.version, unveiled=call.shows_unknown_members)
-    return write({"id": profile, **{name: getattr(status, column) for name, column in COLUMNS.items()}}, None)
+    return write({"id": profile, **{name: getattr(status, column) for name, column in COLUMNS.items()}})
 
 
 async def patch_status(call: Call) -> Reply:

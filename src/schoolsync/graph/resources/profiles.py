@@ -7,6 +7,7 @@ are read from bodies and never written to answers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Row
@@ -94,7 +95,7 @@ def _listing(call: Call) -> query.Listing:
             "handleSpecialCharacterConstraint": profiles.c.special_characters,
         },
         key=(profiles.c.created, profiles.c.id),
-        values=_values,
+        writer=partial(render.rows, TYPE, _values, call),
         context=SET,
         expand=lambda text: _adding(call, text),
     )

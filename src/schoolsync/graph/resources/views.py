@@ -19,7 +19,7 @@ from schoolsync.directory import attributes, reading
 from schoolsync.directory.reading import Found
 from schoolsync.directory.shapes import CLASS, GROUP, PERSON, SCHOOL, Shape
 from schoolsync.errors import NotFound
-from schoolsync.graph import etags, query, render
+from schoolsync.graph import etags, query, render, rows
 from schoolsync.graph.call import Call, Reply
 from schoolsync.graph.errors import BadRequest
 from schoolsync.graph.resources import expansions
@@ -131,14 +131,9 @@ class View:
         tag = etags.weak(row.position)
         if self.call.reads and "expand" not in self.call.query and etags.not_modified(self.call, tag):
             return Reply(status=304, headers={"ETag": tag})
-        values = {"@odata.etag": tag, **self.values(shape)(row)}
-        body = render.entity(
-            shape.type_name,
-            values,
-            call=self.call,
-            context=context or f"{_SETS[shape.type_name]}/$entity",
-            on_request=partial(self.attributes(shape), row),
-        )
+        context = context or f"{_SETS[shape.type_name]}/$entity"
+        head = {"@odata.context": f"{self.call.root}/$metadata#{context}", "@odata.etag": tag}
+        body = {**head, **self.writer(shape, self.call.query.get("select"))(row)}
         text = self.call.query.get("expand")
         if text is not None:
             body.update(*expansions.adding(self, shape, text)([row]))
@@ -154,11 +149,16 @@ class View:
 
     def references(self, shape: Shape, condition: ColumnElement[bool]) -> Reply:
         """A page of links to the objects that meet the condition."""
+
+        def writer(select: str | None) -> rows.Write:
+            render.selection(shape.type_name, select)  # which must be right, whatever becomes of it
+            return lambda row: {"@odata.id": f"{self.call.root}/{_SETS[shape.type_name]}/{row.id}"}
+
         listing = replace(
             self._listing(shape, condition),
             context="Collection($ref)",
             expand=None,
-            write=lambda row: {"@odata.id": f"{self.call.root}/{_SETS[shape.type_name]}/{row.id}"},
+            writer=writer,
         )
         return query.page(self.call, self.connection, listing)
 
@@ -167,11 +167,7 @@ class View:
         plain object, of a class the properties of its group.
         """
         if shape is CLASS:
-            write = render.shape(
-                GROUP.type_name, select=None, version=self.call.version, unveiled=self.call.shows_unknown_members
-            )
-            values = self.values(GROUP)
-            return lambda row: write(values(row), None)
+            return self.writer(GROUP, None)
         if shape.type_name not in _PLAIN or self.basic(shape.type_name) is not None:
             return lambda _: {}
         return lambda row: attributes.shown(shape.table.name, row)
@@ -186,12 +182,11 @@ class View:
             columns=self.columns(shape),
             # Where links lead to the rows, the id must not tempt the planner to walk the whole table in its order.
             key=[shape.table.c.id.concat("") if narrowed else shape.table.c.id],
-            values=self.values(shape),
+            writer=partial(self.writer, shape),
             context=_SETS[shape.type_name],
             visible=self.basic(shape.type_name),
             folded=frozenset({"id", "userPrincipalName"}),
             extension=partial(attributes.column, shape.table.name) if shape.type_name in _PLAIN else None,
-            on_request=self.attributes(shape),
             indexed=reading.looked_up_by(shape.table),
             items=expansions.Collections(self, shape),
             expand=lambda text: expansions.adding(self, shape, text),
@@ -204,12 +199,16 @@ class View:
             columns["userPrincipalName"] = shape.table.c.account_name
         return columns
 
-    def values(self, shape: Shape) -> Callable[[Row[Any]], Mapping[str, Any]]:
-        """How a row becomes the properties that the caller may see."""
-        basic = self.basic(shape.type_name)
-        if basic is None:
-            return shape.values
-        return lambda row: {name: value for name, value in shape.values(row).items() if name in basic}
+    def writer(self, shape: Shape, select: str | None) -> rows.Write:
+        """How a row is written for the caller under one `$select`. Raises Invalid for a name that does not exist."""
+        return rows.writer(
+            shape,
+            select=select,
+            version=self.call.version,
+            unveiled=self.call.shows_unknown_members,
+            visible=self.basic(shape.type_name),
+            on_request=None if select is None else self.attributes(shape),
+        )
 
 
 @contextmanager

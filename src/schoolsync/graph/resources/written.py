@@ -65,11 +65,9 @@ def delete(call: Call, shape: Shape) -> Reply:
 
 def _leave_veiled(shape: Shape, row: Found, values: Json) -> None:
     """Take out members of enumerations that come back as they were shown, veiled: what is read may be sent back."""
-    there: Json | None = None
     for name in [name for name, value in values.items() if value == UNKNOWN]:
         enum = ENUMS.get(TYPES[shape.type_name].properties[name].type)
-        there = there or shape.values(row)
-        if enum is not None and there.get(name) in enum.hidden:
+        if enum is not None and getattr(row, shape.paths[name]) in enum.hidden:
             del values[name]
 
 
