@@ -115,6 +115,8 @@ class Model:
         return self.show("paused" if pause else self.ending)
 
     def again(self) -> bool:
+        if self.stage == "applying":
+            self.ending = "error"
         self.held = self.wish = self.stage = None
         self.run = "queued" if self.sealed else None
         return self.show("inProgress" if self.sealed else None)

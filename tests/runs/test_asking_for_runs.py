@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 
 from schoolsync import ticks
 from schoolsync.errors import Conflict, Invalid, NotFound
+from schoolsync.runs import cancelling
 from schoolsync.runs.endings import HOUR
 from schoolsync.runs.job import Finished, Message, Planned, Validated
 from schoolsync.runs.records import Key
@@ -317,6 +318,27 @@ def test_reset_during_a_run_begins_anew_once_the_worker_has_stopped(house: House
     assert job.base is None
     assert len(job.files) == 1
     assert not house.journal.applied(key, 1, 1)
+
+
+def test_a_reset_that_is_cancelled_leaves_the_profile_in_error(house: House) -> None:
+    """The run that it has cut off is half in the directory: neither the cancel nor a resume calls that a success."""
+    profile = house.profile()
+    house.upload(profile)
+    finish(house, house.begin(profile))
+    house.upload(profile)
+    key = house.begin(profile)
+    house.journal.verified(key, GOOD)
+    assert house.journal.begins(key, RunState.APPLYING)
+    house.ask("reset", profile)
+    assert not house.journal.applied(key, 1, 10)
+    house.ask("pause", profile)
+    with house.control.write() as connection:
+        row = connection.execute(select(runs).where(runs.c.id == house.run(profile).id)).one()
+        cancelling.cancel(connection, house.runs, row, by="delegated:a", why=None, now=house.clock())
+    house.ask("resume", profile)
+    shown = house.status(profile)
+    assert shown.status == "error"
+    assert "Run 2 was cancelled while its plan was applied" in str(shown.status_message)
 
 
 def test_reset_of_a_profile_that_never_got_files_waits_for_them(house: House) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import insert, select, update
 
 from schoolsync import ticks
 from schoolsync.errors import Conflict
+from schoolsync.profiles import listing
 from schoolsync.runs import looking
 from schoolsync.runs.job import Finished, PartCount, Planned
 from schoolsync.runs.one import wanted
@@ -99,6 +100,29 @@ def test_the_same_files_are_tried_again_after_longer_and_longer_waits(house: Hou
     assert found.gives_up is not None
     house.journal.failed(again(house, profile), FULL, retry=True)
     assert ladder(house, profile).tries == 1
+
+
+def test_a_run_of_which_too_much_failed_is_no_good_one(house: House) -> None:
+    """Freshness goes by the run before, everywhere it is told."""
+
+    def told() -> set[int | None]:
+        with house.control.read() as connection:
+            (listed,) = listing.named(connection, 1, "Contoso")
+            (age,) = looking.freshness_of_all(connection, tenant=1)
+            return {looking.freshness(connection, 1, profile).last_good, listed.last_good, age.last_good}
+
+    profile = house.profile()
+    house.upload(profile)
+    for failed in (0, 500):
+        key = house.begin(profile)
+        house.journal.finished(
+            key, planned(PartCount(kind="student", failed=failed, seen=1000), errors=failed), FINISHED
+        )
+        if not failed:
+            good = told()
+    assert house.status(profile).status == "quarantined"
+    assert good == told() != {None}
+    assert len(good) == 1
 
 
 def test_a_run_that_fails_by_itself_is_not_tried_again(house: House) -> None:

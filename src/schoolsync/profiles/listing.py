@@ -15,7 +15,7 @@ from schoolsync import ticks
 from schoolsync.errors import NotFound
 from schoolsync.profiles.states import State
 from schoolsync.profiles.status import Status
-from schoolsync.runs.apart import of_all
+from schoolsync.runs.apart import ended_well
 from schoolsync.store.control_tables import profile_status, profiles, runs
 from schoolsync.store.json_text import folded, text_place
 
@@ -141,8 +141,10 @@ def provider(row: Row[Any]) -> str:
 
 def _short(tenant: int) -> Select[Any]:
     good = (
-        select(func.max(runs.c.ended))
-        .where(runs.c.tenant == profiles.c.tenant, runs.c.profile == profiles.c.id, runs.c.state == "done", *of_all())
+        select(runs.c.ended)
+        .where(runs.c.tenant == profiles.c.tenant, runs.c.profile == profiles.c.id, *ended_well())
+        .order_by(runs.c.ended.desc())
+        .limit(1)
         .scalar_subquery()
     )
     of = and_(profile_status.c.tenant == profiles.c.tenant, profile_status.c.profile == profiles.c.id)

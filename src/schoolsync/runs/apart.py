@@ -9,12 +9,20 @@ from typing import Any
 
 from sqlalchemy import ColumnElement
 
+from schoolsync.runs.states import RunState
 from schoolsync.store.control_tables import runs
+from schoolsync.store.json_text import json_text
 
 
 def of_all(table: Any = runs) -> tuple[ColumnElement[bool], ...]:
     """The conditions that a run is none of them; `table` is that of runs, or an alias."""
     return table.c.only.is_(None), table.c.cleans.is_(None)
+
+
+def ended_well() -> tuple[ColumnElement[bool], ...]:
+    """The conditions that a whole run was applied, and not so much of it failed that its profile is quarantined."""
+    status = json_text(runs.c.summary, "status")
+    return runs.c.state == RunState.DONE, *of_all(), status.is_distinct_from("quarantined")
 
 
 def is_apart(row: Any) -> bool:  # rows of queries for any columns

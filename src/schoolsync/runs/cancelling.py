@@ -58,13 +58,7 @@ def cancel(connection: Connection, runs_: Runs, row: Row[Any], *, by: str, why: 
 def show(connection: Connection, runs_: Runs, row: Row[Any], *, paused: bool, now: int) -> None:
     """The status of a profile whose run has just been cancelled; `row` is the run as it was before."""
     partly = row.stage == RunState.APPLYING
-    if partly:
-        message = (
-            f"Run {row.number} was cancelled while its plan was applied: the plan lists what is in the directory and "
-            "what is not. Undo takes it back; a reset or a new start completes it."
-        )
-    else:
-        message = f"Run {row.number} was cancelled; nothing of it was changed."
+    message = cut_off(row.number) if partly else f"Run {row.number} was cancelled; nothing of it was changed."
     if partly:
         _set(connection, row, summary=json.dumps(json.loads(row.summary or "{}") | {"status": "error"}))
     if paused:
@@ -73,6 +67,14 @@ def show(connection: Connection, runs_: Runs, row: Row[Any], *, paused: bool, no
         status, _ = runs_.last_ending(connection, row.tenant, row.profile)
         _record(connection, row, "error" if partly else status, message, now)
     due_again(connection, row.tenant, row.profile, since=row.asked, now=now)
+
+
+def cut_off(number: int) -> str:
+    """What is to be said of a run that was ended between two of its batches."""
+    return (
+        f"Run {number} was cancelled while its plan was applied: the plan lists what is in the directory and what is "
+        "not. Undo takes it back; a reset or a new start completes it."
+    )
 
 
 def applied(connection: Connection, tenant: int, run: str) -> Applied:

@@ -15,7 +15,7 @@ from sqlalchemy import Column, Connection, Row, and_, func, select
 
 from schoolsync.errors import NotFound
 from schoolsync.runs import asides, previews
-from schoolsync.runs.apart import of_all
+from schoolsync.runs.apart import ended_well, of_all
 from schoolsync.runs.approvals import DISCARD
 from schoolsync.runs.asides import Part
 from schoolsync.runs.progress import Progress, Rows, Stage, progress, stages, took
@@ -59,7 +59,7 @@ class Run:
 class Freshness:
     """How old what the directory holds of a profile is."""
 
-    last_good: int | None  # ticks: when a run last ended with everything of its roster looked at and applied
+    last_good: int | None  # ticks: when a run last ended with its roster looked at and applied
     last_good_run: str | None
     last_run: str | None
     last_state: str | None
@@ -131,7 +131,7 @@ def freshness(connection: Connection, tenant: int, profile: str) -> Freshness:
         select(profiles.c.scheduled).where(profiles.c.tenant == tenant, profiles.c.id == profile)
     ).scalar_one()
     mine = (runs.c.tenant == tenant, runs.c.profile == profile)
-    done = select(runs.c.id, runs.c.ended).where(*mine, runs.c.state == RunState.DONE, *of_all())
+    done = select(runs.c.id, runs.c.ended).where(*mine, *ended_well())
     good = connection.execute(done.order_by(runs.c.number.desc()).limit(1)).one_or_none()
     last = connection.execute(
         select(runs.c.id, runs.c.state, runs.c.ended).where(*mine).order_by(runs.c.number.desc()).limit(1)
@@ -222,7 +222,7 @@ def freshness_of_all(connection: Connection, *, tenant: int | None) -> list[Age]
     """How old the data of every profile is, of one tenant or of all; from the run ledger alone."""
     # Of each profile the newest run alone is looked up, in the index of runs that have ended: a profile has many.
     of_profile = (runs.c.tenant == profiles.c.tenant, runs.c.profile == profiles.c.id)
-    good = select(runs.c.ended).where(*of_profile, runs.c.state == RunState.DONE, *of_all())
+    good = select(runs.c.ended).where(*of_profile, *ended_well())
     last = select(runs.c.state).where(*of_profile)
     query = (
         select(

@@ -487,7 +487,7 @@ class Runs:
     def last_ending(self, connection: Connection, tenant: int, profile: str) -> tuple[str | None, str]:
         """Status and message that the profile's last run ended with; before any run, those of a new profile."""
         row = connection.execute(
-            select(runs.c.summary, runs.c.message)
+            select(runs.c.number, runs.c.state, runs.c.summary, runs.c.message)
             .where(
                 runs.c.tenant == tenant,
                 runs.c.profile == profile,
@@ -502,6 +502,8 @@ class Runs:
         ).one_or_none()
         if row is None:
             return None, statuses.WAITS_FOR_FILES
+        if row.state == RunState.CANCELLED:  # by a person, or for a reset whose own run did not get so far
+            return "error", cancelling.cut_off(row.number)
         return json.loads(row.summary or "{}").get("status", "success"), row.message or ""
 
     def _refuse_expired(self, connection: Connection, tenant: int, profile: str, now: int) -> None:
