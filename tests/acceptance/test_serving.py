@@ -128,6 +128,24 @@ def test_tls_takes_a_certificate_of_ones_own(secure: Server, tmp_path: Path) -> 
     assert "tls_key" in alone.stderr
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"TLS_CERT": "none.pem", "TLS_KEY": "none.pem"}, "tls_cert none.pem or tls_key none.pem cannot be read"),
+        ({"SECRETS_KEY": "short", "ISSUERS": "none.toml"}, "secrets_key must be"),
+        ({"ISSUERS": "none.toml"}, "issuers file none.toml cannot be read"),
+    ],
+    ids=["certificate", "key", "issuers"],
+)
+def test_what_cannot_be_served_with_is_said_once(tmp_path: Path, given: dict[str, str], words: str) -> None:
+    """A setting whose file or value is wrong ends the start with one sentence: no traceback, no second try."""
+    environment = os.environ | {f"SCHOOLSYNC_{name}": value for name, value in given.items()}
+    ended = command("serve", "--data-dir", tmp_path / "data", "--port", "0", env=environment, cwd=tmp_path)
+    assert ended.returncode == 1
+    (sentence,) = [line for line in ended.stderr.splitlines() if not line.startswith("schoolsync serves ")]
+    assert words in sentence
+
+
 def test_links_carry_the_public_url(tmp_path: Path) -> None:
     """Behind a proxy, --public-url is in contexts, next links and upload URLs; unknown proxies are not believed."""
     with serving(tmp_path, settings={"public_url": "https://sds.example.org/"}) as server:

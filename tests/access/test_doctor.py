@@ -50,8 +50,12 @@ PROXY = {"public_url": "https://sds.example.org", "trusted_proxies": ("10.0.0.5"
         ({"memory": True, "database_url": "postgresql://x/y"}, "memory-shared"),
         ({"trusted_proxies": ("0.0.0.0/0",)}, "proxies"),
         ({"trusted_proxies": ("::/0",)}, "proxies"),
+        ({"trusted_proxies": ("0.0.0.0/1", "10.0.0.5", "128.0.0.0/1")}, "proxies"),
         ({"egress_allow": ("0.0.0.0/0",)}, "egress"),
-        ({"egress_allow": ("10.0.0.0/8", "sis.local")}, None),
+        ({"egress_allow": ("::/1", "8000::/1", "sis.local")}, "egress"),
+        ({"egress_allow": ("*",)}, "egress"),
+        ({"egress_allow": ("https://sis.local/x",)}, "egress"),
+        ({"egress_allow": ("10.0.0.0/8", "sis.local", "[::1]", "fd00::/8", "0.0.0.0/1")}, None),
     ],
 )
 def test_unsafe_combinations_are_refused(given, refused):
@@ -125,6 +129,8 @@ def test_certificates(settings, tmp_path):
     assert levels(with_pair(*one), "certificate") == {Level.OK}
     assert levels(with_pair(one[0], two[1]), "certificate") == {Level.ERROR}
     assert levels(with_pair(tmp_path / "none", one[1]), "certificate") == {Level.ERROR}
+    (told,) = (one for one in doctor.examine(with_pair(tmp_path / "none", one[1])) if one.check == "certificate")
+    assert told.sentence.endswith("cannot be read: No such file or directory.")
     assert levels(with_pair(*one, url="https://other.example.org"), "certificate") == {Level.WARNING}
 
 

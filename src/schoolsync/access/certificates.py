@@ -46,6 +46,18 @@ def ensure(folder: Path, hosts: Iterable[str]) -> tuple[Path, Path]:
     return cert, key
 
 
+def check(cert: Path, key: Path) -> None:
+    """Raise UsageError unless certificate and key can be served with."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
+    except ssl.SSLError as problem:
+        raise UsageError(
+            f"tls_cert {cert} and tls_key {key} do not belong together, are no PEM files, or the key needs a password."
+        ) from problem
+    except OSError as problem:
+        raise UsageError(f"tls_cert {cert} or tls_key {key} cannot be read: {problem.strerror}.") from problem
+
+
 def _fits(cert: Path, key: Path, names: list[str]) -> bool:
     if not (cert.exists() and key.exists()):
         return False

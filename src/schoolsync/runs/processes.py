@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from schoolsync import ticks
-from schoolsync.errors import Refusal, SchoolsyncError, WorldError
+from schoolsync.errors import Refusal, SchoolsyncError, UsageError, WorldError
 from schoolsync.runs.dial import Dial
 from schoolsync.settings import Settings
 from schoolsync.store.objects import objects_of
@@ -20,6 +20,7 @@ from schoolsync.store.objects import objects_of
 READY = b"ready\n"
 """What a child says once it works, and what the API hears when the worker does."""
 REFUSED = b"refused "
+MISTAKEN = b"mistaken "
 """How a child's last word begins when it must not work here at all; the sentence for people follows."""
 WORKER_READY = b"worker ready\n"
 WORKER_GONE = b"worker gone\n"
@@ -79,14 +80,16 @@ def run(main: Callable[[], int]) -> int:
         return main()
     except Refusal as problem:
         return refuse(problem)
+    except UsageError as problem:
+        return refuse(problem, MISTAKEN)
     except SchoolsyncError as problem:
         sys.stderr.write(f"schoolsync: {problem}\n")
         return 1
 
 
-def refuse(problem: Refusal) -> int:
-    """Have the parent say why this process must not work here."""
-    sys.stdout.buffer.write(REFUSED + str(problem).encode() + b"\n")
+def refuse(problem: SchoolsyncError, word: bytes = REFUSED) -> int:
+    """Have the parent say why this process must not work here, or which setting keeps it from beginning."""
+    sys.stdout.buffer.write(word + str(problem).encode() + b"\n")
     sys.stdout.buffer.flush()
     return 1
 

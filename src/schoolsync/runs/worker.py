@@ -19,6 +19,7 @@ import structlog
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
 from schoolsync import logs, traces
+from schoolsync.access.vault import Vault
 from schoolsync.notices import teller
 from schoolsync.runs import durable, lifeline, scratches
 from schoolsync.runs.dispatcher import Dispatcher
@@ -88,6 +89,7 @@ def main() -> int:
     logs.configure(settings.log_level, "worker")
     traces.configure(settings, "worker")
     make_folders(settings)
+    Vault(settings)  # a key that is none ends the start, not the first run that would need it
     control = open_control(settings)
     installation.join(control, settings, new_id)
     uploads = Uploads(control=control, settings=settings, clock=clock, new_id=new_id)

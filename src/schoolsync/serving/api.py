@@ -261,12 +261,13 @@ def _say_ready() -> None:
 
 
 def _certificate(settings: Settings) -> tuple[Path | None, Path | None]:
-    if settings.tls_cert is not None and settings.tls_key is not None:
-        return settings.tls_cert, settings.tls_key
-    if not settings.tls:
+    if not settings.tls and (settings.tls_cert is None or settings.tls_key is None):
         return None, None
     from schoolsync.access import certificates  # loaded by those alone who need one
 
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        certificates.check(settings.tls_cert, settings.tls_key)
+        return settings.tls_cert, settings.tls_key
     hosts = {settings.host, "localhost", "127.0.0.1"}
     if settings.public_url:
         hosts.add(settings.public_url.split("://", 1)[1].partition("/")[0].rpartition("@")[2].rsplit(":", 1)[0])

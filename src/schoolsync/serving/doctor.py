@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import ssl
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,10 +17,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from cryptography import x509
 
-from schoolsync.access import egress, trusted
+from schoolsync.access import certificates, egress, trusted
 from schoolsync.access.issuer_keys import IssuerKeys
 from schoolsync.access.vault import Vault
-from schoolsync.errors import SchoolsyncError
+from schoolsync.errors import SchoolsyncError, UsageError
 from schoolsync.graph.origin import Origin
 from schoolsync.serving import safety
 from schoolsync.settings import Settings
@@ -113,10 +112,10 @@ def _certificate(settings: Settings) -> Iterator[Verdict]:
         yield Verdict("certificate", Level.OK, how)
         return
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key)
+        certificates.check(settings.tls_cert, settings.tls_key)
         found = x509.load_pem_x509_certificate(settings.tls_cert.read_bytes())
-    except (ssl.SSLError, ValueError):
-        yield Verdict("certificate", Level.ERROR, "tls_cert and tls_key do not belong together, or cannot be read")
+    except (UsageError, OSError, ValueError) as problem:
+        yield Verdict("certificate", Level.ERROR, str(problem))
         return
     left = found.not_valid_after_utc - datetime.now(UTC)
     if left < timedelta():

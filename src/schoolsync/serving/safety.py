@@ -6,11 +6,15 @@ Pure: looks at settings alone. Standard library, because the supervisor asks it 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 from schoolsync.errors import UsageError
 from schoolsync.settings import Settings
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_HOST = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?")
 
 
 def refusals(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -32,26 +36,41 @@ def refusals(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "faults-shared", "faults are for one machine: they must not be served with database_url."
     if settings.memory and settings.database_url is not None:
         yield "memory-shared", "memory and database_url exclude each other: what is in PostgreSQL stays there."
-    for entry in settings.trusted_proxies:
-        try:
-            network = ipaddress.ip_network(entry, strict=False)
-        except ValueError:
-            continue  # told elsewhere
-        if network.prefixlen == 0:
-            yield "proxies", f"trusted_proxies {entry} believes everybody's X-Forwarded headers: name your own proxies."
+    if (wide := _everything(settings.trusted_proxies)) is not None:
+        yield "proxies", f"trusted_proxies {wide} believes everybody's X-Forwarded headers: name your own proxies."
+    if (wide := _everything(settings.egress_allow)) is not None:
+        yield "egress", f"egress_allow {wide} opens the whole inside, metadata services too: name what is needed."
     for entry in settings.egress_allow:
-        try:
-            wide = ipaddress.ip_network(entry, strict=False)
-        except ValueError:
-            continue  # a host's name
-        if wide.prefixlen == 0:
-            yield "egress", f"egress_allow {entry} opens the whole inside, metadata services too: name what is needed."
+        if _network(entry) is None and not _HOST.fullmatch(entry):
+            yield (
+                "egress",
+                f"egress_allow {entry} is no host, address or network: write sis.district.local or 10.20.0.0/16.",
+            )
 
 
 def check(settings: Settings) -> None:
     """Raise UsageError with the first combination that must not be served."""
     for _, sentence in refusals(settings):
         raise UsageError(sentence[0].upper() + sentence[1:])
+
+
+def _network(entry: str) -> Network | None:
+    try:
+        return ipaddress.ip_network(entry.strip("[]"), strict=False)
+    except ValueError:
+        return None
+
+
+def _everything(entries: Iterable[str]) -> str | None:
+    """Those of the entries that contain all there is, also when it takes several of them."""
+    networks = [network for entry in entries if (network := _network(entry)) is not None]
+    four = [network for network in networks if isinstance(network, ipaddress.IPv4Network)]
+    six = [network for network in networks if isinstance(network, ipaddress.IPv6Network)]
+    if any(network.prefixlen == 0 for network in ipaddress.collapse_addresses(four)):
+        return " ".join(map(str, four))
+    if any(network.prefixlen == 0 for network in ipaddress.collapse_addresses(six)):
+        return " ".join(map(str, six))
+    return None
 
 
 def _behind_tls(settings: Settings) -> bool:

@@ -28,6 +28,7 @@ from schoolsync.errors import Refusal, UsageError, WorldError
 from schoolsync.notices.channels import channels
 from schoolsync.runs import scratches
 from schoolsync.runs.processes import (
+    MISTAKEN,
     NOT_SEEDED,
     READY,
     REFUSED,
@@ -138,6 +139,13 @@ class Child:
             return False
         return True
 
+    def _mistake(self, sentence: str) -> None:
+        """A setting is wrong: a server that starts ends; one that has served, and whose file was changed, tries on."""
+        if self.was_ready:
+            in_words(f"schoolsync: {sentence}")
+        else:
+            self.refusal = sentence
+
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
         try:
@@ -148,6 +156,8 @@ class Child:
                     self.seeded = line == SEEDED
                 elif line.startswith(REFUSED):
                     self.refusal = line.removeprefix(REFUSED).decode().strip()
+                elif line.startswith(MISTAKEN):
+                    self._mistake(line.removeprefix(MISTAKEN).decode().strip())
         except (OSError, ValueError):
             return  # it ended
 
