@@ -218,6 +218,18 @@ def test_refusals_look_like_graphs(tenant: Tenant, dial: Dial) -> None:
     Tenant(tenant.server).reader.get("/classes")
 
 
+def test_requests_of_a_batch_are_met_one_by_one(tenant: Tenant, dial: Dial) -> None:
+    """One of them is throttled, the others and the batch itself are not."""
+    dial.arm({"kind": "tooManyRequests", "retryAfter": 5, "path": "education/classes", "times": 1})
+    asked = [{"id": kind, "method": "GET", "url": f"/education/{kind}"} for kind in ("classes", "schools", "users")]
+    headers = {"Authorization": f"Bearer {tenant.reader.token}"}
+    url = f"{tenant.server.base}/v1.0/$batch"
+    told = httpx.post(url, json={"requests": asked}, headers=headers, timeout=60).json()["responses"]
+    assert {one["id"]: one["status"] for one in told} == {"classes": 429, "schools": 200, "users": 200}
+    assert told[0]["headers"]["Retry-After"] == "5"
+    assert told[0]["body"]["error"]["code"] == "TooManyRequests"
+
+
 def test_slow_answers(tenant: Tenant, dial: Dial) -> None:
     """Latency comes before the answer, the answer is the right one."""
     dial.arm({"kind": "latency", "seconds": 0.5, "times": 1})

@@ -127,6 +127,7 @@ class Faults:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._front = front
+        front.items = self  # what is in a batch is struck as anything else
         self._app = app
         self._verify = verify
         self._dial = dial
