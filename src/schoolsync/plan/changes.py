@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import duckdb
 
-from schoolsync.plan import expiry, kinds, last_lines, recipes
+from schoolsync.plan import expiry, kinds, last_lines, recipes, remembered
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms, held_columns
 from schoolsync.plan.identity import SEPARATOR, text
 from schoolsync.plan.kinds import LINK_SIDES, LINKS, OBJECTS, LinkKind, LinkTable, ObjectKind, ObjectTable, Writing
@@ -171,20 +171,26 @@ _LOOKS: dict[ObjectTable, tuple[str, str]] = {
 
 
 def find_others(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
-    """`planned.others`: records whose id is known and who seem to be another person than before."""
+    """`planned.others`: records whose id is known and who seem to be another person than before.
+
+    Whoever it is that has the object: this profile, or one that is gone and whose people are taken over. Where the
+    object does not have the roster's names, what the last upload said is compared (`remembered`).
+    """
     db.execute("CREATE TABLE planned.others (kind VARCHAR, source_id VARCHAR, key BIGINT)")
     for kind in terms.objects:
         if kind.role is None:
             continue
-        other = " AND ".join(
-            f"strip_accents(lower(h.{name})) <> strip_accents(lower(a.{name}))" for name in ("given_name", "surname")
-        )
         db.execute(f"""
             INSERT INTO planned.others
             SELECT '{kind.name}', a.source_id, a.key FROM planned.{kind.name}_after AS a
             JOIN held.people AS h ON h.key = a.key
-            WHERE a.rule IN ('changed', 'back') AND a.fields LIKE '%name%' AND {other}
-                AND coalesce(h.birth_date <> a.birth_date, true)
+            WHERE a.how <> 'created' AND a.fields LIKE '%name%' AND {remembered.differ("h", "a")}
+                AND a.key NOT IN ({remembered.BY_HAND})
+            UNION
+            SELECT '{kind.name}', r.source_id, t.key FROM planned.remembered AS m
+            JOIN {kind.relation} AS r ON {kind.where} AND r.source_id = m.source_id
+            JOIN planned.targets AS t ON t.kind = m.kind AND t.source_id = m.source_id
+            WHERE m.kind = '{kind.name}' AND {remembered.differ("m", "r")}
         """)
 
 

@@ -14,6 +14,7 @@ import duckdb
 
 from schoolsync.plan.desired import Terms
 from schoolsync.plan.kinds import LINK_SIDES, LINKS, LinkTable
+from schoolsync.plan.policy import Guards
 from schoolsync.plan.verdicts import Guard, Holds, Scope, Settled, Verdict, settle
 
 NAMES = {
@@ -179,7 +180,7 @@ def _insert(
         SELECT '{kind}', CASE WHEN grouping(of_school) = 0 THEN coalesce(of_school, '') END,
             sum(held), sum(going), sum(rejected), sum(changing),
             (SELECT ({said}) + (SELECT count(*) FROM roster.left_out AS r WHERE {left})
-                + (SELECT count(*) FROM outside.records))
+                + coalesce((SELECT sum(n) FROM outside.numbers WHERE kind = '{kind}'), 0))
         FROM counted GROUP BY GROUPING SETS ((of_school), ())
     """)
 
@@ -373,9 +374,12 @@ def count_classes(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
 
 
 def _renumbered(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
-    """The roster gives many known objects other ids: a re-key, not leavers and newcomers."""
-    guards = terms.policy.guards
-    limit = _limit(guards.removal_percent, "held", guards.removal_least)
+    """The roster gives many known objects other ids: a re-key, not leavers and newcomers.
+
+    Whatever limits the profile has for removals, it lets no more pass than the default ones.
+    """
+    limits = (_limit(one.removal_percent, "held", one.removal_least) for one in (terms.policy.guards, Guards()))
+    limit = f"least({', '.join(limits)})"
     return _places(
         db,
         "renumbered",

@@ -2,7 +2,8 @@
 """The part of a roster that a profile synchronizes: by school, grade, role, and by the days of terms.
 
 What is outside is taken out of the roster before anything is compared, and remembered: what had been synchronized and
-is outside now leaves with a reason of its own (`left-scope`), previewed and guarded like everything that leaves.
+is outside now leaves with a reason of its own (`left-scope`), previewed and guarded like everything that leaves. How
+much of each kind is outside (`outside.numbers`) tells a narrow scope from an upload that has nothing of the kind.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import duckdb
 
 from schoolsync.plan.desired import Terms
 from schoolsync.plan.identity import text
+from schoolsync.plan.kinds import LINKS, OBJECTS
 from schoolsync.roster import findings
 
 
@@ -22,11 +24,13 @@ def narrow(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     db.execute("CREATE TABLE IF NOT EXISTS outside.records (kind VARCHAR, source_id VARCHAR)")
     db.execute("CREATE TABLE IF NOT EXISTS outside.days (day DATE)")
     db.execute("CREATE TABLE IF NOT EXISTS outside.over (source_id VARCHAR)")
+    db.execute("CREATE TABLE IF NOT EXISTS outside.numbers (kind VARCHAR, n BIGINT)")
     scope = terms.policy.scope
     over = terms.policy.expiry is not None and terms.policy.expiry.term_over
     if not (scope.narrows or over):
         return
     findings.make_tables(db)
+    before = _counted(db)
     db.execute("CREATE TABLE outside.people (role VARCHAR, source_id VARCHAR)")
     if scope.schools:
         gone = f"is_school AND source_id NOT IN ({_listed(scope.schools)})"
@@ -76,6 +80,17 @@ def narrow(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     db.execute(
         "DELETE FROM roster.contacts WHERE student_id IN (SELECT source_id FROM outside.people WHERE role = 'student')"
     )
+    after = _counted(db)
+    db.executemany("INSERT INTO outside.numbers VALUES (?, ?)", [(one, before[one] - after[one]) for one in before])
+
+
+def _counted(db: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """How many records the roster has of every kind."""
+    several: dict[str, str] = {kind.name: f"roster.{kind.records} AS r WHERE {kind.where}" for kind in OBJECTS}
+    several |= {kind.name: f"roster.{kind.records} AS r WHERE {kind.where}" for kind in LINKS}
+    several["guardians"] = "roster.contacts"
+    counts = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM {source}" for name, source in several.items())
+    return {kind: int(number) for kind, number in db.execute(counts).fetchall()}
 
 
 def _outside_their_terms(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import duckdb
 
-from schoolsync.plan import alike, alone, changes, desired, expiry, matching, purging, recipes
+from schoolsync.plan import alike, alone, changes, desired, expiry, matching, purging, recipes, remembered
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms, held_columns
-from schoolsync.runs import arrivals, hashes
+from schoolsync.runs import arrivals, hashes, kept_roster
 from schoolsync.runs.checking import Checking
 from schoolsync.runs.hashes import ENGINE_VERSION
 from schoolsync.runs.job import Base, Job
+from schoolsync.runs.places import ROSTER
 from schoolsync.runs.stored_plan import NOTE, SnapshotNote, snapshot_note
 from schoolsync.sources import filling
 from schoolsync.sources.source import Told, nobody
@@ -61,6 +62,7 @@ class Holding(Checking):
             if self._job.only is None:
                 self._load_away(db, terms, directory)
             matching.seek(db, terms)
+            self._remember(db, terms)
             self._pass_over_spent(db, terms, directory)
             for lookup in matching.lookups(terms):
                 if not directory.is_empty(lookup.table):
@@ -180,6 +182,17 @@ class Holding(Checking):
             db.execute("DROP TABLE touched")
         changes.find_drift(db, terms)
         db.execute("DROP SCHEMA base CASCADE")
+
+    def _remember(self, db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+        """What the rosters that were applied said of people whose objects do not tell it, the newest first."""
+        if not remembered.wanted(db, terms):
+            return
+        for one in self._job.known:
+            if not one.applied:
+                continue  # what was refused says nothing of who somebody is
+            self._objects.fetch_folder(Path(one.folder) / ROSTER)
+            if kept_roster.open_up(db, Path(one.folder), "earlier") and not remembered.take(db, "earlier"):
+                return
 
     def _pass_over_spent(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:
         """Ids of objects that are gone for good or expired are not given out again."""
