@@ -176,6 +176,11 @@ class Settings:
     traces_endpoint: str | None = _setting(
         None, "OpenTelemetry collector that traces are sent to over HTTP, such as `http://localhost:4318`; none without"
     )
+    operator_tenant: str | None = _setting(
+        None,
+        "tenant whose admins see what concerns the whole installation, such as what doctor finds, where there are "
+        "several tenants",
+    )
     console: bool = _setting(True, "whether the web console is served, at `/console`")
     console_hours: int = _setting(8, "hours that a sign-in to the console lasts")
     log_level: str = _setting("info", "debug, info, warning or error")
@@ -381,6 +386,7 @@ def _convert(name: str, kind: str, raw: object, source: str) -> object:
 _STORAGES = {"s3", "gs", "az", "abfs", "abfss", "file"}
 _AMOUNT = re.compile(r"([\d.]+) ?([KMGT]I?)B", re.IGNORECASE)
 _UNITS = {f"{unit}{i}": (1024 if i else 1000) ** power for power, unit in enumerate("KMGT", 1) for i in ("", "I")}
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MEMORY = re.compile(r"0*[1-9]\d*(\.\d+)? ?[KMGT]i?B", re.IGNORECASE)
 
 
@@ -420,6 +426,9 @@ def _check(values: dict[str, Value]) -> None:
                 and path.absolute().is_relative_to(inside.absolute())
             ):
                 raise wrong(name, "must lie outside of the data directory, for it opens what is encrypted there")
+    operator = values["operator_tenant"].value
+    if operator is not None and not _GUID.fullmatch(str(operator).lower()):
+        raise wrong("operator_tenant", "must be a tenant's id, such as 11111111-2222-4333-8444-555555555555")
     port = values["port"].value
     if isinstance(port, int) and port > 65535:
         raise wrong("port", "must be at most 65535")

@@ -452,6 +452,11 @@ class Tenant:
         until("the profile is provisioned", lambda: self.admin.get(profile.path)["state"] == "provisioned")
         return profile
 
+    def known(self) -> Tenant:
+        """The same, once a program of it has asked something: from then on people of it can be let in."""
+        self.reader.get("/schools?$top=1")
+        return self
+
     def objects(self) -> Json:
         """All schools, classes and people with every property and link, as the API shows them."""
         read = self.reader

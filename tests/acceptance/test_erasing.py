@@ -25,7 +25,7 @@ from schoolsync.store.control import open_control
 from schoolsync.store.control_tables import approvals
 
 from .house import Server, Tenant, command
-from .own import EVERY_ROLE, Own
+from .own import EVERY_ROLE, Own, own
 from .rosters import DISTRICT, Roster
 
 
@@ -199,6 +199,11 @@ def test_nobody_is_erased_by_mistake(server: Server, tmp_path: Path) -> None:
     profile.wait()
     assert erase(tenant, user["userPrincipalName"]) == 0
     assert len(tenant.reader.all("/users")) == len(people) - 1
+    for act, body in (("restart", {"scope": "failedItems"}), ("sync-one", {"kind": "person", "object": "3001"})):
+        told = own(tenant, "operator").refusal("POST", f"/profiles/{profile.id}/{act}", 409, body)["message"]
+        assert told.startswith("The files of the last synchronization are not kept any more: upload the whole set")
+    found = own(tenant, "operator").get(f"/profiles/{profile.id}/connection")
+    assert "The files of the last upload are not kept any more" in str(found)
 
 
 def test_a_person_made_by_hand_is_erased_too(server: Server) -> None:

@@ -21,6 +21,7 @@ from .typing_here import typed_here
 from .visits import vouched
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+OPERATOR = "0b5e7a70-7e4a-4c1e-9d0a-5f0c2f1f6a11"
 SECRET = base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 
 
@@ -66,6 +67,7 @@ def test_nothing_is_lost_or_doubled_when_all_is_killed(tmp_path: Path, fresh_dat
             "webhook_url": f"http://127.0.0.1:{hook.server_port}/hook",
             "webhook_secret": SECRET,
             "egress_allow": "127.0.0.1",
+            "operator_tenant": OPERATOR.upper(),
             "traces_endpoint": f"http://127.0.0.1:{hook.server_port}",
         }
         server = Server(tmp_path, settings=settings).start()
@@ -114,9 +116,25 @@ def _is_held(profile: Profile) -> None:
     assert profile.sync(fewer.files())["status"] == "validationError"
 
 
+def _whoever_runs_it(other: Tenant) -> None:
+    """Where there are several tenants, doctor answers the one that the settings name, and no other one's admin."""
+    server = other.server
+    far = {"SCHOOLSYNC_SERVER": server.base}
+    told = typed_here("doctor", "--json", **far, SCHOOLSYNC_TOKEN=_admins(Tenant(server, OPERATOR)))
+    assert told.status == 0, told
+    assert {json.loads(line)["check"] for line in told.stdout.splitlines()} >= {"settings", "database", "issuers"}
+    refused = typed_here("doctor", **far, SCHOOLSYNC_TOKEN=_admins(other))
+    assert (refused.status, refused.stderr.count("the tenant that runs this installation")) == (2, 1), refused
+
+
+def _admins(tenant: Tenant) -> str:
+    return tenant.server.token(tenant.id, scope="schoolsync.access", roles=("schoolsync.admin",), user="a@x.example")
+
+
 def _a_tenants_own(server: Server, hook: Any) -> None:
     """Set up by its admin on the command line, tried and changed in the console, and told what concerns it alone."""
-    one, other = Tenant(server), Tenant(server)
+    one, other = Tenant(server).known(), Tenant(server)
+    _whoever_runs_it(one)
     where = ["--server", server.base, "--data-dir", server.data, "--tenant", one.id, "--user", "ada@skole.example"]
     url = f"http://127.0.0.1:{hook.server_port}/own/"
     admin = own(one, "admin")

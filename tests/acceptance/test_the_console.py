@@ -90,7 +90,7 @@ def test_a_part_is_approved_without_scripts(held: Profile, browser: Browser, sho
         page.locator("#steps li", has_text="Łukasz Dvořák").filter(has_text="goes").get_by_role("link").click()
         page.get_by_label("Why (others will read it)").fill("His parents moved.")
         page.get_by_role("button", name="Approve this object with its memberships").click()
-        page.get_by_text("approved 1 object").wait_for()
+        page.get_by_text("ada@skole.example approved 1 object").wait_for()
         page.get_by_text("His parents moved.").wait_for()
         page.get_by_role("button", name="Leave out Nordkapp skole").click()
         page.get_by_text("left out school 100").wait_for()
@@ -121,6 +121,9 @@ def test_from_nothing_to_a_run_that_is_watched(server: Server, browser: Browser,
         page.get_by_role("link", name="New profile").click()
         ada.look("new-profile")
         page.get_by_label("Name", exact=True).fill("Nordkapp kommune")
+        page.get_by_role("button", name="Make the profile").click()
+        page.get_by_role("alert").get_by_text("send one for each role").wait_for()
+        assert page.locator("[aria-invalid=true]").count() == 2
         for field in page.get_by_label("Domain").all():
             field.fill("nordkapp.example")
         page.get_by_role("button", name="Make the profile").click()
@@ -129,10 +132,13 @@ def test_from_nothing_to_a_run_that_is_watched(server: Server, browser: Browser,
         page.get_by_role("link", name="Guards").click()
         ada.look("guards")
         removals = page.get_by_label("Removals", exact=True)
+        page.get_by_role("button", name="Save").click()
+        page.get_by_role("status").get_by_text("Saved.").wait_for()
         removals.fill("a tenth")
         page.get_by_role("button", name="Save").click()
         page.get_by_role("alert").get_by_text("is no number").wait_for()
         assert removals.get_attribute("aria-invalid") == "true"
+        assert page.get_by_role("status").count() == 0, "nothing was saved"
         removals.fill("10")
         page.get_by_role("button", name="Save").click()
         page.get_by_role("status").get_by_text("Saved.").wait_for()
@@ -193,7 +199,7 @@ def test_from_nothing_to_a_run_that_is_watched(server: Server, browser: Browser,
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.nightly("desktop")
 def test_files_are_dropped_understood_and_synchronized(
-    server: Server, browser: Browser, shots: Path, device: str
+    server: Server, browser: Browser, shots: Path, device: str, tmp_path: Path
 ) -> None:
     """Files go in by hand, are checked, each mistake is shown in its line, its school gets a link, good ones go on."""
     profile = Tenant(server).profile(creation(displayName="Nordkapp kommune"))
@@ -204,7 +210,7 @@ def test_files_are_dropped_understood_and_synchronized(
         page.get_by_role("link", name="Nordkapp kommune").click()
         page.get_by_role("link", name="Upload files").click()
         ada.look("upload")
-        drop(page, wrong.files())
+        drop_a_folder(page, wrong.files(), tmp_path)
         page.get_by_role("link", name="See what checking found").wait_for()
         ada.look("preview-wrong")
         page.get_by_role("link", name="See what checking found").click()
@@ -254,6 +260,25 @@ def drop(page: Page, files: Mapping[str, str | bytes]) -> None:
         ]
     )
     page.get_by_role("status").get_by_text("The files are being checked").wait_for()
+
+
+def drop_a_folder(page: Page, files: Mapping[str, str | bytes], parent: Path) -> None:
+    """Drag a folder from the desktop onto the page, and once more while it is being sent; made is one preview."""
+    folder = parent / "export"
+    folder.mkdir()
+    for name, content in {**files, ".DS_Store": b"\0"}.items():
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    asked = list[str]()
+    page.on("request", lambda one: asked.append(one.method) if one.url.endswith("/upload") else None)
+    place = page.locator(".drop").bounding_box()
+    assert place is not None
+    at = {"x": place["x"] + place["width"] / 2, "y": place["y"] + 8}
+    dragged = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+    mouse = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop", "dragEnter", "dragOver", "drop"):
+        mouse.send("Input.dispatchDragEvent", {"type": kind, **at, "data": dragged})
+    page.get_by_role("status").get_by_text("The files are being checked").wait_for()
+    assert asked == ["POST"]
 
 
 def look_up_and_undo(ada: Person, profile: Profile) -> None:

@@ -11,6 +11,7 @@ from schoolsync.access import roles
 from schoolsync.access.roles import Role
 from schoolsync.console.routes import ROWS
 
+from .browser import account
 from .house import Profile, Server, Tenant
 from .own import EVERY_ROLE, own
 from .rosters import DISTRICT
@@ -47,7 +48,7 @@ FOR_EVERYBODY = {"sign-out", "sign-in", "language"}
 
 def test_strangers_and_forged_forms_get_nowhere(server: Server) -> None:
     """Without a session every page leads to the sign-in, forms of other sites are refused, nothing is left open."""
-    tenant = Tenant(server)
+    tenant = Tenant(server).known()
     with httpx.Client(base_url=server.base) as http:
         answer = http.get("/console")
         assert (answer.status_code, answer.headers["location"]) == (303, "/console/sign-in?next=%2Fconsole")
@@ -62,6 +63,15 @@ def test_strangers_and_forged_forms_get_nowhere(server: Server) -> None:
         assert http.delete("/console").status_code == 405
         assert http.get("/console/static/../app.py").status_code == 404
         assert http.post("/console/sign-in", data={"tenant": "x"}).status_code == 400
+        unknown = str(uuid.uuid4())
+        for refused in (
+            http.post("/console/sign-in", data={"tenant": unknown}),
+            http.get("/console/sign-in/go", params={"tenant": unknown}),
+        ):
+            assert (refused.status_code, "No tenant here has this id" in refused.text) == (400, True)
+        assert f'value="{unknown}"' in refused.text, "kept for putting it right"
+        if server.database_url is None:
+            assert server.control("SELECT count(*) FROM tenants WHERE id = ?", unknown) == [(0,)], "nor made"
         assert http.post("/console/sign-in", json={}).status_code == 400
         assert http.post("/console/sign-out").status_code == 401
         foreign = {"Sec-Fetch-Site": "cross-site"}
@@ -76,7 +86,7 @@ def test_strangers_and_forged_forms_get_nowhere(server: Server) -> None:
 
 def test_a_session_opens_what_its_roles_open(server: Server) -> None:
     """A program that is let in as an auditor sees profiles; without its session's secret no form of it is taken."""
-    tenant = Tenant(server)
+    tenant = Tenant(server).known()
     with httpx.Client(base_url=server.base, follow_redirects=True) as http:
         http.post("/console/sign-in", data={"tenant": tenant.id, "next": "https://evil.example/console"})
         page = vouched(http, tenant, "auditor")
@@ -90,6 +100,20 @@ def test_a_session_opens_what_its_roles_open(server: Server) -> None:
         assert exported.startswith("\ufeffnumber,at,actor,")
         assert exported.count("console sign-in") == 1
         assert http.get("/console/directory?kind=people").status_code == 403
+        for form in ("new-profile", f"profiles/{uuid.uuid4()}/upload"):
+            assert http.get(f"/console/{form}").status_code == 403, "a form that could not be sent"
+        assert "delegated:" not in http.get("/console/activity").text, "whoever reads it sees their own name"
+        account(tenant, "somebody@skole.example", "admin")
+        hers = own(tenant, "admin", user="somebody@skole.example")
+        hers("PATCH", "/notices", {"staleHours": 9}, expect=200)
+        assert "somebody@skole.example" in http.get("/console/activity").text, "and those of accounts"
+        http.cookies.delete("schoolsync_console")
+        part = http.get("/console?search=x", headers={"HX-Request": "true", "HX-Current-URL": f"{server.base}/console"})
+        assert part.headers["hx-redirect"] == "/console/sign-in?next=%2Fconsole", "no page is put into a page"
+        assert f'value="{tenant.id}"' in http.get("/console").text, "the browser knows where it was signed in"
+        gone = http.post("/console/sign-out", headers={"Referer": f"{server.base}/console/system"})
+        assert (gone.status_code, 'href="/console/sign-in?next=%2Fconsole%2Fsystem"' in gone.text) == (401, True)
+        assert http.post("/console/sign-out", headers={"Referer": "http://["}).status_code == 401
 
 
 def test_every_form_is_only_for_those_with_its_role(held: Profile) -> None:
@@ -115,7 +139,7 @@ def test_every_form_is_only_for_those_with_its_role(held: Profile) -> None:
 
 def a_stranger_sees_nothing(held: Profile) -> None:
     """Somebody of another tenant with every role is told that what a page or a form names is not there."""
-    stranger, read = Tenant(held.tenant.server), held.tenant.reader
+    stranger, read = Tenant(held.tenant.server).known(), held.tenant.reader
     (run, *_) = own(held.tenant, "viewer").get(f"/profiles/{held.id}/runs")["value"]
     theirs = {"profile": held.id, "run": str(run["number"]), "section": "guards", "step": "1"}
     for key, kind in (("school", "schools"), ("class", "classes"), ("person", "users")):

@@ -37,6 +37,7 @@ def choose_a_source(ada: Person) -> None:
     page.get_by_role("button", name="Save").click()
     page.get_by_role("alert").get_by_text("connectionUrl").wait_for()
     assert page.get_by_label("PowerSchool").is_checked()
+    assert page.get_by_label("Address", exact=True).get_attribute("aria-invalid") == "true"
     ada.look("source")
     page.get_by_label("Files that are uploaded").check()
     page.get_by_role("button", name="Save").click()

@@ -90,6 +90,9 @@ class ShelfOfUploads:
     def inbox(self, _connection: Any, _tenant: int, _profile: str) -> str | None:
         return "inbox"
 
+    def let_go(self, _connection: Any, _tenant: int, _profile: str) -> bool:
+        return False
+
     def latest_sealed(self, _connection: Any, _tenant: int, profile: str) -> str | None:
         return self.sealed.get(profile)
 

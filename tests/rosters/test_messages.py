@@ -49,8 +49,8 @@ def test_every_other_message_names_file_and_column(roster: Roster, check: Check)
         (
             "Error",
             "lunch.csv",
-            "The file does not belong to this format. Leave it out. If it is uploaded already, upload an empty file of "
-            "its name.",
+            "The file does not belong to this format. Leave it out; save a workbook as CSV UTF-8, sheet by sheet. If "
+            "it is uploaded already, upload an empty file of its name.",
         ),
         ("Error", "section.csv", "1 row(s) have more or fewer values than the header has columns."),
         ("Warning", "school.csv", "1 row(s) have blanks around the value. Field - Phone"),

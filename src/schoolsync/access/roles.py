@@ -133,7 +133,7 @@ def check(principal: Principal, act: Act) -> None:
     names = " or ".join(sorted(role.value for role in rule.roles))
     if principal.kind == "application" and not rule.application:
         raise Forbidden(f"Only a person may do this: sign in as somebody with the role {names}.")
-    raise Forbidden(f"The token lacks a role for this: {names}.")
+    raise Forbidden(f"The token lacks a role for this: {names}. Ask whoever gives out roles here for one.")
 
 
 def may_approve(principal: Principal) -> bool:

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote
 
 import msgspec
 
-from schoolsync import traces
+from schoolsync import traces, wrong_values
 from schoolsync.access import audit, roles
 from schoolsync.api.call import Answer, Call, Services
 from schoolsync.api.route import ROOT, TEXT_MAX, Handler, Parameter, Route
@@ -183,8 +183,8 @@ def _body(given: dict[str, Any], route: Route) -> Any:
     try:
         return msgspec.convert(given, route.takes)
     except msgspec.ValidationError as problem:
-        text, _, path = str(problem).partition(" - at `$.")
-        raise Invalid(f"The body is wrong: {text}.", target=path.rstrip("`") or None) from problem
+        said, at = wrong_values.explained(problem, route.takes)
+        raise Invalid(f"The body is wrong: {said}.", target=at) from problem
 
 
 def _refuse_nul(given: dict[str, Any]) -> None:

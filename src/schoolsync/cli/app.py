@@ -223,7 +223,8 @@ def settings(data_dir: DataDir = None, json: AsJson = False) -> None:
 @app.command()
 def doctor(
     tenant: Annotated[
-        str | None, typer.Option(metavar="UUID", help="Tenant whose admin asks a server; it has no other.")
+        str | None,
+        typer.Option(metavar="UUID", help="Tenant whose admin asks a server."),
     ] = None,
     json: AsJson = False,
     server: Server = None,
@@ -232,7 +233,8 @@ def doctor(
 ) -> None:
     """Look at the installation and say what is wrong or doubtful.
 
-    With --server, a token or a sign-in a server is asked, which answers where it has one tenant alone.
+    With --server, a token or a sign-in a server is asked. It answers its only tenant, and where there are several the
+    one that its setting operator_tenant names.
 
     Exit status: 0 nothing wrong, 1 something is.
     """

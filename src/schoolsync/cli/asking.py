@@ -88,7 +88,7 @@ def _body(path: Path) -> Json:
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text("utf-8")
     except OSError as problem:
-        raise UsageError(f"{path} cannot be read: {problem.strerror}.") from problem
+        raise UsageError(f"{path} cannot be read: {problem.strerror}. Look at the path.") from problem
     except UnicodeDecodeError as problem:
         raise UsageError(f"{path} is not UTF-8 text: save it as that.") from problem
     try:

@@ -264,7 +264,7 @@ def rekey(whereto: Whereto, pairs: Path | None, *, proposed: str | None, why: st
     except UnicodeDecodeError:
         raise UsageError(f"{pairs} is not UTF-8 text: save it as “CSV UTF-8”.") from None
     except OSError as problem:
-        raise UsageError(f"{pairs} cannot be read: {problem.strerror}.") from problem
+        raise UsageError(f"{pairs} cannot be read: {problem.strerror}. Look at the path.") from problem
     taken = remote.post("/rekeys", {"pairs": text, "why": why})
     if as_json:
         print(json.dumps(taken))

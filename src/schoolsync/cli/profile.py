@@ -126,9 +126,11 @@ def read(file: Path) -> Json:
     except UnicodeDecodeError:
         raise UsageError(f"{file} is not UTF-8 text.") from None
     except tomllib.TOMLDecodeError as problem:
-        raise UsageError(f"{file} is not TOML: {problem}.") from problem
+        raise UsageError(
+            f"{file} is not TOML: {problem}. `schoolsync profile export` writes one to compare."
+        ) from problem
     except OSError as problem:
-        raise UsageError(f"{file} cannot be read: {problem.strerror}.") from problem
+        raise UsageError(f"{file} cannot be read: {problem.strerror}. Look at the path.") from problem
     return document.read(given)
 
 

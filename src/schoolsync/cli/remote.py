@@ -175,7 +175,9 @@ class Remote:
         except OSError as problem:
             if isinstance(problem, ConnectionError | TimeoutError):
                 raise
-            raise UsageError(f"{path} cannot be read: {problem.strerror or 'the disk does not answer'}.") from problem
+            raise UsageError(
+                f"{path} cannot be read: {problem.strerror or 'the disk does not answer'}. Look at the path."
+            ) from problem
 
     # --- inside ----------------------------------------------------------------------------------------------------
 

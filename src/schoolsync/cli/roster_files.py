@@ -18,9 +18,11 @@ def files(path: Path) -> list[tuple[str, Path]]:
     try:
         found = _files(path)
     except OSError as problem:
-        raise NoRosterError(f"{path} cannot be read: {problem.strerror or 'the disk does not answer'}.") from problem
+        raise NoRosterError(
+            f"{path} cannot be read: {problem.strerror or 'the disk does not answer'}. Look at the path."
+        ) from problem
     if not found:
-        raise NoRosterError(f"{path} holds no CSV or zip file.")
+        raise NoRosterError(f"{path} holds no CSV or zip file: export the roster as CSV files, or zip them.")
     return found
 
 

@@ -157,7 +157,7 @@ def system(
 
 
 def api(
-    method: Annotated[Method, typer.Argument(help="What is done.")],
+    method: Annotated[Method, typer.Argument(help="What is done.", case_sensitive=False)],
     path: Annotated[str, typer.Argument(metavar="PATH", help="Below /schoolsync/v1/, or the whole path with its /.")],
     body: Annotated[
         Path | None, typer.Option("--body", metavar="FILE", help="JSON that is sent along; - reads it from the pipe.")

@@ -95,4 +95,6 @@ def _size(place: Path) -> int:
     try:
         return place.stat().st_size
     except OSError as problem:
-        raise UsageError(f"{place} cannot be read: {problem.strerror or 'the disk does not answer'}.") from problem
+        raise UsageError(
+            f"{place} cannot be read: {problem.strerror or 'the disk does not answer'}. Look at the path."
+        ) from problem

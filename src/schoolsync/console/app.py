@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -107,7 +107,7 @@ class Console:
         elif not row.open:
             if method == "GET" and "hx-request" not in visit.arrival.headers:
                 return visit.go("/sign-in", next=visit.link())
-            raise Unauthenticated("You are not signed in any more: open the console again.")
+            raise Unauthenticated("You are not signed in any more: sign in, then do it again.")
         if method == "POST":
             if visit.arrival.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
                 raise Forbidden("The form was sent from another site.")
@@ -120,7 +120,15 @@ class Console:
         """An error as a page; what went wrong inside is logged where the errors of the other faces are."""
         failure = visit.arrival.failure(error)
         message = str(failure.body["error"]["message"])
-        return visit.page("error.html", status=failure.status, message=message, code=failure.status)
+        if "hx-request" in visit.arrival.headers:  # a part of a page was asked for: no whole page goes into its place
+            if failure.status == 401:
+                here = _came_from(visit.arrival.headers.get("hx-current-url", ""))
+                return Page(headers=(("HX-Redirect", f"{ROOT}/sign-in?{urlencode({'next': here})}"),))
+            return visit.page("problem.html", status=failure.status, message=message)
+        came_from = _came_from(visit.arrival.headers.get("referer", ""))
+        return visit.page(
+            "error.html", status=failure.status, message=message, code=failure.status, came_from=came_from
+        )
 
     # --- templates and files ---------------------------------------------------------------------------------------
 
@@ -166,6 +174,14 @@ def _files() -> Mapping[str, tuple[str, str]]:
 def static(name: str) -> str:
     """The address of a file, which changes with its content."""
     return f"{ROOT}/static/{name}?v={_files()[name][1]}"
+
+
+def _came_from(referer: str) -> str:
+    """The path of the page that a request was sent from; signing in checks whether it is one of ours."""
+    try:
+        return urlsplit(referer).path
+    except ValueError:
+        return ""
 
 
 def _cookies(header: str | None) -> dict[str, str]:

@@ -32,6 +32,8 @@ the host's name is led there. This page is made from the table in `schoolsync.co
 
       schoolsync device approve CODE --tenant TENANT --user YOU --role schoolsync.admin
 
+  The tenant's id stands there already when there is only one, and when the browser has signed in to one before. A
+  tenant must have been here, but for the very first one: an account, a client or a token of it makes it known.
   A session lasts as long as the setting `console_hours` says, or until its person signs out. Sign-ins stand in the
   [audit log](audit.md). People sign in at an issuer of one's own, such as Entra ID, when its entry in the issuers file
   has `console_client` ([access.md](access.md#entra-id-and-other-issuers)).
@@ -41,12 +43,12 @@ the host's name is led there. This page is made from the table in `schoolsync.co
 * **Languages**: {languages}. The browser's language is taken, or the one chosen at the top of the page. Texts are
   gettext catalogues in `schoolsync/console/locales`; what the rest of schoolsync says in sentences (findings, verdicts
   of guards, errors) is in English and marked as such.
-* **Uploading.** Files are dropped on a page and go straight into a preview: they are checked, what would change is
-  worked out, and nothing is changed until somebody applies exactly that. Findings are grouped by cause; each line is
-  quoted cell by cell, without passwords and birth dates. A school is sent a link: it is signed, shows what was found in
-  that school's records in that run and nothing else, needs no account, and ends after 14 days. The page of the
-  findings lists the links that are good and takes each back; making one and taking it back stand in the audit log.
-  Deleting [`console.key`](access.md#keys) ends all of them.
+* **Uploading.** Files, or the folder they lie in, are dropped on a page and go straight into a preview: they are
+  checked, what would change is worked out, and nothing is changed until somebody applies exactly that. Findings are
+  grouped by cause; each line is quoted cell by cell, without passwords and birth dates. A school is sent a link: it
+  is signed, shows what was found in that school's records in that run and nothing else, needs no account, and ends
+  after 14 days. The page of the findings lists the links that are good and takes each back; making one and taking it
+  back stand in the audit log. Deleting [`console.key`](access.md#keys) ends all of them.
 * **Where a roster comes from** is chosen when a profile is made and changed under *Source*: uploaded files, a OneRoster
   server or PowerSchool. A secret goes in and is shown on no page; when none is typed the stored one stays, unless the
   host, the client or the address for tokens changes. This release reads files alone; *test connection* says so of a
@@ -63,9 +65,11 @@ the host's name is led there. This page is made from the table in `schoolsync.co
 
 ## What it looks like
 
-The tests that drive a browser take these pictures (`make pictures`), with times, durations and ids written over, and
-compare every later page with them: a part that is missing, elsewhere or unreadable fails the test. Where the fonts are
-others, the sizes alone are compared.
+Of every page that the tests look at in a browser an outline is kept (`tests/acceptance/outlines`): its parts and their
+order, headings, buttons and fields, and the columns they take. Every later page is held to it, whatever the machine's
+fonts; a picture of each is left in `build/screenshots`. The pictures below (`make pictures`) have times, durations and
+ids written over, and are compared with every later page too: a part that is missing, elsewhere or unreadable fails the
+test. Where the fonts are others, the sizes alone are compared.
 
 """
 

@@ -6,6 +6,7 @@ Handlers are coroutine functions `(Visit) -> Page`. They learn everything from `
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup
 
-from schoolsync.access import roles
+from schoolsync.access import accounts, roles
 from schoolsync.access.roles import Act
 from schoolsync.console import catalogue, fields
 from schoolsync.console.sessions import Session
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from schoolsync.console.app import Console
     from schoolsync.graph.app import Arrival
 
+_SOMEBODY = re.compile(r"\bdelegated:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 HTML = "text/html; charset=utf-8"
 
 
@@ -72,6 +74,10 @@ class Visit:
         """Whether the person may do that, by the name the act has in docs/access.md."""
         return self.session is not None and roles.allows(self.session.principal, Act(act))
 
+    def need(self, act: str) -> None:
+        """Raise Forbidden unless the person may do that: a form that nobody could send is not shown either."""
+        roles.check(self.principal, Act(act))
+
     async def ask(
         self,
         method: str,
@@ -82,6 +88,18 @@ class Visit:
         """What an operation of our own API answers to the person. Raises what it refuses."""
         given = {name: str(value) for name, value in (query or {}).items() if value not in (None, "")}
         return (await self.console.own.ask(self.arrival, method, path, given, body)).body
+
+    def named(self, text: str | None) -> str:
+        """A text with the names of people where the log and its like hold ids: of those with an account here, and of
+        whoever reads it."""
+        found = {match[1] for match in _SOMEBODY.finditer(text or "")}
+        if not found or text is None:
+            return text or ""
+        me = self.principal
+        known = accounts.names(self.console.control, tenant=me.tenant, ids=found)
+        if me.user_id and me.user_name:
+            known[me.user_id] = me.user_name
+        return _SOMEBODY.sub(lambda match: known.get(match[1], match[0]), text)
 
     def check_form(self) -> None:
         """Raise Forbidden unless the form was sent from a page of this session."""

@@ -28,9 +28,9 @@ def read(type_name: str, body: object, *, partial: bool) -> Json:
     stays in the result, for the caller to compare with the address.
     """
     if body is None:
-        raise Invalid("The request needs a body: Empty Payload. JSON content expected.")
+        raise Invalid("The request needs a body: Empty Payload. JSON content expected. Send an object such as {}.")
     if not isinstance(body, dict):
-        raise Invalid("The body must be a JSON object.")
+        raise Invalid("The body must be a JSON object: send one such as {}.")
     return _object(TYPES[type_name], body, partial=partial, path="")
 
 
@@ -49,11 +49,11 @@ def _object(kind: Type, body: dict[str, Any], *, partial: bool, path: str) -> Js
                 f"The property '{key[:_SHOWN]}' does not exist on type '{kind.odata_type[1:]}'.", target=where[:_SHOWN]
             )
         if prop.name in result:
-            raise Invalid(f"The property '{prop.name}' is given twice.", target=where)
+            raise Invalid(f"The property '{prop.name}' is given twice: send it once.", target=where)
         where = f"{path}/{prop.name}" if path else prop.name
         if prop.name == "id" and kind.entity:
             if not isinstance(value, str):
-                raise Invalid("The property 'id' must be a text.", target=where)
+                raise Invalid("The property 'id' must be a text: send the object's id, or leave it out.", target=where)
             result["id"] = value
         elif prop.access is Access.NOT_KEPT and value is not None:
             raise Invalid(f"The property '{where}' is not kept by this server; leave it out.", target=where)
@@ -63,21 +63,21 @@ def _object(kind: Type, body: dict[str, Any], *, partial: bool, path: str) -> Js
         for prop in kind.properties.values():
             if prop.required and result.get(prop.name) is None:
                 where = f"{path}/{prop.name}" if path else prop.name
-                raise Invalid(f"The property '{where}' is required.", target=where)
+                raise Invalid(f"The property '{where}' is required: send {_wanted(prop)}.", target=where)
     return result
 
 
 def _member(prop: Property, value: Any, *, partial: bool, path: str) -> Any:  # any JSON value in, one out
     if value is None:
         if not prop.nullable:
-            raise Invalid(f"The property '{path}' cannot be null.", target=path)
+            raise Invalid(f"The property '{path}' cannot be null: send {_wanted(prop)}, or leave it out.", target=path)
         return None
     if not prop.collection:
         return _value(prop.type, value, partial=partial, path=path)
     if not isinstance(value, list):
-        raise Invalid(f"The property '{path}' must be a JSON array.", target=path)
+        raise Invalid(f"The property '{path}' must be a JSON array: send {_wanted(prop)}.", target=path)
     if any(item is None for item in value):
-        raise Invalid(f"The collection '{path}' cannot hold null.", target=path)
+        raise Invalid(f"The collection '{path}' cannot hold null: leave such entries out.", target=path)
     # A collection is replaced whole, so each of its items has to be whole.
     return [_value(prop.type, item, partial=False, path=path) for item in value]
 
@@ -92,12 +92,14 @@ def _value(type_name: str, value: Any, *, partial: bool, path: str) -> Any:  # a
 
 def _complex(kind: Type, value: Any, *, partial: bool, path: str) -> Json:
     if not isinstance(value, dict):
-        raise Invalid(f"The property '{path}' must be a JSON object.", target=path)
+        raise Invalid(
+            f"The property '{path}' must be a JSON object: send one of type {kind.odata_type[1:]}.", target=path
+        )
     if not kind.abstract:
         return _object(kind, value, partial=partial, path=path)
     wire_name = value.get("@odata.type")
     if wire_name is None:
-        raise Invalid(f"The property '{path}' needs an '@odata.type'.", target=path)
+        raise Invalid(f"The property '{path}' needs an '@odata.type': it can be {_concrete(kind)}.", target=path)
     concrete = named(kind.name, wire_name) if isinstance(wire_name, str) else None
     if concrete is None:
         raise Invalid(f'Invalid OData type specified: "{str(wire_name)[:_SHOWN]}"', target=path)
@@ -125,7 +127,7 @@ def _primitive(type_name: str, value: Any, *, path: str) -> object:
             return value
         case "String" if isinstance(value, str):
             if "\0" in value:
-                raise Invalid(f"The value of '{path}' holds a NUL character.", target=path)
+                raise Invalid(f"The value of '{path}' holds a NUL character: send the text without it.", target=path)
             return value
         case "Guid" if isinstance(value, str) and _GUID.fullmatch(value.lower()):
             return value.lower()
@@ -138,7 +140,42 @@ def _primitive(type_name: str, value: Any, *, path: str) -> object:
                 raise Invalid(
                     f"Cannot convert the value of '{path}' to Edm.DateTimeOffset: {problem}.", target=path
                 ) from problem
-    raise Invalid(f"Cannot convert the value of '{path}' to the expected type 'Edm.{type_name}'.", target=path)
+    raise Invalid(
+        f"Cannot convert the value of '{path}' to the expected type 'Edm.{type_name}': send {_LIKE[type_name]}.",
+        target=path,
+    )
+
+
+_LIKE = {
+    "Boolean": "true or false",
+    "Int64": "a whole number",
+    "String": "a text",
+    "Guid": "a GUID such as 8a7b6c5d-4e3f-4a2b-9c1d-0e9f8a7b6c5d",
+    "Date": "a date such as 2026-01-31",
+    "DateTimeOffset": "a point in time such as 2026-01-31T06:30:00Z",
+}
+
+
+def _wanted(prop: Property) -> str:
+    """What a property takes, for whoever sent something else."""
+    if prop.collection:
+        return "a list in brackets, such as []"
+    if prop.type in ENUMS:
+        return f"one of {', '.join(ENUMS[prop.type].members)}"
+    return _LIKE.get(prop.type, "an object in braces")
+
+
+def _concrete(kind: Type) -> str:
+    """The types that stand for an abstract one."""
+    found = (one for one in TYPES.values() if not one.abstract and _descends(one, kind.name))
+    return " or ".join(one.odata_type for one in found)
+
+
+def _descends(kind: Type, from_: str) -> bool:
+    base: str | None = kind.name
+    while base is not None and base != from_:
+        base = TYPES[base].base
+    return base == from_
 
 
 def _is_date(text: str) -> bool:

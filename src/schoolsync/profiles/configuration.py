@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -115,11 +115,22 @@ def merged(before: Configuration, given: Json, *, created: int, now: int) -> Con
     return _whole(whole, onto=before.data_provider, before=before, created=created, now=now)
 
 
+_NEEDED = {
+    "displayName": f"send a text of 1 to {NAME_LENGTH} characters",
+    "dataProvider": f"send an object with the @odata.type {CSV} for files, {ONEROSTER} or {POWERSCHOOL}",
+    "identitySynchronizationConfiguration": (
+        f"send an object with the @odata.type {CREATION} and userDomains to make accounts, or {MATCHING} and "
+        "matchingOptions to find those that are there"
+    ),
+}
+"""What to send for a member that a profile cannot do without."""
+
+
 def _whole(given: Json, *, onto: Json, before: Configuration | None, created: int, now: int) -> Configuration:
     """The checked configuration that `given` describes; its data provider is written over `onto`."""
     for required in ("displayName", "dataProvider", "identitySynchronizationConfiguration"):
         if given.get(required) is None:
-            raise Invalid(f"{required} is required.", target=required)
+            raise Invalid(f"{required} is required: {_NEEDED[required]}.", target=required)
     name = given["displayName"]
     if not name.strip() or len(name) > NAME_LENGTH:
         raise Invalid(f"displayName must be a text of 1 to {NAME_LENGTH} characters.", target="displayName")
@@ -153,7 +164,7 @@ def _provider(given: Json, *, onto: Json, before: Configuration | None, now: int
     at = "dataProvider"
     kind = given.get(TYPE, onto.get(TYPE))
     if kind not in _COLLECTIONS:
-        raise Invalid(f'Invalid OData type specified: "{kind or ""}".', target=at)
+        raise Invalid(f'Invalid OData type specified: "{kind or ""}". {_one_of(_COLLECTIONS)}', target=at)
     if onto.get(TYPE) != kind:
         onto = {}
     provider = _merge(_without(onto, "customizations"), _without(given, "customizations")) | {TYPE: kind}
@@ -179,10 +190,14 @@ def _secured(provider: Json, before: Configuration | None) -> dict[str, str]:
     if provider[TYPE] == ONEROSTER:
         at += "/connectionSettings"
         if provider.get("connectionSettings") is None:
-            raise Invalid("connectionSettings is required.", target=at)
+            raise Invalid(
+                f"connectionSettings is required: send how to sign in. {_one_of((OAUTH1, OAUTH2))}", target=at
+            )
         place = provider["connectionSettings"] = dict(provider["connectionSettings"])
         if place.get(TYPE) not in {OAUTH1, OAUTH2}:
-            raise Invalid(f'Invalid OData type specified: "{place.get(TYPE, "")}".', target=at)
+            raise Invalid(
+                f'Invalid OData type specified: "{place.get(TYPE, "")}". {_one_of((OAUTH1, OAUTH2))}', target=at
+            )
         if place[TYPE] == OAUTH2:
             _url(place.get("tokenUrl"), f"{at}/tokenUrl")
     _text(place.get("clientId"), f"{at}/clientId")
@@ -227,19 +242,20 @@ def _identity(given: Json) -> Json:
     at = "identitySynchronizationConfiguration"
     kind = given.get(TYPE)
     if kind not in {CREATION, MATCHING}:
-        raise Invalid(f'Invalid OData type specified: "{kind or ""}".', target=at)
+        raise Invalid(f'Invalid OData type specified: "{kind or ""}". {_one_of((CREATION, MATCHING))}', target=at)
     member = "userDomains" if kind == CREATION else "matchingOptions"
     rules = given.get(member)
     at = f"{at}/{member}"
     if not rules:
-        raise Invalid(f"{member} must hold at least one entry.", target=at)
+        entry = "appliesTo and name" if kind == CREATION else "appliesTo, sourcePropertyName and targetPropertyName"
+        raise Invalid(f"{member} must hold at least one entry: send one for each role, with {entry}.", target=at)
     seen = set()
     for rule in rules:
         role = rule.get("appliesTo")
         if role not in ROLES:
             raise Invalid("appliesTo must be student or teacher.", target=f"{at}/appliesTo")
         if role in seen:
-            raise Invalid(f"{member} has more than one entry for {role}.", target=at)
+            raise Invalid(f"{member} has more than one entry for {role}: send one for each role.", target=at)
         seen.add(role)
         if kind == CREATION:
             _domain(rule.get("name"), f"{at}/name")
@@ -266,7 +282,11 @@ def _licenses(given: list[Json], *, creates: bool) -> list[Json]:
         skus = [sku.lower() for sku in _texts(license_.get("skuIds"), f"{at}/skuIds")]
         for sku in skus:
             if not _GUID.fullmatch(sku):
-                raise Invalid(f"“{sku}” is not the GUID of a license.", target=f"{at}/skuIds")
+                raise Invalid(
+                    f"“{sku}” is not the GUID of a license: send its skuId, such as "
+                    "6634e0ce-1a9f-428c-a498-f84ec7b8aa2e.",
+                    target=f"{at}/skuIds",
+                )
         result.append({"appliesTo": role, "skuIds": skus})
     return result
 
@@ -295,7 +315,7 @@ def expired(expiration_date: str | None, *, now: int) -> bool:
 
 def _text(value: str | None, target: str) -> str:
     if value is None or not value.strip():
-        raise Invalid(f"{target.rpartition('/')[2]} is required and must not be blank.", target=target)
+        raise Invalid(f"{target.rpartition('/')[2]} is required and must not be blank: send a text.", target=target)
     return value
 
 
@@ -314,6 +334,10 @@ def _url(value: str | None, target: str) -> None:
         raise Invalid(f"{name} must be a URL such as https://sis.example.org/path.", target=target)
     if parts.username is not None or parts.password is not None:
         raise Invalid(f"{name} must not hold a user or a password: use clientId and clientSecret.", target=target)
+
+
+def _one_of(kinds: Iterable[str]) -> str:
+    return f"It can be {' or '.join(kinds)}."
 
 
 def _domain(value: str | None, target: str) -> None:

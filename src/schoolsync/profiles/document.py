@@ -47,13 +47,16 @@ def read(given: Mapping[str, Any]) -> Json:
             raise Invalid(f"A profile has no {name[:100]}: it may have {', '.join((*CONFIGURATION, SETTINGS))}.")
     for name in ("displayName", "dataProvider", IDENTITY):
         if not plain.get(name):
-            raise Invalid(f"{name} is required.", target=name)
+            raise Invalid(f"{name} is required: `schoolsync profile export` writes such a file whole.", target=name)
     for path, _ in flat(plain):
         if path.rpartition(".")[2].casefold() in SECRETS:
-            raise Invalid(f"{path} is a secret: such a file holds none.", target=path)
+            raise Invalid(
+                f"{path} is a secret: such a file holds none. Take it out; the server keeps the one it has.",
+                target=path,
+            )
     settings = plain.pop(SETTINGS, {})
     if not isinstance(settings, dict):
-        raise Invalid("settings must be a table.", target=SETTINGS)
+        raise Invalid("settings must be a table: begin it with [settings].", target=SETTINGS)
     effective = own_settings.effective(own_settings.merged("{}", settings))
     if isinstance(plain["dataProvider"], dict) and isinstance(plain["dataProvider"].get("customizations"), dict):
         plain["dataProvider"]["customizations"] = _customized(plain["dataProvider"]["customizations"])
@@ -169,5 +172,5 @@ def _plain(value: Any) -> Any:  # any value of TOML in, one of JSON out
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, float) and not isfinite(value):
-        raise Invalid(f"{value} is no number that a setting can have.")
+        raise Invalid(f"{value} is no number that a setting can have: say a finite one, or leave it out.")
     return value

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from schoolsync import wrong_values
 from schoolsync.errors import Invalid
 from schoolsync.profiles.policy import OwnSettings
 
@@ -34,18 +35,28 @@ def merged(stored: str, given: Mapping[str, Any]) -> str:
         settings = msgspec.convert(wanted, OwnSettings)
     except msgspec.ValidationError as problem:
         text, _, path = str(problem).partition(" - at `$")
-        where = path.strip("`.")
         unknown_field = _UNKNOWN.fullmatch(text)
         if unknown_field is not None:
-            where = f"{where}.{unknown_field[1]}".strip(".")
-            raise Invalid(f"There is no setting {where[:100]}.", target=where[:100]) from problem
-        raise Invalid(f"The setting cannot be that: {text}.", target=where or None) from problem
+            where = f"{path.strip('`.')}.{unknown_field[1]}".strip(".")
+            raise _no_setting(where) from problem
+        said, at = wrong_values.explained(problem, OwnSettings)
+        raise Invalid(f"The setting cannot be that: {said}.", target=at) from problem
     except ValueError as problem:
         raise Invalid(f"The settings cannot be that: {problem}.") from problem
     unknown = _unknown(wanted, msgspec.to_builtins(settings))
     if unknown is not None:
-        raise Invalid(f"There is no setting {unknown[:100]}.", target=unknown[:100])
+        raise _no_setting(unknown)
     return msgspec.json.encode(wanted, order="deterministic").decode()
+
+
+def _no_setting(where: str) -> Invalid:
+    """The refusal of a name; told are those that stand where it stood, or the whole list's place."""
+    at, _, _ = where.rpartition(".")
+    known: Any = msgspec.to_builtins(OwnSettings())
+    for part in at.split(".") if at else ():
+        known = known.get(part) if isinstance(known, dict) else None
+    names = f" Known are {', '.join(known)}." if isinstance(known, dict) and known else ""
+    return Invalid(f"There is no setting {where[:100]}.{names}", target=where[:100])
 
 
 def _merge(before: Json, given: Mapping[str, Any]) -> Json:

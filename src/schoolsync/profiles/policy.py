@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfoNotFoundError
 
 import msgspec
 
-from schoolsync import ticks
+from schoolsync import ticks, wrong_values
 from schoolsync.errors import Invalid, UsageError
 from schoolsync.plan import kinds
 from schoolsync.plan.policy import (
@@ -70,19 +70,23 @@ class OwnSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
         written = {name for table in ("schools", "classes", "people") for name in kinds.compared(table)}
         foreign = sorted({*self.kept_by_hand} - written)
         if foreign:
-            raise ValueError(f"keptByHand: a synchronization writes no {foreign[0]!r}")
+            raise ValueError(
+                f"keptByHand: a synchronization writes no {foreign[0]!r}; it writes {', '.join(sorted(written))}"
+            )
         try:
             ticks.zone(self.time_zone)
         except (ZoneInfoNotFoundError, ValueError) as problem:
-            raise ValueError(f"there is no time zone {self.time_zone[:60]!r}") from problem
+            raise ValueError(
+                f"timeZone: there is no time zone {self.time_zone[:60]!r}; Europe/Oslo is one"
+            ) from problem
         strange = fields.unknown(self.fields or ())
         if strange is not None:
             known = ", ".join(fields.SENSITIVE)
-            raise ValueError(f"there is no sensitive field {strange!r}: known are {known} and metadata.…")
+            raise ValueError(f"fields: there is no sensitive field {strange!r}; known are {known} and metadata.…")
         try:
             codes.lists(self.codes)
         except UsageError as problem:
-            raise ValueError(str(problem).rstrip(".")) from problem
+            raise ValueError(f"codes: {str(problem).rstrip('.')}") from problem
 
 
 def own_settings(text: str | bytes) -> OwnSettings:
@@ -90,7 +94,10 @@ def own_settings(text: str | bytes) -> OwnSettings:
     try:
         return msgspec.json.decode(text, type=OwnSettings)
     except msgspec.MsgspecError as problem:
-        raise Invalid(f"The profile's settings cannot be used: {problem}.") from problem
+        said = str(problem)
+        if isinstance(problem, msgspec.ValidationError):
+            said, _ = wrong_values.explained(problem, OwnSettings)
+        raise Invalid(f"The profile's settings cannot be used: {said}.") from problem
 
 
 def policy_of(row: Any, *, sensitive_fields: tuple[str, ...] = ()) -> Policy:

@@ -16,6 +16,7 @@ from cronsim import CronSim, CronSimError
 from schoolsync import ticks
 
 FIELDS = 5
+_LIKE = "30 2 * * 1-5 is half past two from Monday to Friday"
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -32,15 +33,15 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
         if self.cron is None:
             return
         if self.every_minutes is not None:
-            raise ValueError("schedule: cron and everyMinutes exclude each other")
+            raise ValueError("schedule: cron and everyMinutes exclude each other: leave one of them out")
         if len(self.cron.split()) != FIELDS:
             raise ValueError("schedule.cron: five fields are expected: minute, hour, day of month, month, day of week")
         try:
             next(CronSim(self.cron, datetime(2024, 1, 1, tzinfo=UTC)))
         except CronSimError as problem:
-            raise ValueError(f"schedule.cron: {problem}") from problem
+            raise ValueError(f"schedule.cron: {problem}; {_LIKE}") from problem
         except StopIteration:
-            raise ValueError("schedule.cron: it never comes") from None
+            raise ValueError(f"schedule.cron: it never comes; {_LIKE}") from None
 
 
 def following(schedule: Schedule, *, time_zone: str, after: int, seed: str) -> int | None:

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from schoolsync.store.control import Control
 
 WAITS_FOR_FILES = "Nothing has been synchronized yet: upload the files and start the profile."
+FILES_ARE_GONE = (
+    "The files of the last synchronization are not kept any more: upload the whole set again and start the profile."
+)
 STARTS_ITSELF = "Nothing has been synchronized yet: the first synchronization starts by itself."
 CLEARED = "Nothing is known about this profile: reset it to synchronize."
 

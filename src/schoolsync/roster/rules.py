@@ -102,7 +102,8 @@ _ALL = (
     _error(
         "unknown-file",
         "The file does not belong to this format.",
-        "Leave it out. If it is uploaded already, upload an empty file of its name.",
+        "Leave it out; save a workbook as CSV UTF-8, sheet by sheet. If it is uploaded already, upload an empty file "
+        "of its name.",
     ),
     _fatal("unreadable-archive", "The archive cannot be read: {detail}.", "Make the zip again and upload it anew."),
     _fatal(

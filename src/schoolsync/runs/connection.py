@@ -93,10 +93,12 @@ def _waiting(connection: Connection, uploads_: Uploads, tenant: int, profile: st
     sealed = uploads_.latest_sealed(connection, tenant, profile)
     if not files:
         if sealed is None:
+            gone = uploads_.let_go(connection, tenant, profile)
+            none = "The files of the last upload are not kept any more" if gone else "No file has come yet"
             yield Verdict(
                 "upload",
                 Level.WARNING,
-                "No file has come yet: upload the roster in the console, with `schoolsync upload`, or to the address "
+                f"{none}: upload the roster in the console, with `schoolsync upload`, or to the address "
                 "that Graph's uploadUrl answers.",
             )
         else:

@@ -20,6 +20,7 @@ from schoolsync.errors import Conflict, Invalid, NotFound
 from schoolsync.plan.policy import Only
 from schoolsync.profiles import states
 from schoolsync.profiles import status as statuses
+from schoolsync.runs import restarting
 from schoolsync.runs.places import ROSTER, run_folder, run_of
 from schoolsync.runs.restarting import Scope
 from schoolsync.runs.states import Cause
@@ -177,7 +178,7 @@ class Ones:
         """The run that has kept the roster of the last upload."""
         upload = self._uploads.latest_sealed(connection, principal.tenant, profile)
         if upload is None:
-            raise Conflict("Nothing has been uploaded yet: upload the files and start the profile.")
+            raise Conflict(restarting.without_files(connection, self._uploads, principal.tenant, profile))
         found = connection.execute(
             select(runs.c.id, runs.c.snapshot)
             .where(runs.c.tenant == principal.tenant, runs.c.profile == profile, runs.c.upload == upload)

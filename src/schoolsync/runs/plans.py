@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import Connection, Row, func, insert, select, update
 
+from schoolsync import wrong_values
 from schoolsync.access import roles
 from schoolsync.access.principal import Principal
 from schoolsync.access.roles import Act
@@ -298,7 +299,8 @@ class Plans:
             try:
                 guards = msgspec.convert(merged, Guards)
             except msgspec.ValidationError as problem:
-                raise Invalid(f"These limits cannot be used: {problem}.", target="limits") from problem
+                said, _ = wrong_values.explained(problem, Guards)
+                raise Invalid(f"These limits cannot be used: {said}.", target="limits") from problem
             connection.execute(
                 update(runs)
                 .where(runs.c.tenant == tenant, runs.c.profile == profile, runs.c.id == run)

@@ -58,10 +58,15 @@ def restart(
         raise Conflict("The profile is paused: resume it first.")
     upload = uploads.latest_sealed(connection, tenant, profile)
     if upload is None:
-        raise Conflict("Nothing has been synchronized yet: upload the files and start the profile.")
+        raise Conflict(without_files(connection, uploads, tenant, profile))
     if scope is Scope.QUARANTINE:
         forget(connection, tenant, profile, now)
     runs.begin(connection, tenant, profile, cause=Cause.AGAIN, upload=upload, now=now, by=by)
+
+
+def without_files(connection: Connection, uploads: Uploads, tenant: int, profile: str) -> str:
+    """What there is to say of a profile that has no upload to read: none came, or none is kept any more."""
+    return statuses.FILES_ARE_GONE if uploads.let_go(connection, tenant, profile) else statuses.WAITS_FOR_FILES
 
 
 def forget(connection: Connection, tenant: int, profile: str, now: int) -> None:

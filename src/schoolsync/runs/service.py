@@ -355,7 +355,7 @@ class Runs:
                 tenant=tenant,
                 profile=profile,
                 status=None,
-                message=statuses.WAITS_FOR_FILES,
+                message=restarting.without_files(connection, self._uploads, tenant, profile),
                 now=now,
                 error_count=0,
             )

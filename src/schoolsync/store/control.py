@@ -105,6 +105,12 @@ class Control:
                 select(control_tables.tenants.c.number).where(control_tables.tenants.c.id == tenant_id)
             ).scalar_one_or_none()
 
+    def first_tenants(self, most: int) -> list[str]:
+        """The ids of the tenants that have been here, the oldest ones first, at most so many."""
+        known = control_tables.tenants
+        with self.read() as connection:
+            return list(connection.execute(select(known.c.id).order_by(known.c.number).limit(most)).scalars())
+
     def watch(self) -> Watch:
         """A cheap way to learn that somebody has written; for one thread."""
         return Watch(self.engine)

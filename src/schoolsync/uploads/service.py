@@ -201,6 +201,11 @@ class Uploads:
             .limit(1)
         ).scalar_one_or_none()
 
+    def let_go(self, connection: Connection, tenant: int, profile: str) -> bool:
+        """Whether the profile had uploads whose files are kept no longer: their time was over, or somebody erased."""
+        mine = (uploads.c.tenant == tenant, uploads.c.profile == profile, uploads.c.state == "gone")
+        return connection.execute(select(uploads.c.id).where(*mine).limit(1)).first() is not None
+
     # --- leftovers -------------------------------------------------------------------------------------------------
 
     def sweep(self, now: int) -> int:

@@ -11,10 +11,10 @@ from schoolsync import __version__, ticks
 from schoolsync.access import audit
 from schoolsync.api import audit_shapes, shapes
 from schoolsync.api.call import Answer, Call
-from schoolsync.errors import Conflict
+from schoolsync.errors import Conflict, Forbidden
 from schoolsync.runs import looking
 from schoolsync.runs.states import RunState
-from schoolsync.store.control_tables import runs, tenants, workers
+from schoolsync.store.control_tables import runs, workers
 
 FILTERS = ("actor", "operation", "object")
 
@@ -87,11 +87,13 @@ def get_system(call: Call) -> Answer:
 
 def list_diagnoses(call: Call) -> Answer:
     """GET system/doctor."""
-    with call.services.control.read() as connection:
-        several = connection.execute(select(tenants.c.number).limit(2)).all()
-    if len(several) > 1:
+    operator = call.services.settings.operator_tenant
+    if operator is not None and operator.lower() != call.principal.tenant_id:
+        raise Forbidden("Only the tenant that runs this installation sees this: sign in to that one.")
+    if operator is None and len(call.services.control.first_tenants(2)) > 1:
         raise Conflict(
-            "This installation has several tenants: whoever runs it sees this on the server, by `schoolsync doctor`."
+            "This installation has several tenants, and it is not said which of them runs it: set operator_tenant to "
+            "its id and sign in to that one, or type `schoolsync doctor --data-dir DIR` on the server."
         )
     found = call.services.examine()
     return Answer(

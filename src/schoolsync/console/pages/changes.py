@@ -24,7 +24,8 @@ _PART = 500
 async def listed(visit: Visit) -> Page:
     """GET activity/changes."""
     wanted, problem, found = _wanted(visit), None, None
-    profiles = (await visit.ask("GET", "profiles", {"limit": PROFILES})).value
+    choice = await visit.ask("GET", "profiles", {"limit": PROFILES, "search": visit.query.get("among")})
+    profiles = choice.value
     try:
         found = await visit.ask("GET", "changes", {**wanted, "after": visit.query.get("after"), "limit": SHOWN})
     except Invalid as refused:
@@ -37,6 +38,7 @@ async def listed(visit: Visit) -> Page:
         next=found.next_link.rpartition("after=")[2] if found and found.next_link else None,
         wanted=wanted,
         profiles=profiles,
+        many=choice.next_link is not None,
         names={one.id: one.display_name for one in profiles},
         kinds=KINDS,
         ops=OPS,

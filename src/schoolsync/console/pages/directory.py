@@ -56,7 +56,11 @@ async def why(visit: Visit) -> Page:
     """GET directory/why."""
     profile, about = visit.query.get("profile", ""), visit.query.get("object", "").strip()
     inside = visit.query.get("in", "").strip()
-    profiles = (await visit.ask("GET", "profiles", {"limit": PROFILES})).value
+    among = visit.query.get("among", "").strip()
+    choice = await visit.ask("GET", "profiles", {"limit": PROFILES, "search": among})
+    profiles = choice.value
+    if among and profile not in {one.id for one in profiles}:
+        profile = ""  # another one was searched for
     if profile and profile not in {one.id for one in profiles}:
         profiles = (await visit.ask("GET", f"profiles/{profile}"), *profiles)
     if not profile and profiles:
@@ -64,7 +68,15 @@ async def why(visit: Visit) -> Page:
     told = None
     if profile and about:
         told = await visit.ask("GET", f"profiles/{profile}/explain", {"object": about, "in": inside})
-    return visit.page("why.html", profiles=profiles, chosen=profile, about=about, inside=inside, told=told)
+    return visit.page(
+        "why.html",
+        profiles=profiles,
+        chosen=profile,
+        about=about,
+        inside=inside,
+        told=told,
+        many=choice.next_link is not None,
+    )
 
 
 async def _list(visit: Visit, kind: str, wanted: dict[str, str]) -> dict[str, Any]:

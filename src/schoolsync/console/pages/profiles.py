@@ -200,6 +200,7 @@ def _source_shown(provider: Mapping[str, Any]) -> dict[str, str]:
 
 async def new(visit: Visit, problem: Refused | None = None) -> Page:
     """GET new-profile."""
+    visit.need("policy")
     given = _without_secret(visit.form) if problem is not None else {}
     status = 400 if problem is not None else 200
     return visit.page("new_profile.html", status=status, given=given, targets=TARGETS, problem=problem)

@@ -28,9 +28,11 @@ from schoolsync.console.catalogue import N_
 from schoolsync.console.sessions import COOKIE
 from schoolsync.console.visit import Page, Visit
 from schoolsync.errors import Conflict, Forbidden, Invalid
+from schoolsync.store.control import Control
 
 CLIENT = "console"
 UNDER_WAY = "schoolsync_signin"
+TENANT = "schoolsync_tenant"
 CONSOLE_CLIENT = "5c1f1a3e-6f6e-4f0a-9c55-0b6f0e2c9d11"
 """The console's own id, as programs have one."""
 _PATIENCE = 900  # seconds that signing in may take
@@ -42,7 +44,8 @@ async def form(visit: Visit) -> Page:
     """GET sign-in."""
     if visit.session is not None:
         return visit.go(_next(visit.query.get("next")))
-    return await _page(visit, after=visit.query.get("next", ""), tenant=visit.query.get("tenant", ""))
+    tenant = visit.query.get("tenant", "") or await asyncio.to_thread(_usual, visit)
+    return await _page(visit, after=visit.query.get("next", ""), tenant=tenant)
 
 
 async def go(visit: Visit) -> Page:
@@ -129,7 +132,9 @@ async def begin(visit: Visit) -> Page:
     if not GUID.fullmatch(tenant_id):
         return await _no_tenant(visit, tenant_id, visit.form.get("next", ""))
     control = visit.console.control
-    number = await asyncio.to_thread(control.tenant_number, tenant_id, visit.now)
+    number = await asyncio.to_thread(_number, control, tenant_id, visit.now)
+    if number is None:
+        return await _no_tenant(visit, tenant_id, visit.form.get("next", ""))
     begun = await asyncio.to_thread(
         devices.begin, control, tenant=number, client=CLIENT, scopes=(roles.ACCESS,), now=visit.now
     )
@@ -160,7 +165,8 @@ async def enter(visit: Visit, principal: Principal, *, after: str) -> Page:
     visit.arrival.principal = principal
     visit.arrival.operation, visit.arrival.object = "console sign-in", "console"
     cookie = await asyncio.to_thread(visit.console.sessions.begin, principal, now=visit.now)
-    set_cookies = (visit.cookie(COOKIE, cookie), visit.cookie(UNDER_WAY, "", seconds=0))
+    usual = visit.cookie(TENANT, principal.tenant_id, seconds=_YEAR)
+    set_cookies = (visit.cookie(COOKIE, cookie), visit.cookie(UNDER_WAY, "", seconds=0), usual)
     page = visit.go(_next(after), headers=set_cookies)
     if "hx-request" not in visit.arrival.headers:
         return page
@@ -201,8 +207,27 @@ def _built_in(visit: Visit) -> None:
         raise Forbidden("The built-in issuer is turned off here: nobody can sign in with it.")
 
 
+def _number(control: Control, tenant_id: str, now: int) -> int | None:
+    """The tenant's number. Only the first one of an installation is made by somebody who wants to be let in: whoever
+    mistypes an id would else be led into an empty tenant, and strangers could make any number of them."""
+    if control.first_tenants(1):
+        return control.known_tenant(tenant_id)
+    return control.tenant_number(tenant_id, now)
+
+
+def _usual(visit: Visit) -> str:
+    """The tenant that this browser was in the last time, or the only one that there is."""
+    before = visit.cookies.get(TENANT, "")
+    if GUID.fullmatch(before):
+        return before
+    known = visit.console.control.first_tenants(2)
+    return known[0] if len(known) == 1 else ""
+
+
 async def _no_tenant(visit: Visit, tenant: str, after: str) -> Page:
     problem = visit.text(N_("That is no tenant id. It looks like 11111111-2222-4333-8444-555555555555."))
+    if GUID.fullmatch(tenant):
+        problem = visit.text(N_("No tenant here has this id. Compare it with the one that you were told."))
     return await _page(visit, status=400, after=after, tenant=tenant[:40], problem=problem)
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from schoolsync.console.pages.findings import line
 from schoolsync.console.visit import Page, Visit
-from schoolsync.errors import Conflict
+from schoolsync.errors import Conflict, Forbidden
 
 SHOWN = 50
 FILTERS = ("actor", "operation", "object")
@@ -43,7 +43,7 @@ async def _diagnoses(visit: Visit) -> object:
         return None
     try:
         return (await visit.ask("GET", "system/doctor")).value
-    except Conflict:
+    except (Conflict, Forbidden):
         return None
 
 

@@ -14,6 +14,7 @@ from schoolsync.errors import Refused
 
 async def form(visit: Visit) -> Page:
     """GET profiles/{profile}/upload."""
+    visit.need("plan")
     return visit.page("upload.html", profile=await visit.ask("GET", place(visit)))
 
 

@@ -32,7 +32,7 @@
   });
 
   // Files go one after the other straight to where the preview waits for them; then they are checked.
-  const send = (url, file, show) => new Promise((done, failed) => {
+  const send = (url, file, show, broken) => new Promise((done, failed) => {
     const request = new XMLHttpRequest();
     request.open("PUT", url);
     request.setRequestHeader("x-ms-blob-type", "BlockBlob");
@@ -42,17 +42,20 @@
       const said = /<Message>([^<]*)/.exec(request.responseText);
       return failed(new Error(said ? said[1] : `${request.status} ${request.statusText}`));
     };
-    request.onerror = () => failed(new Error(file.name));
+    request.onerror = () => failed(new Error(`${file.name}: ${broken}`));
     request.send(file);
   });
   const upload = async (form, files) => {
+    if (form.hasAttribute("aria-busy")) return; // others are being sent: a second set would be another preview
     const list = form.querySelector(".sending");
     const problem = form.querySelector(".problem");
     problem.hidden = true;
     list.replaceChildren();
     form.setAttribute("aria-busy", "true");
     try {
-      const begun = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+      const begun = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) })
+        .catch(() => { throw new Error(form.dataset.broken); });
+      if (begun.status === 401) throw new Error(form.dataset.gone);
       const told = await begun.json().catch(() => ({ message: `${begun.status} ${begun.statusText}` }));
       if (!begun.ok) throw new Error(told.message);
       const [base, query] = told.url.split("?");
@@ -66,7 +69,8 @@
         bar.value = 0;
         row.append(name, bar);
         list.append(row);
-        await send(`${base}/${encodeURIComponent(file.name)}?${query}`, file, (part) => { bar.value = part; });
+        await send(`${base}/${encodeURIComponent(file.name)}?${query}`, file,
+          (part) => { bar.value = part; }, form.dataset.broken);
         bar.value = 1;
       }
       const check = document.getElementById(form.dataset.then);
@@ -78,11 +82,32 @@
       form.removeAttribute("aria-busy");
     }
   };
+  // What was dropped; of a folder the files that lie in it, but for those that a system hides.
+  const within = (entry) => new Promise((done) => {
+    if (entry.isFile) return entry.file((file) => done([file]), () => done([]));
+    const reader = entry.createReader(), found = [];
+    const next = () => reader.readEntries(async (entries) => {
+      if (!entries.length) return done((await Promise.all(found.map(within))).flat());
+      found.push(...entries.filter((one) => one.isFile && !one.name.startsWith(".")));
+      return next(); // a folder is read in parts
+    }, () => done([]));
+    return next();
+  });
+  const dropped = async (transfer) => {
+    const entries = [...transfer.items].map((one) => one.webkitGetAsEntry && one.webkitGetAsEntry()).filter(Boolean);
+    const files = [...transfer.files];
+    if (!entries.some((one) => one.isDirectory)) return files;
+    return (await Promise.all(entries.map(within))).flat();
+  };
   for (const form of document.querySelectorAll("form[data-upload]")) {
     const zone = form.querySelector(".drop");
     const chosen = form.querySelector("input[type=file]");
     form.hidden = false;
-    chosen.addEventListener("change", () => chosen.files.length && upload(form, [...chosen.files]));
+    chosen.addEventListener("change", () => {
+      const files = [...chosen.files];
+      chosen.value = ""; // so that the same files can be chosen again once they are put right
+      if (files.length) upload(form, files);
+    });
     form.addEventListener("submit", (event) => event.preventDefault());
     for (const name of ["dragenter", "dragover"]) {
       zone.addEventListener(name, (event) => { event.preventDefault(); zone.classList.add("over"); });
@@ -91,7 +116,7 @@
     zone.addEventListener("drop", (event) => {
       event.preventDefault();
       zone.classList.remove("over");
-      if (event.dataTransfer.files.length) upload(form, [...event.dataTransfer.files]);
+      dropped(event.dataTransfer).then((files) => files.length && upload(form, files));
     });
   }
 

@@ -1,0 +1,49 @@
+"""Whoever sets a profile's setting wrongly is told which one it was and what it can be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from schoolsync.errors import Invalid
+from schoolsync.profiles import own_settings
+
+WRONG: tuple[tuple[dict[str, Any], str, str], ...] = (
+    # what is sent, what is said of it, the member at fault
+    ({"schedule": {"everyMinutes": 1}}, "schedule.everyMinutes must be a whole number from 5 to 44640", "same"),
+    ({"guards": {"removalPercent": 101}}, "guards.removalPercent must be a number from 0 to 100", "same"),
+    ({"guards": {"removalPercent": "x"}}, "guards.removalPercent must be a number from 0 to 100", "same"),
+    ({"guards": {"schoolGone": 1}}, "guards.schoolGone must be true or false", "same"),
+    ({"guards": 5}, "guards must be an object", "same"),
+    ({"dateFormat": "usual"}, "dateFormat must be one of dmy, iso, mdy", "same"),
+    ({"fields": "contacts"}, "fields must be a list", "same"),
+    ({"scope": {"firstDay": "soon"}}, "scope.firstDay must be a day such as 2026-01-31", "same"),
+    (
+        {"scope": {"roles": ["student", "cook"]}},
+        "scope.roles (entry 2) must be one of student, teacher",
+        "scope.roles[1]",
+    ),
+    ({"recipes": {"pupil": {}}}, "a name in recipes must be one of student, teacher", "recipes"),
+    ({"purgeDays": {"student": 0}}, "what stands in purgeDays must be a whole number from 1 to 3650", "purgeDays[...]"),
+    ({"windows": [{"firstDay": "2026-12-21"}]}, "windows (entry 1) needs lastDay", "windows[0]"),
+    ({"schedule": {"cron": "60 0 * * *"}}, "schedule.cron: Bad minute; 30 2 * * 1-5 is half past two", "schedule.cron"),
+    ({"timeZone": "Mars"}, "timeZone: there is no time zone 'Mars'; Europe/Oslo is one", "timeZone"),
+    (
+        {"keptByHand": ["wings"]},
+        "keptByHand: a synchronization writes no 'wings'; it writes address_city",
+        "keptByHand",
+    ),
+    ({"errors": {"mode": "x"}}, "There is no setting errors.mode. Known are policy, mostPercent", "errors.mode"),
+    ({"guard": {}}, "There is no setting guard. Known are dateFormat, format", "guard"),
+)
+
+
+@pytest.mark.parametrize(("given", "says", "target"), WRONG, ids=[says.partition(" must")[0] for _, says, _ in WRONG])
+def test_a_refused_setting_is_named_with_what_it_can_be(given: dict[str, Any], says: str, target: str) -> None:
+    """In words of the field's own, never in those of a program's types."""
+    with pytest.raises(Invalid) as refused:
+        own_settings.merged("{}", given)
+    assert says in str(refused.value)
+    assert refused.value.target == (says.partition(" ")[0] if target == "same" else target)
+    assert "`" not in str(refused.value)
