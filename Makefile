@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 ROSTER ?=
 TESTS ?= tests
+# Where the browser's tests leave a picture of every page they look at.
+SCREENSHOTS ?= $(CURDIR)/build/screenshots
 JS := tests/acceptance/js
 # What Python has compiled it keeps, whatever this shell says: the tests start our programs again and again.
 export PYTHONDONTWRITEBYTECODE :=
@@ -63,16 +65,16 @@ demo: $(VENV)/runtime.stamp ## run the main job on the bundled roster, or on ROS
 	@$(BIN)/python -m schoolsync.testing.demo $(if $(ROSTER),"$(ROSTER)")
 
 test: $(WHEEL)/built.stamp $(JS)/node_modules/.stamp ## run all tests but the long ones on the built wheel (TESTS=path for some, DATABASE=postgresql or sqlite for one of the two)
-	@$(WHEEL)/bin/python -m pytest -n $${PYTEST_WORKERS:-2} --dist loadgroup -q $(TESTS)
+	@SCREENSHOTS=$(SCREENSHOTS) $(WHEEL)/bin/python -m pytest -n $${PYTEST_WORKERS:-2} --dist loadgroup -q $(TESTS)
 
 nightly: $(WHEEL)/built.stamp $(JS)/node_modules/.stamp ## run the long tests too, and the others with more examples (TESTS=path for some)
-	@NIGHTLY=1 $(WHEEL)/bin/python -m pytest -n $${PYTEST_WORKERS:-2} --dist loadgroup -q --timeout 1800 $(TESTS)
+	@NIGHTLY=1 SCREENSHOTS=$(SCREENSHOTS) $(WHEEL)/bin/python -m pytest -n $${PYTEST_WORKERS:-2} --dist loadgroup -q --timeout 1800 $(TESTS)
 
 chaos: $(VENV)/dev.stamp ## kill processes in the middle of runs (KILLS=1000), or have every n-th read and write of a run fail in turn (EVERY=n, STORAGE=s3); SEED=, DATABASE=sqlite or postgresql
 	@$(BIN)/python -m tests.chaos --kills $${KILLS:-1000} --database $${DATABASE:-sqlite} $(if $(SEED),--seed $(SEED)) $(if $(EVERY),--every $(EVERY)) $(if $(STORAGE),--storage $(STORAGE))
 
-pictures: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## take the pictures of the console in docs/pictures anew
-	@TAKE_PICTURES=1 $(BIN)/python -m pytest -q tests/acceptance/test_the_console.py
+pictures: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## take the pictures of the console in docs/pictures anew, and the outlines of its pages
+	@TAKE_PICTURES=1 NIGHTLY=1 SCREENSHOTS=$(SCREENSHOTS) $(BIN)/python -m pytest -n 2 --dist loadgroup -q tests/acceptance/test_the_console.py
 
 promises: $(VENV)/dev.stamp $(JS)/node_modules/.stamp ## run the tests that hold the promises of docs/promises.md, and write into the README how they ended (ONLY="3 4")
 	@$(BIN)/python -m tests.promises $(ONLY)

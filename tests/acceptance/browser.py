@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from schoolsync.cli import device, user
 from schoolsync.settings import Settings
 
-from . import pictures
+from . import outlines, pictures
 from .house import Server, Tenant
 
 JS = Path(__file__).parent / "js"
@@ -33,6 +33,8 @@ DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 DEVICES: dict[str, dict[str, Any]] = {"desktop": DESKTOP, "phone": PHONE}
 PASSWORD = "four sounding brass bells"
+VARYING = ("system", "million")
+"""Pages without an outline: of the system, whose doctor answers an only tenant, and of a run that is at work."""
 PATIENCE = 60_000  # milliseconds that something on a page may take
 
 
@@ -110,6 +112,8 @@ class Person:
         """Hold the page to what all pages promise, and keep a picture of it."""
         page = self.page
         pictures.take(page, self.shots / f"{name}-{self.device}.png")
+        if not name.startswith(VARYING):
+            outlines.compare(page, f"{name}-{self.device}")
         assert not self.problems, self.problems
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, f"{name} sticks out by {wide} pixels on a {self.device}"
