@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import json
 from datetime import datetime, timedelta
 
 import httpx
 import pytest
 
-from .house import Json, Server, Tenant, matching, until
+from .house import Json, Profile, Server, Tenant, matching, until
 from .own import own
 from .rosters import DISTRICT
 from .test_matching import USERNAMES, by_hand
@@ -89,6 +90,43 @@ def test_a_school_then_a_kind(server: Server) -> None:
     until("it is held", lambda: operator.get(f"{path}/runs/5")["state"] == "held")
 
 
+def what_failed(profile: Profile, http: httpx.Client, page: str) -> None:
+    """Who could not be synchronized, and why: by our own API, as a command, in the console; and to whom it is told."""
+    viewer, path = own(profile.tenant, "viewer"), f"/profiles/{profile.id}/errors"
+    graph = {one["id"]: one for one in profile.api.all(f"{profile.path}/errors")}
+    told = viewer.get(path)["value"]
+    assert [{**one, "run": 1} for one in told] == told
+    for one in told:
+        for name in ("entryType", "errorCode", "errorMessage", "reportableIdentifier", "joiningValue"):
+            assert one[name] == graph[one["id"]][name]
+    assert len(told) == len(graph) == profile.status()["errorCount"]
+    first = viewer.get(f"{path}?limit=2")
+    assert [one["id"] for one in first["value"]] == [one["id"] for one in told[:2]]
+    further = viewer.get(first["nextLink"].partition("/schoolsync/v1")[2])["value"]
+    assert [one["id"] for one in further] == [one["id"] for one in told[2:4]]
+    students = viewer.get(f"{path}?kind=Student")["value"]
+    missing = {row["SIS ID"] for row in DISTRICT.students if row["Username"] in MISSING}
+    assert {one["reportableIdentifier"] for one in students} == missing
+    pupil = students[0]["reportableIdentifier"]
+    of_one = [one for one in told if pupil in {one["reportableIdentifier"], one["joiningValue"]}]
+    assert viewer.get(f"{path}?object={pupil}")["value"] == of_one
+    causes = viewer.get(f"{path}/causes")["value"]
+    assert sum(one["count"] for one in causes) == len(told)
+    assert [one["count"] for one in causes if one["entryType"] == "Student"] == [2]
+    own(profile.tenant, "auditor").refusal("GET", path, 403)
+    viewer.refusal("GET", f"{path}?after=x", 400)
+    server = profile.tenant.server
+    where = ("--server", server.base, "--data-dir", server.data, "--tenant", profile.tenant.id, "--profile", profile.id)
+    typed = typed_here("errors", "--kind", "Student", *where)
+    assert typed.stdout.count("\n") == typed.stdout.count("Student 3") == 2, typed
+    assert typed_here("errors", "--by", "cause", *where).stdout.count(" × ") == len(causes)
+    assert typed_here("errors", "--by", "cause", "--kind", "Student", *where).status == 2
+    assert f'href="/console{path}"' in page
+    shown = http.get(f"/console{path}?kind=Student").text
+    assert causes[0]["errorMessage"] in html.unescape(shown)
+    assert all(f"<b>{one['reportableIdentifier']}</b>" in shown for one in students)
+
+
 def test_a_school_that_fails_is_set_aside_before_the_profile_is_quarantined(server: Server) -> None:
     """It is shown with its numbers wherever a profile is; tried again alone it fails again, then is mended."""
     tenant = Tenant(server)
@@ -122,6 +160,7 @@ def test_a_school_that_fails_is_set_aside_before_the_profile_is_quarantined(serv
         csrf = vouched(http, tenant, "operator").text.partition('name="csrf" value="')[2].partition('"')[0]
         page = http.get(f"/console{path}").text
         assert "2 of 3 students failed, 67 %" in page.partition('id="aside"')[2]
+        what_failed(profile, http, page)
         pressed = {"csrf": csrf, "what": "retry", "school": "200"}
         assert http.post(f"/console{path}/do", data=pressed).url.path == f"/console{path}"
     assert (ended()["number"], ended()["cause"], ended()["state"]) == (2, "one", "done")

@@ -29,6 +29,8 @@ TYPED = {
     "runs.start": "profile start",
     "runs.sync_one": "sync-one",
     "runs.get_run": "runs",
+    "errors.list_errors": "errors",
+    "errors.list_causes": "errors",
     "findings.list_findings": "findings",
     "findings.list_groups": "findings",
     "findings.list_schools": "findings",

@@ -34,6 +34,7 @@ _TITLES = {
     "root": "The API itself",
     "profiles": "Profiles",
     "runs": "Runs",
+    "errors": "What could not be synchronized",
     "findings": "Findings",
     "plans": "Plans, approvals, undo",
     "rekeys": "Changed SIS IDs",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from schoolsync.access.roles import Act
-from schoolsync.api import audit_shapes, directory_routes, notice_routes, shapes
+from schoolsync.api import audit_shapes, directory_routes, error_routes, notice_routes, shapes
 from schoolsync.api.directory_routes import PAGED
 from schoolsync.api.route import Parameter, Route
 from schoolsync.profiles.status import Status
@@ -579,6 +579,7 @@ ROUTES: tuple[Route, ...] = (
         act=Act.CLIENTS,
         refusals=(409,),
     ),
+    *error_routes.ROUTES,
     *notice_routes.ROUTES,
     *directory_routes.ROUTES,
 )

@@ -70,6 +70,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "schoolsync changes --by hand --limit 20 --json",
     ),
     "rekey": (f"schoolsync rekey --proposed 12 {_PROFILE} > map.csv", f"schoolsync rekey map.csv {_PROFILE}"),
+    "errors": (f"schoolsync errors {_PROFILE} --by cause", f"schoolsync errors {_PROFILE} --kind Student --limit 20"),
     "findings": (
         f"schoolsync findings 12 {_PROFILE} --severity error --quote",
         f"schoolsync findings 12 {_PROFILE} --by school",

@@ -1,4 +1,4 @@
-"""`schoolsync findings` and `report`: what checking the files of a run has found, as a server tells it."""
+"""`schoolsync errors`, `findings` and `report`: what is wrong with a roster, as a server tells it."""
 
 from __future__ import annotations
 
@@ -35,6 +35,21 @@ def run(whereto: Whereto, which: str, *, by: str | None, quote: bool, limit: int
             lines += [f"    {json.dumps(each, ensure_ascii=False)}" for each in quoted]
             one["quoted"] = quoted
         tell(*lines, **one)
+    return 0
+
+
+def errors(whereto: Whereto, *, by: str | None, limit: int, **wanted: str | None) -> int:
+    """List the records that could not be synchronized one by one, or counted by kind and reason."""
+    remote = Remote(whereto)
+    if by is not None:
+        if any(wanted.values()):
+            raise UsageError("What is counted with --by is counted whole: leave the other options out.")
+        for one in remote.get("/errors/causes")["value"]:
+            tell(f"{one['count']:,} × {one['entryType']}: {one['errorMessage']} ({one['errorCode']})", **one)
+        return 0
+    for one in islice(remote.every("/errors", limit=min(limit, PAGE_MAX), **wanted), limit):
+        whose = " in ".join(filter(None, (one["reportableIdentifier"], one["joiningValue"])))
+        tell(f"{one['entryType']} {whose}: {one['errorMessage']} ({one['errorCode']})", **one)
     return 0
 
 

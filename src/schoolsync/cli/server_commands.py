@@ -1,4 +1,4 @@
-"""`findings`, `report`, `directory`, `whoami`, `system`, `api`: what a server is asked, as it is typed."""
+"""`errors`, `findings`, `report`, `directory`, `whoami`, `system`, `api`: what a server is asked, as it is typed."""
 
 from __future__ import annotations
 
@@ -35,6 +35,12 @@ class Things(StrEnum):
     PEOPLE = "people"
 
 
+class Reason(StrEnum):
+    """What errors are counted by."""
+
+    CAUSE = "cause"
+
+
 class Method(StrEnum):
     """What is done to what a path names."""
 
@@ -50,8 +56,30 @@ Limit = Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="List 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (findings, report, directory, whoami, system, api):
+    for command in (errors, findings, report, directory, whoami, system, api):
         app.command(command.__name__)(command)
+
+
+def errors(
+    profile: Profile,
+    tenant: Tenant = None,
+    by: Annotated[Reason | None, typer.Option(help="Count them by this instead of listing them.")] = None,
+    kind: Annotated[str | None, typer.Option(metavar="KIND", help="Only this kind, such as Student.")] = None,
+    code: Annotated[str | None, typer.Option(metavar="CODE", help="Only errors of this code.")] = None,
+    about: Annotated[
+        str | None, typer.Option("--object", metavar="ID", help="Only records with this SIS ID, or joined with it.")
+    ] = None,
+    limit: Limit = 100,
+    json: AsJson = False,
+    server: Server = None,
+    user: User = None,
+    data_dir: DataDir = None,
+) -> None:
+    """List the records of a profile that could not be synchronized, and why."""
+    from schoolsync.cli import findings as command
+
+    where = whereto(tenant, profile, server, user, data_dir)
+    raise typer.Exit(command.errors(where, by=by, limit=limit, kind=kind, code=code, object=about))
 
 
 def findings(

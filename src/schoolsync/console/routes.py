@@ -61,6 +61,11 @@ ROWS: tuple[Row, ...] = (
         "Begins to clean up the classes of a profile that has ended.",
     ),
     _get(
+        "profiles/{profile}/errors",
+        "errors.show",
+        "Records that could not be synchronized, by reason and one by one.",
+    ),
+    _get(
         "profiles/{profile}/accounts", "profiles.accounts", "The profile's name and whose accounts it makes or finds."
     ),
     _post("profiles/{profile}/accounts", "profiles.change_accounts", "Changes these."),

@@ -113,6 +113,9 @@ KIND: dict[str, str] = {
     "guardians": N_("Guardians"),
 }
 
+ENTRY: dict[str, str] = {f"{name[0].upper()}{name[1:]}": text for name, text in KIND.items()}
+"""The same by the names that errors have for kinds."""
+
 OP: dict[str, tuple[str, str]] = {
     # operation -> what it is called, how it looks
     "create": (N_("new"), "good"),
