@@ -119,6 +119,8 @@ def _about(parts: list[str]) -> tuple[str | None, bool]:
     last = parts[-1]
     if last == "delta":
         return SETS[parts[-2]], True
+    if last == "owners" or (last == "members" and parts[0] != "education"):
+        return "user", True
     if last in SETS:
         return ("user" if parts == ["users"] else SETS[last]), True
     if last in KEYS:

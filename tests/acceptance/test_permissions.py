@@ -142,6 +142,22 @@ OPERATIONS: list[tuple[str, str, str | None, str | None, Json | None]] = [
             ("PATCH", f"/{one}", WRITE, {}),
         )
     ),
+    *(
+        (method, f"{{root}}/{owner}{tail}", delegated if method == "GET" else NEVER, least, body)
+        for owner, delegated in (
+            ("groups/{class}/members", BASIC),
+            ("groups/{class}/owners", BASIC),
+            ("directory/administrativeUnits/{school}/members", NEVER),
+        )
+        for method, tail, least, body in (
+            ("GET", "", READ, None),
+            ("GET", "/$count", READ, None),
+            ("GET", "/$ref", READ, None),
+            ("POST", "/$ref", WRITE, {}),
+            ("DELETE", "/$ref", WRITE, None),
+            ("DELETE", f"/{NOBODY}/$ref", WRITE, None),
+        )
+    ),
 ]
 
 EITHER = {("GET", "education"), ("POST", "$batch"), ("GET", "")}

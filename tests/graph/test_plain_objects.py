@@ -168,6 +168,71 @@ def test_plain_properties_are_written_too(town: Any, ids: Any) -> None:
     assert town.send("PATCH", f"/users/{person}", {"jobTitle": "X"}, headers={"If-Match": old}).status_code == 412
 
 
+@pytest.mark.parametrize(
+    ("plain", "education", "kind"),
+    [
+        ("/groups/{}/members", "/education/classes/{}/members", "class"),
+        ("/groups/{}/owners", "/education/classes/{}/teachers", "class"),
+        ("/directory/administrativeUnits/{}/members", "/education/schools/{}/users", "school"),
+    ],
+)
+class TestWhoBelongs:
+    def test_is_read_as_scripts_do(
+        self, still_town: Any, token: Any, ids: Any, plain: str, education: str, kind: str
+    ) -> None:
+        """The users of the education list, each with its type; what users do not have is left out of `$select`."""
+        path = plain.format(ids(kind, 1))
+        wanted = sorted(still_town.ids(education.format(ids(kind, 1))))
+        assert wanted
+        assert still_town.ids(path) == wanted
+        assert still_town.get(f"{path}/$count").text == str(len(wanted))
+        select = f"?$select=id,email,displayName,@data.type,{EXT}SyncSource&$top=1"
+        items = still_town.walk(path + select)
+        assert [set(item) for item in items] == [{"@odata.type", "id", "displayName", f"{EXT}SyncSource"}] * len(wanted)
+        assert {item["@odata.type"] for item in items} == {"#microsoft.graph.user"}
+        assert still_town.ids(f"{path}?$filter={EXT}ObjectType eq 'Nobody'") == []
+        links = [item["@odata.id"] for item in still_town.walk(f"{path}/$ref?$top=1")]
+        assert [link.rpartition("/v1.0")[2] for link in links] == [f"/users/{one}" for one in wanted]
+        me = token("EduRoster.Read", kind="delegated", user_id=ids("person", 1))
+        status = still_town.get(path, authorization=me).status_code
+        assert status == (403 if kind == "school" else 200)
+
+    def test_is_linked_and_taken_back(self, town: Any, ids: Any, plain: str, education: str, kind: str) -> None:
+        """Links made here are those of the education list, and the person stays."""
+        path, person = plain.format(ids(kind, 1)), ids("person", 4)
+        town.send("DELETE", f"{path}/{person}/$ref")
+        for how in (f"{path}/{person}/$ref", f"{path}/$ref?@id=https://graph.microsoft.com/beta/users/{person}"):
+            body = {"@odata.id": f"https://graph.microsoft.com/beta/directoryObjects/{person}"}
+            assert town.send("POST", f"{path}/$ref", body).status_code == 204
+            assert person in town.ids(education.format(ids(kind, 1)))
+            assert town.send("POST", f"{path}/$ref", body).status_code == 400
+            assert town.send("DELETE", how).status_code == 204
+            assert person not in town.ids(path)
+        assert town.send("DELETE", f"{path}/{ids('person', 1)}").status_code in {400, 405}
+        assert town.get(f"/users/{person}").status_code == 200
+
+
+def test_beta_shows_the_attributes_unasked(still_town: Any, token: Any, ids: Any) -> None:
+    """Scripts for beta select nothing and read them; v1.0 shows them to those who name them, ReadBasic to nobody."""
+    person, group = ids("person", 1), ids("class", 1)
+    paths = (
+        f"/users/{person}",
+        f"/groups/{group}",
+        f"/education/users/{person}/user",
+        f"/groups/{group}/members?$top=1",
+    )
+    for path in paths:
+        for version, shown in (("beta", True), ("v1.0", False)):
+            answer = still_town.get(f"https://sds.example.org/{version}{path}").json()
+            item = answer["value"][0] if "value" in answer else answer
+            assert (f"{EXT}ObjectType" in item) is shown, (version, path)
+    named = still_town.get(f"https://sds.example.org/beta/users/{person}?$select=id,@data.type").json()
+    assert not [name for name in named if name.startswith("extension_")]
+    basic = token("EduRoster.ReadBasic", kind="delegated", user_id=person)
+    answer = still_town.get(f"https://sds.example.org/beta/users/{person}", authorization=basic).json()
+    assert not [name for name in answer if name.startswith("extension_")]
+
+
 def test_the_group_of_a_section_is_known_by_its_mail(still_town: Any, ids: Any) -> None:
     """Scripts look for a mail that begins with Section_: it is shown, filtered, sorted by, and leads nowhere."""
     found = still_town.walk(

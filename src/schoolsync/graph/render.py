@@ -77,6 +77,8 @@ def selection(type_name: str, select: str | None) -> Tree | None:
     for name in names:
         if name == "*":
             return None
+        if name.startswith("@"):
+            continue  # annotations are written or not, whoever asks
         if _on_request(type_name, name):
             continue
         path = canonical(type_name, name)
@@ -95,6 +97,11 @@ def _plant(tree: dict[str, Any], parts: list[str]) -> None:
         tree[first] = None
     else:
         _plant(tree.setdefault(first, {}), rest)
+
+
+def is_known(type_name: str, name: str) -> bool:
+    """Whether `$select` of a type may name it."""
+    return name == "*" or canonical(type_name, name) is not None or _on_request(type_name, name)
 
 
 def named_extras(type_name: str, select: str | None) -> frozenset[str]:

@@ -222,6 +222,19 @@ def _plain() -> Iterator[Route]:
         yield _row(area, "GET", f"{many}/$count", f"plain.count_{noun}s", _RB, _R, text=True)
         yield _row(area, "GET", f"{many}/{{{key}}}", f"plain.get_{noun}", _RB, _R, inline=True)
         yield _row(area, "PATCH", f"{many}/{{{key}}}", f"plain.patch_{noun}", None, _W)
+    unit, group = "directory/administrativeUnits/{school}", "groups/{class}"
+    for owner, name, handler, delegated in (
+        (group, "members", "members", _RB),
+        (group, "owners", "owners", _RB),
+        (unit, "members", "unit_members", None),
+    ):
+        path = f"{owner}/{name}"
+        yield _row(area, "GET", path, f"plain.list_{handler}", delegated, _R)
+        yield _row(area, "GET", f"{path}/$count", f"plain.count_{handler}", delegated, _R, text=True)
+        yield _row(area, "GET", f"{path}/$ref", "links.list_references", delegated, _R)
+        yield _row(area, "POST", f"{path}/$ref", "links.add_reference", None, _W)
+        yield _row(area, "DELETE", f"{path}/$ref", "links.remove_reference", None, _W)
+        yield _row(area, "DELETE", f"{path}/{{user}}/$ref", "links.remove_reference", None, _W)
 
 
 def _rest() -> Iterator[Route]:

@@ -36,21 +36,22 @@ def writer(
     unveiled: bool,
     visible: frozenset[str] | None = None,
     on_request: Callable[[Row[Any]], Mapping[str, Any]] | None = None,
+    unasked: bool = False,
 ) -> Write:
     """A writer of a shape's rows under one `$select`; what it returns is nobody's to change but at the top.
 
     `visible` names the properties that the caller may see, None = all; `on_request` yields values of a row that are
-    written only when `$select` names them. Raises Invalid for an unknown name in `$select`.
+    written only when `$select` names them, or all of them `unasked`. Raises Invalid for an unknown name in `$select`.
     """
     tree = render.freeze(render.selection(shape.type_name, select))
     write = _composed(shape.type_name, tree, unveiled, version != "beta", visible)
     extras = render.named_extras(shape.type_name, select) if on_request is not None else frozenset()
-    if not extras or on_request is None:
+    if on_request is None or not (extras or unasked):
         return write
 
     def written(row: Row[Any]) -> Json:
         result = write(row)
-        result.update((name, value) for name, value in on_request(row).items() if name.lower() in extras)
+        result.update((name, value) for name, value in on_request(row).items() if unasked or name.lower() in extras)
         return result
 
     return written

@@ -366,6 +366,7 @@ _add(
     "administrativeUnit",
     *_texts("displayName", "description"),
     *_all("String", "visibility", access=Access.READ_ONLY),
+    _nav("members", "user"),
     base="entity",
 )
 _add(
@@ -377,6 +378,8 @@ _add(
     *_all("Boolean", "mailEnabled", "securityEnabled", access=Access.READ_ONLY),
     _list("groupTypes", access=Access.READ_ONLY),
     *_all("DateTimeOffset", "createdDateTime", access=Access.READ_ONLY),
+    _nav("members", "user"),
+    _nav("owners", "user"),
     base="entity",
 )
 _add(

@@ -112,6 +112,7 @@ _KINDS = {
     "me": "person",
     "members": "person",
     "teachers": "person",
+    "owners": "person",
 }
 
 

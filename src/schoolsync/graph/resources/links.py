@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement
 from schoolsync.directory import links, reading
 from schoolsync.directory.links import MEMBERS, SCHOOL_CLASSES, SCHOOL_PEOPLE, TEACHERS, Kind
 from schoolsync.directory.reading import Found
-from schoolsync.directory.shapes import CLASS, PERSON, Shape
+from schoolsync.directory.shapes import CLASS, PERSON, USER, Shape
 from schoolsync.errors import Invalid
 from schoolsync.graph.call import Call, Reply
 from schoolsync.graph.paths import keyed, split
@@ -22,6 +22,8 @@ from schoolsync.graph.resources.views import View, reading_view, writing_view
 _KINDS = {
     "schools": {"classes": SCHOOL_CLASSES, "users": SCHOOL_PEOPLE},
     "classes": {"members": MEMBERS, "teachers": TEACHERS},
+    "groups": {"members": MEMBERS, "owners": TEACHERS},
+    "administrativeUnits": {"members": SCHOOL_PEOPLE},
 }
 _CONDITIONS = {
     SCHOOL_CLASSES: reading.classes_of_school,
@@ -43,7 +45,8 @@ def list_references(call: Call) -> Reply:
     """GET …/$ref."""
     kind = _kind(call)
     with reading_view(call) as view:
-        return view.references(_right_shape(kind), _condition(view, kind))
+        plain = not call.template.startswith("education/")
+        return view.references(USER if plain else _right_shape(kind), _condition(view, kind))
 
 
 def add_reference(call: Call) -> Reply:
@@ -79,8 +82,8 @@ def remove_reference(call: Call) -> Reply:
 
 
 def _kind(call: Call) -> Kind:
-    """The kind of link that the path is about: education/{set}/{id}/{name}/…"""
-    _, owner, _, name, *_ = call.template.split("/")
+    """The kind of link that the path is about: …/{set}/{id}/{name}/…"""
+    owner, _, name = [part for part in call.template.split("/") if part not in {"education", "directory"}][:3]
     return _KINDS[owner][name]
 
 

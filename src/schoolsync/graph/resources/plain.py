@@ -1,7 +1,7 @@
 """/users, /groups and /directory/administrativeUnits: the plain objects behind people, classes and schools.
 
-Scripts written for School Data Sync read and write its extension attributes here. Nothing can be made or deleted here:
-that is done below /education.
+Scripts written for School Data Sync read and write its extension attributes here, and who belongs to what. Nothing but
+links can be made or deleted here: that is done below /education.
 """
 
 from __future__ import annotations
@@ -77,6 +77,42 @@ def get_unit(call: Call) -> Reply:
 def patch_unit(call: Call) -> Reply:
     """PATCH of the same."""
     return _patch(call, UNIT)
+
+
+def list_members(call: Call) -> Reply:
+    """GET /groups/{class}/members: students and teachers of the class."""
+    with reading_view(call) as view:
+        return view.directory_objects(reading.members_of_class(view.tenant, view.group().key))
+
+
+def count_members(call: Call) -> Reply:
+    """GET /groups/{class}/members/$count."""
+    with reading_view(call) as view:
+        return view.count(USER, reading.members_of_class(view.tenant, view.group().key))
+
+
+def list_owners(call: Call) -> Reply:
+    """GET /groups/{class}/owners: the teachers of the class."""
+    with reading_view(call) as view:
+        return view.directory_objects(reading.teachers_of_class(view.tenant, view.group().key))
+
+
+def count_owners(call: Call) -> Reply:
+    """GET /groups/{class}/owners/$count."""
+    with reading_view(call) as view:
+        return view.count(USER, reading.teachers_of_class(view.tenant, view.group().key))
+
+
+def list_unit_members(call: Call) -> Reply:
+    """GET /directory/administrativeUnits/{school}/members: the people of the school."""
+    with reading_view(call) as view:
+        return view.directory_objects(reading.people_of_school(view.tenant, view.school().key))
+
+
+def count_unit_members(call: Call) -> Reply:
+    """GET /directory/administrativeUnits/{school}/members/$count."""
+    with reading_view(call) as view:
+        return view.count(USER, reading.people_of_school(view.tenant, view.school().key))
 
 
 def _list(call: Call, shape: Shape) -> Reply:

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, and_, false
 from schoolsync.access import permissions
 from schoolsync.directory import attributes, reading
 from schoolsync.directory.reading import Found
-from schoolsync.directory.shapes import CLASS, GROUP, PERSON, SCHOOL, Shape
+from schoolsync.directory.shapes import CLASS, GROUP, PERSON, SCHOOL, USER, Shape
 from schoolsync.errors import NotFound
 from schoolsync.graph import etags, query, render, rows
 from schoolsync.graph.call import Call, Reply
@@ -143,6 +143,19 @@ class View:
         """A page of the objects that meet the condition and that the caller may see."""
         return query.page(self.call, self.connection, self._listing(shape, condition))
 
+    def directory_objects(self, condition: ColumnElement[bool]) -> Reply:
+        """A page of the users that meet the condition, as members of a group or a unit: each with its type.
+
+        As in Graph's lists of directory objects, what `$select` names and users do not have is left out.
+        """
+
+        def writer(select: str | None) -> rows.Write:
+            known = [name for name in (select or "").split(",") if render.is_known(USER.type_name, name.strip())]
+            write = self.writer(USER, ",".join(known or ["id"]) if select and select.strip() else None)
+            return lambda row: {"@odata.type": f"#microsoft.graph.{USER.type_name}", **write(row)}
+
+        return query.page(self.call, self.connection, replace(self._listing(USER, condition), writer=writer))
+
     def count(self, shape: Shape, condition: ColumnElement[bool] | None = None) -> Reply:
         """How many objects meet the condition and may be seen by the caller."""
         return query.count(self.call, self.connection, self._listing(shape, condition))
@@ -200,14 +213,19 @@ class View:
         return columns
 
     def writer(self, shape: Shape, select: str | None) -> rows.Write:
-        """How a row is written for the caller under one `$select`. Raises Invalid for a name that does not exist."""
+        """How a row is written for the caller under one `$select`. Raises Invalid for a name that does not exist.
+
+        Graph's beta shows the extension attributes of plain objects to whoever selects nothing: scripts rely on it.
+        """
+        unasked = self.call.version == "beta" and shape.type_name in _PLAIN and not (select or "").strip()
         return rows.writer(
             shape,
             select=select,
             version=self.call.version,
             unveiled=self.call.shows_unknown_members,
             visible=self.basic(shape.type_name),
-            on_request=None if select is None else self.attributes(shape),
+            on_request=self.attributes(shape) if unasked or select is not None else None,
+            unasked=unasked,
         )
 
 
