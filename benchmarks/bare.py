@@ -24,7 +24,8 @@ from litestar import Litestar, Request, Response, get, patch
 from psycopg.rows import dict_row
 
 from schoolsync.access.tokens import Verifier, identify
-from schoolsync.graph.app import JSON, THREADS
+from schoolsync.graph.answers import JSON
+from schoolsync.graph.app import THREADS
 from schoolsync.runs.processes import clock
 from schoolsync.settings import Settings
 from schoolsync.store.control import open_control

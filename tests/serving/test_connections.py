@@ -8,6 +8,8 @@ from typing import Any
 
 from schoolsync.serving import connections
 
+SENDING = {"type": "http", "headers": [(b"transfer-encoding", b"chunked")]}
+
 
 async def _body(parts: list[bytes], *, pause: float = 0.0, end: bool = True, slowest: float = 10) -> tuple[bytes, bool]:
     """What the application gets of a body that comes in `parts`, and whether it looks as if the client had gone."""
@@ -35,7 +37,7 @@ async def _body(parts: list[bytes], *, pause: float = 0.0, end: bool = True, slo
             if not message["more_body"]:
                 return
 
-    await connections.paced(app, patience=0.5, slowest=slowest)({"type": "http"}, receive, lambda _: None)  # type: ignore[arg-type, return-value]
+    await connections.paced(app, patience=0.5, slowest=slowest)(SENDING, receive, lambda _: None)  # type: ignore[arg-type, return-value]
     return bytes(got), gone
 
 
@@ -75,7 +77,7 @@ def test_waiting_for_the_end_of_the_connection_is_not_hurried() -> None:
             seen.append(await take())
             seen.append(await take())
 
-        await connections.paced(app, patience=0.1, slowest=10)({"type": "http"}, receive, lambda _: None)  # type: ignore[arg-type, return-value]
+        await connections.paced(app, patience=0.1, slowest=10)(SENDING, receive, lambda _: None)  # type: ignore[arg-type, return-value]
         return "late" in seen[1]
 
     assert asyncio.run(run())

@@ -143,6 +143,8 @@ def members(names: Iterable[str]) -> str:
 class Pending:
     """An act that has not been written down yet. `describe` says what it is, or None while that is not known."""
 
+    __slots__ = ("_describe", "_log", "_writing", "act", "left")
+
     def __init__(self, describe: Callable[[], Act | None], audit_log: Audit) -> None:
         self._describe = describe
         self._log = audit_log

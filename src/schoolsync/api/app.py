@@ -23,7 +23,8 @@ from schoolsync.api.route import ROOT, TEXT_MAX, Handler, Parameter, Route
 from schoolsync.api.routes import ROUTES
 from schoolsync.errors import Invalid, NotFound
 from schoolsync.graph import requests
-from schoolsync.graph.app import Arrival, Receive, Scope, Send
+from schoolsync.graph.answers import Receive, Scope, Send
+from schoolsync.graph.app import Arrival
 from schoolsync.graph.errors import BadRequest, MethodNotAllowed, UnknownSegment
 from schoolsync.graph.paths import Match, Tree, split
 from schoolsync.store import acts

@@ -24,7 +24,8 @@ from schoolsync.console.sessions import COOKIE, Sessions
 from schoolsync.console.visit import Page, Visit
 from schoolsync.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from schoolsync.graph import requests
-from schoolsync.graph.app import Arrival, Receive, Scope, Send
+from schoolsync.graph.answers import Receive, Scope, Send
+from schoolsync.graph.app import Arrival
 from schoolsync.graph.errors import BadRequest, MethodNotAllowed, UnknownSegment
 from schoolsync.graph.paths import Tree, split
 from schoolsync.settings import Settings

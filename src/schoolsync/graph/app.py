@@ -11,23 +11,19 @@ import asyncio
 import gzip
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from email.utils import format_datetime
 from functools import cache, lru_cache, partial
-from typing import Any, cast
+from typing import Any, Literal, cast
 from urllib.parse import quote, unquote
 
 import msgspec
 from litestar import Litestar, Request, Response
-from litestar.connection import ASGIConnection
-from litestar.enums import HttpMethod
 from litestar.exceptions import HTTPException, InternalServerException, LitestarException
-from litestar.handlers import HTTPRouteHandler
-from litestar.types import ASGIApp
+from litestar.handlers import ASGIRouteHandler
 
-from schoolsync import ticks, traces
+from schoolsync import traces
 from schoolsync.access import audit, permissions
 from schoolsync.access.principal import Principal
 from schoolsync.access.refusals import Refusals
@@ -35,20 +31,23 @@ from schoolsync.access.shared_throttle import Limit, limit
 from schoolsync.access.tokens import identify
 from schoolsync.errors import Forbidden, Invalid, NotFound, TooLarge
 from schoolsync.graph import batch, errors, requests
-from schoolsync.graph.call import Call, Reply, Services
+from schoolsync.graph.answers import (
+    JSON_ERROR,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    Sender,
+    answered,
+    send_failure,
+    send_whole,
+)
+from schoolsync.graph.call import Call, Services
 from schoolsync.graph.errors import BadRequest, MethodNotAllowed
 from schoolsync.graph.origin import Origin
 from schoolsync.graph.paths import Match, Tree, split
 from schoolsync.graph.routes import Area, Route, routes_for
 from schoolsync.store import acts
-
-# ASGI as the servers speak it: messages are mappings of any values.
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
-
 
 ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
 Verify = Callable[[str | None, int], Principal]
@@ -56,32 +55,14 @@ Verify = Callable[[str | None, int], Principal]
 Own = Callable[[Scope, Receive, Send, "Arrival"], Awaitable[None]]
 """Answers a request of our own API behind this front layer; what it raises becomes an error answer here."""
 
-JSON = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
-JSON_ERROR = "application/json"
 VERSIONS = {"v1.0": "v1.0", "beta": "beta"}
-STREAMS = frozenset({b"text/event-stream", b"text/csv; charset=utf-8"})
-"""What is sent in parts: nobody knows its length when it begins."""
 METHODS = "GET,POST,PATCH,PUT,DELETE,HEAD,OPTIONS"
 THREADS = 16
 GZIP_MIN = 1400  # bytes: less fits into a packet anyway
 GZIP_LEVEL = 4
 FOUND_MAX = 1024  # paths whose operation is remembered
-FORBIDDEN = 403
 MAX_AGE = "86400"  # seconds that a browser may remember a preflight
 
-_SERVER = b'{"ServerInfo":{"DataCenter":"Local","Slice":"E","Ring":"1","ScaleUnit":"000","RoleInstance":"schoolsync"}}'
-_ALWAYS = {
-    b"x-ms-ags-diagnostic": _SERVER,
-    b"strict-transport-security": b"max-age=31536000",
-    b"x-content-type-options": b"nosniff",
-    b"x-frame-options": b"DENY",
-}
-_UNLESS_SAID = {b"cache-control": b"no-cache", b"referrer-policy": b"no-referrer", b"vary": b"Accept-Encoding"}
-_EXPOSED = (
-    "ETag, Location, Preference-Applied, Content-Range, request-id, client-request-id, ReadWriteConsistencyToken, "
-    "SdkVersion, WWW-Authenticate, Retry-After"
-)
-_UNKNOWN_MEMBERS = "include-unknown-enum-members"
 _ISSUER_MARKS = ("/oauth2/", "/.well-known/", "/discovery/")
 OWN = re.compile(r"/+schoolsync(?:/|$)", re.IGNORECASE)
 CONSOLE = re.compile(r"/+console(?:/|$)", re.IGNORECASE)
@@ -91,7 +72,6 @@ BATCH = "$batch"
 _BATCH_HEADERS = frozenset(
     {b"authorization", b"host", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-for"}
 )
-_MINIMAL = frozenset({("PATCH", 200), ("POST", 201)})  # what `Prefer: return=minimal` answers without a body
 _ARRIVAL = "schoolsync.arrival"  # key in the ASGI scope
 
 
@@ -226,16 +206,16 @@ class Front:
         pending = self._audit.expect(arrival.act)
         with acts.acting(pending):
             head = scope["method"] == "HEAD"
-            await self._answered(scope, receive, _Sender(send, arrival, pending, self._refusals, head=head))
+            await self._answered(scope, receive, Sender(send, arrival, pending, self._refusals, head=head))
 
     async def refuse(self, scope: Scope, send: Send, error: Exception) -> None:
         """Answer with an error and do nothing else."""
         arrival = self._arrive(scope)
         pending = self._audit.expect(arrival.act)
-        sender = _Sender(send, arrival, pending, self._refusals, head=scope["method"] == "HEAD")
-        await _send_failure(sender, arrival.failure(error))
+        sender = Sender(send, arrival, pending, self._refusals, head=scope["method"] == "HEAD")
+        await send_failure(sender, arrival.failure(error))
 
-    async def _answered(self, scope: Scope, receive: Receive, sender: _Sender) -> None:
+    async def _answered(self, scope: Scope, receive: Receive, sender: Sender) -> None:
         arrival = sender.arrival
         try:
             requests.check_size(scope["path"], scope["query_string"], scope["headers"])
@@ -256,7 +236,7 @@ class Front:
             # Litestar believes to have answered; what kept our sender from that is behind its exception.
             behind = raised.__cause__ if type(raised) is LitestarException else None
             error = behind if isinstance(behind, Exception) else raised
-            await _send_failure(sender, arrival.failure(error, late=bool(scope.get(requests.LATE))))
+            await send_failure(sender, arrival.failure(error, late=bool(scope.get(requests.LATE))))
 
     def _arrive(self, scope: Scope) -> Arrival:
         headers = requests.headers(scope["headers"])
@@ -279,16 +259,17 @@ class Front:
     async def _enter(self, scope: Scope, arrival: Arrival) -> None:
         """Find caller and operation; point the scope at the operation's own path. Raises what Graph would refuse."""
         try:
-            version, match = self._find(scope.get("raw_path") or quote(scope["path"]).encode())
+            place = self._find(scope.get("raw_path") or quote(scope["path"]).encode())
         except Invalid:
             await arrival.identify()  # a stranger learns nothing about paths
             raise
-        if match is None:
+        if place is None:
             await arrival.identify()
             raise NotFound("There is nothing at this address: the API begins with /v1.0 or /beta.")
+        match = place.match
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         route = match.routes.get(method)
-        arrival.directory = any(known.area is Area.DIRECTORY for known in match.routes.values())
+        arrival.directory = place.directory
         if route is None or not route.public:
             await arrival.identify()
         if route is None:
@@ -297,16 +278,16 @@ class Front:
         arrival.asked = f"{route.method} ", match
         if not route.public:
             check(cast(Principal, arrival.principal), route)  # before the body is read
-        arrival.version, arrival.match = version, match
+        arrival.version, arrival.match = place.version, match
         scope[traces.ROUTE] = f"/{match.template}"
         if route.audited:
             arrival.operation = f"{route.method} {match.template}"
             arrival.object = audit.without_names(match.path, match.keys)
         if match.template == BATCH:
-            arrival.run = partial(self._run, dict(scope), version)
+            arrival.run = partial(self._run, dict(scope), place.version)
         scope["method"] = method
-        scope["path"] = _fixed_path(match.template)
-        scope["raw_path"] = scope["path"].encode()
+        scope["path"] = place.path
+        scope["raw_path"] = place.raw_path
         scope["root_path"] = ""
         scope[_ARRIVAL] = arrival
 
@@ -355,83 +336,36 @@ class Front:
             "Access-Control-Allow-Headers": asked or "*",
             "Access-Control-Max-Age": MAX_AGE,
         }
-        await _send(send, 204, headers, b"")
+        await send_whole(send, 204, headers, b"")
 
     async def _health(self, scope: Scope, arrival: Arrival, send: Send) -> None:
         if scope["method"] not in {"GET", "HEAD"}:
             raise MethodNotAllowed(("GET", "HEAD", "OPTIONS"))
         await asyncio.get_running_loop().run_in_executor(self._health_thread, self._ready)
-        await _send(send, 200, {"Content-Type": JSON_ERROR}, b'{"status":"ready"}')
+        await send_whole(send, 200, {"Content-Type": JSON_ERROR}, b'{"status":"ready"}')
 
 
-class _Sender:
-    """Passes an answer on with the headers that every answer has, and without a body where there is none to send."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a path leads."""
 
-    def __init__(self, send: Send, arrival: Arrival, pending: audit.Pending, refusals: Refusals, *, head: bool) -> None:
-        self._send = send
-        self._refusals = refusals
-        self._pending = pending
-        self.arrival = arrival
-        self._head = head
-        self.started = False
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            if self._pending.waits(message["status"]):
-                await asyncio.to_thread(self._pending.settle, message["status"])
-            elif message["status"] == FORBIDDEN and (refused := self.arrival.refused()) is not None:
-                await self._refusals.note(*refused, FORBIDDEN)
-            self.started = True
-            message = {**message, "headers": self._headers(message["status"], message["headers"])}
-        elif self._head and message["type"] == "http.response.body":
-            message = {**message, "body": b""}
-        await self._send(message)
-
-    def _headers(self, status: int, given: Iterable[tuple[bytes, bytes]]) -> Headers:
-        arrival = self.arrival
-        given = [(name.lower(), value) for name, value in given]
-        headers = {**_UNLESS_SAID, **dict(given)}
-        headers.pop(b"set-cookie", None)  # the one header that may stand several times
-        if status in {204, 304}:
-            headers.pop(b"content-type", None)
-            headers.pop(b"content-length", None)
-        elif headers.get(b"content-type") not in STREAMS and headers.get(b"content-length", b"0") == b"0":
-            # A type without a body makes the JavaScript client throw.
-            headers.pop(b"content-type", None)
-            headers[b"content-length"] = b"0"
-        headers[b"request-id"] = arrival.request_id.encode()
-        headers[b"client-request-id"] = arrival.client_request_id.encode()
-        headers[b"date"] = _date(arrival.now // ticks.PER_SECOND)
-        headers.update(_ALWAYS)
-        if "origin" in arrival.headers:
-            headers[b"access-control-allow-origin"] = b"*"
-            headers[b"access-control-expose-headers"] = _EXPOSED.encode()
-        return [*headers.items(), *(pair for pair in given if pair[0] == b"set-cookie")]
+    version: str
+    match: Match[Route]
+    directory: bool  # it is about schools, classes or people
+    path: str  # where Litestar keeps what can be done there
+    raw_path: bytes
 
 
-def _find(tree: Tree[Route], raw_path: bytes) -> tuple[str, Match[Route] | None]:
+def _find(tree: Tree[Route], raw_path: bytes) -> _Place | None:
     """The version that a path names, and the resource below it. Raises UnknownSegment."""
     version, *below = split(raw_path) or [""]
     known = VERSIONS.get(version.lower())
-    return (known, tree.find(below)) if known else ("", None)
-
-
-@lru_cache(4)
-def _date(second: int) -> bytes:
-    """What the header `Date` says; `second` counts as ticks do."""
-    return format_datetime(ticks.moment(second * ticks.PER_SECOND), usegmt=True).encode()
-
-
-async def _send(send: Send, status: int, headers: dict[str, str], body: bytes) -> None:
-    encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    encoded.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": encoded})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _send_failure(send: Send, failure: errors.Failure) -> None:
-    headers = {**failure.headers, "Content-Type": JSON_ERROR}
-    await _send(send, failure.status, headers, msgspec.json.encode(failure.body))
+    if known is None:
+        return None
+    match = tree.find(below)
+    path = _fixed_path(match.template)
+    directory = any(route.area is Area.DIRECTORY for route in match.routes.values())
+    return _Place(known, match, directory, path, path.encode())
 
 
 def _for_a_browser(scope: Scope, arrival: Arrival) -> bool:
@@ -449,81 +383,96 @@ def _fixed_path(template: str) -> str:
 # --- inside Litestar -----------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    """A route, and what answers it."""
+
+    route: Route
+    handler: Callable[[Call], Any]  # yields a Reply, or one to wait for
+    waits: bool
+
+
 @cache
 def _operations(routes: tuple[Route, ...], body_max_bytes: int) -> Litestar:
     """The operations as Litestar runs them. Whose they are stands in each request, so several faces share them."""
     threads = acts.Threads(THREADS, thread_name_prefix="graph")
+    found: dict[str, dict[str, _Operation]] = {}
+    for route in routes:
+        handler = route.resolve()
+        operation = _Operation(route, handler, inspect.iscoroutinefunction(handler))
+        found.setdefault(route.template, {})[route.method] = operation
     return Litestar(
-        [_endpoint(route, threads) for route in routes],
+        [_endpoint(template, operations, threads, body_max_bytes) for template, operations in found.items()],
         openapi_config=None,
         logging_config=None,
         exception_handlers={Exception: _refused},
-        request_max_body_size=body_max_bytes,
     )
 
 
-def _endpoint(route: Route, threads: acts.Threads) -> HTTPRouteHandler:
-    """One operation as Litestar runs it."""
-    handler = route.resolve()
-    waits = inspect.iscoroutinefunction(handler)
+def _endpoint(
+    template: str, operations: Mapping[str, _Operation], threads: acts.Threads, body_max_bytes: int
+) -> ASGIRouteHandler:
+    """What can be done at one path, as Litestar runs it: plain, because what it would read of a request is read."""
 
-    async def answer(request: Request[Any, Any, Any]) -> ASGIApp:
-        arrival = _arrival(request)
-        content = await _content(request, route)
-        query = requests.options(request.scope["query_string"])
-        call = _call(arrival, route, query, content)
-        arrival.members = audit.members(call.body or ())
-        if waits:
-            reply = await cast(Awaitable[Reply], handler(call))
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        arrival = cast(Arrival, scope[_ARRIVAL])
+        operation = operations[scope["method"]]
+        route, handler = operation.route, operation.handler
+        call = await _call(arrival, route, scope, receive, body_max_bytes)
+        if call.body:
+            arrival.members = audit.members(call.body)
+        if operation.waits:
+            reply = await handler(call)
         elif call.services.directories.inline and (route.inline or (route.whole_set and call.is_plain)):
-            reply = cast(Reply, handler(call))
+            reply = handler(call)
         else:
-            reply = await asyncio.get_running_loop().run_in_executor(threads, partial(cast(Any, handler), call))
-        answered = _answered(call, route, reply)
-        if len(answered.content) >= GZIP_MIN and requests.accepts_gzip(arrival.headers.get("accept-encoding")):
-            packed = partial(gzip.compress, answered.content, GZIP_LEVEL, mtime=0)
-            answered.content = await asyncio.get_running_loop().run_in_executor(threads, packed)
-            answered.headers["Content-Encoding"] = "gzip"
-        return cast(ASGIApp, answered)
+            reply = await asyncio.get_running_loop().run_in_executor(threads, handler, call)
+        made = answered(call, reply)
+        if len(made.content) >= GZIP_MIN and requests.accepts_gzip(arrival.headers.get("accept-encoding")):
+            packed = partial(gzip.compress, made.content, GZIP_LEVEL, mtime=0)
+            made.content = await asyncio.get_running_loop().run_in_executor(threads, packed)
+            made.headers["Content-Encoding"] = "gzip"
+        await send_whole(send, made.status, made.headers, made.content)
 
-    decorate = HTTPRouteHandler(
-        _fixed_path(route.template), http_method=HttpMethod(route.method), status_code=200, route=route
-    )
-    return decorate(answer)
-
-
-def _arrival(connection: ASGIConnection[Any, Any, Any, Any]) -> Arrival:
-    return cast(Arrival, cast(Any, connection.scope)[_ARRIVAL])
+    return ASGIRouteHandler(_fixed_path(template), copy_scope=False)(answer)
 
 
 def check(principal: Principal, route: Route) -> None:
     """Raise Forbidden unless the caller may use the operation."""
-    needed = route.scopes if principal.kind == "delegated" else route.roles
-    refusal: Forbidden | None = None
+    delegated = principal.kind == "delegated"
+    missing = _missing(principal.kind, principal.grants, route.scopes if delegated else route.roles)
+    if missing is not None:
+        raise errors.RequestDenied(missing) if route.plain else Forbidden(missing)
+
+
+@lru_cache(FOUND_MAX)
+def _missing(
+    kind: Literal["delegated", "application", "none"], grants: frozenset[str], needed: tuple[str, ...]
+) -> str | None:
+    """What a caller with these grants is told that needs one of `needed`; None when there is one."""
+    anybody = Principal(tenant=0, tenant_id="", kind=kind, grants=grants)
+    refusal = ""
     for name in needed or (None,):
         try:
-            permissions.check(principal, delegated=name, application=name)
+            permissions.check(anybody, delegated=name, application=name)
         except Forbidden as problem:
-            refusal = problem
+            refusal = str(problem)
         else:
-            return
-    assert refusal is not None
-    raise errors.RequestDenied(str(refusal)) if route.plain else refusal
+            return None
+    return refusal
 
 
-async def _content(request: Request[Any, Any, Any], route: Route) -> bytes | None:
-    """The body's bytes, read only where the operation takes one."""
-    if not route.body:
-        return None
-    requests.check_content_type(request.headers.get("content-type"), request.headers.get("content-encoding"))
-    return await request.body()
-
-
-def _call(arrival: Arrival, route: Route, query: dict[str, str], content: bytes | None) -> Call:
-    match = arrival.match
+async def _call(arrival: Arrival, route: Route, scope: Scope, receive: Receive, body_max_bytes: int) -> Call:
+    """The request as its handler takes it. Raises what is wrong with it."""
+    match, headers = arrival.match, arrival.headers
     assert match is not None
+    content = None
+    if route.body:
+        requests.check_content_type(headers.get("content-type"), headers.get("content-encoding"))
+        content = await requests.content(receive, body_max_bytes, announced=headers.get("content-length"))
+    query = requests.options(scope["query_string"])
     if route.body or route.method == "GET":
-        requests.check_accept(arrival.headers.get("accept"), text=route.text, xml=route.xml)
+        requests.check_accept(headers.get("accept"), text=route.text, xml=route.xml)
     return Call(
         services=arrival.services,
         principal=cast(Principal, arrival.principal),
@@ -532,7 +481,7 @@ def _call(arrival: Arrival, route: Route, query: dict[str, str], content: bytes 
         path=match.path,
         keys=match.keys,
         query=query,
-        headers=arrival.headers,
+        headers=headers,
         body=None if content is None else requests.body(content),
         method=route.method,
         template=route.template,
@@ -543,47 +492,10 @@ def _call(arrival: Arrival, route: Route, query: dict[str, str], content: bytes 
     )
 
 
-@dataclass(slots=True)
-class _Answer:
-    """An answer that is ready to be sent; Litestar's own responses cost as much as what is in them."""
-
-    status: int
-    headers: dict[str, str]
-    content: bytes = b""
-
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        await _send(send, self.status, self.headers, self.content)
-
-
-def _answered(call: Call, route: Route, reply: Reply) -> _Answer:
-    """The reply with what every reply of its kind carries."""
-    headers = dict(reply.headers)
-    applied = [headers.pop("Preference-Applied", "")]
-    status, body = reply.status, reply.body
-    if status < 300 and call.shows_unknown_members:
-        applied.append(_UNKNOWN_MEMBERS)
-    if status == 201 and isinstance(body, dict) and "id" in body:
-        headers.setdefault("Location", f"{call.root}/{call.path}/{body['id']}")
-    if (route.method, status) in _MINIMAL and call.prefers("return=minimal"):
-        applied.append("return=minimal")
-        if status == 201:
-            headers["OData-EntityId"] = headers["Location"]
-        status, body = 204, None
-    if any(applied):
-        headers["Preference-Applied"] = ", ".join(filter(None, applied))
-    if body is None:
-        return _Answer(status, headers)
-    if isinstance(body, str):
-        return _Answer(status, {"Content-Type": "text/plain", **headers}, body.encode())
-    headers["Content-Type"] = JSON if status < 400 else JSON_ERROR
-    headers["OData-Version"] = "4.0"
-    return _Answer(status, headers, msgspec.json.encode(body))
-
-
 def _refused(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Litestar's way to an error answer; the envelope is made in `graph.errors`."""
-    late = cast(Any, request.scope).get(requests.LATE, False)
-    failure = _arrival(request).failure(error, late=late)
+    scope = cast(Any, request.scope)
+    failure = cast(Arrival, scope[_ARRIVAL]).failure(error, late=scope.get(requests.LATE, False))
     headers = {**failure.headers, "Content-Type": JSON_ERROR}
     return Response(msgspec.json.encode(failure.body), status_code=failure.status, headers=headers)
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from schoolsync.access.principal import Principal
 
 if TYPE_CHECKING:
@@ -38,8 +40,7 @@ class Services:
     new_id: Callable[[], str]  # a fresh lower-case GUID
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One authenticated and authorized request."""
 
     services: Services

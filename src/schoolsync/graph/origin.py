@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from schoolsync.errors import UsageError
@@ -43,9 +44,7 @@ class Origin:
             bare = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
             if port.isdecimal():
                 host = bare if _DEFAULT_PORTS.get(scheme) == port else f"{bare}:{port}"
-        if scheme not in _DEFAULT_PORTS or not _HOST.fullmatch(host):
-            return self._settings.base_url
-        return f"{scheme}://{host}"
+        return _base(scheme, host) or self._settings.base_url
 
     def _trusts(self, client: str | None) -> bool:
         if not self._proxies or client is None:
@@ -56,6 +55,12 @@ class Origin:
             return False
         mapped = getattr(address, "ipv4_mapped", None)  # ::ffff:10.0.0.1 is 10.0.0.1
         return any((mapped or address) in network for network in self._proxies)
+
+
+@lru_cache(256)
+def _base(scheme: str, host: str) -> str | None:
+    """The base URL of a host, or None for what is none."""
+    return f"{scheme}://{host}" if scheme in _DEFAULT_PORTS and _HOST.fullmatch(host) else None
 
 
 def _first(header: str | None) -> str:

@@ -46,6 +46,17 @@ def entity(type_name: str, values: Mapping[str, Any], *, call: Call, context: st
 
 def shape(type_name: str, *, select: str | None, version: str, unveiled: bool) -> Callable[[Mapping[str, Any]], Json]:
     """A writer of entities of one type under one `$select`: values by declared name -> JSON object."""
+    if select is None:
+        return _whole(type_name, version, unveiled)
+    return _shape(type_name, select, version, unveiled)
+
+
+@lru_cache(256)
+def _whole(type_name: str, version: str, unveiled: bool) -> Callable[[Mapping[str, Any]], Json]:
+    return _shape(type_name, None, version, unveiled)
+
+
+def _shape(type_name: str, select: str | None, version: str, unveiled: bool) -> Callable[[Mapping[str, Any]], Json]:
     tree = selection(type_name, select)
     veil_all = version != "beta"
     write = _writer(type_name, freeze(tree), unveiled, veil_all)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -39,8 +40,15 @@ _JSON_TYPE = re.compile(r"application/(?:[\w.-]+\+)?json|text/json")
 _QUALITY_ZERO = re.compile(r";\s*q\s*=\s*0(?:\.0*)?\s*(?:;|$)")
 
 
-async def content(receive: Callable[[], Awaitable[Mapping[str, Any]]], most: int) -> bytes:
-    """The whole body of an ASGI request. Raises TooLarge beyond `most` bytes, BadRequest when it is broken off."""
+async def content(
+    receive: Callable[[], Awaitable[Mapping[str, Any]]], most: int, *, announced: str | None = None
+) -> bytes:
+    """The whole body of an ASGI request, of which `announced` is its header Content-Length.
+
+    Raises TooLarge beyond `most` bytes, announced or read, BadRequest when it is broken off.
+    """
+    if announced is not None and announced.isdecimal() and (len(announced) > 18 or int(announced) > most):
+        raise TooLarge("The body is larger than this server takes.")
     read = bytearray()
     while True:
         message = await receive()
@@ -68,6 +76,8 @@ def options(query: bytes) -> dict[str, str]:
 
     Raises BadRequest for an unknown `$option` or one given twice.
     """
+    if not query:
+        return {}
     try:
         pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=_FIELDS_MAX, errors="strict")
     except ValueError as problem:
@@ -91,16 +101,22 @@ def options(query: bytes) -> dict[str, str]:
 
 def check_accept(header: str | None, *, text: bool, xml: bool = False) -> None:
     """Raise NotAcceptable when an `Accept` header leaves out everything that the answer could be."""
+    if not _accepts(header, text, xml):
+        raise NotAcceptable("The answer is JSON, which the request's Accept header excludes.")
+
+
+@lru_cache(256)
+def _accepts(header: str | None, text: bool, xml: bool) -> bool:
     if not header or not header.strip():
-        return
+        return True
     wanted = {"*/*", "application/*", "application/json"} | ({"text/*", "text/plain"} if text else set())
     if xml:
         wanted |= {"application/xml", "text/xml", "text/*"}
     for part in header.lower().split(","):
         kind = part.partition(";")[0].strip()
         if (kind in wanted or _JSON_TYPE.fullmatch(kind)) and not _QUALITY_ZERO.search(part):
-            return
-    raise NotAcceptable("The answer is JSON, which the request's Accept header excludes.")
+            return True
+    return False
 
 
 def accepts_gzip(header: str | None) -> bool:

@@ -8,7 +8,7 @@ allowed) and whether the answer comes from one quick look-up, which then runs on
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from importlib import import_module
 from typing import cast
@@ -57,25 +57,25 @@ class Route:
     whole_set: bool = False  # a page of a whole set; a plain one is read along an index
     public: bool = False  # needs no token
 
-    @property
-    def audited(self) -> bool:
-        """Whether the audit log keeps who did it: whatever changes something, and what hands out a way to change."""
-        return (self.method != "GET" and self.template != "$batch") or self.handler.endswith(".upload_url")
+    # What follows from the row, made once: every request asks for it.
+    scopes: tuple[str, ...] = field(init=False)
+    """The least delegated scopes."""
+    roles: tuple[str, ...] = field(init=False)
+    """The least application roles."""
+    audited: bool = field(init=False)
+    """Whether the audit log keeps who did it: whatever changes something, and what hands out a way to change."""
+    plain: bool = field(init=False)
+    """Whether it is about the plain objects behind schools, classes and people, at their own addresses."""
 
-    @property
-    def plain(self) -> bool:
-        """Whether it is about the plain objects behind schools, classes and people, at their own addresses."""
-        return self.template.startswith(("users", "groups", "directory/"))
-
-    @property
-    def scopes(self) -> tuple[str, ...]:
-        """The least delegated scopes."""
-        return tuple(permission.value for permission in self.delegated)
-
-    @property
-    def roles(self) -> tuple[str, ...]:
-        """The least application roles."""
-        return tuple(f"{permission.value}.All" for permission in self.application)
+    def __post_init__(self) -> None:
+        follows = {
+            "scopes": tuple(permission.value for permission in self.delegated),
+            "roles": tuple(f"{permission.value}.All" for permission in self.application),
+            "audited": (self.method != "GET" and self.template != "$batch") or self.handler.endswith(".upload_url"),
+            "plain": self.template.startswith(("users", "groups", "directory/")),
+        }
+        for name, value in follows.items():
+            object.__setattr__(self, name, value)
 
     def resolve(self) -> Handler:
         """The handler itself."""

@@ -197,7 +197,7 @@ class AtWork:
         self.count = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if LIVE.fullmatch(scope.get("path", "")):
+        if scope.get("path", "").endswith("/live") and LIVE.fullmatch(scope["path"]):
             await self._app(scope, receive, send)  # it has no end: nobody waits for it
             return
         self.count += 1

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections.abc import Awaitable, Callable, MutableMapping
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from schoolsync.graph.requests import LATE
@@ -64,15 +65,22 @@ def paced(app: ASGI, *, patience: float = PATIENCE, slowest: float = SLOWEST) ->
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
+        headers = dict(scope.get("headers", ()))
+        if _ANNOUNCES.isdisjoint(headers) and str(scope.get("http_version", "1.1")).startswith("1"):
+            await app(scope, receive, send)  # there is no body
+            return
         body = _Paced(receive, patience, slowest, scope)
-        await app(scope, body, _Finishing(send, body, scope).send if _has_body(scope) else send)
+        await app(scope, body, _Finishing(send, body, scope).send if _has_body(headers) else send)
 
     return answer
 
 
-def _has_body(scope: Scope) -> bool:
+_ANNOUNCES = frozenset({b"content-length", b"transfer-encoding", b"expect"})
+"""Without any of these a request has no body; in HTTP/2 it may have one all the same."""
+
+
+def _has_body(headers: Mapping[bytes, bytes]) -> bool:
     """Whether a request sends a body unasked."""
-    headers = dict(scope.get("headers", ()))
     if b"expect" in headers:
         return False
     return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip() != b"0"
@@ -122,7 +130,7 @@ class _Paced:
     async def __call__(self) -> Message:
         if self._whole:
             return await self._receive()
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         if self._began is None:
             self._began = now
         left = self._began + self._patience + self._read / self._slowest - now

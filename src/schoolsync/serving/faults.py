@@ -25,7 +25,8 @@ from schoolsync.access.principal import Principal
 from schoolsync.access.tokens import identify
 from schoolsync.errors import Forbidden, Invalid, NotFound, Refused, Throttled, Unauthenticated, WorldError
 from schoolsync.graph import errors, requests
-from schoolsync.graph.app import ASGI, VERSIONS, Front, Message, Receive, Scope, Send, Verify
+from schoolsync.graph.answers import Message, Receive, Scope, Send
+from schoolsync.graph.app import ASGI, VERSIONS, Front, Verify
 from schoolsync.runs.dial import Dial, Turned
 
 FAULTS_MAX = 50

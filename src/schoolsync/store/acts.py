@@ -7,10 +7,9 @@ in `access.audit`; transactions outside of any act (a run's own work) carry noth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
+from contextvars import ContextVar, Token, copy_context
 from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
 from sqlalchemy import Connection
@@ -38,14 +37,19 @@ class Entry(Protocol):
 _current: ContextVar[Entry | None] = ContextVar("schoolsync_act", default=None)
 
 
-@contextmanager
-def acting(entry: Entry) -> Iterator[None]:
+class acting:  # noqa: N801  (it is used as a function; every request passes here, and a generator takes longer)
     """Inside, the first write transaction takes `entry` along."""
-    token = _current.set(entry)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_entry", "_token")
+
+    def __init__(self, entry: Entry) -> None:
+        self._entry = entry
+
+    def __enter__(self) -> None:
+        self._token: Token[Entry | None] = _current.set(self._entry)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
 
 
 def current() -> Entry | None:

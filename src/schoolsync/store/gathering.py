@@ -51,7 +51,7 @@ class Gathering(Generic[K, Q, A]):
 
     async def ask(self, key: K, question: Q) -> A:
         """The answer to `question`, as if it had been asked alone after all that came before."""
-        loop = asyncio.get_running_loop()
+        loop = _running_loop()
         mine: _Waiting[Q, A] = _Waiting(question, loop, loop.create_future())
         with self._lock:
             idle = key not in self._waiting
@@ -86,7 +86,7 @@ class Turns(Generic[K, Q, A]):
 
     async def ask(self, key: K, question: Q) -> A:
         """The answer to `question`."""
-        loop = asyncio.get_running_loop()
+        loop = _running_loop()
         mine: _Waiting[Q, A] = _Waiting(question, loop, loop.create_future())
         batch = self._waiting.setdefault((loop, key), [])
         if not batch:
@@ -97,6 +97,17 @@ class Turns(Generic[K, Q, A]):
     def _next(self, loop: asyncio.AbstractEventLoop, key: K) -> None:
         batch = self._waiting.pop((loop, key))
         _settle([*zip(batch, _answers(self._work, key, [one.question for one in batch]), strict=True)])
+
+
+_own = threading.local()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    """The event loop of this thread. asyncio's own way asks the operating system each time which process this is."""
+    known: asyncio.AbstractEventLoop | None = getattr(_own, "loop", None)
+    if known is None or not known.is_running():  # a thread that runs another one has ended that
+        known = _own.loop = asyncio.get_running_loop()
+    return known
 
 
 def _answers(
