@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from .house import Profile, Server, Tenant, until
-from .own import EVERY_ROLE
+from .own import EVERY_ROLE, own
 from .rosters import DISTRICT
 from .visits import vouched
 
@@ -29,6 +29,16 @@ def test_a_plan_is_thrown_away_and_all_begins_anew(held: Profile) -> None:
         http.post(f"/console/profiles/{held.id}/do", data={"csrf": csrf, "what": "reset"})
         until("it waits again", lambda: "See what waits for you" in http.get(f"/console/profiles/{held.id}").text)
         assert "Approve the whole plan" in http.get(f"/console/profiles/{held.id}/runs/3/plan").text
+        people = f"/console/profiles/{held.id}/settings/people"
+        for chosen, kept in (({"student": "disabled"}, {"student": 365}), ({}, {})):
+            form = {f"leaving.{role}": value for role, value in chosen.items()}
+            form |= {f"purgeDays.{kind}": str(days) for kind, days in kept.items()}
+            assert "Saved." in http.post(people, data={"csrf": csrf, **form}).text
+            settings_now = own(held.tenant, "viewer").get(f"/profiles/{held.id}/settings")["settings"]
+            assert (settings_now["leaving"], settings_now["purgeDays"]) == (chosen, kept)
+        refused = http.post(people, data={"csrf": csrf, "purgeDays.teacher": "0"})
+        assert (refused.status_code, refused.text.count('aria-invalid="true"')) == (400, 1)
+        assert "must be a whole number from 1 to 3650" in refused.text
         sku = "6634e0ce-1a9f-428c-a498-f84ec7b8aa2e"
         form = {"csrf": csrf, "displayName": "Nordkapp", "domain.student": "skole.example", "licenses.": sku}
         assert f'value="{sku}"' in http.post(settings, data=form).text

@@ -80,8 +80,8 @@ def _members(settings: Mapping[str, object], asked: set[str], before: str = "") 
         path = f"{before}{name}"
         if isinstance(value, Mapping) and value and path not in asked:
             yield from _members(value, asked, f"{path}.")
-        else:
-            yield path
+        else:  # what is empty by itself may be asked member by member
+            yield from {one for one in asked if value == {} and one.startswith(f"{path}.")} or {path}
 
 
 def test_scripts_of_others_are_as_they_came() -> None:

@@ -51,6 +51,11 @@ _FORMATS = (
     ("oneroster-1.2", "OneRoster 1.2"),
 )
 _DATES = (("mdy", N_("month first: 1/31/2026")), ("dmy", N_("day first: 31/1/2026")), ("iso", "2026-01-31"))
+_LEAVING = (
+    ("", N_("their accounts stay as they are")),
+    ("inactive", N_("they are inactive")),
+    ("disabled", N_("they are inactive, and nobody signs in as them")),
+)
 _ERRORS = (
     ("refuse", N_("nothing is changed until the files are right")),
     ("leaveOut", N_("wrong records are left out")),
@@ -303,13 +308,15 @@ SECTIONS: tuple[Section, ...] = (
                     '"{givenName:3}.{surname}"}}. Empty: as the files say.'
                 ),
             ),
-            Field(
-                path="leaving",
-                label=N_("People who leave"),
-                kind="table",
-                help=N_(
-                    'inactive or disabled, by role, as a JSON object: {"student": "disabled"}. Empty: accounts stay.'
-                ),
+            *(
+                Field(
+                    path=f"leaving.{role}",
+                    label=label,
+                    kind="choice",
+                    choices=_LEAVING,
+                    help=N_("What becomes of them when they are not in the files any more. Nothing of it is deletion."),
+                )
+                for role, label in (("student", N_("Students who leave")), ("teacher", N_("Teachers who leave")))
             ),
             Field(
                 path="expiry",
@@ -321,11 +328,19 @@ SECTIONS: tuple[Section, ...] = (
                     "names."
                 ),
             ),
-            Field(
-                path="purgeDays",
-                label=N_("Gone for good after"),
-                kind="table",
-                help=N_('Days after which what has left is deleted, as a JSON object: {"student": 365}. Empty: never.'),
+            *(
+                Field(
+                    path=f"purgeDays.{kind}",
+                    label=label,
+                    kind="number",
+                    help=N_("So long after leaving they are deleted for good. Empty: never."),
+                )
+                for kind, label in (
+                    ("student", N_("Students are deleted after days")),
+                    ("teacher", N_("Teachers are deleted after days")),
+                    ("section", N_("Classes are deleted after days")),
+                    ("school", N_("Schools are deleted after days")),
+                )
             ),
             Field(
                 path="protected",
