@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 import msgspec
@@ -18,7 +18,7 @@ from schoolsync.plan.verdicts import Guard
 from schoolsync.runs.job import CutOff
 from schoolsync.runs.stored_plan import Plans
 
-from .districts import CREATES, NOW, Directory, Roster, engine
+from .districts import CREATES, NOW, Directory, Roster, engine, left_out
 from .test_guards import STRICT, counted, district, gone_lately, guards_of, judged, without_pupils
 from .test_guards import db as db  # the fixture
 
@@ -224,4 +224,74 @@ def test_what_an_undo_takes_away_counts(directory: Directory) -> None:
     assert guards_of(directory, after) == set()
 
 
+@pytest.mark.parametrize(("before", "going", "holds"), [(8, 2, False), (8, 3, True)])
+def test_the_number_of_removals_counts_over_days(
+    db: duckdb.DuckDBPyConnection, before: int, going: int, holds: bool
+) -> None:
+    """A number that is never exceeded is not exceeded in a week either."""
+    counted(db, "student", None, held=9_000, going=going)
+    gone_lately(db, "student", None, 9_008, before)
+    found = said(db, Guards(removal_count=10))
+    assert found == ({("window", "student", "profile", None)} if holds else set())
+
+
+def of_class(directory: Directory, roster: Roster, **values: Any) -> list[tuple[int, int, int]]:
+    """What the guard of classes says of a roster: of how many pupils how many would go, and are rejected."""
+    outcome = directory.sync(roster, policy=LOOSE, **values)
+    assert outcome.planned is not None
+    assert {one.guard for one in outcome.planned.verdicts} <= {"class-halved"}
+    return [(one.of, one.endangered, one.rejected) for one in outcome.planned.verdicts]
+
+
+def test_rejected_records_count_in_a_class(directory: Directory) -> None:
+    """Of ten pupils three go and the records of two are wrong: half of the class is endangered."""
+    roster = district(10)
+    directory.sync(roster, policy=LOOSE)
+    for wrong, held in ((1, []), (2, [(10, 5, 2)])):
+        after = roster
+        for number in range(3 + wrong):
+            after = after.without("enrollments", source_id=f"A{number}")
+        rows = [left_out("enrollments", "KA", other=f"A{number}", role="student") for number in range(3, 3 + wrong)]
+        after = after.plus("left_out", *rows)
+        if not held:
+            with engine(directory.job(after, policy=LOOSE, ignore_findings=True, preview=True)) as work:
+                work.extract()
+                work.validate()
+                assert work.plan().verdicts == ()
+        else:
+            assert of_class(directory, after, ignore_findings=True) == held
+
+
+@pytest.mark.parametrize(("second", "days", "held"), [(1, 7, []), (2, 7, [(10, 5, 0)]), (2, 0, [])])
+def test_a_class_bleeds_over_days(
+    directory: Directory, second: int, days: int, held: list[tuple[int, int, int]]
+) -> None:
+    """Three of ten, and then two of the seven that are left."""
+    policy = msgspec.structs.replace(LOOSE, guards=msgspec.structs.replace(LOOSE.guards, window_days=days))
+    roster = district(10)
+    directory.sync(roster, policy=policy)
+    several = [roster]
+    for number in range(3 + second):
+        several.append(several[-1].without("enrollments", source_id=f"A{number}"))
+    assert directory.sync(several[3], policy=policy).finished is not None
+    tally = str(directory.folder / "runs" / "run-2" / "tally.parquet")
+    outcome = directory.sync(several[3 + second], policy=policy, tallies=(tally,))
+    assert outcome.planned is not None
+    assert [(one.of, one.endangered, one.rejected) for one in outcome.planned.verdicts] == held
+
+
+def test_an_undo_that_halves_a_class_is_held(directory: Directory) -> None:
+    """Five pupils came into a class of five: taking that back would take half of it away."""
+    directory.sync(Roster({**district(10).tables, "enrollments": district(10).rows("enrollments")[:5]}), policy=LOOSE)
+    directory.sync(district(10), policy=LOOSE)
+    outcome = directory.undo("run-2", policy=LOOSE)
+    assert outcome.planned is not None
+    assert [(one.guard, one.scope_id, one.of, one.endangered) for one in outcome.planned.verdicts] == [
+        ("class-halved", "KA", 10, 5)
+    ]
+    assert directory.undo("run-2", policy=CREATES_ANYTHING).finished is not None
+
+
+LOOSE = msgspec.structs.replace(CREATES, guards=Guards(removal_percent=100))
+CREATES_ANYTHING = msgspec.structs.replace(CREATES, guards=Guards(removal_percent=100, class_percent=100))
 _PUPIL = ("student", "studentSchools", "studentEnrollment")

@@ -119,3 +119,21 @@ def test_a_collision_is_a_finding(directory: Directory) -> None:
     }
     assert accounts(directory)["student a"] == "ane@pupils.example"
     assert directory.query("SELECT count(*) FROM people WHERE account_name = 'dag@elsewhere.example'") == [(1,)]
+
+
+def test_mail_addresses_and_nicknames_are_nobodys_twice(directory: Directory) -> None:
+    """Somebody has the address, or the nickname, under quite another sign-in name: who is new gets a number."""
+    directory.sync(Roster())
+    directory.person_by_hand("x@elsewhere.example", mail="Kim.Ek@Mail.example", mail_nickname="y")
+    directory.person_by_hand("y@elsewhere.example", mail="z@mail.example", mail_nickname="P-bo.ek")
+    roster = named(("k", "Kim", "Ek"), ("b", "Bo", "Ek"), ("t", "Tom", "Ek"))
+    roster = roster.changed("people", {"role": "teacher", "source_id": "9"}, email="tom.ek@mail.example")
+    outcome = directory.sync(roster, policy=NAMED)
+    assert outcome.errors == []
+    names = accounts(directory)
+    assert [names[f"student {one}"] for one in "kbt"] == [f"{one}.ek2@pupils.example" for one in ("kim", "bo", "tom")]
+    shown = directory.query("SELECT lower(mail), count(*) FROM people WHERE mail IS NOT NULL GROUP BY 1")
+    assert {many for _, many in shown} == {1}
+    assert directory.query("SELECT mail FROM people WHERE account_name = 'x@elsewhere.example'") == [
+        ("Kim.Ek@Mail.example",)
+    ]

@@ -45,6 +45,7 @@ def prepare(db: duckdb.DuckDBPyConnection) -> None:
     """)
     db.execute("CREATE TABLE planned.adopting (kind VARCHAR, source_id VARCHAR)")
     db.execute("CREATE TABLE planned.purging (kind VARCHAR, many BIGINT)")
+    db.execute("CREATE TABLE planned.class_losses (key BIGINT, going BIGINT, rejected BIGINT, held BIGINT)")
     db.execute("CREATE TABLE planned.lately (kind VARCHAR, school VARCHAR, held BIGINT, gone BIGINT)")
 
 
@@ -185,8 +186,15 @@ def _insert(
     """)
 
 
-TALLY = """
-    SELECT kind, school, held, going AS gone FROM planned.endangered WHERE going > 0 ORDER BY kind, school NULLS FIRST
+PUPILS = "classPupils"
+"""The kind under which tallies have what single classes lost; their SIS IDs stand where schools do."""
+
+TALLY = f"""
+    SELECT kind, school, held, going AS gone FROM planned.endangered WHERE going > 0
+    UNION ALL
+    SELECT '{PUPILS}', c.source_id, l.held, l.going FROM planned.class_losses AS l
+        JOIN planned.own AS c ON c.kind = 'section' AND c.key = l.key WHERE l.going > 0
+    ORDER BY kind, school NULLS FIRST
 """
 """The query for what the next plans count with their own: what the profile has and what this plan takes away."""
 
@@ -261,6 +269,8 @@ def _window(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
     if not guards.window_days:
         return [], 0
     limit = _limit(guards.removal_percent, "greatest(e.held, coalesce(l.held, 0))", guards.removal_least)
+    if guards.removal_count is not None:
+        limit = f"least({limit}, {int(guards.removal_count)})"
     return _places(
         db,
         "window",
@@ -334,42 +344,60 @@ def _leavers(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
 
 
 def _halved(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
-    """A class that is still in the roster would lose a great part of its pupils."""
+    """A class that is still in the roster would lose a great part of its pupils, at once or over the days before."""
     guards = terms.policy.guards
     ((several,),) = db.execute("SELECT count(*) FROM planned.halved").fetchall()
     if not several:
         return [], 0
     rows = db.execute(f"""
-        SELECT class, going, held, count(*) OVER () FROM (
-            SELECT c.source_id AS class, h.going, h.held FROM planned.halved AS h
-            JOIN planned.own AS c ON c.kind = 'section' AND c.key = h.key
-        ) ORDER BY going / held DESC, class LIMIT {_PER_PLACE}
+        SELECT class, lost, held, rejected, before, count(*) OVER () FROM (
+            SELECT c.source_id AS class, h.going + h.rejected + h.before AS lost, h.held, h.rejected, h.before
+            FROM planned.halved AS h JOIN planned.own AS c ON c.kind = 'section' AND c.key = h.key
+        ) ORDER BY lost / held DESC, class LIMIT {_PER_PLACE}
     """).fetchall()
     found = [
         _verdict(
-            "class-halved", "removals", "studentEnrollment", "class", one, going, held,
-            max(0, -(-held * int(guards.class_percent * 100) // 10_000) - 1), 0,
-            f"class {one} would lose {going:,} of its {held:,} pupils.",
+            "class-halved", "removals", "studentEnrollment", "class", one, lost, held,
+            max(0, -(-held * int(guards.class_percent * 100) // 10_000) - 1), rejected,
+            f"class {one} would {'have lost' if before else 'lose'} {lost:,} of its {held:,} pupils"
+            f"{f' within {guards.window_days} days' if before else ''}{_rejected(rejected)}.",
         )
-        for one, going, held, _ in rows
+        for one, lost, held, rejected, before, _ in rows
     ]  # fmt: skip
-    return found, (rows[0][3] if rows else 0) - len(found)
+    return found, (rows[0][5] if rows else 0) - len(found)
 
 
 def count_classes(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
-    """`planned.halved`: the classes that stay and lose too great a part of their pupils at once."""
+    """`planned.halved`: the classes that stay and lose too great a part of their pupils.
+
+    What is left out for its mistakes counts with what goes, and so does what went in the days before (`before`).
+    """
     guards = terms.policy.guards
+    db.execute("""
+        INSERT INTO planned.class_losses
+        SELECT key, going, rejected, n FROM (
+            SELECT class AS key, count(*) FILTER (goes) AS going, count(*) FILTER (NOT goes) AS rejected FROM (
+                SELECT class, true AS goes FROM planned.class_people_stale
+                WHERE kind = 'studentEnrollment' AND NOT ended
+                UNION ALL
+                SELECT class, false FROM planned.class_people_spared WHERE kind = 'studentEnrollment'
+            ) GROUP BY class
+        ) JOIN (SELECT key, n FROM planned.class_sizes WHERE NOT teacher) USING (key)
+        SEMI JOIN (SELECT key FROM planned.targets WHERE kind = 'section') AS t USING (key) WHERE going > 0
+    """)
+    earlier = f"l.kind = '{PUPILS}'" if guards.window_days else "false"
     db.execute(f"""
         CREATE TABLE planned.halved AS
-        WITH going AS (
-            SELECT class AS key, count(*) AS going FROM planned.class_people_stale
-            WHERE kind = 'studentEnrollment' AND NOT ended GROUP BY class
-        ), held AS (
-            SELECT key, n AS held FROM planned.class_sizes WHERE NOT teacher
+        WITH earlier AS (
+            SELECT c.key, sum(l.gone) AS gone, max(l.held) AS held FROM planned.lately AS l
+            JOIN planned.own AS c ON c.kind = 'section' AND c.source_id = l.school WHERE {earlier} GROUP BY c.key
+        ), counted AS (
+            SELECT l.key, l.going, greatest(l.held, coalesce(e.held, 0)) AS held, l.rejected,
+                coalesce(e.gone, 0)::BIGINT AS before
+            FROM planned.class_losses AS l LEFT JOIN earlier AS e USING (key)
         )
-        SELECT key, going, held FROM going JOIN held USING (key)
-        SEMI JOIN (SELECT key FROM planned.targets WHERE kind = 'section') AS t USING (key)
-        WHERE held >= {int(guards.class_least)} AND going * 100 >= held * {float(guards.class_percent)} AND going > 0
+        FROM counted WHERE held >= {int(guards.class_least)}
+            AND (going + rejected + before) * 100 >= held * {float(guards.class_percent)}
     """)
 
 
@@ -464,12 +492,16 @@ def _places(db: duckdb.DuckDBPyConnection, guard: Guard, holds: Holds, counts: s
                 name=NAMES.get(kind, "people"),
                 place="" if school is None else f" of school {school}" if school else " without a school",
                 id=school,
-                rejected=f" ({rejected:,} of them rejected records)" if rejected else "",
+                rejected=_rejected(rejected),
             ),
         )
         for kind, school, endangered, held, allowed, rejected, _ in rows
     ]
     return found, (rows[0][6] if rows else 0) - len(found)
+
+
+def _rejected(many: int) -> str:
+    return f" ({many:,} of them rejected records)" if many else ""
 
 
 def _verdict(

@@ -83,11 +83,40 @@ def _kinds(terms: Terms) -> str:
     return ", ".join(text(role) for role in sorted(terms.policy.recipes)) or "NULL"
 
 
-def give(db: duckdb.DuckDBPyConnection, terms: Terms, accounts: str) -> None:
-    """Give the new people of `planned.new` names that nobody has; `accounts` has the `account_name` of everybody.
+ACCOUNT_COLUMNS = ("account_name", "mail", "mail_nickname")
+"""What has to be known of everybody before names are given."""
 
-    `planned.nameless` are those for whom there is none. Who is found under the id of old needs no name. The order of
-    the roster decides, so the same roster gives the same names.
+
+def _made_already(terms: Terms, accounts: str) -> str:
+    """The query for the names that would make a mail address or nickname which somebody has, as recipes make them."""
+    made = {role: one.mail for role, one in terms.policy.recipes.items() if one.mail is not None}
+    mails = [f"SELECT mail AS value FROM {accounts}"]
+    # Whose recipe has no mail address has the one that the roster says.
+    others = ", ".join(text(role) for role in ("student", "teacher") if role not in made) or "NULL"
+    mails.append(f"SELECT email AS value FROM roster.people WHERE role IN ({others})")
+    given = [(one, values) for one in made.values() for values in mails]
+    given += [
+        (one.nickname or "{alias}", f"SELECT mail_nickname AS value FROM {accounts}")
+        for one in terms.policy.recipes.values()
+    ]
+    return " UNION ".join(f"SELECT {_inside(recipe, 'value')} AS name FROM ({values})" for recipe, values in given)
+
+
+def _inside(recipe: str, value: str) -> str:
+    """The SQL for the alias in a value that may have been made by `_around`; NULL when it was not."""
+    before, after = recipe.lower().split("{alias}", 1)
+    fits = f"starts_with(lower({value}), {text(before)}) AND ends_with(lower({value}), {text(after)})"
+    long = f"length({value}) > {len(before) + len(after)}"
+    inside = f"substr(lower({value}), {len(before) + 1}, length({value}) - {len(before) + len(after)})"
+    return f"CASE WHEN {fits} AND {long} THEN {inside} END"
+
+
+def give(db: duckdb.DuckDBPyConnection, terms: Terms, accounts: str) -> None:
+    """Give the new people of `planned.new` names that nobody has; `accounts` has the ACCOUNT_COLUMNS of everybody.
+
+    Nor are they names that would make a mail address or nickname which somebody has. `planned.nameless` are those for
+    whom there is none. Who is found under the id of old needs no name. The order of the roster decides, so the same
+    roster gives the same names.
     """
     reserved = " UNION ALL ".join(
         f"SELECT {text(word.lower())} AS name" for recipe in terms.policy.recipes.values() for word in recipe.words
@@ -99,6 +128,7 @@ def give(db: duckdb.DuckDBPyConnection, terms: Terms, accounts: str) -> None:
         WITH there AS (
             SELECT split_part(account_name, '@', 1) AS name FROM {accounts}
             UNION SELECT name FROM ({reserved})
+            UNION SELECT name FROM ({_made_already(terms, accounts)}) WHERE name IS NOT NULL
             UNION SELECT split_part(lower(name), '@', 1) FROM planned.new
                 WHERE kind IN ('student', 'teacher') AND kind NOT IN ({_kinds(terms)}) AND name IS NOT NULL
         )

@@ -68,7 +68,7 @@ class Holding(Checking):
                 if not directory.is_empty(lookup.table):
                     self._look_up(db, terms, directory, lookup)
             if recipes.wanted(db, terms):
-                types: dict[str, type] = {"key": int, "account_name": str}
+                types: dict[str, type] = {"key": int, **dict.fromkeys(recipes.ACCOUNT_COLUMNS, str)}
                 with directory.owned("people", types, "true") as rows:
                     arrivals.keep(db, rows, "accounts", types)
                 recipes.give(db, terms, "accounts")

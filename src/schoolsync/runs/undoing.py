@@ -151,8 +151,11 @@ def judge(
     db.execute("CREATE SCHEMA planned")
     guards.prepare(db)
     tallies()
-    db.execute("CREATE TABLE planned.halved (key BIGINT, going BIGINT, held BIGINT)")
-    db.execute("CREATE TABLE planned.own (kind VARCHAR, source_id VARCHAR, key BIGINT)")
+    db.execute("CREATE TABLE planned.own AS SELECT 'section' AS kind, source_id, key FROM now.classes")
+    db.execute("CREATE TABLE planned.targets AS SELECT 'section' AS kind, key FROM now.classes WHERE stays")
+    db.execute("CREATE TABLE planned.class_sizes (key BIGINT, teacher BOOLEAN, n BIGINT)")
+    for name in ("stale", "spared"):
+        db.execute(f'CREATE TABLE planned.class_people_{name} ("class" BIGINT, kind VARCHAR, ended BOOLEAN)')
     db.execute("CREATE TABLE planned.others (kind VARCHAR, source_id VARCHAR, key BIGINT)")
     db.execute(
         "CREATE TABLE planned.renumbered (kind VARCHAR, old_id VARCHAR, new_id VARCHAR, id VARCHAR, of_school VARCHAR)"
@@ -164,6 +167,8 @@ def judge(
             parts.append(f"SELECT '{record}', of_school, {gone}, {1 - gone} FROM read_parquet('{path}')")
         if op == "unlink" and table == "class_people":
             parts.append(f"SELECT kind, NULL, 1, 0 FROM read_parquet('{path}')")
+            db.execute(f"""INSERT INTO planned.class_people_stale
+                SELECT "class", kind, false FROM read_parquet('{path}')""")
         if op == "unlink" and record:  # guardians
             parts.append(f"SELECT '{record}', of_school, 1, 0 FROM read_parquet('{path}')")
     if not parts:
@@ -182,11 +187,12 @@ def judge(
             sum(held), sum(going), 0, sum(changing), 1
         FROM counted GROUP BY GROUPING SETS ((kind, of_school), (kind))
     """)
+    guards.count_classes(db, terms)
     return guards.settled(db, terms)
 
 
 def _count_present(db: duckdb.DuckDBPyConnection, directory: LocalDirectory, terms: Terms) -> None:
-    """What the profile has, by kind and school; memberships by kind alone."""
+    """What the profile has, by kind and school; memberships by kind alone, and by class (`planned.class_sizes`)."""
     ours = terms.is_ours("profile")
     types: dict[str, dict[str, type]] = {
         "schools": {"key": int, "source_id": str},
@@ -214,7 +220,11 @@ def _count_present(db: duckdb.DuckDBPyConnection, directory: LocalDirectory, ter
         with directory.owned("class_people", {"class": int, "person": int, "teacher": int}, ours) as rows:
             db.register("arrived", rows)
             db.execute(
-                "INSERT INTO planned.present SELECT CASE WHEN teacher::BOOLEAN THEN 'teacherRoster' ELSE "
-                "'studentEnrollment' END, NULL, count(*) FROM arrived WHERE class <> -1 GROUP BY ALL"
+                "INSERT INTO planned.class_sizes SELECT class, teacher::BOOLEAN, count(*) FROM arrived "
+                "WHERE class <> -1 GROUP BY ALL"
             )
             db.unregister("arrived")
+        db.execute(
+            "INSERT INTO planned.present SELECT CASE WHEN teacher THEN 'teacherRoster' ELSE 'studentEnrollment' END, "
+            "NULL, sum(n) FROM planned.class_sizes GROUP BY ALL"
+        )
