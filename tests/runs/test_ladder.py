@@ -102,6 +102,20 @@ def test_the_same_files_are_tried_again_after_longer_and_longer_waits(house: Hou
     assert ladder(house, profile).tries == 1
 
 
+def test_a_retry_waits_no_longer_because_the_clock_was_ahead(house: House) -> None:
+    """Set when it was weeks ahead, it comes a minute after the clock is right again."""
+    profile = house.profile()
+    house.upload(profile)
+    key = house.begin(profile)
+    house.time[0] += 40 * 24 * 60 * MINUTE
+    house.journal.begin_due()
+    house.journal.failed(key, FULL, retry=True)
+    house.time[0] -= 40 * 24 * 60 * MINUTE
+    house.journal.begin_due()
+    assert 0 < (due(house, profile) or 0) - house.time[0] <= MINUTE
+    assert house.run(again(house, profile).profile).cause == Cause.RETRY
+
+
 def test_a_run_of_which_too_much_failed_is_no_good_one(house: House) -> None:
     """Freshness goes by the run before, everywhere it is told."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
 from schoolsync import ticks
 from schoolsync.profiles import status as statuses
@@ -29,10 +29,14 @@ class DueRecords(AsideRecords):
     def __init__(self, *, control: Control, settings: Settings, clock: Callable[[], int], runs: Runs) -> None:
         super().__init__(control=control, settings=settings, clock=clock)
         self._runs = runs
+        self._looked = 0  # when it was looked for what is due
 
     def begin_due(self) -> bool:
         """Begin the runs whose profiles asked for one at this time (retries, start dates); whether there were any."""
         now = self._clock()
+        if now < self._looked:
+            self._bring_back(now)
+        self._looked = now
         with self._control.read() as connection:
             found = connection.execute(
                 select(profiles.c.tenant, profiles.c.id).where(profiles.c.due <= now, profiles.c.state == "provisioned")
@@ -73,6 +77,20 @@ class DueRecords(AsideRecords):
                     )
                     self._due(connection, key, now + endings.HOUR if waits else None)
         return bool(found)
+
+    def _bring_back(self, now: int) -> None:
+        """The clock was put back: who waits behind a run that ended when it was ahead waits as long as was meant."""
+        last = select(func.max(runs.c.ended)).where(runs.c.tenant == profiles.c.tenant, runs.c.profile == profiles.c.id)
+        with self._control.read() as connection:
+            ahead = connection.execute(
+                select(profiles.c.tenant, profiles.c.id, profiles.c.due, last.scalar_subquery().label("ended")).where(
+                    profiles.c.due > now, last.scalar_subquery() > now
+                )
+            ).all()
+        for row in ahead:
+            with self._control.write(row.tenant) as connection:
+                mine = (profiles.c.tenant == row.tenant, profiles.c.id == row.id, profiles.c.due == row.due)
+                connection.execute(update(profiles).where(*mine).values(due=now + max(0, row.due - row.ended)))
 
     def _due(self, connection: Connection, key: Key, when: int | None) -> None:
         connection.execute(
