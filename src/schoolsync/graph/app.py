@@ -69,6 +69,7 @@ CONSOLE = re.compile(r"/+console(?:/|$)", re.IGNORECASE)
 _CLIENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _HEADER_UNSAFE = re.compile(r"[^\x20-\x7e]")
 BATCH = "$batch"
+UNITS = "administrativeunits"
 _BATCH_HEADERS = frozenset(
     {b"authorization", b"host", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-for"}
 )
@@ -362,6 +363,8 @@ def _find(tree: Tree[Route], raw_path: bytes) -> _Place | None:
     known = VERSIONS.get(version.lower())
     if known is None:
         return None
+    if below and below[0].lower() == UNITS:
+        below.insert(0, "directory")  # where units were when many scripts were written
     match = tree.find(below)
     path = _fixed_path(match.template)
     directory = any(route.area is Area.DIRECTORY for route in match.routes.values())
