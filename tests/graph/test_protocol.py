@@ -196,7 +196,7 @@ class TestAnswers:
         def fail(*_: object, **__: object) -> None:
             raise problem
 
-        for way in ("read", "glance"):
+        for way in ("read", "ask"):
             monkeypatch.setattr(type(town.services.directories), way, fail)
         for path in ("/education/schools", "/education/schools?$top=1"):
             answer = town.get(path)

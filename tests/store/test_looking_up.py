@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import cast
 
 import psycopg
 import pytest
-from sqlalchemy import QueuePool, bindparam, insert, select, update
+from sqlalchemy import ARRAY, QueuePool, Text, any_, bindparam, insert, select, update
 
 from schoolsync.errors import WorldError
 from schoolsync.settings import Settings
@@ -20,6 +21,8 @@ from schoolsync.store.database import LookUp
 from ..databases import Cluster
 
 BY_ID = LookUp(select(tenants.c.number, tenants.c.created).where(tenants.c.id == bindparam("its_id")))
+_WANTED = tenants.c.id == any_(bindparam("its_ids", type_=ARRAY(Text())))
+BY_IDS = LookUp(select(tenants.c.id, tenants.c.created).where(_WANTED))
 
 
 def test_a_look_up_sees_what_was_committed_last(tmp_path: Path, database_url: str | None) -> None:
@@ -79,6 +82,73 @@ def test_a_look_up_outlives_the_server_and_leaves_the_pool_to_others(tmp_path: P
             assert ended[0] >= kept
         assert control.look_up(BY_ID, its_id="a") is not None
         control.close()
+
+
+def test_an_event_loop_looks_up_itself(tmp_path: Path, postgresql: Cluster) -> None:
+    """Many look-ups at once, however long, each have their own answer, and see what was committed before they began;
+    one that nobody waits for any more leaves nothing behind, and an error costs the ones after it nothing."""
+    with postgresql.database() as url:
+        control, other = _opened(tmp_path, url), _opened(tmp_path, url)
+        with other.write() as connection:
+            connection.execute(insert(tenants), [{"id": f"t{n}", "created": n} for n in range(20)])
+        long = [f"nobody {number}" for number in range(100_000)]  # more than a socket takes at once
+
+        async def ask() -> None:
+            async def created(name: str) -> int:
+                (row,) = await control.ask(BY_IDS, its_ids=[name, *long] if name == "t7" else [name])
+                return int(row[1])
+
+            assert await asyncio.gather(*(created(f"t{n}") for n in range(20))) == [*range(20)]
+            for moment in range(30):
+                with other.write() as connection:
+                    connection.execute(update(tenants).values(created=moment))
+                assert await asyncio.gather(*(created(f"t{n}") for n in range(4))) == [moment] * 4
+            impatient = [asyncio.ensure_future(created(f"t{n}")) for n in range(8)]
+            await asyncio.sleep(0)
+            for one in impatient:
+                one.cancel()
+            assert {type(end) for end in await asyncio.gather(*impatient, return_exceptions=True)} <= {
+                asyncio.CancelledError,
+                int,
+            }
+            assert await created("t3") == moment
+            with other.write() as connection:
+                connection.exec_driver_sql("ALTER TABLE tenants RENAME TO moved")
+            with pytest.raises(WorldError, match="control database"):
+                await created("t3")
+            with other.write() as connection:
+                connection.exec_driver_sql("ALTER TABLE moved RENAME TO tenants")
+            assert await created("t3") == moment
+
+        asyncio.run(ask())
+        control.close()
+        other.close()
+
+
+def test_an_event_loop_outlives_the_server_and_leaves_the_pool_to_others(tmp_path: Path, postgresql: Cluster) -> None:
+    """Lines that a server has ended, silent or not, are opened anew; there are no more than a quarter of the pool."""
+    with postgresql.database() as url:
+        control = _opened(tmp_path, url)
+
+        def taken() -> tuple[int, int]:
+            pool = cast(QueuePool, control.engine.pool)  # another one after the server has ended its connections
+            return pool.checkedout(), pool.size() // 4
+
+        async def ask() -> None:
+            for _ in range(2):
+                found = await asyncio.gather(*(control.ask(BY_IDS, its_ids=["a"]) for _ in range(8)))
+                assert [len(rows) for rows in found] == [1] * 8
+                assert 1 <= taken()[0] <= taken()[1]
+                with psycopg.connect(url) as connection:
+                    connection.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    )
+            control.close()
+
+        for _ in range(2):  # in another loop too
+            asyncio.run(ask())
+            assert taken()[0] == 0
 
 
 def _opened(folder: Path, url: str | None = None) -> Control:

@@ -393,6 +393,7 @@ class _Operation:
     route: Route
     handler: Callable[[Call], Any]  # yields a Reply, or one to wait for
     waits: bool
+    whole_set: Callable[[Call], Any] | None  # yields one to wait for
 
 
 @cache
@@ -402,7 +403,7 @@ def _operations(routes: tuple[Route, ...], body_max_bytes: int) -> Litestar:
     found: dict[str, dict[str, _Operation]] = {}
     for route in routes:
         handler = route.resolve()
-        operation = _Operation(route, handler, inspect.iscoroutinefunction(handler))
+        operation = _Operation(route, handler, inspect.iscoroutinefunction(handler), route.resolve_whole_set())
         found.setdefault(route.template, {})[route.method] = operation
     return Litestar(
         [_endpoint(template, operations, threads, body_max_bytes) for template, operations in found.items()],
@@ -426,7 +427,9 @@ def _endpoint(
             arrival.members = audit.members(call.body)
         if operation.waits:
             reply = await handler(call)
-        elif call.services.directories.inline and (route.inline or (route.whole_set and call.is_plain)):
+        elif operation.whole_set is not None and call.is_plain:
+            reply = await operation.whole_set(call)
+        elif call.services.directories.inline and route.inline:
             reply = handler(call)
         else:
             reply = await asyncio.get_running_loop().run_in_executor(threads, handler, call)

@@ -54,7 +54,7 @@ class Route:
     text: bool = False  # answers text/plain
     xml: bool = False  # answers application/xml
     inline: bool = False  # one point read: quicker than a thread
-    whole_set: bool = False  # a page of a whole set; a plain one is read along an index
+    whole_set: str = ""  # what answers instead when a page of a whole set is asked for without any wish; it waits
     public: bool = False  # needs no token
 
     # What follows from the row, made once: every request asks for it.
@@ -79,8 +79,16 @@ class Route:
 
     def resolve(self) -> Handler:
         """The handler itself."""
-        module, _, name = self.handler.partition(".")
-        return cast(Handler, getattr(import_module(f"schoolsync.graph.resources.{module}"), name))
+        return _resolved(self.handler)
+
+    def resolve_whole_set(self) -> Handler | None:
+        """The handler of the page of a whole set."""
+        return _resolved(self.whole_set) if self.whole_set else None
+
+
+def _resolved(handler: str) -> Handler:
+    module, _, name = handler.partition(".")
+    return cast(Handler, getattr(import_module(f"schoolsync.graph.resources.{module}"), name))
 
 
 def _row(
@@ -94,7 +102,7 @@ def _row(
     takes_body: bool | None = None,
     text: bool = False,
     inline: bool = False,
-    whole_set: bool = False,
+    whole_set: str = "",
     public: bool = False,
 ) -> Route:
     def several(permission: Permission | tuple[Permission, ...] | None) -> tuple[Permission, ...]:
@@ -172,7 +180,7 @@ def _references(owner: str, name: str, key: str, delegated: Permission | None) -
 def _set(many: str, key: str, module: str, noun: str, plural: str, listed: Permission | None) -> Iterator[Route]:
     """One of the three sets: lists, counts, single objects, changes."""
     area, one = Area.DIRECTORY, f"{many}/{{{key}}}"
-    yield _row(area, "GET", many, f"{module}.list_{plural}", listed, _R, whole_set=True)
+    yield _row(area, "GET", many, f"{module}.list_{plural}", listed, _R, whole_set=f"{module}.whole_{plural}")
     yield _row(area, "GET", f"{many}/$count", f"{module}.count_{plural}", listed, _R, text=True)
     # Each of the three delta permissions is enough, for either kind of token; users have no basic one as application.
     basic = _R if key == "user" else _RB

@@ -13,14 +13,12 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Row
-
 from schoolsync.directory.shapes import CLASS, GROUP, PERSON, SCHOOL, UNIT, USER, Shape
 from schoolsync.graph import render
 from schoolsync.graph.call import Json
 from schoolsync.graph.types import Property
 
-Write = Callable[[Row[Any]], Json]  # a row that begins with the columns of the shape's table -> a JSON object
+Write = Callable[[Any], Json]  # a row that begins with the columns of the shape's table -> a JSON object
 _Read = Callable[[Sequence[Any]], Any]  # a row -> a JSON-able value
 _Part = tuple[str, int, Callable[[Any], Any] | None]  # name, place of its column, what is made of the column
 
@@ -35,7 +33,7 @@ def writer(
     version: str,
     unveiled: bool,
     visible: frozenset[str] | None = None,
-    on_request: Callable[[Row[Any]], Mapping[str, Any]] | None = None,
+    on_request: Callable[[Any], Mapping[str, Any]] | None = None,
     unasked: bool = False,
 ) -> Write:
     """A writer of a shape's rows under one `$select`; what it returns is nobody's to change but at the top.
@@ -49,7 +47,7 @@ def writer(
     if on_request is None or not (extras or unasked):
         return write
 
-    def written(row: Row[Any]) -> Json:
+    def written(row: Any) -> Json:
         result = write(row)
         result.update((name, value) for name, value in on_request(row).items() if unasked or name.lower() in extras)
         return result
@@ -69,7 +67,8 @@ def _composed(type_name: str, tree: render.Frozen, unveiled: bool, v1: bool, vis
         write = render.property_writer(prop, below.get(prop.name), unveiled, v1)
         column = shape.paths.get(prop.name)
         if column is not None:
-            plain.append((prop.name, shape.places[column], write))
+            # A file keeps truth as a number.
+            plain.append((prop.name, shape.places[column], bool if prop.type == "Boolean" else write))
             continue
         # The name keeps its place in the answer, whatever is put there later.
         plain.append((prop.name, 0, None))
@@ -91,7 +90,7 @@ def _composed(type_name: str, tree: render.Frozen, unveiled: bool, v1: bool, vis
             plain.pop()
     take = _object(plain)
 
-    def written(row: Row[Any]) -> Json:
+    def written(row: Any) -> Json:
         result = take(row)
         if fixed:
             result.update(fixed)
@@ -120,9 +119,10 @@ def _object(parts: Sequence[_Part]) -> Callable[[Sequence[Any]], Json]:
 
 def _taken(places: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
     """The columns at these places, all at once."""
-    if len(places) > 1:
-        return itemgetter(*places)
-    return lambda row: [row[place] for place in places]
+    if len(places) == 1:
+        (only,) = places
+        return lambda row: (row[only],)
+    return itemgetter(*places)
 
 
 def _parts(shape: Shape, prop: Property, below: render.Frozen, unveiled: bool, v1: bool) -> list[_Part]:

@@ -25,7 +25,7 @@ from schoolsync.profiles.states import State
 from schoolsync.profiles.status import Act, ProfileStatus
 from schoolsync.store import acts
 from schoolsync.store.control_tables import errors, profiles, secrets
-from schoolsync.store.gathering import Gathering, Turns
+from schoolsync.store.gathering import Gathering, Trips, Turns
 
 if TYPE_CHECKING:
     from schoolsync.runs.restarting import Scope
@@ -38,9 +38,6 @@ _PROFILE = select(profiles).where(profiles.c.tenant == bindparam("its_tenant"), 
 Condition = Callable[[int], None]
 Columns = Mapping[str, Any]  # column -> value of any type
 
-
-GLANCERS = 2
-"""Tenants whose statuses are being read at the same time, where that takes more than a look."""
 
 REPORTERS = 4
 """Tenants whose reports are being written at the same time."""
@@ -77,8 +74,8 @@ class Profiles:
         self._new_id = new_id
         self._vault = vault.Vault(settings)
         self._egress = egress.Policy.of(settings.egress_allow)
-        self._glances: Gathering[int, str, ProfileStatus] | Turns[int, str, ProfileStatus] = (
-            Turns(self._statuses) if control.inline else Gathering(self._statuses, threads=GLANCERS, name="statuses")
+        self._glances: Turns[int, str, ProfileStatus] | Trips[int, str, ProfileStatus] = (
+            Turns(self._statuses) if control.inline else Trips(self._statuses_there)
         )
         self._reports = Gathering(self._reported, threads=REPORTERS, name="reports")
 
@@ -249,7 +246,14 @@ class Profiles:
         return await self._glances.ask(tenant, profile)
 
     def _statuses(self, tenant: int, asked: Sequence[str]) -> Sequence[ProfileStatus | Exception]:
-        found = status.look_up_all(self._control, tenant=tenant, asked=set(asked))
+        return self._each(asked, status.look_up_all(self._control, tenant=tenant, asked=set(asked)))
+
+    async def _statuses_there(self, tenant: int, asked: Sequence[str]) -> Sequence[ProfileStatus | Exception]:
+        return self._each(asked, await status.ask_all(self._control, tenant=tenant, asked=set(asked)))
+
+    def _each(
+        self, asked: Sequence[str], found: Mapping[str, tuple[ProfileStatus, str]]
+    ) -> Sequence[ProfileStatus | Exception]:
         return [found[profile][0] if profile in found else status.missing(profile) for profile in asked]
 
     async def report_status(

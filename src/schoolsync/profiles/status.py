@@ -186,6 +186,11 @@ def look_up_all(control: Control, *, tenant: int, asked: Collection[str]) -> dic
     return _found(control.look_up_all(_LOOK_UP_ALL[server], **_given(server, tenant, asked)))
 
 
+async def ask_all(control: Control, *, tenant: int, asked: Collection[str]) -> dict[str, tuple[ProfileStatus, str]]:
+    """The same of a server, in the event loop."""
+    return _found(await control.ask(_LOOK_UP_ALL[True], **_given(True, tenant, asked)))
+
+
 def load_all(connection: Connection, *, tenant: int, asked: Collection[str]) -> dict[str, tuple[ProfileStatus, str]]:
     """The statuses and the states of several profiles; one that does not exist is not in the answer."""
     server = is_postgresql(connection)

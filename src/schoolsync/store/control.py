@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, insert, inspect, select
 
@@ -28,6 +28,9 @@ from schoolsync.store.database import (
     writing,
 )
 
+if TYPE_CHECKING:
+    from schoolsync.store.lines import Lines
+
 WHAT = "control database"
 POLL = 0.1
 """Seconds after which a PostgreSQL may have news; asking it costs less than having every commit ring a bell."""
@@ -41,6 +44,7 @@ class Control:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._look_ups = LookUps(engine)
+        self._lines: Lines | None = None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -68,6 +72,15 @@ class Control:
         """The few rows that `statement` finds by its parameters; values are those of columns, of any type."""
         with world(WHAT):
             return self._look_ups.all(statement, parameters)
+
+    async def ask(self, statement: LookUp, **parameters: object) -> Sequence[Sequence[Any]]:
+        """`look_up_all` in a server, without a thread that waits for it."""
+        if self._lines is None:
+            from schoolsync.store.lines import Lines  # with its driver, which a file has no use for
+
+            self._lines = Lines(self.engine)
+        with world(WHAT):
+            return await self._lines.all(statement, parameters)
 
     @contextmanager
     def write(self, tenant: int | None = None) -> Iterator[Connection]:
@@ -118,6 +131,8 @@ class Control:
     def close(self) -> None:
         """Give back every connection."""
         self._look_ups.close()
+        if self._lines is not None:
+            self._lines.close()
         self.engine.dispose()
 
 

@@ -10,15 +10,16 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode, urlsplit, urlunsplit
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, Select, create_engine, event, exc
+from sqlalchemy import Connection, Dialect, Engine, Select, create_engine, event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
+from sqlalchemy.sql.compiler import Compiled, SQLCompiler
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.schema import Table
 
@@ -200,15 +201,48 @@ class LookUp:
     def __init__(self, statement: Select[Any]) -> None:
         self._statement = statement
         self._texts: dict[str, str] = {}
+        self._constants: dict[str, object] = {}
         self.names = tuple(column.name for column in statement.selected_columns)
+
+    @cached_property
+    def numbered(self) -> tuple[str, Sequence[str]]:
+        """The statement as PostgreSQL itself takes it, and the names of its parameters in their order."""
+        from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg  # the one that numbers them
+
+        numbering = PGDialect_asyncpg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+        made = cast(SQLCompiler, self._compiled(numbering))
+        return str(made), made.positiontup or []
 
     def text(self, engine: Engine) -> str:
         """The statement as the driver of this engine takes it, with named parameters."""
         known = self._texts.get(engine.dialect.name)
         if known is None:
             dialect = sqlite.dialect(paramstyle="named") if engine.dialect.name == "sqlite" else engine.dialect
-            known = self._texts[engine.dialect.name] = str(self._statement.compile(dialect=dialect))
+            known = self._texts[engine.dialect.name] = str(self._compiled(dialect))
         return known
+
+    def _compiled(self, dialect: Dialect) -> Compiled:
+        made = self._statement.compile(dialect=dialect)
+        self._constants.update((name, value) for name, value in made.params.items() if value is not None)
+        return made
+
+    def bound(self, parameters: Mapping[str, object]) -> Mapping[str, object]:
+        """What the parameters of a text are: those given, and what the statement itself says, such as an offset."""
+        return {**self._constants, **parameters} if self._constants else parameters
+
+
+def asked_once(engine: Engine, wanted: LookUp, parameters: Mapping[str, object]) -> Sequence[Sequence[Any]]:
+    """The rows that `wanted` finds in a SQLite file, with a connection of the pool."""
+    kept = engine.raw_connection()
+    text = wanted.text(engine)
+    try:
+        connection = cast(Any, kept.dbapi_connection)
+        rows: Sequence[Sequence[Any]] = connection.execute(text, wanted.bound(parameters)).fetchall()
+    except engine.dialect.loaded_dbapi.Error as problem:
+        raise exc.OperationalError(None, None, problem) from problem
+    finally:
+        kept.close()
+    return rows
 
 
 class LookUps:
@@ -235,29 +269,29 @@ class LookUps:
         text = wanted.text(self._engine)
         with self._turn:
             try:
-                return self._asked(text, parameters)
-            except _EndedError:
+                return self._asked(wanted, text, parameters)
+            except EndedError:
                 # A server that was started again has ended all that was open to it.
                 self._end_idle()
                 self._engine.dispose()
-                return self._asked(text, parameters)
+                return self._asked(wanted, text, parameters)
 
     def close(self) -> None:
         """Give the connections back; whoever looks up after that opens another."""
         with self._turn:
             self._end_idle()
 
-    def _asked(self, text: str, parameters: Mapping[str, object]) -> Sequence[Sequence[Any]]:
+    def _asked(self, wanted: LookUp, text: str, parameters: Mapping[str, object]) -> Sequence[Sequence[Any]]:
         kept = self._borrowed()
         connection = cast(Any, kept.dbapi_connection)
         try:
             self._make_ready(kept, connection)
-            rows: Sequence[Sequence[Any]] = connection.execute(text, parameters).fetchall()
+            rows: Sequence[Sequence[Any]] = connection.execute(text, wanted.bound(parameters)).fetchall()
         except self._engine.dialect.loaded_dbapi.Error as problem:
             # Whatever it is about, the next one begins anew.
             ended = self._engine.dialect.is_disconnect(problem, connection, None)
             _end(kept)
-            raise (_EndedError if ended else exc.OperationalError)(None, None, problem) from problem
+            raise (EndedError if ended else exc.OperationalError)(None, None, problem) from problem
         self._keep(kept)
         return rows
 
@@ -289,7 +323,7 @@ class LookUps:
             _end(kept)
 
 
-class _EndedError(exc.OperationalError):
+class EndedError(exc.OperationalError):
     """The connection was ended at its other end."""
 
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, inspect
 
 from schoolsync.settings import Settings
 from schoolsync.store import acts, locks, migrations, schema
 from schoolsync.store.database import (
-    glancing,
+    LookUp,
+    asked_once,
     is_postgresql,
     postgresql_engine,
     reading,
@@ -31,6 +33,9 @@ from schoolsync.store.ddl import directory_statements
 from schoolsync.store.directory_tables import directory, directory_schema
 from schoolsync.store.migrations import Family
 from schoolsync.store.release import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from schoolsync.store.lines import Lines
 
 WHAT = "directory database"
 OPEN_MAX = 64  # tenants whose files are kept open
@@ -49,6 +54,7 @@ class Directories:
         self._open_max = open_max
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._lock = threading.Lock()
+        self._lines: Lines | None = None
 
     @property
     def inline(self) -> bool:
@@ -64,11 +70,20 @@ class Directories:
         with world(WHAT), reading(self._engine(tenant_id), seconds=seconds) as connection:
             yield connection
 
-    @contextmanager
-    def glance(self, tenant_id: str) -> Iterator[Connection]:
-        """A connection for reading with a single statement."""
-        with world(WHAT), glancing(self._engine(tenant_id)) as connection:
-            yield connection
+    async def ask(self, tenant_id: str, statement: LookUp, **parameters: object) -> Sequence[Sequence[Any]]:
+        """The rows that `statement` finds by its parameters, as the driver gives them; quick ones, that are few.
+
+        In a file that is done at once; a server is asked without a thread that waits for it.
+        """
+        with world(WHAT):
+            engine = self._engine(tenant_id)
+            if self.inline:
+                return asked_once(engine, statement, parameters)
+            if self._lines is None:
+                from schoolsync.store.lines import Lines  # with its driver, which a file has no use for
+
+                self._lines = Lines(engine)
+            return await self._lines.all(statement, parameters)
 
     @contextmanager
     def write(self, tenant_id: str) -> Iterator[Connection]:
@@ -101,6 +116,8 @@ class Directories:
             self._engines.clear()
         for engine in engines:
             engine.dispose()
+        if self._lines is not None:
+            self._lines.close()
 
     def _engine(self, tenant_id: str) -> Engine:
         if self._settings.database_url is not None:

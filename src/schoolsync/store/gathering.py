@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -97,6 +98,43 @@ class Turns(Generic[K, Q, A]):
     def _next(self, loop: asyncio.AbstractEventLoop, key: K) -> None:
         batch = self._waiting.pop((loop, key))
         _settle([*zip(batch, _answers(self._work, key, [one.question for one in batch]), strict=True)])
+
+
+class Trips(Generic[K, Q, A]):
+    """The same for work that waits in the event loop: while a batch is under way, whoever asks goes into the next."""
+
+    def __init__(self, work: Callable[[K, Sequence[Q]], Coroutine[Any, Any, Sequence[A | Exception]]]) -> None:
+        self._work = work
+        self._waiting: dict[tuple[asyncio.AbstractEventLoop, K], list[_Waiting[Q, A]]] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def ask(self, key: K, question: Q) -> A:
+        """The answer to `question`, as if it had been asked alone now or later."""
+        loop = _running_loop()
+        mine: _Waiting[Q, A] = _Waiting(question, loop, loop.create_future())
+        batch = self._waiting.get((loop, key))
+        if batch is not None:
+            batch.append(mine)
+        else:
+            self._waiting[loop, key] = [mine]
+            task = loop.create_task(self._go(loop, key), context=Context())  # it is about nobody's act
+            self._under_way.add(task)  # the loop itself would let it go
+            task.add_done_callback(self._under_way.discard)
+        return await mine.future
+
+    async def _go(self, loop: asyncio.AbstractEventLoop, key: K) -> None:
+        """Work until nobody waits. It begins in the loop's next turn: what comes in this one goes along."""
+        try:
+            while waiting := self._waiting[loop, key]:
+                batch = waiting[:MOST]
+                del waiting[:MOST]
+                try:
+                    answers = await self._work(key, [one.question for one in batch])
+                except Exception as problem:
+                    answers = [problem] * len(batch)
+                _settle([*zip(batch, answers, strict=True)])
+        finally:
+            del self._waiting[loop, key]
 
 
 _own = threading.local()

@@ -6,13 +6,18 @@ from schoolsync.directory import reading
 from schoolsync.directory.shapes import CLASS, PERSON, SCHOOL
 from schoolsync.graph.call import Call, Reply
 from schoolsync.graph.resources import written
-from schoolsync.graph.resources.views import reading_view
+from schoolsync.graph.resources.views import reading_view, whole_page
 
 
 def list_classes(call: Call) -> Reply:
     """GET /education/classes."""
-    with reading_view(call, whole_set=True) as view:
+    with reading_view(call) as view:
         return view.page(CLASS)
+
+
+async def whole_classes(call: Call) -> Reply:
+    """The same, without any wish."""
+    return await whole_page(call, CLASS)
 
 
 def count_classes(call: Call) -> Reply:

@@ -8,13 +8,18 @@ from schoolsync.directory import reading
 from schoolsync.directory.shapes import CLASS, PERSON, SCHOOL
 from schoolsync.graph.call import Call, Reply
 from schoolsync.graph.resources import written
-from schoolsync.graph.resources.views import View, reading_view
+from schoolsync.graph.resources.views import View, reading_view, whole_page
 
 
 def list_schools(call: Call) -> Reply:
     """GET /education/schools."""
-    with reading_view(call, whole_set=True) as view:
+    with reading_view(call) as view:
         return view.page(SCHOOL)
+
+
+async def whole_schools(call: Call) -> Reply:
+    """The same, without any wish."""
+    return await whole_page(call, SCHOOL)
 
 
 def count_schools(call: Call) -> Reply:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from schoolsync.directory.shapes import PERSON
 from schoolsync.graph.call import Call, Reply
 from schoolsync.graph.resources import belongings, written
-from schoolsync.graph.resources.views import reading_view
+from schoolsync.graph.resources.views import reading_view, whole_page
 
 
 def list_users(call: Call) -> Reply:
     """GET /education/users."""
-    with reading_view(call, whole_set=True) as view:
+    with reading_view(call) as view:
         return view.page(PERSON)
+
+
+async def whole_users(call: Call) -> Reply:
+    """The same, without any wish."""
+    return await whole_page(call, PERSON)
 
 
 def count_users(call: Call) -> Reply:

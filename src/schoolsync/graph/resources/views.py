@@ -230,21 +230,26 @@ class View:
 
 
 @contextmanager
-def reading_view(call: Call, *, whole_set: bool = False) -> Iterator[View]:
-    """The caller's view for reading. What a caller can make arbitrarily costly has its time.
-
-    With `whole_set` nothing is read but a page of a whole set.
-    """
+def reading_view(call: Call) -> Iterator[View]:
+    """The caller's view for reading. What a caller can make arbitrarily costly has its time."""
     directories, tenant = call.services.directories, call.principal.tenant_id
-    if whole_set and call.is_plain:
-        # One statement is a moment of its own: to begin and end something around it costs as much again.
-        with directories.glance(tenant) as connection:
-            yield View(call, connection)
-        return
     costly = bool(call.query) or call.template.endswith("/$count")
     seconds = call.services.settings.query_seconds if costly else None
     with directories.read(tenant, seconds=seconds) as connection:
         yield View(call, connection)
+
+
+async def whole_page(call: Call, shape: Shape) -> Reply:
+    """The first page of all objects for an application that has no wish (`Call.is_plain`).
+
+    Whoever copies a directory begins with it, so its statement is put together once and nothing is begun around it.
+    """
+    size, _ = query.page_size(call, {})
+    principal = call.principal
+    statement = query.first_page(shape.table, size + 1)
+    found = await call.services.directories.ask(principal.tenant_id, statement, its_tenant=principal.tenant)
+    write = rows.writer(shape, select=None, version=call.version, unveiled=False)
+    return query.first_reply(call, _SETS[shape.type_name], found, size, write, shape.places["id"])
 
 
 @contextmanager
