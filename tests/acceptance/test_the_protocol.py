@@ -301,6 +301,9 @@ QUERIES: list[tuple[str, str, set[str]]] = [
     ("users", "middleName eq null and surname eq 'Silva'", {"3004", "3006"}),
     ("classes", "externalId eq 'M1' or course/subject eq 'French'", {"M1", "F1"}),
     ("classes", "term/startDate eq 2026-08-17 and startswith(displayName,'Math')", {"M1", "M2"}),
+    ("users", "surname eq 'MÜLLER' or startswith(displayName,'łUKASZ DVOŘ')", {"3001", "3003"}),
+    ("schools", "contains(displayName,'LYCÉE') and displayName in ('x','ålesund Lycée')", {"200"}),
+    ("schools", "displayName ne 'ålesund LYCÉE' and not endswith(address/city,'VÅGS')", {"100"}),
     ("schools", "address/city eq 'Honningsvåg' and schoolNumber ge '4502'", {"200"}),
 ]
 

@@ -7,7 +7,6 @@ at a time, and says where to go on: no request reads a directory of ten million 
 
 from __future__ import annotations
 
-import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, and_, func, or_, s
 
 from schoolsync.directory import reading
 from schoolsync.store.directory_tables import class_people, classes, people, school_classes, school_people, schools
-from schoolsync.store.json_text import folded
+from schoolsync.store.json_text import folded, spellings
 
 TABLES: Mapping[str, Table] = {"school": schools, "class": classes, "person": people}
 WINDOW = 200_000
@@ -24,7 +23,6 @@ WINDOW = 200_000
 COUNT_MAX = 10_000
 """Links that are counted; more are told as that many and more."""
 BESIDE_MAX = 100
-_A_TO_Z = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _DETAILS: Mapping[str, Sequence[str]] = {
     "school": ("school_number", "state_id", "lowest_grade", "highest_grade", "address_city", "phone", "principal_name"),
     "class": (
@@ -163,9 +161,8 @@ def _exactly(table: Table, tenant: int, search: str) -> ColumnElement[bool]:
 
 
 def _named(column: ColumnElement[Any], search: str) -> ColumnElement[bool]:
-    """Names with this in them. A database that folds the letters A to Z alone is asked for the usual spellings."""
-    spellings = {one.translate(_A_TO_Z): one for one in (search, search.lower(), search.title(), search.upper())}
-    return or_(*(column.icontains(one, autoescape=True) for one in spellings.values()))
+    """Names with this in them."""
+    return or_(*(column.icontains(one, autoescape=True) for one in spellings(search)))
 
 
 def _page(

@@ -1,7 +1,7 @@
 """`$filter` as SQL: odata-query's parser reads it, a small visitor of our own writes typed, bounded expressions.
 
 Only properties that a listing names can be compared, each with literals of its own type; whatever else OData can say
-is refused with a sentence. Texts compare without regard to the case of the letters A to Z, as Graph's directory does.
+is refused with a sentence. Texts compare without regard to the case of their letters, as Graph's directory does.
 A comparison with null counts as false under `not`, as OData wants and SQL does not.
 """
 
@@ -22,7 +22,7 @@ from schoolsync import ticks
 from schoolsync.errors import Forbidden, Invalid
 from schoolsync.graph.filterable import Items, Scope, UnsupportedQuery
 from schoolsync.graph.types import ENUMS, Property, at, canonical, find
-from schoolsync.store.json_text import folded, text_place
+from schoolsync.store.json_text import folded, spellings, text_place
 
 LENGTH_MAX = 4096
 DEPTH_MAX = 20
@@ -246,9 +246,14 @@ class _Visitor:
         found = self._value(prop, right)
         if operand.lower and isinstance(found, str):
             found = found.lower()
-        value: ColumnElement[Any] = literal(found, operand.column.type)
         folds = prop.type == "String" and not (operand.lower or operand.settled)
-        return _said(comparator, operand.column, value, folds=folds)
+        if folds and isinstance(found, str) and comparator in {ast.Eq, ast.NotEq}:
+            each = [
+                _said(comparator, operand.column, literal(one, operand.column.type), folds=True)
+                for one in spellings(found)
+            ]
+            return or_(*each) if comparator is ast.Eq else and_(*each)
+        return _said(comparator, operand.column, literal(found, operand.column.type), folds=folds)
 
     def _settled(self, node: ast._Node) -> ast._Node:
         """Negative numbers and `now()` as literals."""
@@ -300,18 +305,9 @@ class _Visitor:
         if operand.prop.type != "String" or not isinstance(args[1], ast.String):
             raise Invalid(f"Invalid filter clause: '{name}' compares a text property with a text.", target="$filter")
         text = self._text(args[1].val)
-        escaped = re.sub(r"([\\%_])", r"\\\1", text)
-        pattern = f"{'' if name == 'startswith' else '%'}{escaped}{'' if name == 'endswith' else '%'}"
-        column: ColumnElement[Any] = operand.column if operand.lower else folded(operand.column)
-
-        def fold(part: str) -> ColumnElement[Any]:
-            return literal(part.lower()) if operand.lower else folded(literal(part))
-
-        found = column.like(fold(pattern), escape="\\")
-        if name != "startswith" or not text:
-            return found
-        # As a span of texts too: an index can lead to that. Both databases compare texts byte by byte.
-        return and_(column >= fold(text), column < fold(text + _LAST), found)
+        if operand.lower:
+            return _found(name, operand.column, text.lower(), literal)
+        return or_(*(_found(name, folded(operand.column), one, _folded_literal) for one in spellings(text)))
 
     def _operand(self, node: ast._Node) -> _Operand:
         """A property, or a function of one."""
@@ -456,6 +452,23 @@ def _behind_not(node: ast._Node) -> tuple[ast._Node, int]:
     while isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         node, length = node.operand, length + 1
     return node, length
+
+
+def _folded_literal(text: str) -> ColumnElement[Any]:
+    return folded(literal(text))
+
+
+def _found(
+    name: str, column: ColumnElement[Any], text: str, fold: Callable[[str], ColumnElement[Any]]
+) -> ColumnElement[bool]:
+    """Whether a text stands at the beginning, at the end or anywhere in a column."""
+    escaped = re.sub(r"([\\%_])", r"\\\1", text)
+    pattern = f"{'' if name == 'startswith' else '%'}{escaped}{'' if name == 'endswith' else '%'}"
+    found = column.like(fold(pattern), escape="\\")
+    if name != "startswith" or not text:
+        return found
+    # As a span of texts too: an index can lead to that. Both databases compare texts byte by byte.
+    return and_(column >= fold(text), column < fold(text + _LAST), found)
 
 
 def _said(

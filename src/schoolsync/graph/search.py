@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, and_, false, func, literal, not_, or_
 
 from schoolsync.errors import Forbidden, Invalid
 from schoolsync.graph.types import at, canonical
-from schoolsync.store.json_text import folded
+from schoolsync.store.json_text import folded, spellings
 
 LENGTH_MAX = 1024
 TERMS_MAX = 20
@@ -109,8 +109,9 @@ class _Reader:
         text = text.strip()
         if not text:
             raise _wrong()
-        pattern = folded(literal("%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"))
-        return or_(*(folded(self._columns[path]).like(pattern, escape="\\") for path in paths))
+        patterns = [folded(literal("%" + re.sub(r"([\\%_])", r"\\\1", one) + "%")) for one in spellings(text)]
+        columns = [folded(self._columns[path]) for path in paths]
+        return or_(*(column.like(pattern, escape="\\") for column in columns for pattern in patterns))
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from schoolsync.profiles.states import State
 from schoolsync.profiles.status import Status
 from schoolsync.runs.apart import ended_well
 from schoolsync.store.control_tables import profile_status, profiles, runs
-from schoolsync.store.json_text import folded, text_place
+from schoolsync.store.json_text import folded, spellings, text_place
 
 NEEDS_A_PERSON = (Status.ERROR, Status.VALIDATION_ERROR, Status.QUARANTINED)
 """Statuses that only a person changes for good."""
@@ -55,7 +55,7 @@ def page(
     query = _short(tenant)
     if search:
         named = folded(profiles.c.display_name)
-        query = query.where(or_(*(text_place(named, folded(part)) > 0 for part in _spellings(search))))
+        query = query.where(or_(*(text_place(named, folded(part)) > 0 for part in spellings(search))))
     if status is not None:
         query = query.where(profile_status.c.status == status)
     if attention is not None:
@@ -110,11 +110,6 @@ def trend(connection: Connection, tenant: int, profile: str, *, limit: int) -> t
 def _point(row: Row[Any]) -> Point:
     seen = json.loads(row.summary or "{}").get("seen") or {}
     return Point(row.number, row.state, row.ended, seen.get("people"), seen.get("classes"), row.error_count)
-
-
-def _spellings(text: str) -> list[str]:
-    """A text in small, large and mixed letters: the databases themselves know only the case of A to Z."""
-    return sorted({text, text.lower(), text.upper(), text.title()})
 
 
 def _needs_a_person(now: int) -> ColumnElement[bool]:

@@ -122,3 +122,28 @@ def _has(element: json_has, compiler: SQLCompiler, **options: Any) -> str:
 def _has_postgresql(element: json_has, compiler: SQLCompiler, **options: Any) -> str:
     column, name = _arguments(element, compiler, **options)
     return f"coalesce(jsonb_exists(CAST({column} AS jsonb), {name}), false)"
+
+
+LETTERS_MAX = 3
+_A_TO_Z = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+
+
+def spellings(text: str) -> list[str]:
+    """A text in both cases of the letters that `folded` leaves alone, so that whoever asks for "øystein" finds Øystein.
+
+    With more than `LETTERS_MAX` of them it is the usual spellings: as it is, small, large, and large where words begin.
+    """
+    places = [place for place, letter in enumerate(text) if _has_case(letter)]
+    if len(places) > LETTERS_MAX:
+        usual = (text, text.lower(), text.upper(), text.title())
+        return list({one.translate(_A_TO_Z): one for one in usual}.values())
+    found = [text]
+    for place in places:
+        cases = (text[place].lower(), text[place].upper())
+        found = [f"{one[:place]}{case}{one[place + 1 :]}" for one in found for case in cases]
+    return found
+
+
+def _has_case(letter: str) -> bool:
+    small, large = letter.lower(), letter.upper()
+    return small != large and len(small) == len(large) == 1 and small > "\x7f" and large > "\x7f"
