@@ -133,13 +133,14 @@ OPERATIONS: list[tuple[str, str, str | None, str | None, Json | None]] = [
     ),
     # The plain directory objects behind them.
     *(
-        (method, f"{{root}}/{plain}{tail}", NEVER if method == "PATCH" else BASIC, least, body)
+        (method, f"{{root}}/{plain}{tail}", BASIC if method == "GET" else NEVER, least, body)
         for plain, one in (("users", "{user}"), ("groups", "{class}"), ("directory/administrativeUnits", "{school}"))
         for method, tail, least, body in (
             ("GET", "", READ, None),
             ("GET", "/$count", READ, None),
             ("GET", f"/{one}", READ, None),
             ("PATCH", f"/{one}", WRITE, {}),
+            ("DELETE", f"/{NOBODY}", WRITE, None),
         )
     ),
     *(

@@ -212,6 +212,24 @@ class TestWhoBelongs:
         assert town.get(f"/users/{person}").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("plain", "education", "kind"),
+    [
+        ("/users", "users", "person"),
+        ("/groups", "classes", "class"),
+        ("/directory/administrativeUnits", "schools", "school"),
+    ],
+)
+def test_what_is_deleted_is_gone_by_either_name(town: Any, ids: Any, plain: str, education: str, kind: str) -> None:
+    """DELETE of a user, a group, a unit is that of the person, the class, the school."""
+    one = ids(kind, 1)
+    old = town.get(f"{plain}/{one}").headers["etag"]
+    assert town.send("DELETE", f"{plain}/{one}", headers={"If-Match": 'W/"0"'}).status_code == 412
+    assert town.send("DELETE", f"{plain}/{one}", headers={"If-Match": old}).status_code == 204
+    assert town.get(f"/education/{education}/{one}").status_code == 404
+    assert town.send("DELETE", f"{plain}/{one}").status_code == 404
+
+
 def test_beta_shows_the_attributes_unasked(still_town: Any, token: Any, ids: Any) -> None:
     """Scripts for beta select nothing and read them; v1.0 shows them to those who name them, ReadBasic to nobody."""
     person, group = ids("person", 1), ids("class", 1)

@@ -221,15 +221,16 @@ def _directory() -> Iterator[Route]:
 def _plain() -> Iterator[Route]:
     """The objects of the directory behind schools, classes and people, as scripts for School Data Sync read them."""
     area = Area.DIRECTORY
-    for many, key, noun in (
-        ("users", "user", "user"),
-        ("groups", "class", "group"),
-        ("directory/administrativeUnits", "school", "unit"),
+    for many, key, noun, behind in (
+        ("users", "user", "user", "users"),
+        ("groups", "class", "group", "classes"),
+        ("directory/administrativeUnits", "school", "unit", "schools"),
     ):
         yield _row(area, "GET", many, f"plain.list_{noun}s", _RB, _R)
         yield _row(area, "GET", f"{many}/$count", f"plain.count_{noun}s", _RB, _R, text=True)
         yield _row(area, "GET", f"{many}/{{{key}}}", f"plain.get_{noun}", _RB, _R, inline=True)
         yield _row(area, "PATCH", f"{many}/{{{key}}}", f"plain.patch_{noun}", None, _W)
+        yield _row(area, "DELETE", f"{many}/{{{key}}}", f"{behind}.delete_{key}", None, _W)
     unit, group = "directory/administrativeUnits/{school}", "groups/{class}"
     for owner, name, handler, delegated in (
         (group, "members", "members", _RB),

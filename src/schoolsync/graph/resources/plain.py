@@ -1,7 +1,7 @@
 """/users, /groups and /directory/administrativeUnits: the plain objects behind people, classes and schools.
 
 Scripts written for School Data Sync read and write its extension attributes here, and who belongs to what. Nothing but
-links can be made or deleted here: that is done below /education.
+links can be made here: that is done below /education, whose handlers delete what is deleted here.
 """
 
 from __future__ import annotations
