@@ -34,7 +34,7 @@ from schoolsync.settings import Settings
 from schoolsync.store import acts
 from schoolsync.store.control import Control
 from schoolsync.store.control_tables import audit, audit_heads, tenants
-from schoolsync.store.database import insert_new
+from schoolsync.store.database import insert_new, is_postgresql, listed, rows_of_lists
 from schoolsync.store.directories import Directories
 from schoolsync.store.directory_tables import audit_outbox
 
@@ -69,6 +69,8 @@ _HEAD = select(audit_heads.c.number, audit_heads.c.hash).where(_ITS_HEAD).with_f
 _HEAD_READ = select(audit_heads.c.number).where(_ITS_HEAD)
 _MOVE = update(audit_heads).where(_ITS_HEAD).values(number=bindparam("number"), hash=bindparam("hash"))
 _ADD = insert(audit)
+_COLUMNS = tuple(audit.c.keys())
+_ADD_LISTED = insert(audit).from_select(_COLUMNS, select(rows_of_lists(audit, _COLUMNS)))
 
 _MEMBER = re.compile(r"[@\w.]{1,64}", re.ASCII)
 
@@ -240,14 +242,18 @@ class Audit:
             assert head is not None
         number, previous = head
         rows: list[dict[str, object]] = []
+        key = self._key.get()
         for act in several:
             assert act.tenant == tenant
             number += 1
             entry = {name: getattr(act, name) for name in FIELDS if name != "number"} | {"number": number}
             digest = chained(previous, entry)
-            rows.append(entry | {"tenant": tenant, "previous": previous, "hash": digest, "seal": self._seal(digest)})
+            rows.append(entry | {"tenant": tenant, "previous": previous, "hash": digest, "seal": _seal(key, digest)})
             previous = digest
-        connection.execute(_ADD, rows)
+        if len(rows) > 1 and is_postgresql(connection):
+            connection.execute(_ADD_LISTED, listed({name: [row[name] for row in rows] for name in _COLUMNS}))
+        else:
+            connection.execute(_ADD, rows)
         connection.execute(_MOVE, {"its_tenant": tenant, "number": number, "hash": previous})
 
     def _head(self, connection: Connection, tenant: int) -> tuple[int, str] | None:
@@ -354,15 +360,16 @@ class Audit:
 
     def sealed(self, row: Row[tuple[object, ...]]) -> bool:
         """Whether this installation has written an entry."""
-        return hmac.compare_digest(str(row.seal), self._seal(str(row.hash)))
+        return hmac.compare_digest(str(row.seal), _seal(self._key.get(), str(row.hash)))
 
     def tenants(self) -> list[tuple[int, str]]:
         """Number and id of every tenant."""
         with self._control.read() as connection:
             return [(row.number, row.id) for row in connection.execute(select(tenants).order_by(tenants.c.id))]
 
-    def _seal(self, digest: str) -> str:
-        return hmac.new(self._key.get(), digest.encode(), hashlib.sha256).hexdigest()
+
+def _seal(key: bytes, digest: str) -> str:
+    return hmac.new(key, digest.encode(), hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from enum import Enum, StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ from sqlalchemy import (
 from schoolsync import ticks
 from schoolsync.errors import Conflict, NotFound
 from schoolsync.store.control_tables import profile_status, profiles, runs
-from schoolsync.store.database import LookUp, is_postgresql
+from schoolsync.store.database import LookUp, is_postgresql, listed, rows_of_lists
 
 if TYPE_CHECKING:
     from schoolsync.runs.states import OpenRun
@@ -227,12 +227,26 @@ _LOOK_UP_ALL = {server: LookUp(statement) for server, statement in _ALL.items()}
 
 def change_all(connection: Connection, *, tenant: int, changed: Mapping[str, ProfileStatus]) -> None:
     """Write the statuses of several profiles as they are given, the version too."""
-    if changed:
-        rows = [asdict(now) | {"its_tenant": tenant, "its_profile": profile} for profile, now in changed.items()]
-        connection.execute(_CHANGE_ALL, rows)
+    if not changed:
+        return
+    if len(changed) > 1 and is_postgresql(connection):
+        lists = {name: [getattr(now, name) for now in changed.values()] for name in _FIELDS}
+        connection.execute(_CHANGE_LISTED, listed(lists | {"profile": [*changed]}) | {"its_tenant": tenant})
+        return
+    rows = [
+        {"its_tenant": tenant, "its_profile": profile, **{name: getattr(now, name) for name in _FIELDS}}
+        for profile, now in changed.items()
+    ]
+    connection.execute(_CHANGE_ALL, rows)
 
 
 _CHANGE_ALL = update(profile_status).where(*_ITS).values({name: bindparam(name) for name in _FIELDS})
+_LISTED = rows_of_lists(profile_status, ("profile", *_FIELDS))
+_CHANGE_LISTED = (
+    update(profile_status)
+    .where(_ITS[0], profile_status.c.profile == _LISTED.c.profile)
+    .values({name: _LISTED.c[name] for name in _FIELDS})
+)
 
 
 def missing(profile: str) -> NotFound:

@@ -16,7 +16,20 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode, urlsplit, urlunsplit
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Dialect, Engine, Select, create_engine, event, exc
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    Dialect,
+    Engine,
+    Select,
+    TableValuedAlias,
+    bindparam,
+    column,
+    create_engine,
+    event,
+    exc,
+    func,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
 from sqlalchemy.sql.compiler import Compiled, SQLCompiler
@@ -362,6 +375,18 @@ def _stopped(problem: Exception) -> bool:
     cause = getattr(problem, "orig", None)
     names = {"SQLITE_INTERRUPT", "57014"}
     return {getattr(cause, "sqlite_errorname", None), getattr(cause, "sqlstate", None)} & names != set()
+
+
+def rows_of_lists(table: Table, names: Sequence[str]) -> TableValuedAlias:
+    """Rows that reach PostgreSQL as a list of values for each of these columns: one statement takes many."""
+    lists = (bindparam(f"all_{name}", type_=ARRAY(table.c[name].type)) for name in names)
+    columns = (column(name, table.c[name].type) for name in names)
+    return func.unnest(*lists).table_valued(*columns, name="listed").render_derived()
+
+
+def listed(lists: Mapping[str, Sequence[object]]) -> dict[str, Any]:
+    """The parameters of `rows_of_lists`, by columns."""
+    return {f"all_{name}": [*values] for name, values in lists.items()}
 
 
 def insert_new(connection: Connection, table: Table) -> Insert:
