@@ -13,8 +13,9 @@ from sqlalchemy import insert, text
 from schoolsync import ticks
 from schoolsync.access import audit
 from schoolsync.errors import NotFound
+from schoolsync.graph.routes import changing_objects
 from schoolsync.runs import change_history
-from schoolsync.runs.change_history import WINDOW, ChangeHistory, Wanted, cursor, window
+from schoolsync.runs.change_history import WINDOW, ByHand, ChangeHistory, Wanted, cursor, window
 from schoolsync.runs.plan_question import PlannedStep, Question
 from schoolsync.store.control_tables import runs
 from schoolsync.store.directories import Directories
@@ -196,3 +197,23 @@ def test_whatever_narrows_it_the_newest_comes_first(house: Any, monkeypatch: pyt
             assert times == sorted(times, reverse=True), (seed, wanted, most)
             assert found == meant, (seed, wanted, most)
     directories.close()
+
+
+@pytest.mark.parametrize(
+    ("operation", "op", "kind"),
+    [
+        ("DELETE education/classes/{class}/members/{user}", "unlink", "person"),
+        ("POST education/schools/{school}/classes/$ref", "link", "section"),
+        ("DELETE users/{user}", "remove", "person"),
+        ("DELETE groups/{class}", "remove", "section"),
+        ("DELETE directory/administrativeUnits/{school}", "remove", "school"),
+        ("PATCH directory/administrativeUnits/{school}", "update", "school"),
+        ("DELETE groups/{class}/owners/{user}/$ref", "unlink", "person"),
+        ("POST directory/administrativeUnits/{school}/members/$ref", "link", "person"),
+    ],
+)
+def test_what_an_operation_by_hand_did(operation: str, op: str, kind: str) -> None:
+    """By whichever address an object was changed, it is told as what it is."""
+    did = ByHand(operation)
+    assert (did.op, did.kind) == (op, kind)
+    assert operation in changing_objects()

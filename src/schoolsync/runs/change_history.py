@@ -43,6 +43,7 @@ _GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _METHODS = {"POST": "create", "PATCH": "update", "DELETE": "remove"}
 _LINKS = {"POST": "link", "DELETE": "unlink"}
 _PERSONS = ("student", "teacher")
+_AROUND = frozenset({"education", "directory"})  # segments that no object stands behind
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -92,7 +93,7 @@ class ByHand:
     def op(self) -> str:
         method, _, template = self.operation.partition(" ")
         below = template.removesuffix("/$ref").split("/")
-        whose = [word for word in below if not word.startswith("{") and word != "education"]
+        whose = [word for word in below if not word.startswith("{") and word not in _AROUND]
         return (_LINKS if template.endswith("/$ref") or (len(whose) > 1 and method != "PATCH") else _METHODS)[method]
 
     @property
