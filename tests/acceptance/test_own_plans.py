@@ -256,6 +256,9 @@ def test_limits_for_one_plan_only(server: Server) -> None:
     assert approver.refusal("POST", f"{path}/override", 400, {**given, "limits": {"removal": 1}})["target"]
     approver("POST", f"{path}/override", given, expect=202)
     assert profile.wait()["status"] == "success"
+    (said,) = approver.get(f"{path}/plan")["notes"]
+    assert said.startswith("delegated:"), "it names who did that"
+    assert said.endswith("(“one leaver”): removalLeast 50, classPercent 100.")
     kept = approver.get(f"/profiles/{profile.id}/settings")["settings"]["guards"]
     assert kept["removalLeast"] == 0
 

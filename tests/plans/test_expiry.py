@@ -12,7 +12,7 @@ from schoolsync.errors import Invalid
 from schoolsync.plan.policy import Expiry, Policy
 from schoolsync.profiles.policy import own_settings
 
-from .districts import CREATES, DISTRICT, NOW, Directory, Roster, enrolled, named_lines, section
+from .districts import CREATES, DISTRICT, NOW, Directory, Roster, engine, enrolled, named_lines, section
 from .test_guards import STRICT, district, guards_of
 from .test_properties import active
 from .test_taking_back import ask
@@ -80,6 +80,20 @@ def test_a_class_that_leaves_is_marked_and_a_new_one_comes_under_its_id(director
     assert later.steps == {"classes": {"expire": 1}}
     assert directory.sync(DISTRICT, policy=policy, now=NOW + 41 * DAY).steps["classes"] == {"create": 1}
     assert {row[0] for row in directory.query("SELECT generation FROM classes WHERE source_id = 'M2'")} == {2}
+
+
+def test_a_plan_that_marks_classes_is_the_same_all_day(directory: Directory) -> None:
+    """So what was seen in a preview can be applied an hour later; tomorrow it is another."""
+    policy = expiring()
+    directory.sync(DISTRICT, policy=policy)
+    midday = ticks.midnight(ticks.day(NOW, "UTC"), "UTC") + DAY // 2
+    plans = []
+    for later in (0, 1, DAY):
+        with engine(directory.job(WITHOUT, policy=policy, now=midday + later, preview=True)) as work:
+            work.extract()
+            work.validate()
+            plans.append(work.plan().plan)
+    assert plans[0] == plans[1] != plans[2]
 
 
 def test_marking_waits_for_its_day_and_until_then_the_class_comes_back(directory: Directory) -> None:

@@ -345,6 +345,18 @@ def test_limits_for_one_plan_only(house: House, plans: Plans) -> None:
     assert house.journal.job(fresh).policy.guards == Guards()
 
 
+def test_one_of_two_people_cannot_let_a_plan_go_by_other_limits(house: House, plans: Plans) -> None:
+    """Where two have to approve, other limits are refused, and the plan stays held."""
+    key = held(house)
+    settle(house, key.profile, second_person=True)
+    with pytest.raises(Conflict, match="second person"):
+        plans.override(
+            APPROVER, key.profile, key.run, plan="first", limits={"removalPercent": 100}, why=None, now=house.clock()
+        )
+    assert house.run(key.profile).state == RunState.HELD
+    assert house.run(key.profile).limits is None
+
+
 def test_what_a_held_plan_adds_may_flow(house: House) -> None:
     """With the setting the first batches are applied, and then the run is held."""
     profile = house.profile()

@@ -338,7 +338,7 @@ class Plan(Shape, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...]  # the widest first
     verdict_count: Number
     deferred: Number  # removals that a window puts off
-    notes: tuple[str, ...]  # what taking a run back cannot do, in sentences
+    notes: tuple[str, ...]  # who set other limits for it, and what taking a run back cannot do, in sentences
     approvals: tuple[Approval, ...]
     persons_needed: Number
     rows: Number | None  # how many steps are to be applied in all

@@ -78,8 +78,12 @@ def _mark(db: duckdb.DuckDBPyConnection, terms: Terms, expiry: Expiry) -> None:
 
 
 def choose(db: duckdb.DuckDBPyConnection, terms: Terms, classes: str, *, archive: bool) -> None:
-    """Add to `planned.expiring` the classes of a query (key, rule and line), but those that are marked already."""
+    """Add to `planned.expiring` the classes of a query (key, rule and line), but those that are marked already.
+
+    They expire with the day, so that a plan made again on it is the same.
+    """
     led = text(mark(terms))
+    day = ticks.midnight(ticks.day(terms.now, terms.policy.time_zone), terms.policy.time_zone)
     db.execute(f"""
         INSERT INTO planned.expiring BY NAME
         SELECT 'section' AS kind, c.key, h.id,
@@ -89,7 +93,7 @@ def choose(db: duckdb.DuckDBPyConnection, terms: Terms, classes: str, *, archive
             left({led} || h.mail_nickname, {ALIAS_MAX}) AS mail_nickname, h.mail_nickname AS was_mail_nickname,
             '{STATUS}' AS status, h.status AS was_status,
             {"false" if archive else "h.active"} AS active, h.active AS was_active,
-            {terms.now} AS expired, h.expired AS was_expired,
+            {day} AS expired, h.expired AS was_expired,
             c.rule, h.school_source_id AS of_school, c.file, c.line, c.upload_run
         FROM ({classes}) AS c JOIN held.classes AS h ON h.key = c.key WHERE h.expired IS NULL
     """)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from schoolsync import wrong_values
+from schoolsync import ticks, wrong_values
 from schoolsync.access import roles
 from schoolsync.access.principal import Principal
 from schoolsync.access.roles import Act
@@ -61,12 +61,30 @@ class PlanSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     verdicts: tuple[Verdict, ...]  # the widest first, at most plan.verdicts.LISTED
     verdict_count: int
     deferred: int  # removals that a window puts off
-    notes: tuple[str, ...]  # what taking a run back cannot do, in sentences
+    notes: tuple[str, ...]  # who set other limits for it, and what taking a run back cannot do, in sentences
     approvals: tuple[Approval, ...]
     persons_needed: int
     applied: Applied  # what of it is in the directory
     rows: int | None  # how many it has in all
     undoable: bool  # whether there is something that `undo` can take back
+
+
+def _overridden(limits: str | None, own: Guards) -> tuple[str, ...]:
+    """Who has set which limits for a plan alone, and why."""
+    if limits is None:
+        return ()
+    given = json.loads(limits)
+    usual: dict[str, Any] = msgspec.to_builtins(own)
+    other = [
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in given["guards"].items()
+        if value != usual.get(name)
+    ]
+    why = f" (“{given['why']}”)" if given.get("why") else ""
+    return (
+        f"{given['person']} set other limits for this plan alone on {ticks.text(given['given'])}{why}: "
+        f"{', '.join(other) or 'those that the profile has by now'}.",
+    )
 
 
 class Plans:
@@ -111,7 +129,7 @@ class Plans:
             verdicts=msgspec.convert(kept.get("verdicts", []), tuple[Verdict, ...]),
             verdict_count=kept.get("verdict_count", 0),
             deferred=kept.get("deferred", 0),
-            notes=tuple(kept.get("notes", ())),
+            notes=(*_overridden(row.limits, guards), *kept.get("notes", ())),
             approvals=given,
             persons_needed=2 if guards.second_person else 1,
             applied=applied,
@@ -289,13 +307,20 @@ class Plans:
     ) -> Guards:
         """Plan a held run again under other limits, for this one plan only; what still holds it is told as before.
 
-        `limits` are guard settings by their names in the profile's settings. Raises Invalid, Conflict, Forbidden.
+        `limits` are guard settings by their names in the profile's settings. Raises Invalid, Conflict, Forbidden;
+        Conflict also where two people have to approve: one of them cannot let a plan go by other limits.
         """
         roles.check(principal, Act.APPROVE)
         tenant = principal.tenant
         with self._control.write(tenant) as connection:
-            self._held(connection, tenant, profile, run, plan)
-            merged = msgspec.to_builtins(self._guards(connection, tenant, profile)) | dict(limits)
+            row = self._held(connection, tenant, profile, run, plan)
+            own = self._guards(connection, tenant, profile)
+            if own.second_person:
+                raise Conflict(
+                    "Two people have to approve plans of this profile, so nobody sets other limits alone: approve the "
+                    f"plan of run {row.number}, and let a second person approve it too."
+                )
+            merged = msgspec.to_builtins(own) | dict(limits)
             try:
                 guards = msgspec.convert(merged, Guards)
             except msgspec.ValidationError as problem:
