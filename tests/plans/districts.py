@@ -28,7 +28,7 @@ from schoolsync.plan.policy import Guards, Policy
 from schoolsync.plan.steps import RULES
 from schoolsync.roster import findings
 from schoolsync.roster import tables as roster_tables
-from schoolsync.runs import checking
+from schoolsync.runs import checking, snapshots
 from schoolsync.runs.checking import StageFailed
 from schoolsync.runs.job import Base, Failed, Finished, Job, JobFile, Known, Planned, Undone
 from schoolsync.runs.selections import Release, Selection, Yes
@@ -392,12 +392,13 @@ class Directory:
         plan = plans.latest()
         assert plan is not None
         snapshot: dict[str, Any] = {}
-        for path in sorted(plans.snapshot(plan).glob("*.parquet")):
-            rows = pq.read_table(path).to_pylist()
+        folder = plans.snapshot(plan)
+        for table in sorted({path.stem.partition(".")[0] for path in folder.glob("*.parquet")} - {snapshots.OVER}):
+            rows = duckdb.sql(f"FROM {snapshots.relation(folder, table)}").to_arrow_table().to_pylist()
             for row in rows:
                 for name in KEYS & row.keys():
                     row[name] = row[name] - plan.first_key if row[name] >= plan.first_key else -row[name]
-            snapshot[path.name] = sorted(map(repr, rows))
+            snapshot[table] = sorted(map(repr, rows))
         return msgspec.structs.replace(plan.planned, alike=0, error_files=()), (plan.wakes, snapshot)
 
     def undo(self, run: str, *, policy: Policy = CREATES, profile: int = 1, **values: Any) -> Outcome:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from schoolsync.plan.policy import Guards, Matching, Window
+from schoolsync.runs import snapshots
 
 from ..conftest import NIGHTLY
 from .districts import (
@@ -73,8 +74,10 @@ SECOND: dict[str, Roster] = {
 
 
 @pytest.fixture
-def directory(tmp_path: Path, roster_source: GivenSource) -> Directory:
-    """An empty directory. What is set aside comes from files, whatever the database."""
+def directory(tmp_path: Path, roster_source: GivenSource, monkeypatch: pytest.MonkeyPatch) -> Directory:
+    """An empty directory. What is set aside comes from files, whatever the database; their share does not count here,
+    because everybody is few."""
+    monkeypatch.setattr(snapshots, "SHARE", 0)
     return Directory(tmp_path / "house", roster_source)
 
 
@@ -201,3 +204,23 @@ def test_the_same_number_for_two_people_is_no_matter(directory: Directory, monke
     outcome = directory.sync(DISTRICT.left_without_person("student", "2"), policy=FREE)
     assert outcome.planned is not None
     assert outcome.planned.alike == 0
+
+
+def test_what_nobody_has_looked_at_is_not_written_again(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A snapshot takes the files of the one before along, until they are many; what is remembered is always whole."""
+    monkeypatch.setattr(snapshots, "LAYERS_MAX", 2)
+    directory.compares = True
+    folders = []
+    for name in ("Ada", "Bea", "Cia", "Dea", "Eva"):
+        roster = DISTRICT.changed("people", {"role": "student", "source_id": "2"}, given_name=name)
+        outcome = directory.sync(roster, policy=FREE)
+        assert outcome.finished is not None
+        assert outcome.finished.snapshot is not None
+        folders.append(Path(outcome.finished.snapshot))
+    assert [snapshots.layers(folder) for folder in folders] == [0, 1, 2, 0, 1]
+    monkeypatch.setattr(snapshots, "SHARE", 4)
+    assert snapshots.goes_on(folders[0], people=100, looked_at=25)
+    assert not snapshots.goes_on(folders[0], people=100, looked_at=26)
+    assert not snapshots.goes_on(folders[1], people=100, looked_at=25), "who was over already counts"
+    whole, taken = folders[0] / "class_people.parquet", folders[1] / "class_people.1.parquet"
+    assert whole.stat().st_ino == taken.stat().st_ino

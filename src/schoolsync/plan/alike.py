@@ -7,7 +7,8 @@ else has written to the directory and the profile's settings are the same, a per
 nothing: the rows leave the roster and the directory's tables, and come back in what the next run is compared with. The
 plan is the one that would be made without, which is what its tests compare.
 
-Schools and classes are few beside people and their memberships: they are always looked at.
+Schools and classes are few beside people and their memberships: they are always looked up, and of classes that the
+roster describes as before nothing is compared.
 """
 
 from __future__ import annotations
@@ -21,8 +22,14 @@ from schoolsync.roster import tables
 PRINTS = "prints"
 """The table of a snapshot with the fingerprints."""
 
+SIZES = "sizes"
+"""The table of a snapshot with how many pupils and teachers each class has."""
+
 PRINTED = "SELECT bucket, print FROM planned.prints"
 """The query for that table."""
+
+OVER = "(FROM planned.looked_at UNION ALL SELECT key FROM before.classes ANTI JOIN planned.kept_as_is USING (key))"
+"""Of whom the files of the last snapshot say no more what holds, as a relation of keys."""
 
 _PLACE = ("file", "line")  # where a record stands says nothing of the record
 
@@ -39,13 +46,14 @@ def fits(db: duckdb.DuckDBPyConnection, terms: Terms) -> bool:
     return not db.execute("SELECT 1 FROM roster.left_out LIMIT 1").fetchall()
 
 
-def prepare(db: duckdb.DuckDBPyConnection, *, prints: bool) -> None:
+def prepare(db: duckdb.DuckDBPyConnection, terms: Terms, *, prints: bool) -> None:
     """`planned.prints`, the roster's fingerprints (without `prints` none); nobody is set aside yet.
 
     `planned.<table>_aside` are the rows that are; they stay empty when all is looked at.
     """
     person = ", ".join(name for name in tables.TABLES["people"] if name not in _PLACE)
     contact = ", ".join(name for name in tables.TABLES["contacts"] if name not in _PLACE)
+    section = ", ".join(name for name in tables.TABLES["classes"] if name not in _PLACE)
     db.execute(f"""
         CREATE TABLE planned.prints AS
         SELECT bucket, hash(sum(said), count(*)) AS print FROM (
@@ -56,19 +64,51 @@ def prepare(db: duckdb.DuckDBPyConnection, *, prints: bool) -> None:
             SELECT {bucket("'student'", "student_id")}, hash('contact', {contact}) FROM roster.contacts
             UNION ALL
             SELECT {bucket("person_role", "source_id")}, hash('class', class_id, role) FROM planned.enrollments
+            UNION ALL
+            SELECT {bucket("'section'", "source_id")}, hash({section}) FROM roster.classes
         ) {"" if prints else "WHERE false"} GROUP BY bucket
     """)
     db.execute("CREATE TABLE planned.differing (bucket UINTEGER)")
     db.execute("CREATE TABLE planned.looked_at (key BIGINT)")
+    db.execute("CREATE TABLE planned.same_classes (source_id VARCHAR)")
     db.execute("CREATE TABLE planned.aside (kind VARCHAR, of_school VARCHAR, guarded BOOLEAN, n BIGINT)")
     for table in (*OBJECT_TABLES, *LINK_TABLES):
         db.execute(f"CREATE VIEW planned.{table}_aside AS SELECT {before(table)} FROM held.{table} WHERE false")
+    size_classes(db, terms)
+
+
+def size_classes(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """`planned.class_sizes`: how many pupils and teachers each class has, by the profile's memberships."""
+    mine = f"FROM held.class_people WHERE {terms.is_ours('owner')}"
+    db.execute(f"CREATE VIEW planned.class_sizes AS {_sizes(mine)}")
+
+
+def _sizes(links: str) -> str:
+    """The query for the sizes of classes; `links` is what follows SELECT."""
+    return f"SELECT class AS key, coalesce(teacher, false) AS teacher, count(*) AS n {links} GROUP BY ALL"
+
+
+def sizes_after(terms: Terms, links: str, *, own: bool) -> str:
+    """The query for the sizes once the plan is applied; `links` is the relation of the memberships there are then.
+
+    With `own` these are only those of people who were looked at, and the sizes of before stand for the others.
+    """
+    if not own:
+        return f"{_sizes(f'FROM {links}')} ORDER BY ALL"
+    return f"""
+        SELECT key, teacher, sum(n)::BIGINT AS n FROM (
+            FROM before.sizes UNION ALL {_sizes(f"FROM {links}")} UNION ALL
+            SELECT key, teacher, -n FROM ({_sizes(f"FROM held.class_people WHERE {terms.is_ours('owner')}")})
+        ) GROUP BY ALL HAVING sum(n) > 0 ORDER BY ALL
+    """
 
 
 def before(table: str) -> str:
     """The columns of `before.<table>` as SQL; `table` is one of a snapshot."""
     if table == PRINTS:
         return "bucket, print"
+    if table == SIZES:
+        return "key, teacher, n"
     return ", ".join(f'"{name}"' for name in held_columns(table) if name != "owner")  # type: ignore[arg-type]  # as said
 
 
@@ -105,7 +145,7 @@ def set_aside(db: duckdb.DuckDBPyConnection) -> None:
     for end in ("old_id", "new_id"):
         db.execute(f"""
             INSERT INTO planned.differing
-            SELECT {bucket("kind", end)} FROM planned.rekeyed WHERE kind IN ('student', 'teacher')
+            SELECT {bucket("kind", end)} FROM planned.rekeyed WHERE kind IN ('section', 'student', 'teacher')
         """)
     there = "{} IN (SELECT bucket FROM planned.differing)"
     for table, role, source_id in (
@@ -117,6 +157,11 @@ def set_aside(db: duckdb.DuckDBPyConnection) -> None:
         _leave(db, table, there.format(bucket(role, source_id)))
     for one in (*OBJECT_TABLES, *LINK_TABLES):
         db.execute(f"CREATE OR REPLACE VIEW planned.{one}_aside AS {_aside(one)}")
+    db.execute("CREATE OR REPLACE VIEW planned.class_sizes AS FROM before.sizes")
+    db.execute(f"""
+        INSERT INTO planned.same_classes
+        SELECT source_id FROM roster.classes WHERE NOT {there.format(bucket("'section'", "source_id"))}
+    """)
     mine = bucket("primary_role", "source_id")
     db.execute(f"INSERT INTO planned.looked_at SELECT key FROM before.people WHERE NOT active OR {there.format(mine)}")
     db.execute("""
@@ -134,6 +179,16 @@ def _leave(db: duckdb.DuckDBPyConnection, table: str, condition: str) -> None:
     ).fetchall()
     db.execute(f"DROP {'VIEW' if made == 'VIEW' else 'TABLE'} roster.{table}")
     db.execute(f"ALTER TABLE roster.left RENAME TO {table}")
+
+
+def keep_classes(db: duckdb.DuckDBPyConnection) -> None:
+    """`planned.kept_as_is`: the classes that are there and of which the roster says what it said; not compared."""
+    db.execute("""
+        CREATE TABLE planned.kept_as_is AS SELECT t.key FROM planned.targets AS t
+        SEMI JOIN planned.same_classes AS s ON s.source_id = t.source_id
+        SEMI JOIN (SELECT key FROM held.classes WHERE active AND expired IS NULL) AS h ON h.key = t.key
+        WHERE t.kind = 'section' AND t.how = 'kept'
+    """)
 
 
 def bring(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
@@ -159,12 +214,13 @@ def dismiss(db: duckdb.DuckDBPyConnection) -> None:
 def unsure(db: duckdb.DuckDBPyConnection) -> None:
     """No fingerprint for whom the directory will not hold what the roster says: they are looked at the next time.
 
-    Those are people without an object, and those with a membership without its other end (`planned.dangling`).
+    Those are people and classes without an object, and people with a membership that lacks its other end
+    (`planned.dangling`).
     """
     db.execute(f"""
         UPDATE planned.prints SET print = NULL WHERE bucket IN (
             SELECT {bucket("kind", "source_id")} FROM planned.records ANTI JOIN planned.targets USING (kind, source_id)
-            WHERE kind IN ('student', 'teacher')
+            WHERE kind IN ('section', 'student', 'teacher')
             UNION ALL SELECT {bucket("kind", "source_id")} FROM planned.dangling
         )
     """)
@@ -173,4 +229,10 @@ def unsure(db: duckdb.DuckDBPyConnection) -> None:
 def count(db: duckdb.DuckDBPyConnection) -> int:
     """How many people were set aside."""
     ((many,),) = db.execute("SELECT coalesce(sum(n), 0)::BIGINT FROM planned.aside").fetchall()
+    return int(many)
+
+
+def looked_at(db: duckdb.DuckDBPyConnection) -> int:
+    """How many people of the last snapshot are looked at all the same."""
+    ((many,),) = db.execute("SELECT count(*) FROM planned.looked_at").fetchall()
     return int(many)

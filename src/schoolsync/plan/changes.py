@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import duckdb
 
-from schoolsync.plan import expiry, kinds, last_lines, recipes, remembered
+from schoolsync.plan import alike, expiry, kinds, last_lines, recipes, remembered
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms, held_columns
 from schoolsync.plan.identity import SEPARATOR, text
 from schoolsync.plan.kinds import LINK_SIDES, LINKS, OBJECTS, LinkKind, LinkTable, ObjectKind, ObjectTable, Writing
@@ -18,6 +18,7 @@ from schoolsync.plan.steps import GUARDED, real_key
 
 def compare_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     """`planned.<kind>_after`: every object of the roster as it shall be, and in `because` why it is touched."""
+    alike.keep_classes(db)
     for kind in terms.objects:
         _after(db, terms, kind)
     parts = " UNION ALL ".join(
@@ -256,7 +257,9 @@ def _after(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind) -> Non
             coalesce({terms.is_ours("h.owner")}, false) AS was_ours,
             h.source_id AS was_id, d.fields AS drifted, {school} AS of_school, r.file, r.line
         FROM planned.{kind.name}_records AS r
-        JOIN planned.targets AS t ON t.kind = '{kind.name}' AND t.source_id = r.source_id
+        JOIN (
+            SELECT * FROM planned.targets ANTI JOIN planned.kept_as_is USING (key) WHERE kind = '{kind.name}'
+        ) AS t ON t.source_id = r.source_id
         LEFT JOIN held.{kind.table} AS h ON h.key = t.key
         LEFT JOIN planned.new AS n ON n.kind = '{kind.name}' AND n.source_id = r.source_id
         LEFT JOIN (
@@ -513,10 +516,11 @@ def _spare(db: duckdb.DuckDBPyConnection, table: LinkTable) -> None:
         """)
 
 
-def objects_after(terms: Terms, table: ObjectTable, first_key: int) -> str:
+def objects_after(terms: Terms, table: ObjectTable, first_key: int, *, aside: bool = True) -> str:
     """The query for the profile's objects in `table` once the plan is applied, in the columns of `held` but `owner`.
 
-    New objects have the keys from `first_key` on.
+    New objects have the keys from `first_key` on. Without `aside` those who were set aside (`alike`) are not among
+    them.
     """
     columns = [name for name in held_columns(table) if name != "owner"]
     parts = []
@@ -531,7 +535,10 @@ def objects_after(terms: Terms, table: ObjectTable, first_key: int) -> str:
     )
     rest = "SELECT key FROM planned.targets"
     parts.append(f"SELECT {kept} FROM held.{table} WHERE {terms.is_ours('owner')} AND key NOT IN ({rest})")
-    parts.append(f"SELECT * FROM planned.{table}_aside")
+    if aside:
+        parts.append(f"SELECT * FROM planned.{table}_aside")
+        if table == "classes":
+            parts.append(f"SELECT {', '.join(columns)} FROM held.classes SEMI JOIN planned.kept_as_is USING (key)")
     return " UNION ALL ".join(parts)
 
 
@@ -542,8 +549,8 @@ def flags_differ(table: LinkTable) -> str:
     )
 
 
-def links_after(terms: Terms, table: LinkTable, first_key: int) -> str:
-    """The query for the profile's links in `table` once the plan is applied, in the columns of `held` but `owner`."""
+def links_after(terms: Terms, table: LinkTable, first_key: int, *, aside: bool = True) -> str:
+    """As `objects_after`, for the profile's links in `table`."""
     left, right = LINK_SIDES[table]
     same = f'h."{left}" = w."{left}" AND h."{right}" = w."{right}"'
     others = f"coalesce(h.owner IN ({terms.owners}) AND NOT {terms.is_ours('h.owner')}, false)"
@@ -560,6 +567,5 @@ def links_after(terms: Terms, table: LinkTable, first_key: int) -> str:
         SELECT h."{left}", h."{right}"{kept} FROM planned.{table}_unwanted AS h
         ANTI JOIN planned.{table}_stale AS s ON s."{left}" = h."{left}" AND s."{right}" = h."{right}"
         WHERE {terms.is_ours("h.owner")}
-        UNION ALL
-        SELECT * FROM planned.{table}_aside
+        {f"UNION ALL SELECT * FROM planned.{table}_aside" if aside else ""}
     """

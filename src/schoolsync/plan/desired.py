@@ -179,7 +179,8 @@ def _memberships(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     schools = "school_id IN (SELECT source_id FROM planned.school_ids)"
     # Who is not enabled keeps the account, and is in no school and no class.
     db.execute("CREATE TABLE planned.disabled AS SELECT role, source_id FROM roster.people WHERE NOT enabled")
-    enabled = "({}, source_id) NOT IN (SELECT (role, source_id) FROM planned.disabled)"
+    some = db.execute("SELECT 1 FROM planned.disabled LIMIT 1").fetchall()
+    enabled = "({}, source_id) NOT IN (SELECT (role, source_id) FROM planned.disabled)" if some else "true"
     db.execute(
         "CREATE VIEW planned.person_organizations AS SELECT role, source_id, school_id, file, line "
         f"FROM roster.person_organizations WHERE {schools} AND {_holds(terms, 'person_organizations')} "
@@ -234,8 +235,8 @@ def _left_out(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         for kind in OBJECTS
     )
     db.execute(f"""
-        CREATE TABLE planned.spared AS SELECT DISTINCT kind, source_id FROM ({parts})
-        WHERE (kind, source_id) NOT IN (SELECT (kind, source_id) FROM planned.records)
+        CREATE TABLE planned.spared AS
+        SELECT DISTINCT kind, source_id FROM ({parts}) ANTI JOIN planned.records USING (kind, source_id)
     """)
 
 

@@ -110,19 +110,15 @@ def _links(terms: Terms, table: LinkTable) -> str:
     return f"{mine} UNION ALL SELECT * FROM planned.{table}_aside"
 
 
-def measure_classes(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
-    """`planned.class_sizes`: how many pupils and teachers each class has; nothing when no class loses anybody."""
+def measure_classes(db: duckdb.DuckDBPyConnection) -> None:
+    """`planned.measured`: the sizes of classes, worked out once; nothing when no class loses anybody."""
     some = "EXISTS (FROM planned.class_people_stale) OR EXISTS (FROM planned.class_people_spared)"
-    db.execute(f"""
-        CREATE TABLE planned.class_sizes AS
-        SELECT class AS key, coalesce(teacher, false) AS teacher, count(*) AS n
-        FROM ({_links(terms, "class_people")}) WHERE {some} GROUP BY ALL
-    """)
+    db.execute(f"CREATE TABLE planned.measured AS FROM planned.class_sizes WHERE {some}")
 
 
 def count_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     """Count every kind of membership; what has ended by its own dates is not endangered."""
-    measure_classes(db, terms)
+    measure_classes(db)
     for link in LINKS:
         if link not in terms.links or link.records == "classes":
             continue
@@ -136,7 +132,7 @@ def count_links(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
         place = "planned.class_schools" if left == "class" else "planned.school_keys"
         # Links are many, so they are counted by their classes and schools before those are looked up.
         if link.table == "class_people":
-            counted = f"SELECT key, n FROM planned.class_sizes WHERE {'' if link.teacher else 'NOT '}teacher"
+            counted = f"SELECT key, n FROM planned.measured WHERE {'' if link.teacher else 'NOT '}teacher"
         else:
             counted = f"""SELECT h."{left}" AS key, count(*) AS n FROM ({_links(terms, link.table)}) AS h
                 JOIN planned.kinds AS k ON k.key = h."{right}" WHERE k.kind = '{link.right}' GROUP BY ALL"""
@@ -382,7 +378,7 @@ def count_classes(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
                 UNION ALL
                 SELECT class, false FROM planned.class_people_spared WHERE kind = 'studentEnrollment'
             ) GROUP BY class
-        ) JOIN (SELECT key, n FROM planned.class_sizes WHERE NOT teacher) USING (key)
+        ) JOIN (SELECT key, n FROM planned.measured WHERE NOT teacher) USING (key)
         SEMI JOIN (SELECT key FROM planned.targets WHERE kind = 'section') AS t USING (key) WHERE going > 0
     """)
     earlier = f"l.kind = '{PUPILS}'" if guards.window_days else "false"

@@ -16,7 +16,7 @@ from schoolsync.plan import alone
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.plan.kinds import LINK_SIDES, LinkTable, ObjectTable
 from schoolsync.plan.policy import Only
-from schoolsync.runs import arrivals
+from schoolsync.runs import arrivals, snapshots
 from schoolsync.targets.local import LocalDirectory
 
 _KINDS: dict[str, ObjectTable] = {"school": "schools", "section": "classes", "student": "people", "teacher": "people"}
@@ -119,7 +119,7 @@ def _links(db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirector
 def left_by(snapshot: Path) -> dict[str, str]:
     """What the last whole run left of every table, as relations."""
     return {
-        table: f"read_parquet('{str(snapshot / f'{table}.parquet').replace(chr(39), chr(39) * 2)}')"
+        table: snapshots.relation(snapshot, table)
         for table in (*OBJECT_TABLES, *LINK_TABLES)
-        if (snapshot / f"{table}.parquet").is_file()
+        if snapshots.files(snapshot, table)
     }

@@ -26,6 +26,7 @@ from schoolsync.errors import raise_worlds
 from schoolsync.folders import inside, listed
 from schoolsync.plan.alike import PRINTS
 from schoolsync.plan.steps import FRESH
+from schoolsync.runs import snapshots
 from schoolsync.runs.places import FINDINGS, RECORDS, REPORT, ROSTER
 from schoolsync.runs.stored_plan import Description
 
@@ -184,14 +185,10 @@ def _erase_snapshot(folder: Path, traces: Traces) -> None:
     if not folder.is_dir():
         return
     (folder / f"{PRINTS}.parquet").unlink(missing_ok=True)
-    _rewrite(
-        folder / "people.parquet", lambda table: table.filter(pc.invert(pc.equal(table.column("id"), traces.object_id)))
-    )
-    for link in ("school_people", "class_people"):
-        _rewrite(
-            folder / f"{link}.parquet",
-            lambda table: table.filter(pc.invert(_any(table.column("person"), traces.keys, pa.int64()))),
-        )
+    for path in snapshots.files(folder, "people"):
+        _rewrite(path, lambda table: table.filter(pc.invert(pc.equal(table.column("id"), traces.object_id))))
+    for path in (*snapshots.files(folder, "school_people"), *snapshots.files(folder, "class_people")):
+        _rewrite(path, lambda table: table.filter(pc.invert(_any(table.column("person"), traces.keys, pa.int64()))))
     _rewrite(
         folder / "by_hand.parquet",
         lambda table: table.filter(

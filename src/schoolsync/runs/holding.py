@@ -12,7 +12,7 @@ import duckdb
 
 from schoolsync.plan import alike, alone, changes, desired, expiry, matching, purging, recipes, remembered
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms, held_columns
-from schoolsync.runs import arrivals, hashes, kept_roster
+from schoolsync.runs import arrivals, hashes, kept_roster, snapshots
 from schoolsync.runs.checking import Checking
 from schoolsync.runs.hashes import ENGINE_VERSION
 from schoolsync.runs.job import Base, Job
@@ -31,6 +31,7 @@ class Holding(Checking):
     def __init__(self, job: Job, told: Told = nobody) -> None:
         super().__init__(job, told)
         self._directory: LocalDirectory | None = None
+        self._aside_from: Path | None = None  # the snapshot of which people are set aside
 
     def _open_directory(self) -> LocalDirectory:
         if self._directory is None:
@@ -85,19 +86,20 @@ class Holding(Checking):
         """What the last run left; what the roster says as it did then is set aside."""
         same = note.prints is not None and note.prints == hashes.of_prints(self._job, terms)
         tables = (*OBJECT_TABLES, *LINK_TABLES)
-        files = {table: str(folder / f"{table}.parquet").replace("'", "''") for table in (*tables, alike.PRINTS)}
         there = (folder / f"{alike.PRINTS}.parquet").is_file()
         aside = same and there and not self._job.again and alike.fits(db, terms)
         if aside:
+            self._aside_from = folder
             db.execute("CREATE SCHEMA before")
-            for table, path in files.items():
-                db.execute(f"CREATE VIEW before.{table} AS SELECT {alike.before(table)} FROM read_parquet('{path}')")  # noqa: S608  # ours
+            for table in (*tables, alike.PRINTS, alike.SIZES):
+                rows = snapshots.relation(folder, table)
+                db.execute(f"CREATE VIEW before.{table} AS SELECT {alike.before(table)} FROM {rows}")  # noqa: S608  # ours
             alike.set_aside(db)
             filling.forget_read(db)
             desired.list_records(db, terms)
         for table in tables:
             names = ", ".join(f'"{name}"' for name in held_columns(table) if name != "owner")
-            rows = alike.rest(table) if aside else f"FROM read_parquet('{files[table]}')"
+            rows = alike.rest(table) if aside else f"FROM {snapshots.relation(folder, table)}"
             db.execute(
                 f"INSERT INTO held.{table} BY NAME SELECT {names}, $1 AS owner FROM ({rows})",  # noqa: S608  # ours
                 [terms.profile],
@@ -175,9 +177,8 @@ class Holding(Checking):
             with directory.owned(table, {"key": int}, touched) as rows:
                 arrivals.keep(db, rows, "touched", {"key": int})
             db.execute(
-                f"CREATE OR REPLACE TABLE base.{table} AS SELECT * FROM read_parquet($1) "  # noqa: S608  # ours
-                "WHERE key IN (SELECT key FROM touched)",
-                [str(Path(before.snapshot) / f"{table}.parquet")],
+                f"CREATE OR REPLACE TABLE base.{table} AS SELECT * FROM "  # noqa: S608  # ours
+                f"{snapshots.relation(Path(before.snapshot), table)} WHERE key IN (SELECT key FROM touched)"
             )
             db.execute("DROP TABLE touched")
         changes.find_drift(db, terms)

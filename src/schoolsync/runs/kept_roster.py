@@ -123,8 +123,12 @@ class Rosters:
         fetch: Callable[[Path], None],
         own: Path,
         earlier: Sequence[Known],
+        *,
+        here: bool = False,
     ) -> None:
+        """`here`: whatever of its own roster leaves the directory is still in the schema `roster`."""
         self._db = db
+        self._here = here
         self._fetch = fetch
         self._folders = {0: own, **{one.number: Path(one.folder) for one in earlier if Path(one.folder) != own}}
         self.present = _Present(self)
@@ -136,9 +140,20 @@ class Rosters:
             if number not in self._there:
                 if number:
                     self._fetch(folder / ROSTER)
-                self._there[number] = open_up(self._db(), folder, f"known_{number}")
+                self._there[number] = self._open(number, folder)
             if self._there[number] is not None:
                 yield number
+
+    def _open(self, number: int, folder: Path) -> Note | None:
+        if number or not self._here:
+            return open_up(self._db(), folder, f"known_{number}")
+        db = self._db()
+        db.execute("CREATE SCHEMA known_0")
+        # Records of objects are forgotten once their steps are stored; nobody asks for their lines after that.
+        there = db.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'roster'").fetchall()
+        for (table,) in there:
+            db.execute(f"CREATE VIEW known_0.{table} AS FROM roster.{table}")
+        return note(folder)
 
     def had_everything(self, number: int) -> bool:
         """Whether all that the directory has of the profile was in this roster, so that no older one knows more."""

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from schoolsync.plan.kinds import LINK_SIDES
 from schoolsync.roster.rules import RULES
-from schoolsync.runs import kept_roster, lines
+from schoolsync.runs import kept_roster, lines, snapshots
 from schoolsync.runs.explained import Line, LineFinding, Named
 from schoolsync.runs.places import FINDINGS
 from schoolsync.runs.plan_files import OBJECTS, File
@@ -75,9 +75,9 @@ def _named(db: duckdb.DuckDBPyConnection, folder: Path, kind: str, wanted: str, 
     if exact and "user_principal_name" in names:
         terms.append("lower(user_principal_name) = lower($wanted)")
     rows = db.execute(
-        f"SELECT id, source_id, display_name, {place} FROM read_parquet($path) WHERE {' OR '.join(terms)} "
-        f"ORDER BY source_id LIMIT {NAMED_MAX}",
-        {"path": str(path), "wanted": wanted},
+        f"SELECT id, source_id, display_name, {place} FROM {snapshots.relation(folder, OBJECTS[kind])} "
+        f"WHERE {' OR '.join(terms)} ORDER BY source_id LIMIT {NAMED_MAX}",
+        {"wanted": wanted},
     ).fetchall()
     return [Named(kind=kind, id=row[0], source_id=row[1], name=row[2], school=row[3]) for row in rows]
 

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from schoolsync.plan.kinds import LINK_SIDES
 from schoolsync.plan.steps import FRESH, RULES
+from schoolsync.runs import snapshots
 from schoolsync.runs.plan_files import OBJECTS, File, Row, files_of, rows_of, table_of
 from schoolsync.runs.plan_question import (
     BySchool,
@@ -124,7 +125,7 @@ class Reading:
             path = self._snapshot / f"{objects}.parquet"
             if not path.is_file():
                 continue
-            terms, values = ["true"], {"path": str(path)}
+            terms, values = ["true"], {}
             if question.object is not None:
                 terms.append("(id = $object OR source_id = $object)")
                 values["object"] = question.object
@@ -134,7 +135,8 @@ class Reading:
                 terms.append(f"contains(lower(concat_ws(' ', {names})), $search)")
                 values["search"] = question.search.lower()
             rows = self._db.execute(
-                f"SELECT {self.step_key('key')} FROM read_parquet($path) WHERE {' AND '.join(terms)} LIMIT {FOUND_MAX}",
+                f"SELECT {self.step_key('key')} FROM {self.known(objects)} "
+                f"WHERE {' AND '.join(terms)} LIMIT {FOUND_MAX}",
                 values,
             ).fetchall()
             found[objects] = [int(row[0]) for row in rows]
@@ -331,8 +333,7 @@ class Reading:
 
     def known(self, objects: str) -> str:
         """The relation of the objects that there are once the plan is applied."""
-        quoted = str(self._snapshot / f"{objects}.parquet").replace("'", "''")
-        return f"read_parquet('{quoted}')"
+        return snapshots.relation(self._snapshot, objects)
 
     def step_key(self, name: str) -> str:
         """A key of the snapshot as the steps have it: new objects count from FRESH there."""

@@ -17,6 +17,7 @@ import duckdb
 from schoolsync import ticks
 from schoolsync.plan.kinds import LINK_SIDES
 from schoolsync.plan.steps import FRESH
+from schoolsync.runs import snapshots
 from schoolsync.runs.plan_files import OBJECTS, File, table_of
 from schoolsync.runs.plan_question import Picked, Yes
 from schoolsync.runs.selections import Release, Selection
@@ -166,14 +167,13 @@ class Releases:
 
     def _having(self, side: str, column: str, value: str, name: str, values: dict[str, Any]) -> str:
         """The condition that an end of a link has a value once the plan is applied."""
-        path = self._snapshot / f"{OBJECTS[side]}.parquet"
-        if not path.is_file():
+        if not snapshots.files(self._snapshot, OBJECTS[side]):
             return "false"
         values[name] = value
-        quoted = str(path).replace("'", "''")
+        known = snapshots.relation(self._snapshot, OBJECTS[side])
         first = self._first_key
         key = f"CASE WHEN key >= {first} THEN key - {first} + {FRESH} ELSE key END"
-        return f"\"{side}\" IN (SELECT {key} FROM read_parquet('{quoted}') WHERE {column} = ${name})"
+        return f'"{side}" IN (SELECT {key} FROM {known} WHERE {column} = ${name})'
 
     def _moves(self, table: str, ops: Collection[str]) -> list[File]:
         return [one for one in self._files if one.op in ops and one.part == "apply" and one.table == table]

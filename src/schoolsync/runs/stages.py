@@ -15,7 +15,6 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
-from schoolsync import sources
 from schoolsync.errors import WorldError
 from schoolsync.plan import (
     alike,
@@ -28,18 +27,16 @@ from schoolsync.plan import (
     matching,
     purging,
     report,
-    scope,
     steps,
     undo,
 )
-from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
-from schoolsync.plan.policy import CleanUp, Only
+from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES
+from schoolsync.plan.policy import CleanUp
 from schoolsync.plan.verdicts import Settled
 from schoolsync.runs import alone as alone_reader
-from schoolsync.runs import arrivals, cleaning, hashes, kept_roster, lately, run_report, undoing
+from schoolsync.runs import arrivals, cleaning, hashes, lately, run_report, snapshots, undoing
 from schoolsync.runs.checking import StageFailed, told
 from schoolsync.runs.hashes import ENGINE_VERSION
-from schoolsync.runs.holding import Holding
 from schoolsync.runs.job import (
     Applied,
     Extracted,
@@ -52,7 +49,8 @@ from schoolsync.runs.job import (
     Undone,
     Validated,
 )
-from schoolsync.runs.places import REPORT, ROSTER
+from schoolsync.runs.places import REPORT
+from schoolsync.runs.preparing import Preparing
 from schoolsync.runs.selections import Release
 from schoolsync.runs.stored_plan import (
     TAKING,
@@ -79,7 +77,7 @@ PREVIEW_KEY = 1 << 59
 pa.set_memory_pool(pa.system_memory_pool())  # gives memory back as soon as it is free; the default keeps it
 
 
-class Stages(Holding):
+class Stages(Preparing):
     """One attempt at one run. Used by one thread."""
 
     def __init__(self, job: Job, told: Told) -> None:
@@ -123,6 +121,8 @@ class Stages(Holding):
             lost, too_much = self._leave_out(checked)
             if too_much is not None:
                 messages += (Message(type="Error", file_name="", description=too_much),)
+            if self._is_planned(checked, lost, too_much):
+                self._prepared()
             self._said(self._rows(), self._rows())
             return Validated(
                 messages=messages,
@@ -243,22 +243,6 @@ class Stages(Holding):
 
     # --- planning --------------------------------------------------------------------------------------------------
 
-    def _terms(self, checked: sources.Checked | kept_roster.Note | None) -> Terms:
-        job = self._job
-        own = Path(job.kept or job.folder)
-        rosters = kept_roster.Rosters(self._roster, self._objects.fetch_folder, own, job.known)
-        return Terms(
-            tenant_id=job.tenant_id,
-            profile=job.profile,
-            living=job.living,
-            policy=job.policy,
-            now=job.now,
-            columns=None if checked is None else checked.columns,
-            absent=() if checked is None else checked.absent,
-            known=rosters,
-            known_present=rosters.present,
-        )
-
     def _still_holds(self, stored: Description) -> bool:
         """Whether a stored plan may be gone on with: nothing it was made from has changed, or it was begun.
 
@@ -310,41 +294,6 @@ class Stages(Holding):
             return self._plans.rows(plan, batch)
         return self._plans.rows(plan, batch, picked=released)
 
-    def _read_whole(self) -> Terms:
-        """The roster of the upload, checked and kept for later; on what terms it is planned."""
-        checked = self._check()
-        lost, too_much = self._leave_out(checked)
-        if checked.errors and (lost is None or too_much is not None):
-            raise StageFailed(Failed(reason="The roster has errors; nothing was changed.", retry=False))
-        columns = None if checked.columns is None else {table: sorted(c) for table, c in checked.columns.items()}
-        note = kept_roster.Note(
-            reading=hashes.of_reading(self._job),
-            columns=columns,
-            absent=sorted(checked.absent),
-            everything=not checked.errors and self._terms(checked).keeps_nothing_else,
-        )
-        kept_roster.keep(self._roster(), Path(self._job.folder), note)
-        return self._terms(checked)
-
-    def _read_alone(self, only: Only) -> tuple[Terms, int]:
-        """The part of the kept roster that one person, class or school needs; the directory's position."""
-        db = self._roster()
-        self._objects.fetch_folder(Path(self._job.kept) / ROSTER)
-        note = kept_roster.open_up(db, Path(self._job.kept), "kept")
-        if note is None:
-            reason = "The roster of the last upload is not kept any more: start a whole synchronization first."
-            raise StageFailed(Failed(reason=reason, retry=False))
-        if note.reading != hashes.of_reading(self._job):
-            reason = (
-                "Settings of how files are read have changed since the last upload was read: start a whole "
-                "synchronization first."
-            )
-            raise StageFailed(Failed(reason=reason, retry=False))
-        alone.prepare(db)
-        self._load_rekeys(db, "alone.rekeyed")
-        terms = self._terms(note)
-        return terms, alone_reader.read(db, terms, self._open_directory(), only)
-
     def _made(self) -> Description:
         if self._job.undoes is not None:
             return self._make_undo(self._job.undoes)
@@ -354,16 +303,10 @@ class Stages(Holding):
 
     def _make_plan(self) -> Description:
         db, directory = self._roster(), self._open_directory()
-        only, read_at = self._job.only, None
-        if only is None:
-            terms = self._read_whole()
-        else:
-            terms, read_at = self._read_alone(only)
+        only = self._job.only
+        ready = self._prepared()
+        terms, prints, read_at = ready.terms, ready.prints, ready.read_at
         self._progress(1, _PLAN_STEPS)
-        scope.narrow(db, terms)
-        prints = only is None and alike.fits(db, terms)
-        desired.prepare(db, terms)
-        alike.prepare(db, prints=prints)
         if only is not None:
             alone.separate(db)
         self._load_rekeys(db, "planned.rekeyed")
@@ -395,10 +338,10 @@ class Stages(Holding):
         self._settle_expiring(db, terms, directory)
         guards.count_objects(db, terms)
         self._store_steps(db, draft, steps.object_steps(db, terms), counted)
+        layered = self._layered(db)
         for table in OBJECT_TABLES:
-            draft.add_snapshot(
-                table, db.sql(changes.objects_after(terms, table, claim.first_key)).to_arrow_reader(16_384)
-            )
+            after = changes.objects_after(terms, table, claim.first_key, aside=layered is None)
+            draft.add_snapshot(table, db.sql(after).to_arrow_reader(16_384))
         parts = report.failed_parts(db)
         changes.forget_objects(db, terms)
         self._progress(4, _PLAN_STEPS)
@@ -415,10 +358,15 @@ class Stages(Holding):
         self._progress(6, _PLAN_STEPS)
         self._store_steps(db, draft, steps.link_steps(terms), counted)
         for link in LINK_TABLES:
-            draft.add_snapshot(link, db.sql(changes.links_after(terms, link, claim.first_key)).to_arrow_reader(131_072))
+            after = changes.links_after(terms, link, claim.first_key, aside=layered is None)
+            draft.add_snapshot(link, db.sql(after).to_arrow_reader(131_072))
         if prints:
+            sizes = alike.sizes_after(terms, draft.snapshot_of("class_people"), own=layered is not None)
+            draft.add_snapshot(alike.SIZES, db.sql(sizes).to_arrow_reader(131_072))
             alike.unsure(db)
             draft.add_snapshot(alike.PRINTS, db.sql(alike.PRINTED).to_arrow_reader(131_072))
+        if layered is not None:
+            draft.take_along(layered, db.sql(snapshots.over(layered, alike.OVER)).to_arrow_reader(131_072))
         self._progress(7, _PLAN_STEPS)
         for step in steps.deferred_steps(terms):
             draft.defer(step, db.sql(step.query).to_arrow_reader(16_384))
@@ -548,6 +496,13 @@ class Stages(Holding):
         """Planning goes over all rows in steps: each counts as a share of every row."""
         if self._rows():
             self._said(self._rows() * step // steps, self._rows())
+
+    def _layered(self, db: duckdb.DuckDBPyConnection) -> Path | None:
+        """The snapshot whose files the next one takes along; None when that is written whole."""
+        before = self._aside_from
+        if before is None:
+            return None
+        return before if snapshots.goes_on(before, people=alike.count(db), looked_at=alike.looked_at(db)) else None
 
     def _load_lately(self, db: duckdb.DuckDBPyConnection) -> None:
         """What went in the days before without anybody's yes."""

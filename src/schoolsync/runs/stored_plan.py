@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from schoolsync.errors import raise_worlds
 from schoolsync.plan.kinds import LINK_SIDES
 from schoolsync.plan.steps import FRESH, WHY, Step
+from schoolsync.runs import snapshots
 from schoolsync.runs.job import Planned
 from schoolsync.runs.places import TALLY
 from schoolsync.runs.selections import Release, Selection
@@ -287,9 +288,7 @@ class Plans:
         """The keys of the objects that have a value, once the plan is applied."""
         known = (plan.planned.plan, objects, column, value)
         if known not in self._keys:
-            path = self.snapshot(plan) / f"{objects}.parquet"
-            rows = pq.read_table(path, columns=["key"], filters=[(column, "=", value)]) if path.is_file() else None
-            self._keys[known] = pa.array([], pa.int64()) if rows is None else rows.column("key").combine_chunks()
+            self._keys[known] = snapshots.having(self.snapshot(plan), objects, column, value)
         return self._keys[known]
 
     def _moving(self, plan: Description, side: str, picked: Release | None, ops: frozenset[str]) -> pa.Array:
@@ -417,6 +416,15 @@ class Draft:
     def add_snapshot(self, table: str, reader: pa.RecordBatchReader) -> None:
         """Store what the directory will hold in `table` when the plan is applied."""
         _write(self._folder / "snapshot" / f"{table}.parquet", reader, None)
+
+    def take_along(self, snapshot: Path, over: pa.RecordBatchReader) -> None:
+        """Have what an earlier snapshot says of people as well, but of those that are `over`."""
+        self.add_snapshot(snapshots.OVER, over)
+        snapshots.take_along(snapshot, self._folder / "snapshot")
+
+    def snapshot_of(self, table: str) -> str:
+        """What has been stored of a table of the snapshot, as SQL."""
+        return snapshots.relation(self._folder / "snapshot", table)
 
     def add_table(self, name: str, reader: pa.RecordBatchReader) -> None:
         """Store what belongs to the plan and is not applied."""
