@@ -153,7 +153,7 @@ def judge(
     tallies()
     db.execute("CREATE TABLE planned.own AS SELECT 'section' AS kind, source_id, key FROM now.classes")
     db.execute("CREATE TABLE planned.targets AS SELECT 'section' AS kind, key FROM now.classes WHERE stays")
-    db.execute("CREATE TABLE planned.class_sizes (key BIGINT, teacher BOOLEAN, n BIGINT)")
+    db.execute("CREATE TABLE planned.measured (key BIGINT, teacher BOOLEAN, n BIGINT)")
     for name in ("stale", "spared"):
         db.execute(f'CREATE TABLE planned.class_people_{name} ("class" BIGINT, kind VARCHAR, ended BOOLEAN)')
     db.execute("CREATE TABLE planned.others (kind VARCHAR, source_id VARCHAR, key BIGINT)")
@@ -192,7 +192,7 @@ def judge(
 
 
 def _count_present(db: duckdb.DuckDBPyConnection, directory: LocalDirectory, terms: Terms) -> None:
-    """What the profile has, by kind and school; memberships by kind alone, and by class (`planned.class_sizes`)."""
+    """What the profile has, by kind and school; memberships by kind alone, and by class (`planned.measured`)."""
     ours = terms.is_ours("profile")
     types: dict[str, dict[str, type]] = {
         "schools": {"key": int, "source_id": str},
@@ -220,11 +220,11 @@ def _count_present(db: duckdb.DuckDBPyConnection, directory: LocalDirectory, ter
         with directory.owned("class_people", {"class": int, "person": int, "teacher": int}, ours) as rows:
             db.register("arrived", rows)
             db.execute(
-                "INSERT INTO planned.class_sizes SELECT class, teacher::BOOLEAN, count(*) FROM arrived "
+                "INSERT INTO planned.measured SELECT class, teacher::BOOLEAN, count(*) FROM arrived "
                 "WHERE class <> -1 GROUP BY ALL"
             )
             db.unregister("arrived")
         db.execute(
             "INSERT INTO planned.present SELECT CASE WHEN teacher THEN 'teacherRoster' ELSE 'studentEnrollment' END, "
-            "NULL, sum(n) FROM planned.class_sizes GROUP BY ALL"
+            "NULL, sum(n) FROM planned.measured GROUP BY ALL"
         )
