@@ -39,6 +39,15 @@ def test_a_plan_is_thrown_away_and_all_begins_anew(held: Profile) -> None:
         refused = http.post(people, data={"csrf": csrf, "purgeDays.teacher": "0"})
         assert (refused.status_code, refused.text.count('aria-invalid="true"')) == (400, 1)
         assert "must be a whole number from 1 to 3650" in refused.text
+        guards = f"/console/profiles/{held.id}/settings/guards"
+        (old,) = re.findall(r'name="version" value="(\w+)"', http.get(guards).text)
+        admin = own(held.tenant, "admin")
+        admin("PATCH", f"/profiles/{held.id}/settings", {"guards": {"removalPercent": 7}}, expect=200)
+        late = http.post(guards, data={"csrf": csrf, "version": old, "guards.updatePercent": "50"})
+        assert (late.status_code, "Somebody else has changed this" in late.text) == (400, True)
+        assert re.search(r'name="guards.removalPercent" value="7"', late.text), "as it is now"
+        (new,) = re.findall(r'name="version" value="(\w+)"', late.text)
+        assert http.post(guards, data={"csrf": csrf, "version": new, "guards.removalPercent": "7"}).status_code == 200
         sku = "6634e0ce-1a9f-428c-a498-f84ec7b8aa2e"
         form = {"csrf": csrf, "displayName": "Nordkapp", "domain.student": "skole.example", "licenses.": sku}
         assert f'value="{sku}"' in http.post(settings, data=form).text

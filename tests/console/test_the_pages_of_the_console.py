@@ -16,6 +16,7 @@ from schoolsync.console.app import STATIC
 from schoolsync.console.page_list import console_page
 from schoolsync.console.pages import identity
 from schoolsync.console.shown import Shown
+from schoolsync.plan.kinds import LINKS, OBJECTS
 from schoolsync.plan.steps import RULES
 from schoolsync.plan.typed import Outcome, Person
 from schoolsync.plan.verdicts import Guard
@@ -64,6 +65,8 @@ def test_whatever_the_house_names_has_a_word() -> None:
     assert set(words.CAUSE) == set(map(str, Cause))
     assert set(words.GUARD) == set(Guard.__args__)  # type: ignore[attr-defined]  # a Literal has its values there
     assert set(words.KIND) >= set(STEP_KINDS)
+    assert list(words.ENTRY)[:4] == [kind.entry for kind in OBJECTS], "what the others follow from comes first"
+    assert set(words.ENTRY) == {kind.entry for kind in (*OBJECTS, *LINKS)}
     assert set(words.OP) == set(STEP_OPS)
     assert set(words.RULE) == set(RULES)
     assert set(words.TRIED) == set(Outcome.__args__)  # type: ignore[attr-defined]  # as above

@@ -68,19 +68,21 @@ class OwnApi:
         path: str,
         query: Mapping[str, str] | None = None,
         body: dict[str, Any] | None = None,
+        match: str | None = None,
     ) -> Answer:
         """What the operation at `path` answers to a caller who is known already: how the console asks.
 
-        The same checks are made as for a request from outside; the same errors are raised.
+        The same checks are made as for a request from outside; the same errors are raised. `match` is the version
+        (ETag) that what is changed has to be of.
         """
-        match = self._tree.find(split(path.encode()))
-        route = match.routes[method]
+        found = self._tree.find(split(path.encode()))
+        route = found.routes[method]
         if route.act is not None:
             roles.check(cast(Any, arrival.principal), route.act)
         known = {parameter.name: parameter for parameter in route.parameters}
         parameters = {name: _value(known[name], _short_enough(name, text)) for name, text in (query or {}).items()}
         given = None if route.takes is None else _body(body or {}, route)
-        return await self._perform(arrival, match, route, parameters, given)
+        return await self._perform(arrival, found, route, parameters, given, match)
 
     async def _perform(
         self,
@@ -89,6 +91,7 @@ class OwnApi:
         route: Route,
         query: Mapping[str, Any],
         body: Any,  # an instance of what the route takes
+        version: str | None = None,
     ) -> Answer:
         """Run the handler of an operation whose caller was checked."""
         call = Call(
@@ -98,7 +101,7 @@ class OwnApi:
             url=f"{arrival.origin}/{ROOT}/{quote(match.path)}",
             keys=match.keys,
             query=query,
-            headers=arrival.headers,
+            headers=arrival.headers if version is None else {**arrival.headers, "if-match": version},
             body=body,
             now=arrival.now,
         )

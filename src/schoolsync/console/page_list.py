@@ -56,7 +56,8 @@ the host's name is led there. This page is made from the table in `schoolsync.co
 * **Without scripts** every page can be read and every form sent, but choosing files to upload. Scripts come from the
   server itself; the content security policy allows no others, and none on the page.
 * **Safety.** The cookie is signed, invisible to scripts and not sent along by other sites; every form carries a secret
-  of its session; pages are kept in no cache.
+  of its session; pages are kept in no cache. A form of settings that somebody else has changed since it was opened is
+  refused and shows them as they are now.
 * **Numbers.** Lists are made page by page and searched on the server, so ten thousand profiles or ten million people do
   not slow a page down: `python -m benchmarks.pages` measures every page ([performance.md](performance.md)). A search
   reads 200 000 names at a time and offers to go on. A test at night (`make nightly

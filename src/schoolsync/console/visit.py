@@ -5,21 +5,25 @@ Handlers are coroutine functions `(Visit) -> Page`. They learn everything from `
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import re
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+import msgspec
 from markupsafe import Markup
 
 from schoolsync.access import accounts, roles
 from schoolsync.access.roles import Act
 from schoolsync.console import catalogue, fields
+from schoolsync.console.catalogue import N_
 from schoolsync.console.sessions import Session
 from schoolsync.console.shown import Shown
-from schoolsync.errors import Forbidden
+from schoolsync.errors import Forbidden, Invalid, PreconditionFailed
 
 if TYPE_CHECKING:
     from schoolsync.access.principal import Principal
@@ -28,6 +32,24 @@ if TYPE_CHECKING:
 
 _SOMEBODY = re.compile(r"\bdelegated:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 HTML = "text/html; charset=utf-8"
+
+
+class Outdated(Invalid):
+    """A form was sent of something that somebody else has changed since it was opened."""
+
+
+_TRIES = 5
+_OUTDATED = N_(
+    "Somebody else has changed this since you opened the page, so nothing of yours was saved. Below is how it is now: "
+    "look at it, then change it again."
+)
+
+
+def _version(shown: Any) -> str:  # a shape of our own API
+    """A word for all that is shown, but for the state of a profile, which changes by itself."""
+    content = msgspec.to_builtins(shown)
+    content.get("configuration", {}).pop("state", None)
+    return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +110,22 @@ class Visit:
         """What an operation of our own API answers to the person. Raises what it refuses."""
         given = {name: str(value) for name, value in (query or {}).items() if value not in (None, "")}
         return (await self.console.own.ask(self.arrival, method, path, given, body)).body
+
+    async def form_of(self, path: str) -> tuple[Any, str]:
+        """What a form shows of an object, and what it carries along to tell whether that has changed meanwhile."""
+        shown = await self.ask("GET", path)
+        return shown, _version(shown)
+
+    async def change(self, path: str, body: dict[str, Any]) -> Any:  # the operation's answer
+        """Change an object as the form says. Raises Outdated when it is not any more what the form has shown."""
+        for _ in range(_TRIES):
+            now = await self.console.own.ask(self.arrival, "GET", path)
+            if self.form.get("version", _version(now.body)) != _version(now.body):
+                break
+            with suppress(PreconditionFailed):  # a profile's state has changed in between: looked at again
+                asked = self.console.own.ask(self.arrival, "PATCH", path, body=body, match=now.headers["ETag"])
+                return (await asked).body
+        raise Outdated(self.text(_OUTDATED))
 
     def named(self, text: str | None) -> str:
         """A text with the names of people where the log and its like hold ids: of those with an account here, and of

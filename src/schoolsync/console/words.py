@@ -113,8 +113,18 @@ KIND: dict[str, str] = {
     "guardians": N_("Guardians"),
 }
 
-ENTRY: dict[str, str] = {f"{name[0].upper()}{name[1:]}": text for name, text in KIND.items()}
-"""The same by the names that errors have for kinds."""
+ENTRY: dict[str, str] = {
+    # the names that errors have for kinds, those whose records stand for themselves first
+    "School": KIND["school"],
+    "Section": KIND["section"],
+    "Student": KIND["student"],
+    "Teacher": KIND["teacher"],
+    "StudentEnrollment": KIND["studentEnrollment"],
+    "TeacherRoster": KIND["teacherRoster"],
+    "SchoolSections": KIND["schoolSections"],
+    "SchoolStudents": KIND["studentSchools"],
+    "SchoolTeachers": KIND["teacherSchools"],
+}
 
 OP: dict[str, tuple[str, str]] = {
     # operation -> what it is called, how it looks

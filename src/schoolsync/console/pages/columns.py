@@ -17,8 +17,8 @@ STARTS_LATER = "studentEnrollment"
 
 async def form(visit: Visit, problem: Refused | None = None) -> Page:
     """GET profiles/{profile}/columns."""
-    profile, found = await asyncio.gather(
-        visit.ask("GET", place(visit)), visit.ask("GET", f"{place(visit)}/configuration")
+    profile, (found, version) = await asyncio.gather(
+        visit.ask("GET", place(visit)), visit.form_of(f"{place(visit)}/configuration")
     )
     given = found.configuration["dataProvider"].get("customizations") or {}
     return visit.page(
@@ -31,6 +31,7 @@ async def form(visit: Visit, problem: Refused | None = None) -> Page:
         start=_day((given.get(STARTS_LATER) or {}).get("synchronizationStartDate")),
         with_names=WITH_NAMES,
         starts_later=STARTS_LATER,
+        version=version,
         problem=problem,
     )
 
@@ -41,7 +42,7 @@ async def change(visit: Visit) -> Page:
         found = await visit.ask("GET", f"{place(visit)}/configuration")
         kind = found.configuration["dataProvider"]["@odata.type"]
         body = {"dataProvider": {"@odata.type": kind, "customizations": _asked(visit.form)}}
-        await visit.ask("PATCH", f"{place(visit)}/configuration", body=body)
+        await visit.change(f"{place(visit)}/configuration", body)
     except Invalid as problem:
         return await form(visit, problem)
     return visit.go(f"/{place(visit)}/columns", said="saved")

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, get_args
 
 from schoolsync.api.notice_shapes import Told
-from schoolsync.console.visit import Page, Visit
+from schoolsync.console.visit import Outdated, Page, Visit
 from schoolsync.errors import Conflict, Invalid, Refused
 
 EVENTS: tuple[str, ...] = get_args(Told)
@@ -15,14 +15,16 @@ SHOWN = 20
 
 async def form(visit: Visit, problem: Refused | None = None, secret: str | None = None) -> Page:
     """GET notices."""
-    found, sent = await asyncio.gather(visit.ask("GET", "notices"), visit.ask("GET", "notices/sent", {"limit": SHOWN}))
+    (found, version), sent = await asyncio.gather(
+        visit.form_of("notices"), visit.ask("GET", "notices/sent", {"limit": SHOWN})
+    )
     given: dict[str, str] = {
         "webhookUrl": found.webhook_url or "",
         "mailTo": "\n".join(found.mail_to),
         "staleHours": "" if found.stale_hours is None else str(found.stale_hours),
         **{f"event.{one}": "on" for one in found.events},
     }
-    if problem is not None and visit.form.get("what") != "test":
+    if problem is not None and visit.form.get("what") != "test" and not isinstance(problem, Outdated):
         given = dict(visit.form)
     return visit.page(
         "notices.html",
@@ -32,6 +34,7 @@ async def form(visit: Visit, problem: Refused | None = None, secret: str | None 
         events=EVENTS,
         sent=sent.value,
         secret=secret,
+        version=version,
         problem=problem,
     )
 
@@ -42,7 +45,7 @@ async def change(visit: Visit) -> Page:
         if visit.form.get("what") == "test":
             await visit.ask("POST", "notices/test")
             return visit.go("/notices", said="test-sent")
-        changed = await visit.ask("PATCH", "notices", body=_asked(visit))
+        changed = await visit.change("notices", _asked(visit))
     except (Invalid, Conflict) as problem:
         return await form(visit, problem)
     if changed.webhook_secret is not None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from schoolsync.console import fields
-from schoolsync.console.visit import Page, Visit
+from schoolsync.console.visit import Outdated, Page, Visit
 from schoolsync.errors import Invalid, NotFound, Refused
 
 RUNS = 8
@@ -78,9 +78,11 @@ async def clean_up(visit: Visit) -> Page:
 async def settings(visit: Visit, problem: Refused | None = None) -> Page:
     """GET profiles/{profile}/settings/{section}."""
     section = _section(visit)
-    profile, found = await asyncio.gather(visit.ask("GET", place(visit)), visit.ask("GET", f"{place(visit)}/settings"))
+    profile, (found, version) = await asyncio.gather(
+        visit.ask("GET", place(visit)), visit.form_of(f"{place(visit)}/settings")
+    )
     values = {field.path: fields.value(field, found.settings) for field in section.fields}
-    if problem is not None:
+    if _kept(problem):
         values |= {field.path: visit.form.get(field.path, "") for field in section.fields}
     return visit.page(
         "settings.html",
@@ -89,6 +91,7 @@ async def settings(visit: Visit, problem: Refused | None = None) -> Page:
         section=section,
         sections=fields.SECTIONS,
         values=values,
+        version=version,
         problem=problem,
     )
 
@@ -99,10 +102,15 @@ async def change_settings(visit: Visit) -> Page:
     try:
         wanted = fields.changes(section, visit.form)
         before = (await visit.ask("GET", f"{place(visit)}/settings")).settings
-        await visit.ask("PATCH", f"{place(visit)}/settings", body=_replacing(section, wanted, before))
+        await visit.change(f"{place(visit)}/settings", _replacing(section, wanted, before))
     except Invalid as problem:
         return await settings(visit, problem)
     return visit.go(f"/{place(visit)}/settings/{section.name}", said="saved")
+
+
+def _kept(problem: Refused | None) -> bool:
+    """Whether a form shows again what was sent: it was refused, and not because all is otherwise meanwhile."""
+    return problem is not None and not isinstance(problem, Outdated)
 
 
 def _replacing(section: fields.Section, wanted: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,10 +134,10 @@ def _section(visit: Visit) -> fields.Section:
 
 async def accounts(visit: Visit, problem: Refused | None = None) -> Page:
     """GET profiles/{profile}/accounts."""
-    profile, found = await asyncio.gather(
-        visit.ask("GET", place(visit)), visit.ask("GET", f"{place(visit)}/configuration")
+    profile, (found, version) = await asyncio.gather(
+        visit.ask("GET", place(visit)), visit.form_of(f"{place(visit)}/configuration")
     )
-    given = visit.form if problem is not None else _shown(found.configuration)
+    given = visit.form if _kept(problem) else _shown(found.configuration)
     return visit.page(
         "accounts.html",
         status=400 if problem is not None else 200,
@@ -137,6 +145,7 @@ async def accounts(visit: Visit, problem: Refused | None = None) -> Page:
         sections=fields.SECTIONS,
         given=given,
         targets=TARGETS,
+        version=version,
         problem=problem,
     )
 
@@ -144,7 +153,7 @@ async def accounts(visit: Visit, problem: Refused | None = None) -> Page:
 async def change_accounts(visit: Visit) -> Page:
     """POST profiles/{profile}/accounts."""
     try:
-        await visit.ask("PATCH", f"{place(visit)}/configuration", body=_asked(visit.form))
+        await visit.change(f"{place(visit)}/configuration", _asked(visit.form))
     except Invalid as problem:
         return await accounts(visit, problem)
     return visit.go(f"/{place(visit)}/accounts", said="saved")
@@ -155,8 +164,8 @@ async def change_accounts(visit: Visit) -> Page:
 
 async def source(visit: Visit, problem: Refused | None = None) -> Page:
     """GET profiles/{profile}/source."""
-    profile, found = await asyncio.gather(
-        visit.ask("GET", place(visit)), visit.ask("GET", f"{place(visit)}/configuration")
+    profile, (found, version) = await asyncio.gather(
+        visit.ask("GET", place(visit)), visit.form_of(f"{place(visit)}/configuration")
     )
     provider = found.configuration["dataProvider"]
     return visit.page(
@@ -164,7 +173,8 @@ async def source(visit: Visit, problem: Refused | None = None) -> Page:
         status=400 if problem is not None else 200,
         profile=profile,
         sections=fields.SECTIONS,
-        given=_without_secret(visit.form) if problem is not None else _source_shown(provider),
+        given=_without_secret(visit.form) if _kept(problem) else _source_shown(provider),
+        version=version,
         problem=problem,
     )
 
@@ -172,7 +182,7 @@ async def source(visit: Visit, problem: Refused | None = None) -> Page:
 async def change_source(visit: Visit) -> Page:
     """POST profiles/{profile}/source."""
     try:
-        await visit.ask("PATCH", f"{place(visit)}/configuration", body={"dataProvider": _provider(visit.form)})
+        await visit.change(f"{place(visit)}/configuration", {"dataProvider": _provider(visit.form)})
     except Invalid as problem:
         return await source(visit, problem)
     return visit.go(f"/{place(visit)}/source", said="saved")
