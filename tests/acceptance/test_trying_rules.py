@@ -67,6 +67,9 @@ def test_what_is_told_is_what_a_run_makes(server: Server) -> None:
     assert refused["outcome"] == "refused"
     assert "somebody has the sign-in name" in " ".join(refused["answer"])
     assert (profile.tenant.objects(), admin.get(f"{path}/settings")) == (before, saved)
+    by_hand(profile.tenant, "somebody", mailNickname="Muller3998")
+    beside = tried(profile, **{**person(row), "sisId": "3998"}, **unsaved)
+    assert beside["mailNickname"] == "muller39982", "the nickname that the first name would make is somebody's"
     wrong = own(profile.tenant, "viewer")
     assert (
         "at least one" in wrong.refusal("POST", f"{path}/identify", 400, {"role": "student", "sisId": " "})["message"]

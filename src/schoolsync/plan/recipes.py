@@ -10,6 +10,7 @@ name once given stays.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import duckdb
 
@@ -85,6 +86,12 @@ def _kinds(terms: Terms) -> str:
 
 ACCOUNT_COLUMNS = ("account_name", "mail", "mail_nickname")
 """What has to be known of everybody before names are given."""
+
+
+def made(patterns: Iterable[str | None], aliases: Iterable[str]) -> list[str]:
+    """What the recipes of a mail address or nickname make of the aliases, in lower case."""
+    known = sorted({one for one in patterns if one is not None})
+    return [one.replace("{alias}", alias).lower() for alias in aliases for one in known]
 
 
 def _made_already(terms: Terms, accounts: str) -> str:

@@ -44,6 +44,8 @@ def asked(db: duckdb.DuckDBPyConnection, terms: Terms, person: Person) -> Asked:
         ids=tuple(map(str, db.execute(f"SELECT {', '.join(ids)}").fetchall()[0])) if person.sis_id else (),
         name=str(name).lower() if recipe is None and name is not None else None,
         aliases=tuple(aliases),
+        mails=tuple(recipes.made((one.mail for one in terms.policy.recipes.values()), aliases)),
+        nicknames=tuple(recipes.made((one.nickname or "{alias}" for one in terms.policy.recipes.values()), aliases)),
         columns=tuple((one.column, value) for one, value in zip(options, looked_for, strict=True) if value),
     )
 
@@ -55,10 +57,11 @@ def decided(
     *,
     accounts: Sequence[Account],
     spent: Sequence[str],
-    taken: Sequence[str],
+    taken: Sequence[Sequence[str | None]],
 ) -> Decided:
     """What becomes of the person: `accounts` are those that what was asked for led to, `spent` the ids that objects
-    had which are gone, `taken` the sign-in names that there are. Raises matching.UnknownPropertyError.
+    had which are gone, `taken` the recipes.ACCOUNT_COLUMNS of
+    who has such a name or address. Raises matching.UnknownPropertyError.
     """
     kind = _begin(db, terms, person, accounts)
     if kind is None:
@@ -75,7 +78,9 @@ def decided(
             """)
             matching.found(db, terms, lookup, "answer")
     if recipes.wanted(db, terms):
-        db.execute("CREATE TABLE accounts AS SELECT unnest($1::VARCHAR[]) AS account_name", [[*taken]])
+        db.execute(f"CREATE TABLE accounts ({', '.join(f'{name} VARCHAR' for name in recipes.ACCOUNT_COLUMNS)})")
+        if taken:
+            db.executemany("INSERT INTO accounts VALUES (?, ?, ?)", [list(one) for one in taken])
         recipes.give(db, terms, "accounts")
     looked_for: tuple[LookedFor, ...] = ()
     if matching.options(terms):

@@ -45,6 +45,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     ids: tuple[str, ...]  # that an object of the record may have
     name: str | None  # sign-in name in lower case of which somebody may have the account already
     aliases: tuple[str, ...]  # parts before the @ of which somebody may have one already
+    mails: tuple[str, ...] = ()  # mail addresses that these would make, in lower case
+    nicknames: tuple[str, ...] = ()  # and mail nicknames
     columns: tuple[tuple[str, str], ...]  # columns of people and the values that are looked for
 
 

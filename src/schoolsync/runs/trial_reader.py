@@ -34,7 +34,7 @@ def identity_decided(
     person: Json,
     accounts: Sequence[Json],
     spent: Sequence[str],
-    taken: Sequence[str],
+    taken: Sequence[Sequence[str | None]],
 ) -> Decided:
     """What becomes of the person."""
     with _alone() as own:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, exists, literal, select, union_all
+from sqlalchemy import Connection, Row, and_, exists, literal, or_, select, union_all
 
 from schoolsync.access import roles
 from schoolsync.access.principal import Principal
@@ -180,18 +180,25 @@ def _spent(connection: Connection, tenant: int, asked: Asked) -> list[str]:
     return [*connection.execute(query).scalars()] if asked.ids else []
 
 
-def _taken(connection: Connection, tenant: int, asked: Asked) -> list[str]:
-    """Which of the parts before the @ somebody has, whatever the domain: one look into an index for each."""
+def _taken(connection: Connection, tenant: int, asked: Asked) -> list[tuple[str | None, str | None, str | None]]:
+    """Who has a name of these, or a mail address or nickname that one would make: sign-in name, address, nickname.
+
+    Of the parts before the @, whatever the domain, each is one look into an index; addresses have none.
+    """
     if not asked.aliases:
         return []
     name = people.c.account_name
+    beside = or_(folded(people.c.mail).in_(asked.mails), folded(people.c.mail_nickname).in_(asked.nicknames))
+    others = select(people.c.mail, people.c.mail_nickname).where(people.c.tenant == tenant, beside)
     queries = [
         select(literal(f"{alias}@").label("name")).where(
             exists().where(and_(people.c.tenant == tenant, name >= f"{alias}@", name < f"{alias}@\U0010ffff"))
         )
         for alias in asked.aliases
     ]
-    return [*connection.execute(union_all(*queries)).scalars()]
+    named = connection.execute(union_all(*queries)).scalars()
+    reached = connection.execute(others)
+    return [*((one, None, None) for one in named), *((None, one.mail, one.mail_nickname) for one in reached)]
 
 
 def _account(row: Row[Any]) -> Account:
