@@ -368,7 +368,8 @@ def test_what_a_held_plan_adds_may_flow(house: House) -> None:
     assert house.journal.begins(key, RunState.APPLYING)
     house.journal.held(key, HELD)
     assert house.run(profile).state == RunState.HELD
-    assert "only adds" in str(house.status(profile).status_message)
+    said = f"What the plan only adds was applied; the rest waits: {VERDICT.sentence}"
+    assert house.status(profile).status_message == said
 
 
 def test_a_blackout_puts_a_run_off_until_it_is_over(house: House) -> None:

@@ -35,6 +35,10 @@ LISTED = 200
 """A plan lists so many of its verdicts, the widest first; the rest is counted."""
 
 
+NOTHING_CHANGED = "Nothing was changed: "
+"""How people are told that a plan is held, unless what it adds was applied meanwhile."""
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One guard that holds the plan, for one kind in one place."""
 
@@ -63,7 +67,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
             return None
         more = self.count - 1
         also = f" {more:,} more {'guards say' if more > 1 else 'guard says'} so, too: see the plan." if more else ""
-        return f"Nothing was changed: {self.verdicts[0].sentence}{also}"
+        return f"{NOTHING_CHANGED}{self.verdicts[0].sentence}{also}"
 
     @property
     def holds(self) -> frozenset[Holds]:

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Row, select
 from schoolsync import ticks
 from schoolsync.errors import WorldError
 from schoolsync.plan.policy import Window
+from schoolsync.plan.verdicts import NOTHING_CHANGED
 from schoolsync.profiles import status as statuses
 from schoolsync.runs import asides, cancelling, endings
 from schoolsync.runs.apart import is_apart
@@ -309,10 +310,13 @@ class Journal(Jobs):
         """What may flow of a held plan is in the directory: the rest waits for a person."""
         with self._control.write(key.tenant) as connection:
             if self._heed(connection, key) is not None:
-                self._hold(connection, key, planned, "What the plan only adds was applied. ")
+                rest = str(planned.held).removeprefix(NOTHING_CHANGED)
+                self._hold(connection, key, planned, "What the plan only adds was applied; the rest waits: ", rest)
 
-    def _hold(self, connection: Connection, key: Key, planned: Planned, before: str) -> None:
-        message = f"{before}{planned.held}"
+    def _hold(
+        self, connection: Connection, key: Key, planned: Planned, before: str, sentence: str | None = None
+    ) -> None:
+        message = f"{before}{sentence or planned.held}"
         held = self._put_aside(connection, key)
         self._set(connection, key, **held, held_for=HeldFor.GUARD, released=None, message=message)
         row = self._find(connection, key)
