@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from schoolsync.access import certificates, issuer
+from schoolsync.access import certificates, issuer, vault
 from schoolsync.cli import doctor as command
 from schoolsync.errors import Unauthenticated, UsageError
 from schoolsync.graph.app import create_app
@@ -151,6 +151,25 @@ def test_a_damaged_database_and_a_missing_key(settings):
     assert levels(settings, "database") == {Level.ERROR}
     missing = Settings(data_dir=settings.data_dir, secrets_key_file=settings.data_dir / "none")
     assert levels(missing, "secrets") == {Level.ERROR}
+
+
+def test_a_key_that_is_lost_is_missed(settings):
+    """A stored secret without its key is told, also once another key has been made in its place."""
+    place = vault.place(1, "p", "clientSecret")
+    kept = vault.Vault(settings).seal("canary", place=place)
+    with closing(sqlite3.connect(settings.control_db)) as database, database:
+        database.execute(
+            "INSERT INTO secrets (tenant, profile, name, value) VALUES (1, 'p', 'clientSecret', ?)", (kept,)
+        )
+    assert levels(settings, "secrets") == {Level.OK}
+    key = settings.keys / vault.FILE
+    key.rename(settings.keys / "away")
+    assert levels(settings, "secrets") == {Level.ERROR}
+    vault.Vault(settings).ring()
+    assert key.exists()
+    assert levels(settings, "secrets") == {Level.ERROR}
+    (settings.keys / "away").rename(key)
+    assert levels(settings, "secrets") == {Level.OK}
 
 
 def test_a_database_of_another_release(settings):

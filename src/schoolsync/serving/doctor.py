@@ -10,7 +10,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
@@ -19,7 +19,7 @@ from cryptography import x509
 
 from schoolsync.access import certificates, egress, trusted
 from schoolsync.access.issuer_keys import IssuerKeys
-from schoolsync.access.vault import Vault
+from schoolsync.access.vault import Vault, stored
 from schoolsync.errors import SchoolsyncError, UsageError
 from schoolsync.graph.origin import Origin
 from schoolsync.serving import safety
@@ -161,16 +161,39 @@ def _database(settings: Settings) -> Iterator[Verdict]:
     yield Verdict("database", Level.OK, "can be used and has the schema of this release")
 
 
+_LOST = "put it back, or give the providers their secrets again"
+
+
+def _stored(settings: Settings) -> Mapping[str, int]:
+    """How many secrets lie in the database under which key; what is wrong with the database is told elsewhere."""
+    if settings.database_url is None and not settings.control_db.exists():
+        return {}
+    try:
+        control = open_control(settings)
+    except SchoolsyncError:
+        return {}
+    try:
+        return stored(control)
+    finally:
+        control.close()
+
+
 def _secrets(settings: Settings) -> Iterator[Verdict]:
     inside = settings.secrets_key is None and settings.secrets_key_file is None
     path = settings.secrets_key_file or settings.keys / "secrets.key"
+    there = _stored(settings)
     if settings.secrets_key is None and not path.exists():
         if not inside:
             yield Verdict("secrets", Level.ERROR, f"the key file {path} is not there")
+        elif there:
+            yield Verdict("secrets", Level.ERROR, f"secrets are stored, and their key {path} is not there: {_LOST}")
         else:
             yield Verdict("secrets", Level.OK, "no secret is stored yet")
         return
-    Vault(settings).ring()
+    known = {name for name, _ in Vault(settings).ring().keys}
+    if lost := sum(count for name, count in there.items() if name not in known):
+        yield Verdict("secrets", Level.ERROR, f"{lost} stored secrets are encrypted with another key: {_LOST}")
+        return
     where = "the environment" if settings.secrets_key is not None else str(path)
     hint = "; a copy of the data directory holds key and secrets together" if inside else ""
     yield Verdict("secrets", Level.OK, f"the key comes from {where}{hint}")
