@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateNumbers
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from schoolsync.access import certificates, issuer, keys
 from schoolsync.errors import UsageError, WorldError
@@ -73,6 +74,18 @@ def test_a_damaged_key_is_reported(tmp_path, name):
     with pytest.raises(WorldError, match="damaged"):
         file.get()
     assert (tmp_path / name).read_bytes() == b"not a key"
+
+
+def test_a_key_whose_numbers_do_not_belong_together_is_reported(tmp_path):
+    """A file that reads well and signs what nobody can verify is damaged too: a digit of it has changed."""
+    issuer.signing_key(tmp_path).get()
+    good = load_pem_private_key((tmp_path / "issuer.pem").read_bytes(), None).private_numbers()
+    parts = {name: getattr(good, name) for name in ("p", "q", "dmq1", "iqmp", "public_numbers")}
+    damaged = RSAPrivateNumbers(**parts, d=good.d ^ (1 << 700), dmp1=good.dmp1 ^ (1 << 300))
+    key = damaged.private_key(unsafe_skip_rsa_key_validation=True)
+    (tmp_path / "issuer.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    with pytest.raises(WorldError, match="damaged"):
+        issuer.signing_key(tmp_path).get()
 
 
 def test_a_key_folder_that_cannot_be_used(tmp_path):

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -24,25 +25,13 @@ from granian.http import HTTP1Settings, HTTP2Settings
 from granian.server.embed import Server
 
 from schoolsync import traces
-from schoolsync.access import issuer_http
 from schoolsync.access.tokens import Verifier
-from schoolsync.api import call as api
-from schoolsync.api.app import OwnApi
 from schoolsync.graph.app import Arrival, create_app
-from schoolsync.graph.routes import changing_objects
 from schoolsync.loading import MODELS, without
 from schoolsync.runs import lifeline
-from schoolsync.runs.change_history import ChangeHistory
 from schoolsync.runs.engines import Engines
-from schoolsync.runs.explaining import Explaining
-from schoolsync.runs.one import Ones
-from schoolsync.runs.plans import Plans
-from schoolsync.runs.previews import Previews
-from schoolsync.runs.processes import READY, clock, from_line, new_id, real_clock, run
-from schoolsync.runs.readers import Readers
-from schoolsync.runs.trying import Trying
+from schoolsync.runs.processes import READY, clock, from_line, real_clock, run
 from schoolsync.serving import connections
-from schoolsync.serving.faults import Faults
 from schoolsync.serving.process import Process, begin, say
 from schoolsync.serving.readiness import Readiness
 from schoolsync.settings import Settings
@@ -63,71 +52,31 @@ log = structlog.get_logger()
 def build(process: Process, engines: Engines | None = None) -> Any:  # an ASGI application
     """Everything one API process serves, as one ASGI application; with `engines`, the worker is inside."""
     services, dial = process.services, process.dial
-    settings, control, directories = services.settings, services.control, services.directories
-    uploads, runs, profiles = services.uploads, services.runs, services.profiles
+    settings, control = services.settings, services.control
     if not settings.memory:  # what is there for long loads the grammar of filters before anybody waits for it
         import_module("schoolsync.graph.filters")
-    readers = Readers(settings)
-    plans = Plans(
-        control=control, settings=settings, runs=runs, readers=readers, directories=directories, new_id=new_id
-    )
-    own = OwnApi(
-        api.Services(
-            settings=settings,
-            control=control,
-            profiles=profiles,
-            runs=runs,
-            explaining=Explaining(
-                control=control,
-                settings=settings,
-                directories=directories,
-                readers=readers,
-                uploads=uploads,
-                clock=clock,
-            ),
-            trying=Trying(control=control, settings=settings, readers=readers, directories=directories),
-            previews=Previews(control=control, uploads=uploads, runs=runs, new_id=new_id),
-            plans=plans,
-            changes=ChangeHistory(
-                control=control,
-                directories=directories,
-                plans=plans,
-                audit=process.audit,
-                operations=changing_objects(),
-            ),
-            ones=Ones(
-                control=control,
-                settings=settings,
-                runs=runs,
-                readers=readers,
-                directories=directories,
-                uploads=uploads,
-            ),
-            uploads=uploads,
-            readers=readers,
-            directories=directories,
-            audit=process.audit,
-            working=process.worker_ready.is_set,
-            examine=partial(_examined, settings),
-            clock=clock,
-            new_id=new_id,
-        )
-    )
-    pages: Pages | None = Pages(own, control=control, settings=settings) if settings.console else None
+    own = Later(partial(_own_api, process))
+    issuer = Later(partial(_issuer, process))
+    if not settings.memory:
+        own.now()
+        issuer.now()
+    pages: Pages | None = Pages(own.now, control=control, settings=settings) if settings.console else None
     # Tokens live in real time, whatever the fault dial makes of the clock.
     verifier = Verifier(control=control, settings=settings, clock=real_clock)
     with without(*MODELS):
         front = create_app(
             services,
             verify=verifier.verify if dial is None else lambda token, _now: verifier.verify(token),
-            blobs=blobs.app(uploads),
-            issuer=issuer_http.app(control=control, settings=settings, clock=real_clock, directories=directories),
+            blobs=blobs.app(services.uploads),
+            issuer=issuer,
             ready=Readiness(control, settings, worker=process.worker_ready.is_set, ending=process.ending.is_set).check,
             own=own,
             console=pages,
         )
     app: Any = front
     if dial is not None:
+        from schoolsync.serving.faults import Faults  # loaded by those alone who ask for them
+
         app = Faults(front, front, verify=verifier.verify, dial=dial, clock=clock, real_clock=real_clock)
     return app if engines is None else Warming(app, engines)
 
@@ -147,11 +96,46 @@ def serve(process: Process, engines: Engines | None = None) -> int:
     return 0
 
 
+def _own_api(process: Process) -> Any:  # an ASGI application, and what the console asks
+    from schoolsync.serving import own
+
+    return own.make(process, examine=partial(_examined, process.services.settings))
+
+
+def _issuer(process: Process) -> Any:  # an ASGI application
+    from schoolsync.access import issuer_http
+
+    services = process.services
+    return issuer_http.app(
+        control=services.control, settings=services.settings, clock=real_clock, directories=services.directories
+    )
+
+
+class Later:
+    """A part of the application, loaded when somebody first asks for it: a server in memory is to be there at once."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._made: Any = None
+        self._making = threading.Lock()
+
+    def now(self) -> Any:
+        """The part itself."""
+        with self._making:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+    async def __call__(self, *call: Any) -> None:
+        await (self._made or await asyncio.to_thread(self.now))(*call)
+
+
 class Pages:
     """The console, loaded when somebody first comes: templates and catalogues cost a server nothing before."""
 
-    def __init__(self, own: OwnApi, *, control: Control, settings: Settings) -> None:
-        self._parts: dict[str, Any] = {"own": own, "control": control, "settings": settings}
+    def __init__(self, own: Callable[[], Any], *, control: Control, settings: Settings) -> None:
+        self._own = own
+        self._parts: dict[str, Any] = {"control": control, "settings": settings}
         self._made: Any = None
         self._making = asyncio.Lock()
 
@@ -164,7 +148,7 @@ class Pages:
     def _make(self) -> Any:
         from schoolsync.console.app import Console
 
-        return Console(**self._parts)
+        return Console(own=self._own(), **self._parts)
 
 
 class Warming:
