@@ -16,7 +16,7 @@ from schoolsync.errors import WorldError
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control, open_control
 from schoolsync.store.control_tables import tenants
-from schoolsync.store.database import LookUp
+from schoolsync.store.database import LookUp, postgresql_engine, sqlite_engine
 
 from ..databases import Cluster
 
@@ -158,3 +158,12 @@ def _opened(folder: Path, url: str | None = None) -> Control:
         with control.write() as connection:
             connection.execute(insert(tenants).values(id="a", created=0))
     return control
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_database_that_cannot_be_reached_is_the_worlds_doing(tmp_path: Path, kind: str) -> None:
+    """Not even a connection can be opened: that is told as for everything else, and nobody is blamed for it."""
+    nowhere = tmp_path / "nowhere" / "control.db"
+    engine = sqlite_engine(nowhere) if kind == "sqlite" else postgresql_engine("postgresql://a@127.0.0.1:1/b", 1)
+    with pytest.raises(WorldError, match="cannot be used now"):
+        Control(engine).look_up(LookUp(select(tenants.c.id)))

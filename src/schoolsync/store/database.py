@@ -312,7 +312,10 @@ class LookUps:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        return self._engine.raw_connection()
+        try:
+            return self._engine.raw_connection()
+        except self._engine.dialect.loaded_dbapi.Error as problem:  # here SQLAlchemy lets it through as it is
+            raise exc.OperationalError(None, None, problem) from problem
 
     def _make_ready(self, kept: PoolProxiedConnection, connection: Any) -> None:  # of the driver, which differ
         if not self._server:
