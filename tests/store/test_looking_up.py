@@ -167,3 +167,5 @@ def test_a_database_that_cannot_be_reached_is_the_worlds_doing(tmp_path: Path, k
     engine = sqlite_engine(nowhere) if kind == "sqlite" else postgresql_engine("postgresql://a@127.0.0.1:1/b", 1)
     with pytest.raises(WorldError, match="cannot be used now"):
         Control(engine).look_up(LookUp(select(tenants.c.id)))
+    with pytest.raises(WorldError, match="cannot be used now"):
+        asyncio.run(Control(engine).ask(LookUp(select(tenants.c.id))))

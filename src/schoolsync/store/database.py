@@ -244,9 +244,17 @@ class LookUp:
         return {**self._constants, **parameters} if self._constants else parameters
 
 
+def lent(engine: Engine) -> PoolProxiedConnection:
+    """A connection of the pool, as the driver has it. Raises OperationalError when none can be had."""
+    try:
+        return engine.raw_connection()
+    except engine.dialect.loaded_dbapi.Error as problem:  # SQLAlchemy lets it through as it is
+        raise exc.OperationalError(None, None, problem) from problem
+
+
 def asked_once(engine: Engine, wanted: LookUp, parameters: Mapping[str, object]) -> Sequence[Sequence[Any]]:
     """The rows that `wanted` finds in a SQLite file, with a connection of the pool."""
-    kept = engine.raw_connection()
+    kept = lent(engine)
     text = wanted.text(engine)
     try:
         connection = cast(Any, kept.dbapi_connection)
@@ -312,10 +320,7 @@ class LookUps:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        try:
-            return self._engine.raw_connection()
-        except self._engine.dialect.loaded_dbapi.Error as problem:  # here SQLAlchemy lets it through as it is
-            raise exc.OperationalError(None, None, problem) from problem
+        return lent(self._engine)
 
     def _make_ready(self, kept: PoolProxiedConnection, connection: Any) -> None:  # of the driver, which differ
         if not self._server:

@@ -18,7 +18,7 @@ from psycopg.pq import ExecStatus
 from sqlalchemy import Engine, exc
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
-from schoolsync.store.database import EndedError, LookUp
+from schoolsync.store.database import EndedError, LookUp, lent
 
 MOST = 2
 """Lines of one event loop; small pools have fewer, so that something is left for everybody else."""
@@ -92,14 +92,22 @@ class _Switchboard:
                 return line
             line.end()
         kept = await asyncio.to_thread(self._opened)
-        return _Line(kept, self._loop)
+        try:
+            return _Line(kept, self._loop)
+        except psycopg.Error as problem:  # it was ended while it lay in the pool
+            kept.invalidate()
+            raise EndedError(None, None, problem) from problem
 
     def _opened(self) -> PoolProxiedConnection:
-        kept = self._engine.raw_connection()
+        kept = lent(self._engine)
         connection = cast(Any, kept.dbapi_connection)
-        if not connection.autocommit:
-            connection.rollback()
-            connection.autocommit = True
+        try:
+            if not connection.autocommit:
+                connection.rollback()
+                connection.autocommit = True
+        except psycopg.Error as problem:
+            kept.invalidate()
+            raise EndedError(None, None, problem) from problem
         return kept
 
     def end(self) -> None:
