@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -47,6 +49,18 @@ def test_a_profile_that_matches_compares_with_what_was_applied(directory: Direct
     assert said(directory.sync(later, policy=MATCHES)) == set()
 
 
+def test_a_profile_that_matches_knows_its_people_after_an_undo(directory: Directory) -> None:
+    """No roster stands any more as it was applied; the ones before say who is who."""
+    directory.sync(Roster(), policy=MATCHES)
+    for name in ("s1", "s2", "s3", "t1", "t9"):
+        directory.person_by_hand(f"{name}@pupils.example")
+    directory.sync(DISTRICT, policy=MATCHES)
+    directory.sync(DISTRICT.changed("people", WHO, grade="8"), policy=MATCHES)
+    assert directory.undo("run-3", policy=MATCHES).finished is not None
+    assert said(directory.sync(OTHER, policy=MATCHES)) == HELD
+    assert said(directory.sync(DISTRICT, policy=MATCHES)) == set()
+
+
 def test_a_new_profile_does_not_hand_accounts_on(directory: Directory) -> None:
     """The profile before it is gone, its people are taken over, and one of them is another person."""
     directory.sync(DISTRICT, policy=STRICT)
@@ -68,6 +82,18 @@ def test_a_change_by_hand_hides_nobody(directory: Directory, kept: tuple[str, ..
     assert said(directory.sync(OTHER, policy=policy)) == HELD
     assert said(directory.sync(DISTRICT, policy=policy)) == set()
     assert directory.object("people", "student 3", "given_name") == (("Put",) if kept else ("Given3",))
+
+
+def test_a_map_of_ids_that_is_wrong_is_noticed(directory: Directory, tmp_path: Path) -> None:
+    """Its lines have slipped by one: each pupil would have the account of another."""
+    directory.sync(DISTRICT, policy=STRICT)
+    path = tmp_path / "map.csv"
+    path.write_text("kind,old,new\nstudent,1,N2\nstudent,2,N3\nstudent,3,N1\n")
+    roster = DISTRICT
+    for number, day in enumerate(("2013-01-01", "2013-02-02", "2013-03-03"), 1):
+        roster = roster.changed("people", {"role": "student", "source_id": f"{number}"}, birth_date=day)
+    outcome = directory.sync(renumbered(roster, "student"), policy=STRICT, rekeys=(str(path),))
+    assert said(outcome) >= {("other-person", "student", f"N{number}") for number in (1, 2, 3)}
 
 
 def test_an_upload_without_enrollments_is_not_what_a_scope_leaves_out(directory: Directory) -> None:

@@ -185,12 +185,15 @@ class Holding(Checking):
         db.execute("DROP SCHEMA base CASCADE")
 
     def _remember(self, db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
-        """What the rosters that were applied said of people whose objects do not tell it, the newest first."""
+        """What earlier rosters said of people whose objects do not tell it: the one that was applied last counts.
+
+        Of the others, which may have been refused or taken back, the oldest.
+        """
         if not remembered.wanted(db, terms):
             return
-        for one in self._job.known:
-            if not one.applied:
-                continue  # what was refused says nothing of who somebody is
+        applied = [one for one in self._job.known if one.applied]
+        others = [one for one in self._job.known if not one.applied]
+        for one in (*applied, *reversed(others)):
             self._objects.fetch_folder(Path(one.folder) / ROSTER)
             if kept_roster.open_up(db, Path(one.folder), "earlier") and not remembered.take(db, "earlier"):
                 return
