@@ -136,6 +136,7 @@ def test_an_event_loop_outlives_the_server_and_leaves_the_pool_to_others(tmp_pat
 
         async def ask() -> None:
             for _ in range(2):
+                control.known_tenant("a")  # a connection stays in the pool, and is ended there
                 found = await asyncio.gather(*(control.ask(BY_IDS, its_ids=["a"]) for _ in range(8)))
                 assert [len(rows) for rows in found] == [1] * 8
                 assert 1 <= taken()[0] <= taken()[1]

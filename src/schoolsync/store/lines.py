@@ -78,7 +78,7 @@ class _Switchboard:
             except psycopg.Error as problem:
                 # Whatever it is about, the next one begins anew.
                 line.end()
-                raise (EndedError if line.ended else exc.OperationalError)(None, None, problem) from problem
+                raise (EndedError if line.gone else exc.OperationalError)(None, None, problem) from problem
             except BaseException:
                 line.end()  # the answer is still to come, and nobody may take it for another one's
                 raise
@@ -88,7 +88,7 @@ class _Switchboard:
     async def _line(self) -> _Line:
         while self._idle:
             line = self._idle.pop()
-            if not line.ended:
+            if not line.gone:
                 return line
             line.end()
         kept = await asyncio.to_thread(self._opened)
@@ -128,8 +128,13 @@ class _Line:
         self._known: dict[LookUp, bytes] = {}
         self._waiting: asyncio.Future[Any] | None = None  # of a result of libpq
         self._result: Any = None
-        self.ended = False  # at its other end
+        self._ended = False  # at its other end
         loop.add_reader(self._socket, self._readable)
+
+    @property
+    def gone(self) -> bool:
+        """Whether the server has ended it; that shows when something is read, or only when something is sent."""
+        return self._ended or self._connection.broken
 
     async def ask(self, wanted: LookUp, parameters: Mapping[str, object]) -> Sequence[Sequence[Any]]:
         """The rows. Raises psycopg.Error."""
@@ -155,7 +160,7 @@ class _Line:
         result = await self._waiting
         if result.status not in {ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK}:
             state = (result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) or b"").decode()
-            self.ended = self.ended or state.startswith("57P")  # the server goes, or was told to end us
+            self._ended = self._ended or state.startswith("57P")  # the server goes, or was told to end us
             raise psycopg.OperationalError(f"the look-up failed with SQLSTATE {state}")
         return result
 
@@ -189,7 +194,7 @@ class _Line:
 
     def _fail(self, problem: psycopg.Error) -> None:
         """The connection is gone."""
-        self.ended = True
+        self._ended = True
         self._unwatch()
         waiting, self._waiting = self._waiting, None
         if waiting is not None and not waiting.done():
