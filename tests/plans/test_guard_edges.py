@@ -60,12 +60,13 @@ def test_every_kind_in_the_profile_and_in_a_school(db: duckdb.DuckDBPyConnection
 
 @pytest.mark.parametrize("kind", OBJECTS)
 def test_what_goes_for_good(db: duckdb.DuckDBPyConnection, kind: str) -> None:
-    """As many as may leave: 10 % of what is in use, and five whatever that is."""
-    for held, below in ((100, 10), (20, 5), (0, 5)):
+    """As many as may leave: 10 % of what is in use, five whatever that is, and no more than the number that is set."""
+    limits = Guards(removal_count=40)
+    for held, below in ((100, 10), (20, 5), (0, 5), (900, 40)):
         for many, holds in ((below, False), (below + 1, True)):
             counted(db, kind, None, held=held)
             db.execute("INSERT INTO planned.purging VALUES ($1, $2)", [kind, many])
-            assert said(db, Guards()) == ({("purges", kind, "profile", None)} if holds else set())
+            assert said(db, limits) == ({("purges", kind, "profile", None)} if holds else set())
 
 
 @pytest.mark.parametrize("kind", OBJECTS)

@@ -286,6 +286,8 @@ def _purges(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
     """More would go for good than may leave in one run, measured by what is in use."""
     guards = terms.policy.guards
     limit = _limit(guards.removal_percent, "coalesce(e.held, 0)", guards.removal_least)
+    if guards.removal_count is not None:
+        limit = f"least({limit}, {int(guards.removal_count)})"
     return _places(
         db,
         "purges",
