@@ -3,6 +3,7 @@
 make bench                                                            # a million requests; writes benchmarks/API.md
 python -m benchmarks.api --rounds 1 --seconds 2 --requests 20000      # a quick look, prints only
 python -m benchmarks.api --database sqlite                            # one database alone
+python -m benchmarks.api --watch postgresql                           # memory over all requests on this one alone
 
 The load comes from a process of its own (`benchmarks.load`), the floors from another (`benchmarks.bare`).
 """
@@ -32,6 +33,7 @@ from benchmarks.million import durable_cluster
 from benchmarks.server import Server
 from schoolsync.testing import rosters
 
+DATABASES = ("sqlite", "postgresql")
 RESULTS = Path(__file__).parent / "API.md"
 CONNECTIONS = 16
 PEOPLE = 2000
@@ -101,12 +103,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.api", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each measurement")
-    parser.add_argument("--requests", type=int, default=REQUESTS, help="over which memory is watched, on SQLite")
+    parser.add_argument("--requests", type=int, default=REQUESTS, help="over which memory is watched")
+    parser.add_argument(
+        "--watch", choices=[*DATABASES, "both"], default="both", help="where; a tenth of the requests go to the other"
+    )
     parser.add_argument("--idle", type=int, default=IDLE, help="open connections beside those at work")
-    parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
+    parser.add_argument("--database", choices=[*DATABASES, "both"], default="both")
     options = parser.parse_args()
-    kinds = ["sqlite", "postgresql"] if options.database == "both" else [options.database]
-    whole = options.rounds >= ROUNDS and options.seconds >= SECONDS and len(kinds) == 2
+    kinds = DATABASES if options.database == "both" else (options.database,)
+    whole = options.rounds >= ROUNDS and options.seconds >= SECONDS and options.database == options.watch == "both"
     whole = whole and options.requests >= REQUESTS and options.idle >= IDLE
     lines: list[str] = []
     with tempfile.TemporaryDirectory(prefix="schoolsync-bench-") as name, ExitStack() as stack:
@@ -118,7 +123,7 @@ def main() -> int:
             url = (
                 stack.enter_context(stack.enter_context(durable_cluster()).database()) if kind == "postgresql" else None
             )
-            requests = options.requests if kind == "sqlite" else options.requests // 10
+            requests = options.requests if options.watch in (kind, "both") else options.requests // 10
             lines += _table(kind, _measure(folder, roster, url, options, requests))
     print("\n".join(lines))
     if whole:
@@ -243,13 +248,15 @@ def _table(kind: str, found: Found) -> list[str]:
             f"{statistics.median(work.bare):,.0f} | {work.ratio:.2f} | 0.50 | {work.paced.p99:.1f} ms at "
             f"{work.paced.per_second:,.0f} a second | 50 ms |"
         )
-    first, last = found.memory[0], found.memory[-1]
+    last = found.memory[-1]
+    # Those nearest to the beginning, a quarter, a half and the end.
+    shown = [min(found.memory, key=lambda one, share=share: abs(one[0] - share * last[0])) for share in (0, 0.25, 0.5)]
+    seen = ", ".join(f"{mib:.0f} MiB after {asked:,}" for asked, mib in dict.fromkeys([*shown, last]))
     most = max(mib for _, mib in found.memory)
     lines += [
         "",
-        f"Memory of all processes (proportional set size): {first[1]:.0f} MiB after {first[0]:,} requests, "
-        f"{last[1]:.0f} MiB after {last[0]:,}, at most {most:.0f} MiB between. To reach: no more than "
-        f"{FLAT:.1f} × as much at the end.",
+        f"Memory of all processes (proportional set size) by requests: {seen}; at most {most:.0f} MiB. "
+        f"To reach: no more than {FLAT:.1f} × as much at the end as at the beginning.",
     ]
     if found.crowded is not None:
         crowded = found.crowded

@@ -21,11 +21,19 @@ def loaded(*modules: str) -> set[str]:
     return {name.partition(".")[0] if not name.startswith("schoolsync") else name for name in done.stdout.split()}
 
 
+def dialects(*modules: str) -> set[str]:
+    """The databases that such a process knows how to speak with."""
+    loads = "; ".join(f"load({module!r})" for module in modules)
+    known = "print(*(name.split('.')[2] for name in sys.modules if name.startswith('sqlalchemy.dialects.')))"
+    code = f"import sys; from schoolsync.loading import load; {loads}; {known}"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
 def test_a_server_in_memory_makes_its_first_run_before_it_has_a_face() -> None:
     """Services, worker and seed are there without anything that answers requests; the face comes without an engine."""
     before = loaded("schoolsync.runs.inside", "schoolsync.serving.process", "schoolsync.serving.seed")
     assert not before & (ENGINE | FACE | UNUSED)
-    assert "schoolsync.api.app" not in before
+    assert not before & {"schoolsync.api.app", "schoolsync.notices.teller", "smtplib"}
     after = loaded("schoolsync.runs.inside", "schoolsync.serving.api")
     assert "litestar" in after
     later = {
@@ -35,6 +43,7 @@ def test_a_server_in_memory_makes_its_first_run_before_it_has_a_face() -> None:
         "schoolsync.serving.faults",
     }
     assert not after & (ENGINE | UNUSED | later | {"odata_query", "jinja2"})
+    assert not dialects("schoolsync.runs.inside", "schoolsync.serving.api") & {"postgresql"}
 
 
 def test_a_command_that_asks_a_server_loads_no_database(tmp_path: Path) -> None:

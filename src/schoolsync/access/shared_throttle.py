@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sqlalchemy import Connection, delete, func, select, text, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
 
 from schoolsync.access.principal import Principal
 from schoolsync.access.throttle import KEPT, Throttle
@@ -91,6 +90,8 @@ class SharedThrottle:
 
     def _take(self, tenant: int, client: str) -> tuple[int, float]:
         """How many requests this process may let through, or, when there are none, the seconds until there is one."""
+        from sqlalchemy.dialects.postgresql import insert  # a server on SQLite does without
+
         digest = hashlib.sha256(client.encode()).hexdigest()[:32]
         mine = (allowances.c.tenant == tenant) & (allowances.c.who == digest)
         most, rate = self._requests * _MICRO, self._requests / self._seconds  # millionths, also those of a second

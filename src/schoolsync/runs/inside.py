@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import structlog
 
-from schoolsync.notices import teller
 from schoolsync.runs import scratches
 from schoolsync.runs.dial import Dial
 from schoolsync.runs.dispatcher import Dispatcher
@@ -24,6 +23,9 @@ from schoolsync.runs.workflow import synchronize, worker
 from schoolsync.settings import Settings
 from schoolsync.store.control import Control
 from schoolsync.uploads.service import Uploads
+
+NOTICES = 1.0
+"""Seconds after which notices are looked after: nothing has happened before, and a start is not to wait for them."""
 
 log = structlog.get_logger()
 
@@ -92,5 +94,13 @@ def start(
         keep_warm=False,  # a server that only answers stays small
         stopping=lambda: False,
     )
-    teller.start(settings, control, clock=clock, new_id=new_id, stopping=lambda: False)
+
+    def tell() -> None:
+        from schoolsync.notices import teller
+
+        teller.start(settings, control, clock=clock, new_id=new_id, stopping=lambda: False)
+
+    later = threading.Timer(NOTICES, tell)
+    later.daemon = True
+    later.start()
     threading.Thread(target=dispatcher.loop, name="dispatcher", daemon=True).start()

@@ -12,10 +12,24 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, PrimaryKeyConstraint, Table, UniqueConstraint
 from sqlalchemy import Text as _Text
-from sqlalchemy.dialects.postgresql import TEXT
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import CreateIndex
+from sqlalchemy.sql.compiler import DDLCompiler
 
+# Nothing here is PostgreSQL's own: a server on SQLite would load what it never needs.
 # Texts are compared byte by byte on both databases, whatever the PostgreSQL's own language is.
-Text = _Text().with_variant(TEXT(collation="C"), "postgresql")
+Text = _Text().with_variant(_Text(collation="C"), "postgresql")
+
+
+@compiles(CreateIndex, "postgresql")
+def _create_index(element: CreateIndex, compiler: DDLCompiler, **options: Any) -> str:
+    """An index of some of the rows, which `sqlite_where` says, has the same ones on PostgreSQL."""
+    index = element.element
+    where = index.dialect_options["sqlite"]["where"]
+    if where is not None:
+        index.dialect_options["postgresql"]["where"] = where
+    made: str = compiler.visit_create_index(element, **options)  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+    return made
 
 
 def table(metadata: MetaData, name: str, *parts: Column[Any] | Index | UniqueConstraint, key: tuple[str, ...]) -> Table:

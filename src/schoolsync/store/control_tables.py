@@ -55,7 +55,7 @@ profiles = table(
 profiles_named = Index("profiles_named", profiles.c.tenant, profiles.c.display_name, profiles.c.id)  # lists go by name
 for _when in (profiles.c.due, profiles.c.scheduled, profiles.c.on_upload):
     # The worker asks over and over which profiles have something to begin; few have.
-    Index(f"profiles_{_when.name}", _when, sqlite_where=_when.is_not(None), postgresql_where=_when.is_not(None))
+    Index(f"profiles_{_when.name}", _when, sqlite_where=_when.is_not(None))
 # And which are new, are to go, or have come to their last day: as few, and asked after every commit.
 profiles_state = Index("profiles_state", profiles.c.state, profiles.c.expiration_date)
 
@@ -134,7 +134,6 @@ Index(
     runs.c.profile,
     unique=True,
     sqlite_where=runs.c.ended.is_(None),
-    postgresql_where=runs.c.ended.is_(None),
 )
 Index("runs_queue", runs.c.state, runs.c.asked)
 # How each of many profiles is: their runs are counted, and the last good one found, without a look at the runs.
@@ -167,7 +166,7 @@ notices = table(
     Column("problem", Text),  # why the last try failed
     key=("tenant", "id"),
 )
-Index("notices_due", notices.c.due, sqlite_where=notices.c.over.is_(None), postgresql_where=notices.c.over.is_(None))
+Index("notices_due", notices.c.due, sqlite_where=notices.c.over.is_(None))
 notices_waiting = Index(
     "notices_waiting",
     notices.c.tenant,
@@ -175,7 +174,6 @@ notices_waiting = Index(
     notices.c.channel,
     notices.c.made,
     sqlite_where=notices.c.over.is_(None),
-    postgresql_where=notices.c.over.is_(None),
 )
 
 notice_receivers = table(
@@ -278,7 +276,6 @@ Index(
     uploads.c.profile,
     unique=True,
     sqlite_where=uploads.c.state == "open",
-    postgresql_where=uploads.c.state == "open",
 )
 
 upload_files = table(

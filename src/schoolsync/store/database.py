@@ -30,7 +30,7 @@ from sqlalchemy import (
     exc,
     func,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
 from sqlalchemy.sql.compiler import Compiled, SQLCompiler
 from sqlalchemy.sql.dml import Insert
@@ -400,5 +400,7 @@ def listed(lists: Mapping[str, Sequence[object]]) -> dict[str, Any]:
 def insert_new(connection: Connection, table: Table) -> Insert:
     """An INSERT that leaves alone what is there already."""
     if is_postgresql(connection):
+        from sqlalchemy.dialects import postgresql  # a server on SQLite does without
+
         return postgresql.insert(table).on_conflict_do_nothing()
     return sqlite.insert(table).on_conflict_do_nothing()

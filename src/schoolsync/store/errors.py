@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sqlalchemy import Connection, Text, cast, column, delete, func, literal, select, text
-from sqlalchemy.dialects.postgresql import JSONB
 
 from schoolsync.store.control_tables import errors
 from schoolsync.store.database import insert_new, is_postgresql
@@ -19,6 +18,8 @@ def forget(connection: Connection, *, tenant: int, profile: str) -> None:
 def insert_chunk(connection: Connection, *, tenant: int, profile: str, run: str, rows: str) -> None:
     """Insert the rows of a JSON array; a row that is there already stays (writing a chunk twice is writing it once)."""
     if is_postgresql(connection):
+        from sqlalchemy.dialects.postgresql import JSONB  # a server on SQLite does without
+
         each = func.jsonb_array_elements(cast(literal(rows, Text()), JSONB)).table_valued(column("value", JSONB))
         members = [each.c.value[name].astext.cast(errors.c[name].type) for name in _MEMBERS]
     else:
