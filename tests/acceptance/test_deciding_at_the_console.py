@@ -43,11 +43,18 @@ def test_a_plan_is_thrown_away_and_all_begins_anew(held: Profile) -> None:
         (old,) = re.findall(r'name="version" value="(\w+)"', http.get(guards).text)
         admin = own(held.tenant, "admin")
         admin("PATCH", f"/profiles/{held.id}/settings", {"guards": {"removalPercent": 7}}, expect=200)
+        wrong = http.post(guards, data={"csrf": csrf, "version": old, "guards.removalPercent": "a tenth"})
+        assert re.findall(r'name="version" value="(\w+)"', wrong.text) == [old], "it still has not seen the 7"
         late = http.post(guards, data={"csrf": csrf, "version": old, "guards.updatePercent": "50"})
         assert (late.status_code, "Somebody else has changed this" in late.text) == (400, True)
         assert re.search(r'name="guards.removalPercent" value="7"', late.text), "as it is now"
         (new,) = re.findall(r'name="version" value="(\w+)"', late.text)
         assert http.post(guards, data={"csrf": csrf, "version": new, "guards.removalPercent": "7"}).status_code == 200
+        columns = {"csrf": csrf, "section.deferred": "on", "studentEnrollment.start": "2020-01-01"}
+        past = http.post(f"/console/profiles/{held.id}/columns", data=columns)
+        assert (past.status_code, 'name="section.deferred" checked' in past.text) == (400, True), (
+            "nothing typed is lost"
+        )
         sku = "6634e0ce-1a9f-428c-a498-f84ec7b8aa2e"
         form = {"csrf": csrf, "displayName": "Nordkapp", "domain.student": "skole.example", "licenses.": sku}
         assert f'value="{sku}"' in http.post(settings, data=form).text

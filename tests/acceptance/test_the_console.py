@@ -16,7 +16,7 @@ from .browser import DEVICES, PASSWORD, Person, account, person
 from .house import Profile, Server, Tenant, creation, until
 from .own import own
 from .rosters import DISTRICT
-from .walks import begin_anew, choose_a_source, look_around, put_on_a_schedule
+from .walks import begin_anew, choose_a_source, delete_it, look_around, put_on_a_schedule
 
 pytestmark = pytest.mark.xdist_group("console")
 
@@ -194,6 +194,7 @@ def test_from_nothing_to_a_run_that_is_watched(server: Server, browser: Browser,
         assert profile.wait()["status"] != "paused"
         put_on_a_schedule(ada, profile)
         begin_anew(ada, profile)
+        delete_it(ada, profile)
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -26,6 +26,7 @@ ACTIONS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("sync", "profiles/{profile}/do", {"what": "reset"}),
     ("sync", "profiles/{profile}/do", {"what": "retry"}),
     ("sync", "profiles/{profile}/clean-up", {"mark": "on"}),
+    ("policy", "profiles/{profile}/delete", {"name": "Nordkapp kommune"}),
     ("policy", "profiles/{profile}/accounts", {"displayName": "x"}),
     ("policy", "profiles/{profile}/source", {"source": "oneRoster"}),
     ("policy", "profiles/{profile}/settings/{section}", {"guards.removalPercent": "10"}),

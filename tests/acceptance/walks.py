@@ -76,3 +76,28 @@ def begin_anew(ada: Person, profile: Profile) -> None:
     page.get_by_role("button", name="Start all over").click()
     until("there is another run", lambda: viewer.get(f"/profiles/{profile.id}/runs")["value"][0]["number"] > before)
     assert profile.wait()["status"] == "success"
+
+
+def delete_it(ada: Person, profile: Profile) -> None:
+    """Only the profile's own name deletes it; its people stay in the directory, and the audit log says who it was."""
+    page, before = ada.page, profile.tenant.objects()
+    ada.open(f"/profiles/{profile.id}")
+    page.get_by_role("link", name="Delete this profile").click()
+    name = page.get_by_label("Type the name of the profile")
+    name.fill("Nordkapp")
+    page.get_by_role("button", name="Delete for good").click()
+    page.get_by_role("alert").get_by_text("nothing was deleted").wait_for()
+    assert (name.get_attribute("aria-invalid"), name.input_value()) == ("true", "Nordkapp")
+    ada.look("delete")
+    assert profile.tenant.admin.get(profile.path)["state"] == "provisioned"
+    name.fill(" Nordkapp  kommune")
+    page.get_by_role("button", name="Delete for good").click()
+    page.get_by_role("status").get_by_text("The profile is being deleted.").wait_for()
+    until("it is gone", lambda: profile.tenant.admin.all("/synchronizationProfiles") == [])
+    ada.open("/directory?kind=people&search=3001")
+    page.get_by_role("link", name="Zoë Müller").click()
+    page.get_by_role("link", name="Math 7").wait_for()
+    assert profile.tenant.objects() == before
+    ada.open("/activity?operation=DELETE")
+    page.get_by_text(f"schoolsync/v1/profiles/{profile.id}").wait_for()
+    assert "ada@skole.example" in page.locator("main").inner_text()

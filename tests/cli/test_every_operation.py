@@ -14,6 +14,7 @@ TYPED = {
     "profiles.get_overview": "system",
     "profiles.create_profile": "profile import",
     "profiles.get_profile": "profile show",
+    "profiles.delete_profile": "profile delete",
     "profiles.get_connection": "profile test",
     "profiles.get_freshness": "profile show",
     "profiles.get_quarantine": "profile show",

@@ -28,6 +28,13 @@ WRONG: tuple[tuple[dict[str, Any], str, str], ...] = (
     ({"purgeDays": {"student": 0}}, "what stands in purgeDays must be a whole number from 1 to 3650", "purgeDays[...]"),
     ({"windows": [{"firstDay": "2026-12-21"}]}, "windows (entry 1) needs lastDay", "windows[0]"),
     ({"schedule": {"cron": "60 0 * * *"}}, "schedule.cron: Bad minute; 30 2 * * 1-5 is half past two", "schedule.cron"),
+    (
+        {"schedule": {"cron": "* * * * *"}},
+        "schedule.cron: two of its times are less than 5 minutes apart; */5 * * * * is as often as can be",
+        "schedule.cron",
+    ),
+    ({"schedule": {"cron": "58,1 * * * *"}}, "schedule.cron: two of its times are less than", "schedule.cron"),
+    ({"schedule": {"cron": "58,0 0,23 * * *"}}, "schedule.cron: two of its times are less than", "schedule.cron"),
     ({"timeZone": "Mars"}, "timeZone: there is no time zone 'Mars'; Europe/Oslo is one", "timeZone"),
     (
         {"keptByHand": ["wings"]},
@@ -47,3 +54,17 @@ def test_a_refused_setting_is_named_with_what_it_can_be(given: dict[str, Any], s
     assert says in str(refused.value)
     assert refused.value.target == (says.partition(" ")[0] if target == "same" else target)
     assert "`" not in str(refused.value)
+
+
+@pytest.mark.parametrize("cron", ["*/5 * * * *", "58,1 0-22/2 * * *", "58,0 0,23 * * 1", "55,0 * * * *", "0 3 1 1 *"])
+def test_times_that_are_far_enough_apart_are_taken(cron: str) -> None:
+    """Five minutes from one time to the next are enough, also over the full hour and over midnight."""
+    assert own_settings.effective(own_settings.merged("{}", {"schedule": {"cron": cron}}))["schedule"]["cron"] == cron
+
+
+def test_times_that_were_set_before_stay() -> None:
+    """A profile that has times which nobody can set any more goes on, and its other settings can be changed."""
+    stored = '{"schedule":{"cron":"* * * * *"}}'
+    assert own_settings.effective(own_settings.merged(stored, {"dateFormat": "dmy"}))["schedule"]["cron"] == "* * * * *"
+    with pytest.raises(Invalid):
+        own_settings.merged(stored, {"schedule": {"cron": "*/2 * * * *"}})

@@ -102,6 +102,16 @@ ROUTES: tuple[Route, ...] = (
         ),
     ),
     Route(
+        method="DELETE",
+        template=_PROFILE,
+        handler="profiles.delete_profile",
+        summary="Delete the profile with its settings, files and runs; whatever it has synchronized stays.",
+        answers=shapes.Profile,
+        act=Act.POLICY,
+        status=202,
+        refusals=(412,),
+    ),
+    Route(
         method="GET",
         template=f"{_PROFILE}/connection",
         handler="profiles.get_connection",

@@ -61,6 +61,12 @@ ROWS: tuple[Row, ...] = (
         "Begins to clean up the classes of a profile that has ended.",
     ),
     _get(
+        "profiles/{profile}/delete",
+        "deleting.form",
+        "What goes with a profile and what stays, and a field for its name.",
+    ),
+    _post("profiles/{profile}/delete", "deleting.delete", "Deletes the profile when its name was typed."),
+    _get(
         "profiles/{profile}/errors",
         "errors.show",
         "Records that could not be synchronized, by reason and one by one.",

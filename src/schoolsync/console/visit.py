@@ -118,12 +118,19 @@ class Visit:
 
     async def change(self, path: str, body: dict[str, Any]) -> Any:  # the operation's answer
         """Change an object as the form says. Raises Outdated when it is not any more what the form has shown."""
+        return await self._act("PATCH", path, body, shown=path)
+
+    async def delete(self, path: str, *, shown: str) -> None:
+        """Delete an object of which the form has shown what is at `shown`. Raises Outdated as `change` does."""
+        await self._act("DELETE", path, None, shown=shown)
+
+    async def _act(self, method: str, path: str, body: dict[str, Any] | None, *, shown: str) -> Any:  # as above
         for _ in range(_TRIES):
-            now = await self.console.own.ask(self.arrival, "GET", path)
+            now = await self.console.own.ask(self.arrival, "GET", shown)
             if self.form.get("version", _version(now.body)) != _version(now.body):
                 break
             with suppress(PreconditionFailed):  # a profile's state has changed in between: looked at again
-                asked = self.console.own.ask(self.arrival, "PATCH", path, body=body, match=now.headers["ETag"])
+                asked = self.console.own.ask(self.arrival, method, path, body=body, match=now.headers["ETag"])
                 return (await asked).body
         raise Outdated(self.text(_OUTDATED))
 

@@ -229,6 +229,7 @@ SAID: dict[str, str] = {
     "signed-out": N_("You are signed out."),
     "saved": N_("Saved. The next run goes by it."),
     "created": N_("The profile is made. It is being set up, which takes a moment."),
+    "deleted": N_("The profile is being deleted. The schools, classes and people that it has synchronized stay."),
     "paused": N_("It pauses: what is being written at the moment is finished first."),
     "resumed": N_("It goes on."),
     "reset": N_("It starts all over."),

@@ -14,6 +14,7 @@ import msgspec
 
 from schoolsync import wrong_values
 from schoolsync.errors import Invalid
+from schoolsync.profiles import schedules
 from schoolsync.profiles.policy import OwnSettings
 
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
@@ -46,7 +47,18 @@ def merged(stored: str, given: Mapping[str, Any]) -> str:
     unknown = _unknown(wanted, msgspec.to_builtins(settings))
     if unknown is not None:
         raise _no_setting(unknown)
+    try:
+        _check_new(settings, msgspec.convert(before, OwnSettings))
+    except ValueError as problem:
+        raise Invalid(f"The setting cannot be that: {problem}.", target=str(problem).partition(":")[0]) from problem
     return msgspec.json.encode(wanted, order="deterministic").decode()
+
+
+def _check_new(wanted: OwnSettings, before: OwnSettings) -> None:
+    """Refuse what nobody may set any more, though profiles may have it: what was stored is read and kept. Raises
+    ValueError, whose text the setting leads."""
+    if wanted.schedule.cron != before.schedule.cron:
+        schedules.check_rhythm(wanted.schedule)
 
 
 def _no_setting(where: str) -> Invalid:

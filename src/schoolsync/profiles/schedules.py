@@ -7,7 +7,8 @@ forward or back, jobs at fixed times run once. Runs that were missed are caught 
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise
 from typing import Annotated
 
 import msgspec
@@ -16,6 +17,9 @@ from cronsim import CronSim, CronSimError
 from schoolsync import ticks
 
 FIELDS = 5
+LEAST_MINUTES = 5
+"""Between two times at which a profile synchronizes by itself."""
+_LOOKED_AT = 3_000  # times of an expression, should its minutes alone not say how near they come
 _LIKE = "30 2 * * 1-5 is half past two from Monday to Friday"
 
 
@@ -23,7 +27,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     """The setting `schedule` of a profile; docs/profiles.md has a row for each."""
 
     cron: Annotated[str, msgspec.Meta(max_length=200)] | None = None
-    every_minutes: Annotated[int, msgspec.Meta(ge=5, le=60 * 24 * 31)] | None = None
+    every_minutes: Annotated[int, msgspec.Meta(ge=LEAST_MINUTES, le=60 * 24 * 31)] | None = None
     jitter_seconds: Annotated[int, msgspec.Meta(ge=0, le=6 * 3600)] = 0
     on_upload: bool = False  # starts by itself once the set of files is complete and quiet
     quiet_seconds: Annotated[int, msgspec.Meta(ge=1, le=24 * 3600)] = 120
@@ -42,6 +46,24 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
             raise ValueError(f"schedule.cron: {problem}; {_LIKE}") from problem
         except StopIteration:
             raise ValueError(f"schedule.cron: it never comes; {_LIKE}") from None
+
+
+def check_rhythm(schedule: Schedule) -> None:
+    """Refuse times that come too close, when somebody sets them; a schedule that was stored is never refused. Raises
+    ValueError."""
+    if schedule.cron is None:
+        return
+    times = CronSim(schedule.cron, datetime(2024, 1, 1, tzinfo=UTC))
+    minutes = sorted(times.minutes)
+    close = any(two - one < LEAST_MINUTES for one, two in pairwise(minutes))
+    if not close and 60 - minutes[-1] + minutes[0] < LEAST_MINUTES and len(times.hours) > 1:  # over the full hour
+        least = timedelta(minutes=LEAST_MINUTES)
+        close = any(two - one < least for one, two in pairwise(islice(times, _LOOKED_AT)))
+    if close:
+        raise ValueError(
+            f"schedule.cron: two of its times are less than {LEAST_MINUTES} minutes apart; "
+            f"*/{LEAST_MINUTES} * * * * is as often as can be"
+        )
 
 
 def following(schedule: Schedule, *, time_zone: str, after: int, seed: str) -> int | None:

@@ -56,6 +56,12 @@ def get_profile(call: Call) -> Answer:
         return Answer(body=_short(listing.one(connection, call.tenant, call.profile), call.now, trend))
 
 
+def delete_profile(call: Call) -> Answer:
+    """DELETE profiles/{profile}."""
+    call.services.profiles.delete(call.principal, call.profile, condition=call.condition(), now=call.now)
+    return replace(get_profile(call), status=202)
+
+
 def get_freshness(call: Call) -> Answer:
     """GET profiles/{profile}/freshness."""
     with call.services.control.read() as connection:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from schoolsync.console.pages.profiles import place
+from schoolsync.console.pages.profiles import carried, kept, place
 from schoolsync.console.visit import Page, Visit
 from schoolsync.errors import Invalid, Refused
 from schoolsync.profiles.customizations import OPTIONAL
@@ -21,6 +21,8 @@ async def form(visit: Visit, problem: Refused | None = None) -> Page:
         visit.ask("GET", place(visit)), visit.form_of(f"{place(visit)}/configuration")
     )
     given = found.configuration["dataProvider"].get("customizations") or {}
+    if kept(problem):
+        given = _asked(visit.form)
     return visit.page(
         "columns.html",
         status=400 if problem is not None else 200,
@@ -31,7 +33,7 @@ async def form(visit: Visit, problem: Refused | None = None) -> Page:
         start=_day((given.get(STARTS_LATER) or {}).get("synchronizationStartDate")),
         with_names=WITH_NAMES,
         starts_later=STARTS_LATER,
-        version=version,
+        version=carried(visit, version, problem),
         problem=problem,
     )
 

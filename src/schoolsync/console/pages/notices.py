@@ -6,6 +6,7 @@ import asyncio
 from typing import Any, get_args
 
 from schoolsync.api.notice_shapes import Told
+from schoolsync.console.pages.profiles import carried
 from schoolsync.console.visit import Outdated, Page, Visit
 from schoolsync.errors import Conflict, Invalid, Refused
 
@@ -34,7 +35,7 @@ async def form(visit: Visit, problem: Refused | None = None, secret: str | None 
         events=EVENTS,
         sent=sent.value,
         secret=secret,
-        version=version,
+        version=carried(visit, version, problem),
         problem=problem,
     )
 

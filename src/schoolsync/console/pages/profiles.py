@@ -82,7 +82,7 @@ async def settings(visit: Visit, problem: Refused | None = None) -> Page:
         visit.ask("GET", place(visit)), visit.form_of(f"{place(visit)}/settings")
     )
     values = {field.path: fields.value(field, found.settings) for field in section.fields}
-    if _kept(problem):
+    if kept(problem):
         values |= {field.path: visit.form.get(field.path, "") for field in section.fields}
     return visit.page(
         "settings.html",
@@ -91,7 +91,7 @@ async def settings(visit: Visit, problem: Refused | None = None) -> Page:
         section=section,
         sections=fields.SECTIONS,
         values=values,
-        version=version,
+        version=carried(visit, version, problem),
         problem=problem,
     )
 
@@ -108,9 +108,15 @@ async def change_settings(visit: Visit) -> Page:
     return visit.go(f"/{place(visit)}/settings/{section.name}", said="saved")
 
 
-def _kept(problem: Refused | None) -> bool:
+def kept(problem: Refused | None) -> bool:
     """Whether a form shows again what was sent: it was refused, and not because all is otherwise meanwhile."""
     return problem is not None and not isinstance(problem, Outdated)
+
+
+def carried(visit: Visit, version: str, problem: Refused | None) -> str:
+    """What tells whether somebody else has changed it meanwhile: a form that is shown again as it was sent goes on to
+    say what it has shown at first."""
+    return visit.form.get("version", version) if kept(problem) else version
 
 
 def _replacing(section: fields.Section, wanted: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,7 +143,7 @@ async def accounts(visit: Visit, problem: Refused | None = None) -> Page:
     profile, (found, version) = await asyncio.gather(
         visit.ask("GET", place(visit)), visit.form_of(f"{place(visit)}/configuration")
     )
-    given = visit.form if _kept(problem) else _shown(found.configuration)
+    given = visit.form if kept(problem) else _shown(found.configuration)
     return visit.page(
         "accounts.html",
         status=400 if problem is not None else 200,
@@ -145,7 +151,7 @@ async def accounts(visit: Visit, problem: Refused | None = None) -> Page:
         sections=fields.SECTIONS,
         given=given,
         targets=TARGETS,
-        version=version,
+        version=carried(visit, version, problem),
         problem=problem,
     )
 
@@ -173,8 +179,8 @@ async def source(visit: Visit, problem: Refused | None = None) -> Page:
         status=400 if problem is not None else 200,
         profile=profile,
         sections=fields.SECTIONS,
-        given=_without_secret(visit.form) if _kept(problem) else _source_shown(provider),
-        version=version,
+        given=_without_secret(visit.form) if kept(problem) else _source_shown(provider),
+        version=carried(visit, version, problem),
         problem=problem,
     )
 
