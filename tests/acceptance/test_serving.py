@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import httpx
@@ -115,6 +116,68 @@ def test_tls_makes_and_keeps_a_certificate(secure: Server) -> None:
 
 
 @pytest.mark.xdist_group("tls")
+def test_old_tls_is_not_spoken(secure: Server) -> None:
+    """Whoever speaks nothing newer than TLS 1.1 gets no connection; 1.2 and 1.3 do."""
+    place = httpx.URL(secure.base)
+    spoken = {}
+    for version in (ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(secure.data / "tls" / "cert.pem")
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")  # else it is our own library that refuses
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = context.maximum_version = version
+        try:
+            with (
+                socket.create_connection((place.host, place.port or 443)) as plain,
+                context.wrap_socket(plain, server_hostname=place.host) as connection,
+            ):
+                spoken[version.name] = connection.version()
+        except ssl.SSLError as problem:
+            spoken[version.name] = problem.reason
+    assert spoken == {"TLSv1_1": "SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSv1_2": "TLSv1.2", "TLSv1_3": "TLSv1.3"}
+
+
+def test_every_face_forbids_guessing_framing_and_referring(secure_tenant: Tenant) -> None:
+    """Both APIs, the console, the issuer and the containers; what is answered well, what is refused, and what is not
+    there."""
+    server, profile = secure_tenant.server, secure_tenant.profile()
+    container = httpx.URL(profile.api.get(f"{profile.path}/uploadUrl")["value"])
+    file = container.copy_with(raw_path=f"{container.path}/School.csv?".encode() + container.query)
+    graph, tenant = f"{server.base}/v1.0/education", f"{server.base}/{secure_tenant.id}"
+    asked: list[tuple[str, str, int]] = [
+        ("GET", f"{server.base}/healthz", 200),
+        ("GET", f"{graph}{profile.path}", 200),
+        ("GET", f"{graph}{profile.path}x", 404),
+        ("DELETE", f"{graph}/synchronizationProfiles", 405),
+        ("GET", f"{server.base}/v1.0/$metadata", 200),
+        ("POST", f"{server.base}/v1.0/$batch", 400),
+        ("GET", f"{server.base}/nowhere", 404),
+        ("GET", f"{server.base}/schoolsync/v1/openapi.json", 200),
+        ("GET", f"{server.base}/schoolsync/v1/nowhere", 404),
+        ("GET", f"{server.base}/console", 303),
+        ("GET", f"{server.base}/console/static/nowhere", 404),
+        ("GET", f"{tenant}/v2.0/.well-known/openid-configuration", 200),
+        ("GET", f"{tenant}/discovery/v2.0/keys", 200),
+        ("GET", f"{tenant}/oauth2/v2.0/authorize", 200),
+        ("POST", f"{tenant}/oauth2/v2.0/token", 400),
+        ("PUT", str(file), 201),
+        ("GET", str(file), 403),
+        ("PUT", str(file.copy_set_param("sig", "x")), 403),
+    ]
+    for method, url, status in asked:
+        sent = {"x-ms-blob-type": "BlockBlob"} if "sig=" in url else {"Authorization": f"Bearer {profile.api.token}"}
+        answer = server.http.request(method, url, headers=sent, follow_redirects=False)
+        assert answer.status_code == status, f"{method} {url}: {answer.text}"
+        headers = answer.headers
+        assert headers["x-content-type-options"] == "nosniff", url
+        assert headers["x-frame-options"] == "DENY", url
+        assert headers["referrer-policy"] in {"no-referrer", "same-origin"}, url
+        assert headers["strict-transport-security"] == "max-age=31536000", url
+        kept = headers["cache-control"]
+        assert kept in {"no-cache", "no-store"} or "openid-configuration" in url or "/keys" in url, url
+
+
 def test_tls_takes_a_certificate_of_ones_own(secure: Server, tmp_path: Path) -> None:
     """--tls-cert and --tls-key are used as they are; one without the other is wrong usage."""
     cert, key = secure.data / "tls" / "cert.pem", secure.data / "tls" / "key.pem"
@@ -182,20 +245,32 @@ def test_idle_connections_keep_nobody_out(tenant: Tenant) -> None:
         assert answer.status_code == 200
 
 
+def _is_connected(client: socket.socket) -> bool:
+    try:
+        client.getpeername()
+    except OSError:
+        return False
+    return True
+
+
 def test_ten_thousand_connections_are_no_outage(tenant: Tenant) -> None:
     """So many as the system lets us open say nothing, and a newcomer is served all the same."""
     place = httpx.URL(tenant.server.base)
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 10_500 if before[1] == resource.RLIM_INFINITY else min(10_500, before[1])
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(wanted, before[0]), before[1]))
+    clients: list[socket.socket] = []
     try:
         with contextlib.ExitStack() as stack:
             for _ in range(wanted - 500):
                 client = stack.enter_context(socket.socket())
                 client.setblocking(False)
                 assert client.connect_ex((place.host, place.port)) in {0, errno.EINPROGRESS}
+                clients.append(client)
+            until("they are connected", lambda: sum(map(_is_connected, clients)) > 0.99 * len(clients))
             with httpx.Client(timeout=60) as newcomer:
                 assert newcomer.get(f"{tenant.server.base}/healthz").status_code == 200
+            assert sum(map(_is_connected, clients)) > 0.99 * len(clients)
         assert tenant.admin.get("/synchronizationProfiles")["value"] == []
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)

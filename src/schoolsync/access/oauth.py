@@ -149,6 +149,8 @@ def _header_list(answer: Answer, request_id: str, length: int) -> Iterator[tuple
         "x-ms-request-id": request_id,
         "Strict-Transport-Security": "max-age=31536000",
         "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "no-referrer",
     }
     for name, value in {**fixed, **answer.headers}.items():
         yield name.lower().encode(), value.encode("latin-1")

@@ -79,6 +79,9 @@ async def send_answer(send: Send, answer: Answer, request: Request, request_id: 
         # What was uploaded is nobody's page, whatever type it was given.
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "sandbox",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "no-referrer",  # the address opens the container
+        "Cache-Control": "no-store",  # children's data, unless whoever sent it said otherwise
         "Strict-Transport-Security": "max-age=31536000",
         "x-ms-request-id": request_id,
         "x-ms-version": version if _VERSION.fullmatch(version) else DEFAULT_VERSION,
