@@ -184,6 +184,43 @@ def test_entra_tokens_of_both_versions(entra, make, version, tenants):
     assert (program.kind, program.grants, program.user_id) == ("application", {"EduRoster.Read.All"}, None)
 
 
+def test_a_persons_roles_are_not_a_programs(entra, make):
+    """Where no claim says whose token it is, a program's `sub` is its `oid`; an id token names no program at all."""
+    house = make(entra.entry())
+
+    def kind(**changes):
+        return house.verify(entra.token(**{"scp": None, "roles": ["EduRoster.Read.All"], **changes})).kind
+
+    assert kind(sub=USER) == kind(idtyp="app") == kind(sub=None, oid=None) == "application"
+    assert kind() == kind(idtyp="user", sub=USER) == kind(idtyp="device", sub=USER) == "none"
+    assert kind(azp=None, sub=USER) == kind(azp=None, idtyp="app") == "none"
+
+
+def test_what_an_issuer_signs_for_another_purpose_is_no_token(entra, make):
+    """Such as the end of a session."""
+    house = make(entra.entry())
+    for other in ("logout+jwt", "dpop+jwt", "secevent+jwt", ""):
+        assert "80049217" in house.refused(entra.token(header={"typ": other}))
+    for ours in ("JWT", "jwt", "at+jwt", "application/at+jwt"):
+        assert house.verify(entra.token(header={"typ": ours})).user_id == USER
+
+
+def test_clouds_that_sign_in_the_same_name(process, make):
+    """Microsoft's clouds name v1.0 tokens alike: whose key it is tells; one that is away holds nobody else up."""
+    clouds = [Entra(process) for _ in range(3)]
+    entries = [cloud.entry(name=f"cloud-{number}", tenants=["*"]) for number, cloud in enumerate(clouds)]
+    house = make(*entries)
+    for number, cloud in enumerate(clouds):
+        assert house.verify(cloud.token("1.0")).issuer == f"cloud-{number}"
+        assert "signature" in house.refused(cloud.token("1.0", key=RSAKey.generate_key(2048, auto_kid=True)))
+    clouds[0].write("keys.how", "status 500")
+    house = make(*entries)
+    for number, cloud in enumerate(clouds[1:], 1):
+        assert house.verify(cloud.token("1.0", nonce="again")).issuer == f"cloud-{number}"
+    with pytest.raises(WorldError):
+        house.verify(clouds[0].token("1.0"))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

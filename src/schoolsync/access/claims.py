@@ -131,7 +131,7 @@ def _microsoft(claims: Claims, tenant: str, *, issuer: str | None, roles: frozen
             issuer=issuer,
         )
     # Roles that were given to a person are not an application's: without scopes they open nothing.
-    if roles and claims.get("idtyp") != "user":
+    if roles and client is not None and _is_program(claims):
         return Facts(
             tenant_id=tenant,
             expires=expires,
@@ -142,6 +142,13 @@ def _microsoft(claims: Claims, tenant: str, *, issuer: str | None, roles: frozen
             issuer=issuer,
         )
     return Facts(tenant_id=tenant, expires=expires, kind="none", user_id=user, client=client, issuer=issuer)
+
+
+def _is_program(claims: Claims) -> bool:
+    """Whether a token without scopes was given to a program. Where it does not say so, a program's `sub` is its `oid`,
+    and a person's is another for each program."""
+    kind = claims.get("idtyp")
+    return kind == "app" or (kind is None and claims.get("oid") == claims.get("sub"))
 
 
 def _oidc(trusted: Trusted, claims: Claims) -> Facts:

@@ -28,7 +28,7 @@ from schoolsync.access import egress, issuer, trusted
 from schoolsync.access.claims import MALFORMED as _MALFORMED
 from schoolsync.access.claims import Facts, is_issuer, read_foreign, read_own, speaks_for
 from schoolsync.access.claims import Refusal as _Refusal
-from schoolsync.access.issuer_keys import Issuers, KeysWanted
+from schoolsync.access.issuer_keys import Issuers, KeysUnavailable, KeysWanted
 from schoolsync.access.principal import Principal
 from schoolsync.errors import Unauthenticated, WorldError
 from schoolsync.settings import Settings
@@ -37,8 +37,11 @@ from schoolsync.store.control import Control
 UNIX_EPOCH = ticks.parse("1970-01-01T00:00:00Z")
 SKEW = 300  # seconds that clocks may differ
 LONGEST = 16 * 1024  # characters of a token; Microsoft's have some 2 000
+ISSUERS = 4  # that one token may wait for: it may be of any cloud
 REMEMBERED = 4096  # verified tokens
 REMEMBERED_FOR = 300  # seconds
+
+_TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 
 _EMPTY = "Access token is empty."
 _EXPIRED = "Lifetime validation failed, the token is expired."
@@ -129,20 +132,26 @@ class Verifier:
     def _foreign(self, token: str, kid: str, claims: dict[str, Any], seconds: int) -> Facts:
         """What a token of a trusted issuer says. The unverified `claims` only tell which issuer to ask."""
         iss, said = claims.get("iss"), claims.get("ver")
+        later: KeysWanted | KeysUnavailable | None = None
         for candidate in self._issuers.all():
             version = str(said) if candidate.kind == "entra" and said in ("1.0", "2.0") else ""
             if not speaks_for(candidate, iss, claims, version):
                 continue
-            published = self._issuers.keys(candidate, version).published(kid)
-            if not is_issuer(candidate, published.issuer, iss, claims):
+            try:
+                published = self._issuers.keys(candidate, version).published(kid)
+            except (KeysWanted, KeysUnavailable) as problem:  # that one is away is no reason not to ask the others
+                later = problem if later is None or isinstance(problem, KeysWanted) else later
                 continue
             key = published.keys.get(kid)
-            if key is None:
-                raise _Refusal(_SIGNATURE)
+            # Clouds may sign in the same name, each with keys of its own.
+            if key is None or not is_issuer(candidate, published.issuer, iss, claims):
+                continue
             checked = _decoded(token, key, candidate.algorithms)
             _check_lifetime(checked, seconds)
             _check_audience(checked, [*candidate.audiences, *self._foreign_audiences])
             return read_foreign(candidate, checked, tied=published.tied.get(kid))
+        if later is not None:
+            raise later
         raise _Refusal(_SIGNATURE)
 
     def _remember(self, digest: bytes, verified: _Verified, seconds: int) -> None:
@@ -166,7 +175,7 @@ def _bearer(authorization: str | None) -> str:
 
 
 def _unverified(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Header and claims of what looks like a token, believed by nobody yet; None when it does not look like one."""
+    """Header and claims of what looks like a token for us, believed by nobody yet; None when it does not look so."""
     parts = token.split(".")
     if len(parts) != 3:
         return None
@@ -174,7 +183,11 @@ def _unverified(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
         header, claims = (json.loads(urlsafe_b64decode(part.encode())) for part in parts[:2])
     except (ValueError, RecursionError):
         return None
-    return (header, claims) if isinstance(header, dict) and isinstance(claims, dict) else None
+    if not isinstance(header, dict) or not isinstance(claims, dict):
+        return None
+    kind = header.get("typ", "JWT")
+    # What an issuer signs for another purpose, such as the end of a session, says so (RFC 8725, 3.11).
+    return (header, claims) if isinstance(kind, str) and kind.lower() in _TYPES else None
 
 
 def _decoded(token: str, key: Key, algorithms: Sequence[str]) -> dict[str, Any]:
@@ -212,7 +225,7 @@ def _check_lifetime(claims: dict[str, Any], seconds: int) -> None:
 
 async def identify(verify: Callable[[str | None, int], Principal], authorization: str | None, now: int) -> Principal:
     """`verify`, waiting without blocking anybody while an issuer is asked for its keys."""
-    for _ in range(2):
+    for _ in range(ISSUERS):
         try:
             return verify(authorization, now)
         except KeysWanted as wanted:
