@@ -1,6 +1,7 @@
 """Secrets at rest: of no use without the key, which is not in the database; and keys that are rotated under way."""
 
 import base64
+import dataclasses
 import secrets as random
 import time
 from contextlib import contextmanager
@@ -139,6 +140,34 @@ def test_the_key_may_come_from_the_environment(house, tmp_path):
             Vault(Settings(secrets_key=wrong))
     with pytest.raises(UsageError, match="restart every process"):
         Vault(after).add_key()
+
+
+def test_a_lost_key_is_not_made_anew(house, tmp_path):
+    """A file that the settings name is made for the first secret; when it has gone since, nothing takes its place."""
+    file = tmp_path / "elsewhere" / "own.key"
+    settings = dataclasses.replace(house.settings, secrets_key_file=file)
+    vault.must_be_there(house.control, settings)
+    running = Vault(settings)
+    place = vault.place(1, "p", "dataProvider/secret")
+    kept = running.seal(SECRET, place=place)
+    with house.control.write() as connection:
+        row = {"tenant": 1, "profile": "p", "name": "dataProvider/secret", "value": kept}
+        connection.execute(vault.secrets.insert(), row)
+    key = file.read_bytes()
+    file.unlink()
+    for late in (running, Vault(settings)):
+        with pytest.raises(WorldError, match="back"):
+            late.open(kept, place=place)
+    with pytest.raises(WorldError, match="back"):
+        running.seal(SECRET, place=place)
+    with pytest.raises(UsageError, match=r"1 stored secret was encrypted with it: put it back"):
+        vault.must_be_there(house.control, settings)
+    with pytest.raises(UsageError, match="put it back"):
+        command.run(settings, which="secrets", overlap=0)
+    assert not file.exists()
+    file.write_bytes(key)
+    vault.must_be_there(house.control, settings)
+    assert running.open(kept, place=place) == SECRET
 
 
 # --- the issuer's key ----------------------------------------------------------------------------------------------

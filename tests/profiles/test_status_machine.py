@@ -41,6 +41,7 @@ class Model:
     wish: str | None = None
     ending: str | None = None  # how the last run ended
     sealed: bool = False
+    cut_off: bool = False  # the last run, whose files then lie where they were sent to
     stage: str | None = None  # the last one that the run has begun
 
     def show(self, value: str | None) -> bool:
@@ -112,14 +113,16 @@ class Model:
         if self.stage == "applying":
             self.ending = "error"
         self.run = self.held = self.wish = self.stage = None
+        self.cut_off = True
         return self.show("paused" if pause else self.ending)
 
     def again(self) -> bool:
         if self.stage == "applying":
             self.ending = "error"
         self.held = self.wish = self.stage = None
-        self.run = "queued" if self.sealed else None
-        return self.show("inProgress" if self.sealed else None)
+        begins = self.sealed or self.run is not None or self.cut_off
+        self.run, self.cut_off = "queued" if begins else None, False
+        return self.show("inProgress" if begins else None)
 
 
 class Walk(RuleBasedStateMachine):
@@ -210,7 +213,7 @@ class Walk(RuleBasedStateMachine):
     @precondition(lambda self: self.model.run is None and self.model.own != "paused")
     @rule()
     def start(self) -> None:
-        self.model.run = "queued"
+        self.model.run, self.model.cut_off = "queued", False
         self.model.show("extracting")
         self.house.begin(self.profile)
 

@@ -348,6 +348,41 @@ def test_reset_of_a_profile_that_never_got_files_waits_for_them(house: House) ->
     assert house.status(profile).status is None
 
 
+@pytest.mark.parametrize("at_work", [True, False])
+def test_reset_during_the_first_verification_looks_at_the_same_files_again(house: House, at_work: bool) -> None:
+    """Nothing was sealed yet, and whoever sent the files has started them: they are not to be sent or started again."""
+    profile = house.profile()
+    upload = house.upload(profile)
+    assert house.start(profile).accepted  # no worker: the wait ends
+    key = house.journal.queued(1)[0]
+    if at_work:
+        assert house.journal.take(key)
+    house.ask("reset", profile)
+    if at_work:
+        assert not house.journal.verified(key, GOOD)
+    assert house.status(profile).status == "inProgress"
+    new = house.run(profile)
+    assert (new.number, new.state, new.upload, new.cause) == (2, RunState.QUEUED, upload, "late")
+    again = Key(1, profile, new.id, 1)
+    assert house.journal.take(again)
+    finish(house, again)
+    with house.control.read() as connection:
+        assert house.uploads.latest_sealed(connection, 1, profile) == upload
+    house.ask("reset", profile)
+    assert house.run(profile).cause == "reset"
+
+
+def test_files_that_were_refused_are_not_started_by_a_reset(house: House) -> None:
+    """They wait to be mended."""
+    profile = house.profile()
+    house.upload(profile)
+    worker = answering(house, profile, BAD)
+    assert not house.start(profile).accepted
+    worker.join()
+    house.ask("reset", profile)
+    assert house.status(profile).status is None
+
+
 def test_an_older_attempt_cannot_write_any_more(house: House) -> None:
     """After pause and resume, what the first attempt still says is refused."""
     profile = house.profile()

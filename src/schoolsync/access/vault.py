@@ -78,6 +78,7 @@ class Vault:
 
     def __init__(self, settings: Settings) -> None:
         self._file: KeyFile[Ring] | None = None
+        self._seen = False  # there has been a file
         self._given: Ring | None = None
         if settings.secrets_key is not None:
             try:
@@ -91,10 +92,26 @@ class Vault:
             self._file = KeyFile(self.path, make=fresh_key, load=_read)
 
     def ring(self) -> Ring:
-        """The keys now; a file that was changed is read again."""
+        """The keys now; a file that was changed is read again, and one that never was is made."""
         if self._given is not None:
             return self._given
         assert self._file is not None
+        if self._seen:
+            return self._known()
+        found = self._file.get()
+        self._seen = True
+        return found
+
+    def _known(self) -> Ring:
+        """The keys that are there. What was sealed before is never answered by making a new key. Raises WorldError."""
+        if self._given is not None:
+            return self._given
+        assert self._file is not None
+        if not self.path.exists():
+            raise WorldError(
+                f"A stored secret was encrypted with a key that is not there (any more): put the key file {self.path} "
+                "back, or give the provider its secret again."
+            )
         return self._file.get()
 
     def seal(self, secret: str, *, place: str) -> str:
@@ -106,16 +123,16 @@ class Vault:
     def open(self, kept: str, *, place: str) -> str:
         """The secret in what `seal` made for the same place. Raises WorldError when it cannot be opened."""
         kid, wrapped, sealed = _parts(kept)
-        own = _decrypted(self.ring().named(kid), wrapped, place + kid)
+        own = _decrypted(self._known().named(kid), wrapped, place + kid)
         return _decrypted(own, sealed, place).decode()
 
     def renewed(self, kept: str, *, place: str) -> str | None:
         """The same secret under the newest key; None when it is so already. The secret itself is not opened."""
         kid, wrapped, sealed = _parts(kept)
-        newest, key = self.ring().newest()
+        newest, key = self._known().newest()
         if kid == newest:
             return None
-        own = _decrypted(self.ring().named(kid), wrapped, place + kid)
+        own = _decrypted(self._known().named(kid), wrapped, place + kid)
         return ":".join((_MARK, newest, _encrypted(key, own, place + newest), sealed))
 
     def add_key(self) -> None:
@@ -164,6 +181,24 @@ def stored(control: Control) -> Mapping[str, int]:
     """How many secrets of the database lie under which key, by the keys' names. Nothing is opened."""
     with control.read() as connection:
         return Counter(_parts(value)[0] for value in connection.execute(select(secrets.c.value)).scalars())
+
+
+def must_be_there(control: Control, settings: Settings) -> None:
+    """Raise UsageError when secrets are stored and the file that the settings name for their key is not there.
+
+    To make a new key in its place would look as if all were well, and what is sealed then would be lost with the other
+    key's return.
+    """
+    path = settings.secrets_key_file
+    if settings.secrets_key is not None or path is None or path.exists():
+        return
+    count = sum(stored(control).values())
+    if count:
+        raise UsageError(
+            f"The key file {path} that the setting secrets_key_file names is not there, and {count} stored "
+            f"secret{'s were' if count > 1 else ' was'} encrypted with it: put it back. If it is lost for good, make a "
+            f"new one (head -c {KEY_BYTES} /dev/urandom | base64 > {path}) and give every provider its secret again."
+        )
 
 
 def sealed(vault: Vault, tenant: int, profile: str, values: Mapping[str, str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ import shutil
 import time
 
 from schoolsync.access import issuer, shared_keys
-from schoolsync.access.vault import Vault, rotate
+from schoolsync.access.vault import Vault, must_be_there, rotate
 from schoolsync.cli.answers import tell
 from schoolsync.cli.client import opened
 from schoolsync.errors import UsageError
@@ -37,10 +37,11 @@ def run(settings: Settings, *, which: str, overlap: int) -> int:
         raise UsageError("There are two keys to rotate: issuer and secrets.")
     shared_keys.meet(settings)
     vault = Vault(settings)
-    if settings.secrets_key is None:
-        vault.add_key()
-        shared_keys.meet(settings)
     with opened(settings) as control:
+        must_be_there(control, settings)
+        if settings.secrets_key is None:
+            vault.add_key()
+            shared_keys.meet(settings)
         done = rotate(control, vault)
     objects_of(settings).renew()
     beside = ", and so are the keys of files" if settings.encrypt_files else ""

@@ -9,13 +9,14 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, select, update
 
 from schoolsync.access.principal import Principal
 from schoolsync.errors import Conflict
 from schoolsync.profiles import status as statuses
-from schoolsync.runs.states import Cause
+from schoolsync.runs.states import Cause, RunState
 from schoolsync.store.control_tables import profiles
+from schoolsync.store.control_tables import runs as runs_table
 
 if TYPE_CHECKING:
     from schoolsync.runs.service import Runs
@@ -67,6 +68,15 @@ def restart(
 def without_files(connection: Connection, uploads: Uploads, tenant: int, profile: str) -> str:
     """What there is to say of a profile that has no upload to read: none came, or none is kept any more."""
     return statuses.FILES_ARE_GONE if uploads.let_go(connection, tenant, profile) else statuses.WAITS_FOR_FILES
+
+
+def cut_off(connection: Connection, uploads: Uploads, tenant: int, profile: str) -> str | None:
+    """The files in the inbox, if the last run was cut off while it looked at them: whoever sent them has started."""
+    inbox = uploads.inbox(connection, tenant, profile)
+    mine = (runs_table.c.tenant == tenant, runs_table.c.profile == profile)
+    last = select(runs_table.c.upload, runs_table.c.state).where(*mine).order_by(runs_table.c.number.desc()).limit(1)
+    row = connection.execute(last).one_or_none()
+    return inbox if row is not None and row.upload == inbox and row.state == RunState.CANCELLED else None
 
 
 def forget(connection: Connection, tenant: int, profile: str, now: int) -> None:

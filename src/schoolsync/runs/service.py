@@ -348,7 +348,9 @@ class Runs:
         self, connection: Connection, tenant: int, profile: str, *, now: int, by: Principal | None = None
     ) -> None:
         """Queue the run that a reset asks for; without any upload so far there is only the waiting to go back to."""
-        upload = self._uploads.latest_sealed(connection, tenant, profile)
+        upload, cause = self._uploads.latest_sealed(connection, tenant, profile), Cause.RESET
+        if upload is None:  # the very first files may have been cut off while they were looked at
+            upload, cause = restarting.cut_off(connection, self._uploads, tenant, profile), Cause.LATE
         if upload is None and self._provider(connection, tenant, profile) == CSV_PROVIDER:
             statuses.record(
                 connection,
@@ -360,7 +362,8 @@ class Runs:
                 error_count=0,
             )
             return
-        self.begin(connection, tenant, profile, cause=Cause.RESET, upload=upload, now=now, by=by)
+        cause = Cause.RESET if upload is None else cause
+        self.begin(connection, tenant, profile, cause=cause, upload=upload, now=now, by=by)
         statuses.record(
             connection,
             tenant=tenant,

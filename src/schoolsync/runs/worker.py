@@ -19,7 +19,7 @@ import structlog
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
 from schoolsync import logs, traces
-from schoolsync.access.vault import Vault
+from schoolsync.access.vault import Vault, must_be_there
 from schoolsync.notices import teller
 from schoolsync.runs import durable, lifeline, scratches
 from schoolsync.runs.dispatcher import Dispatcher
@@ -92,6 +92,7 @@ def main() -> int:
     Vault(settings)  # a key that is none ends the start, not the first run that would need it
     control = open_control(settings)
     installation.join(control, settings, new_id)
+    must_be_there(control, settings)
     uploads = Uploads(control=control, settings=settings, clock=clock, new_id=new_id)
     scratch = scratches.own(settings.scratch, new_id()[:8])
     runs = Runs(control=control, settings=settings, uploads=uploads, clock=clock, new_id=new_id)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from schoolsync import logs, traces
+from schoolsync.access import vault
 from schoolsync.access.audit import Audit
 from schoolsync.graph.call import Services
 from schoolsync.profiles.service import Profiles
@@ -78,6 +79,7 @@ def _services(settings: Settings) -> Services:
     control = open_control(settings)
     if not settings.memory:
         installation.join(control, settings, new_id)
+        vault.must_be_there(control, settings)
     uploads = Uploads(control=control, settings=settings, clock=clock, new_id=new_id)
     runs = Runs(control=control, settings=settings, uploads=uploads, clock=clock, new_id=new_id)
     return Services(
