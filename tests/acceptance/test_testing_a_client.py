@@ -20,6 +20,8 @@ from . import sdk
 from .house import ROSTER_READ, Api, Json, Server, Tenant, creation, until
 from .own import own
 from .rosters import DISTRICT
+from .typing_here import typed_here
+from .visits import vouched
 
 pytestmark = pytest.mark.xdist_group("testing_a_client")  # one server for all of them
 
@@ -429,3 +431,81 @@ def test_what_left_is_kept_for_a_time_and_then_purged_by_itself(server: Memory, 
         assert len(anew[kind]) == len(before[kind])
         assert {*before[kind]} - {*anew[kind]} == ids
     assert sorted(map(len, anew["classes/members"].values())) == sorted(map(len, before["classes/members"].values()))
+
+
+def test_who_leaves_lies_in_the_bin_and_comes_out_of_it(server: Memory, tenant: Tenant, dial: Dial) -> None:
+    """Out of Graph's sight, and told as gone for now; looked into and emptied from API, console and command line.
+
+    Coming back in the files, or by hand, everybody is who they were; after 30 days they are gone for good.
+    """
+    profile, admin, viewer = tenant.profile(), own(tenant, "admin"), own(tenant, "viewer")
+    settings = {
+        "binDays": {"student": 0, "section": 0},
+        "guards": {"removalLeast": 50, "classPercent": 100, "windowDays": 0},
+    }
+    admin("PATCH", f"/profiles/{profile.id}/settings", settings, expect=200)
+    for wrong in ({"binDays": {"student": -1}}, {"binDays": {"guardian": 1}}):
+        admin("PATCH", f"/profiles/{profile.id}/settings", wrong, expect=400)
+    gone = DISTRICT.without("students", SIS_ID="3003").without("enrollments", SIS_ID="3003")
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    before, reader = tenant.objects(), tenant.reader
+    (one,) = (key for key, item in before["users"].items() if (item.get("student") or {}).get("externalId") == "3003")
+    link = _followed(reader, "/users/delta")[1]
+    status = profile.sync(gone.files())
+    assert "1 put into the bin" in status["statusMessage"]
+    step = viewer.get(f"/profiles/{profile.id}/runs/2/plan/steps?op=bin&object=3003")["value"]
+    assert [(each["op"], each["rule"], each["objectId"]) for each in step] == [("bin", "binned", one)]
+    reader.refusal("GET", f"/users/{one}", 404)
+    assert one not in {item["id"] for item in reader.all("/users")}
+    removal, link = _followed(reader, link)
+    assert {"id": one, "@removed": {"reason": "changed"}} in removal
+    (lying,) = viewer.get("/directory/people?bin=true")["value"]
+    assert (lying["id"], lying["active"], lying["binned"] is not None) == (one, False, True)
+    assert one not in {item["id"] for item in viewer.get("/directory/people")["value"]}
+    assert viewer.get(f"/directory/people/{one}")["object"]["binned"] == lying["binned"]
+    said = viewer.get(f"/profiles/{profile.id}/explain?object=3003")["answer"]
+    assert any("lies in the bin since" in sentence for sentence in said), said
+    viewer("POST", f"/directory/people/{one}/restore", expect=403)
+    with httpx.Client(base_url=server.base, follow_redirects=True) as http:
+        http.post("/console/sign-in", data={"tenant": tenant.id})
+        csrf = vouched(http, tenant, "approver").text.partition('name="csrf" value="')[2].partition('"')[0]
+        assert one in http.get("/console/directory?kind=people&bin=true").text
+        assert one not in http.get("/console/directory?kind=people").text
+        assert "Take it out of the bin" in http.get(f"/console/directory/people/{one}").text
+        out = http.post(f"/console/directory/people/{one}/restore", data={"csrf": csrf})
+        assert ("It is out of the bin." in out.text, "Take it out of the bin" in out.text) == (True, False)
+    admin("POST", f"/directory/people/{one}/restore", expect=409)
+    assert reader.get(f"/users/{one}")["displayName"] == before["users"][one]["displayName"]
+    back, link = _followed(reader, link)
+    assert [item["id"] for item in back] == [one]
+    assert admin.get("/changes?op=unbin")["value"][0]["objectId"] == one
+    assert profile.sync(gone.changed("students", "3001", Grade="9").files())["status"] == "success"
+    reader.get(f"/users/{one}")  # nothing puts it back that has not left anew
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    assert tenant.objects()["classes/members"] == before["classes/members"]
+    assert profile.sync(gone.files())["status"] == "success"
+    where = ["--server", server.base, "--data-dir", str(server.data), "--tenant", tenant.id]
+    assert one in typed_here("directory", "people", "--bin", *where).stdout
+    assert typed_here("directory", "people", "--restore", *where).status == 2
+    assert "in the bin" not in typed_here("directory", "people", one, "--restore", *where).stdout
+    assert profile.sync(DISTRICT.files())["status"] == "success"
+    assert profile.sync(gone.files())["status"] == "success"
+    dial("POST", "/faults/clock", {"advance": 29 * 24 * 3600})
+    link = _followed(reader, link)[1]
+    assert [each["id"] for each in viewer.get("/directory/people?bin=true")["value"]] == [one]
+    dial("POST", "/faults/clock", {"advance": 2 * 24 * 3600})
+    until("it is purged", lambda: not viewer.get("/directory/people?bin=true")["value"], seconds=120, pause=0.2)
+    admin("POST", f"/directory/people/{one}/restore", expect=404)
+    removal, _ = _followed(reader, link)
+    assert removal[-1] == {"id": one, "@removed": {"reason": "deleted"}}
+
+
+def _followed(reader: Api, link: str) -> tuple[list[Json], str]:
+    """What a delta query tells up to its end, and where it goes on."""
+    told: list[Json] = []
+    while True:
+        page = reader.get(link)
+        told += page["value"]
+        if "@odata.deltaLink" in page:
+            return told, page["@odata.deltaLink"]
+        link = page["@odata.nextLink"]

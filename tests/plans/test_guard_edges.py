@@ -30,7 +30,7 @@ KINDS = tuple(guards.NAMES)
 
 def said(db: duckdb.DuckDBPyConnection, settings: Guards) -> set[tuple[str, str, str, str | None]]:
     found = {(one.guard, one.kind, one.scope, one.scope_id) for one in judged(db, settings).verdicts}
-    for table in ("endangered", "lately", "purging", "renumbered", "adopting", "others"):
+    for table in ("endangered", "lately", "binning", "purging", "renumbered", "adopting", "others"):
         db.execute(f"DELETE FROM planned.{table}")  # ours
     return found
 
@@ -59,14 +59,15 @@ def test_every_kind_in_the_profile_and_in_a_school(db: duckdb.DuckDBPyConnection
 
 
 @pytest.mark.parametrize("kind", OBJECTS)
-def test_what_goes_for_good(db: duckdb.DuckDBPyConnection, kind: str) -> None:
+def test_what_goes_into_the_bin_and_for_good(db: duckdb.DuckDBPyConnection, kind: str) -> None:
     """As many as may leave: 10 % of what is in use, five whatever that is, and no more than the number that is set."""
     limits = Guards(removal_count=40)
     for held, below in ((100, 10), (20, 5), (0, 5), (900, 40)):
         for many, holds in ((below, False), (below + 1, True)):
-            counted(db, kind, None, held=held)
-            db.execute("INSERT INTO planned.purging VALUES ($1, $2)", [kind, many])
-            assert said(db, limits) == ({("purges", kind, "profile", None)} if holds else set())
+            for guard, counts in (("purges", "purging"), ("bins", "binning")):
+                counted(db, kind, None, held=held)
+                db.execute(f"INSERT INTO planned.{counts} VALUES ($1, $2)", [kind, many])
+                assert said(db, limits) == ({(guard, kind, "profile", None)} if holds else set())
 
 
 @pytest.mark.parametrize("kind", OBJECTS)

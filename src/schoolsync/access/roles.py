@@ -81,7 +81,7 @@ MATRIX: tuple[Rule, ...] = (
     _rule(Act.DISCARD, "throw a plan away", Role.OPERATOR, Role.APPROVER, Role.ADMIN),
     # A named person's yes: no program's token ever approves or undoes.
     _rule(Act.APPROVE, "release a held plan", Role.APPROVER, Role.ADMIN, application=False),
-    _rule(Act.UNDO, "take a run back", Role.APPROVER, Role.ADMIN, application=False),
+    _rule(Act.UNDO, "take a run back, or an object out of the bin", Role.APPROVER, Role.ADMIN, application=False),
     _rule(Act.POLICY, "change a profile's policy: limits, windows, recipes", Role.ADMIN),
     _rule(Act.SECRETS, "write a provider's or webhook's secret; nobody reads one", Role.ADMIN),
     _rule(Act.ERASE, "erase a person from uploads, snapshots, plans and findings", Role.ADMIN, application=False),

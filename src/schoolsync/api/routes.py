@@ -23,7 +23,10 @@ STEP_KINDS = (
     *("school", "section", "student", "teacher", "guardians", "studentEnrollment", "teacherRoster"),
     *("schoolSections", "studentSchools", "teacherSchools"),
 )
-STEP_OPS = ("create", "restore", "adopt", "rekey", "update", "link", "relink", "unlink", "remove", "expire", "purge")
+STEP_OPS = (
+    *("create", "restore", "unbin", "adopt", "rekey", "update"),
+    *("link", "relink", "unlink", "remove", "expire", "bin", "purge"),
+)
 STEP_PARTS = ("apply", "deferred")
 
 _PROFILE = "profiles/{profile}"

@@ -534,6 +534,7 @@ class Entry(Shape, frozen=True, kw_only=True):
     source_id: str | None  # SIS ID
     name: str | None
     active: bool  # whether it is in its source still
+    binned: Moment | None  # since when it lies in the bin; null: it does not
     by_hand: bool  # made by hand: no profile owns it
     profile: Guid | None  # the owner; null also when that profile is gone
     role: str | None  # of a person; in the list of a class what the person is there

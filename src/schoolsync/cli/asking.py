@@ -15,14 +15,19 @@ from schoolsync.errors import UsageError
 PAGE_MAX = 500
 
 
-def directory(whereto: Whereto, kind: str, which: str | None, *, limit: int, **wanted: str | None) -> int:
-    """List schools, classes or people of the directory, or show the one that is named."""
+def directory(
+    whereto: Whereto, kind: str, which: str | None, *, limit: int, restore: bool = False, **wanted: str | None
+) -> int:
+    """List schools, classes or people of the directory, or show (and restore) the one that is named."""
     remote = Remote(whereto)
+    if restore and which is None:
+        raise UsageError("--restore needs the ID of what is to be taken out of the bin: --bin lists what lies there.")
     if which is None:
         for one in islice(remote.of_tenant(f"/directory/{kind}", limit=min(limit, PAGE_MAX), **wanted), limit):
             tell(_entry(one), **one)
         return 0
-    found = remote.of_the_tenant("GET", f"/directory/{kind}/{quote(which, safe='', errors='replace')}")
+    path = f"/directory/{kind}/{quote(which, safe='', errors='replace')}"
+    found = remote.of_the_tenant("POST", f"{path}/restore") if restore else remote.of_the_tenant("GET", path)
     lines = [_entry(found["object"])]
     lines += [f"    {name}: {value}" for name, value in found["object"]["details"].items()]
     lines += [f"    {count:,} {name}" for name, count in found["counts"].items()]
@@ -102,6 +107,8 @@ def _body(path: Path) -> Json:
 
 def _entry(one: Json) -> str:
     beside = [one["role"], one["signIn"], None if one["active"] else "not in its source any more"]
+    if one["binned"] is not None:
+        beside.append(f"in the bin since {one['binned'][:10]}")
     said = ", ".join(each for each in beside if each)
     return f"{one['id']}  {one['kind']}  {one['sourceId'] or '-'}  {one['name'] or '-'}" + (
         f"  ({said})" if said else ""

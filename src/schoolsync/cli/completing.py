@@ -10,7 +10,10 @@ KINDS = (
     *("school", "section", "student", "teacher", "guardians", "studentEnrollment", "teacherRoster"),
     *("schoolSections", "studentSchools", "teacherSchools"),
 )
-OPS = ("create", "restore", "adopt", "rekey", "update", "link", "relink", "unlink", "remove", "expire", "purge")
+OPS = (
+    *("create", "restore", "unbin", "adopt", "rekey", "update"),
+    *("link", "relink", "unlink", "remove", "expire", "bin", "purge"),
+)
 SCOPES = ("failedItems", "quarantine", "everything")
 PARTS = ("class", "student", "teacher")
 KEYS = ("issuer", "secrets")

@@ -80,6 +80,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "schoolsync directory schools",
         "schoolsync directory people --search Sara",
         "schoolsync directory people ana.sara@district.example",
+        "schoolsync directory people --bin",
+        "schoolsync directory people ana.sara@district.example --restore",
     ),
     "whoami": ("schoolsync whoami",),
     "system": ("schoolsync system --json",),

@@ -152,18 +152,23 @@ def directory(
     of_class: Annotated[
         str | None, typer.Option("--class", metavar="ID", help="Only people of the class with this object id.")
     ] = None,
+    in_bin: Annotated[bool, typer.Option("--bin", help="Only those that lie in the bin.")] = False,
+    restore: Annotated[bool, typer.Option("--restore", help="Take the one with this ID out of the bin.")] = False,
     limit: Limit = 100,
     json: AsJson = False,
     server: Server = None,
     user: User = None,
     data_dir: DataDir = None,
 ) -> None:
-    """List schools, classes or people of the directory, or show one with what stands beside it."""
+    """List schools, classes or people of the directory, or show one with what stands beside it.
+
+    What lies in the bin is listed with --bin alone, and is taken out of it with --restore.
+    """
     from schoolsync.cli import asking as command
 
     where = whereto(tenant, None, server, user, data_dir)
-    wanted = {"search": search, "school": school, "class": of_class}
-    raise typer.Exit(command.directory(where, kind, which, limit=limit, **wanted))
+    wanted = {"search": search, "school": school, "class": of_class, "bin": "true" if in_bin else None}
+    raise typer.Exit(command.directory(where, kind, which, limit=limit, restore=restore, **wanted))
 
 
 def whoami(

@@ -330,10 +330,30 @@ SECTIONS: tuple[Section, ...] = (
             ),
             *(
                 Field(
+                    path=f"binDays.{kind}",
+                    label=label,
+                    kind="number",
+                    help=N_(
+                        "So long after leaving they are put into the bin: nobody sees them, and they can come back. "
+                        "0: at once. Empty: never."
+                    ),
+                )
+                for kind, label in (
+                    ("student", N_("Students go into the bin after days")),
+                    ("teacher", N_("Teachers go into the bin after days")),
+                    ("section", N_("Classes go into the bin after days")),
+                    ("school", N_("Schools go into the bin after days")),
+                )
+            ),
+            *(
+                Field(
                     path=f"purgeDays.{kind}",
                     label=label,
                     kind="number",
-                    help=N_("So long after leaving they are deleted for good. Empty: never."),
+                    help=N_(
+                        "So long after leaving, or in the bin, they are deleted for good. Empty: never, from the bin "
+                        "after 30 days."
+                    ),
                 )
                 for kind, label in (
                     ("student", N_("Students are deleted after days")),

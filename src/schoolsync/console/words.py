@@ -93,6 +93,7 @@ GUARD: dict[str, str] = {
     "class-halved": N_("class shrinks"),
     "leavers": N_("people leave"),
     "window": N_("closed days"),
+    "bins": N_("into the bin"),
     "purges": N_("gone for good"),
     "updates": N_("many changes"),
     "adoptions": N_("accounts made by hand"),
@@ -138,6 +139,8 @@ OP: dict[str, tuple[str, str]] = {
     "unlink": (N_("leaves"), "bad"),
     "remove": (N_("goes"), "bad"),
     "expire": (N_("expires"), "warn"),
+    "bin": (N_("into the bin"), "bad"),
+    "unbin": (N_("out of the bin"), "good"),
     "purge": (N_("deleted for good"), "bad"),
 }
 
@@ -155,6 +158,7 @@ RULE: dict[str, str] = {
     "left-scope": N_("The files have it, and the settings of this profile leave it out by now."),
     "undone": N_("A person takes an earlier run back."),
     "kept-long-enough": N_("It left so long ago that it is not kept any more."),
+    "binned": N_("It has left, and this profile puts what left so long ago into the bin."),
     "gone": N_("The files do not have it any more."),
     "expired": N_("The files do not have it any more, and this profile marks classes that leave as expired."),
     "term-over": N_("Its term is over, and this profile lets classes expire then."),
@@ -243,6 +247,7 @@ SAID: dict[str, str] = {
     "discarded-part": N_("Left out. Approve the rest, or leave out more."),
     "checking": N_("The files are being checked. Nothing is changed by that."),
     "begun": N_("A run has begun."),
+    "restored": N_("It is out of the bin."),
     "notices-saved": N_("Saved."),
     "test-sent": N_("A test is on its way: this page shows in a moment whether it arrived."),
     "taken-back": N_("The link opens nothing any more."),

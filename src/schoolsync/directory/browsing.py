@@ -51,6 +51,7 @@ class Entry:
     role: str | None = None  # of a person; in a class what the person is there
     sign_in: str | None = None
     details: Mapping[str, str] = field(default_factory=dict)
+    binned: int | None = None  # ticks: since when it lies in the bin; None: it does not
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +83,21 @@ def listed(
     group: str | None = None,
     after: int | None = None,
     limit: int,
+    binned: bool = False,
 ) -> Page | None:
-    """Objects of a kind, of one school or class or of all; None when there is no such school or class."""
+    """Objects of a kind, of one school or class or of all; None when there is no such school or class.
+
+    With `binned` those that lie in the bin, otherwise those that do not.
+    """
     table = TABLES[kind]
-    condition = table.c.tenant == tenant
+    sight = reading.in_bin(table) if binned else reading.in_sight(table)
+    condition = and_(table.c.tenant == tenant, sight)
     outer = None
     if group is not None or school is not None:
         outer = reading.find(connection, classes if group is not None else schools, tenant, str(group or school))
         if outer is None:
             return None
-        condition = _inside(kind, tenant, outer.key, of_class=group is not None)
+        condition = and_(_inside(kind, tenant, outer.key, of_class=group is not None), sight)
     behind = condition if after is None else and_(condition, table.c.key > after)
     if search is None:
         rows = connection.execute(select(table).where(behind).order_by(table.c.key).limit(limit + 1)).all()
@@ -131,11 +137,12 @@ def one(connection: Connection, tenant: int, kind: str, wanted: str) -> Whole | 
         counts["people"] = _count(connection, school_people, tenant, "school", row.key)
     else:
         of = reading.schools_of_class if kind == "class" else reading.schools_of_person
-        beside = [_entry("school", found) for found in _some(connection, schools, of(tenant, row.key))]
+        there = and_(of(tenant, row.key), reading.in_sight(schools))
+        beside = [_entry("school", found) for found in _some(connection, schools, there)]
     if kind == "class":
         counts["people"] = _count(connection, class_people, tenant, "class", row.key)
     if kind == "person":
-        mine = and_(classes.c.tenant == tenant, reading.classes_shared_with(tenant, row.key))
+        mine = and_(classes.c.tenant == tenant, reading.classes_shared_with(tenant, row.key), reading.in_sight(classes))
         groups = [_entry("class", found) for found in _some(connection, classes, mine)]
     return Whole(entry=_entry(kind, row, detailed=True), schools=beside, classes=groups, counts=counts)
 
@@ -200,6 +207,7 @@ def _entry(kind: str, row: Row[Any], *, role: str | None = None, detailed: bool 
         role=role or (row.primary_role if kind == "person" else None),
         sign_in=row.user_principal_name if kind == "person" else None,
         details=details,
+        binned=row.binned_at if row.binned_at is not None and not row.active else None,
     )
 
 

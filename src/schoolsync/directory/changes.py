@@ -11,13 +11,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, exists, insert, literal, select, update
+from sqlalchemy import Connection, Table, delete, exists, insert, literal, select, text, update
 
 from schoolsync.directory import following
 from schoolsync.directory.positions import advance
 from schoolsync.directory.reading import Found
 from schoolsync.directory.shapes import Shape
 from schoolsync.errors import Invalid
+from schoolsync.store import bin as bins
 from schoolsync.store.directory_tables import (
     class_people,
     classes,
@@ -153,6 +154,24 @@ def remove(connection: Connection, *, tenant: int, table: Table, row: Found, now
     connection.execute(
         insert(removed_objects).values(tenant=tenant, kind=table.name, position=position, id=row.id, removed=now)
     )
+
+
+def restore(connection: Connection, *, tenant: int, table: Table, row: Found, now: int) -> bool:
+    """Take an object out of the bin, as it was before; whether it lay there.
+
+    It has not left anew: it stays until a roster has it again and leaves it out once more.
+    """
+    if row.binned_at is None or row.active:
+        return False
+    position, _ = advance(connection, tenant)
+    for statement in bins.told_back(table.name, tenant, str(int(row.key)), position, now):
+        connection.execute(text(statement))
+    connection.execute(
+        update(table)
+        .where(table.c.tenant == tenant, table.c.key == row.key)
+        .values(binned_at=None, left_at=None, changed=now, position=position)
+    )
+    return True
 
 
 def _forget_links(connection: Connection, tenant: int, table: Table, key: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, delete, func, or_, select, tuple_, update
 
+from schoolsync.directory import reading
 from schoolsync.store.directory_tables import class_people, people, positions, removed_members, removed_objects
 from schoolsync.store.release import REMOVALS_KEPT
 
@@ -33,6 +34,7 @@ class Gone:
 
     position: int
     id: str
+    restorable: bool = False  # it lies in the bin
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def changes(
     gone = removed_objects.c
     after_removal = tuple_(gone.position, gone.id) > tuple_(place.position, place.id)
     removals = connection.execute(
-        select(gone.position, gone.id)
+        select(gone.position, gone.id, gone.restorable)
         .where(gone.tenant == tenant, gone.kind == table.name)
         .where(after_removal if place.key is None and place.id else gone.position > place.position)
         .order_by(gone.position, gone.id)
@@ -77,7 +79,7 @@ def changes(
     rows = connection.execute(
         select(table).where(table.c.tenant == tenant, after, seen).order_by(table.c.position, table.c.key).limit(limit)
     ).all()
-    found: list[Row[Any] | Gone] = [*(Gone(row.position, row.id) for row in removals), *rows]
+    found: list[Row[Any] | Gone] = [*(Gone(row.position, row.id, bool(row.restorable)) for row in removals), *rows]
     found.sort(
         key=lambda one: (one.position, 0, 0, one.id) if isinstance(one, Gone) else (one.position, 1, one.key, "")
     )
@@ -107,7 +109,7 @@ def memberships(
     link = class_people.c
     statement = (
         select(link["class"], link.person, people.c.id, link.member, link.teacher)
-        .join(people, and_(people.c.tenant == link.tenant, people.c.key == link.person))
+        .join(people, and_(people.c.tenant == link.tenant, people.c.key == link.person, reading.in_sight(people)))
         .where(link.tenant == tenant, link["class"].in_(groups), link.person > behind)
         .order_by(link["class"], link.person)
         .limit(limit)
@@ -128,7 +130,9 @@ def left(connection: Connection, tenant: int, groups: Iterable[int], *, since: i
     statement = (
         select(gone["class"], gone.id, gone.member, gone.teacher, link.member, link.teacher)
         .select_from(
-            removed_members.outerjoin(people, and_(people.c.tenant == gone.tenant, people.c.id == gone.id)).outerjoin(
+            removed_members.outerjoin(
+                people, and_(people.c.tenant == gone.tenant, people.c.id == gone.id, reading.in_sight(people))
+            ).outerjoin(
                 class_people,
                 and_(link.tenant == gone.tenant, link["class"] == gone["class"], link.person == people.c.key),
             )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Table, select, true, union_all
 
+from schoolsync.directory import reading
 from schoolsync.directory.shapes import CLASS, GROUP, PERSON, SCHOOL, UNIT, USER, Shape
 from schoolsync.store.directory_tables import class_people, school_classes, school_people
 
@@ -75,6 +76,9 @@ def firsts(
         arm = select(near.label("near"), far.label("far")).where(navigation.of(tenant), near == key)
         if seen is not None:
             arm = arm.where(far.in_(select(found.c.key).where(seen)))
+        # Few lie in the bin: each link is looked up there, by its key.
+        lies = select(found.c.key).where(found.c.tenant == tenant, found.c.key == far, reading.in_bin(found))
+        arm = arm.where(~lies.correlate(link).exists())
         arms.append(select(arm.order_by(far).limit(most).subquery()))
     if not arms:
         return []

@@ -10,7 +10,7 @@ import re
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, Table, and_, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Row, Table, and_, not_, or_, select
 
 from schoolsync.store.directory_tables import class_people, classes, people, school_classes, school_people, schools
 from schoolsync.store.json_text import folded
@@ -48,10 +48,20 @@ def find_person(connection: Connection, tenant: int, key: str, also: ColumnEleme
     return connection.execute(select(people).where(wanted if also is None else and_(wanted, also))).one_or_none()
 
 
+def in_bin(table: Table) -> ColumnElement[bool]:
+    """The condition that an object lies in the bin: seen by nobody, until it comes back or its time is over."""
+    return and_(table.c.binned_at.is_not(None), not_(table.c.active))
+
+
+def in_sight(table: Table) -> ColumnElement[bool]:
+    """The condition that it does not."""
+    return or_(table.c.binned_at.is_(None), table.c.active)
+
+
 def caller(connection: Connection, tenant: int, user_id: str | None, user_name: str | None) -> Found | None:
-    """The person a delegated token acts for: by object id first, then by principal name."""
+    """The person a delegated token acts for: by object id first, then by principal name; nobody from the bin."""
     for key in (user_id, user_name):
-        found = find_person(connection, tenant, key) if key else None
+        found = find_person(connection, tenant, key, in_sight(people)) if key else None
         if found is not None:
             return found
     return None

@@ -36,6 +36,7 @@ from sqlalchemy import (
     select,
 )
 
+from schoolsync.directory import reading
 from schoolsync.errors import Forbidden, Invalid
 from schoolsync.graph import expand, filterable, render, search
 from schoolsync.graph.call import Call, Json, Reply
@@ -57,6 +58,8 @@ class Listing:
     type_name: str
     source: FromClause
     where: ColumnElement[bool]  # what the caller may see; always leads with the tenant
+    # Of a whole set: all of its rows, and which of them `where` leaves out. They are counted apart.
+    all_but: tuple[ColumnElement[bool], ColumnElement[bool]] | None = None
     columns: Mapping[str, ColumnElement[Any]]  # by property path: what can be filtered and sorted by
     key: Sequence[ColumnElement[Any]]  # not null, together unique within `where`; the order when none is asked for
     writer: Callable[[str | None], Callable[[Row[Any]], Json]]  # how a row is written under a `$select`
@@ -146,7 +149,7 @@ def first_page(table: Table, most: int) -> LookUp:
 
     How many rows it is about stands in it, so that a database that plans it once plans for so many.
     """
-    mine = select(table).where(table.c.tenant == bindparam("its_tenant"))
+    mine = select(table).where(table.c.tenant == bindparam("its_tenant"), reading.in_sight(table))
     return LookUp(mine.order_by(table.c.id.asc()).limit(literal_column(str(most), Integer())))
 
 
@@ -231,7 +234,7 @@ def _where(call: Call, listing: Listing, given: Mapping[str, str]) -> ColumnElem
         conditions.append(search.where(given["search"], listing.type_name, listing.columns, listing.visible))
     text = given.get("filter")
     if text is None:
-        return and_(*conditions)
+        return and_(*conditions) if len(conditions) > 1 else listing.where
     from schoolsync.graph import filters  # its grammar is loaded when somebody filters
 
     return and_(
@@ -329,7 +332,14 @@ def _after(orders: Sequence[_Order], place: Sequence[str | int | float | bool | 
 
 
 def _total(connection: Connection, listing: Listing, where: ColumnElement[bool]) -> int:
-    return connection.execute(select(func.count()).select_from(listing.source).where(where)).scalar_one()
+    counted = select(func.count()).select_from(listing.source)
+    if listing.all_but is None or where is not listing.where:
+        return connection.execute(counted.where(where)).scalar_one()
+    every, hidden = listing.all_but
+    return sum(
+        sign * connection.execute(counted.where(condition)).scalar_one()
+        for sign, condition in ((1, every), (-1, and_(every, hidden)))
+    )
 
 
 def _next_link(call: Call, given: Mapping[str, str], place: list[Any]) -> str:

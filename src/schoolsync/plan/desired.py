@@ -141,7 +141,7 @@ def prepare(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     )
     db.execute("CREATE TABLE planned.rekeyed (kind VARCHAR, old_id VARCHAR, new_id VARCHAR)")
     db.execute("CREATE TABLE planned.around (kind VARCHAR, source_id VARCHAR)")  # see `alone`
-    db.execute("CREATE TABLE planned.away (kind VARCHAR, key BIGINT, left_at BIGINT)")
+    db.execute("CREATE TABLE planned.away (kind VARCHAR, key BIGINT, left_at BIGINT, binned_at BIGINT)")
     db.execute("CREATE TABLE planned.by_hand (key BIGINT, field VARCHAR, of_table VARCHAR)")
     db.execute("CREATE TABLE planned.drifted (key BIGINT, field VARCHAR, of_table VARCHAR)")
     _contacts(db)

@@ -44,7 +44,8 @@ def prepare(db: duckdb.DuckDBPyConnection) -> None:
         )
     """)
     db.execute("CREATE TABLE planned.adopting (kind VARCHAR, source_id VARCHAR)")
-    db.execute("CREATE TABLE planned.purging (kind VARCHAR, many BIGINT)")
+    for table in ("binning", "purging"):
+        db.execute(f"CREATE TABLE planned.{table} (kind VARCHAR, many BIGINT)")
     db.execute("CREATE TABLE planned.class_losses (key BIGINT, going BIGINT, rejected BIGINT, held BIGINT)")
     db.execute("CREATE TABLE planned.lately (kind VARCHAR, school VARCHAR, held BIGINT, gone BIGINT)")
 
@@ -81,7 +82,8 @@ def count_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
             said=_said(kind.name),
             left=f"r.kind = '{kind.records}' AND {kind.where}",
         )
-    db.execute("INSERT INTO planned.purging SELECT kind, count(*) FROM planned.purged GROUP BY kind")
+    for counted, found in (("binning", "binned"), ("purging", "purged")):
+        db.execute(f"INSERT INTO planned.{counted} SELECT kind, count(*) FROM planned.{found} GROUP BY kind")
     if not terms.deferred("student") and "contacts" not in terms.absent:
         there = f"{terms.is_ours('h.owner')} AND h.active AND coalesce(h.related_contacts, '[]') <> '[]'"
         _insert(
@@ -207,6 +209,7 @@ def settled(db: duckdb.DuckDBPyConnection, terms: Terms) -> Settled:
         _halved,
         _leavers,
         _window,
+        _bins,
         _purges,
         _updates,
         _adoptions,
@@ -282,20 +285,30 @@ def _window(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
     )
 
 
+def _bins(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
+    """More of what left before would be put into the bin than may leave in one run."""
+    return _long_gone(db, terms, "bins", "binning", "would be put into the bin")
+
+
 def _purges(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
-    """More would go for good than may leave in one run, measured by what is in use."""
+    """More would go for good than may leave in one run."""
+    return _long_gone(db, terms, "purges", "purging", "would go for good")
+
+
+def _long_gone(db: duckdb.DuckDBPyConnection, terms: Terms, guard: Guard, counted: str, would: str) -> Said:
+    """As many of what has left as may leave in one run, measured by what is in use."""
     guards = terms.policy.guards
     limit = _limit(guards.removal_percent, "coalesce(e.held, 0)", guards.removal_least)
     if guards.removal_count is not None:
         limit = f"least({limit}, {int(guards.removal_count)})"
     return _places(
         db,
-        "purges",
+        guard,
         "removals",
         f"""SELECT p.kind, NULL::VARCHAR AS school, p.many AS endangered, coalesce(e.held, 0)::BIGINT AS held,
             {limit} AS allowed, 0 AS rejected
-        FROM planned.purging AS p LEFT JOIN planned.endangered AS e ON e.kind = p.kind AND e.school IS NULL""",
-        "{endangered} {name} that have left would go for good, beside {held} in use; {most} may in one run.",
+        FROM planned.{counted} AS p LEFT JOIN planned.endangered AS e ON e.kind = p.kind AND e.school IS NULL""",
+        f"{{endangered}} {{name}} that have left {would}, beside {{held}} in use; {{most}} may in one run.",
     )
 
 

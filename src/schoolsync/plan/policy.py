@@ -20,6 +20,9 @@ Leaving = Literal["inactive", "disabled"]
 """What becomes of a person who leaves: the object is inactive, or the account is disabled too."""
 Purgeable = Literal["school", "section", "student", "teacher"]
 PurgeDays = Annotated[int, msgspec.Meta(ge=1, le=3650)]
+BinDays = Annotated[int, msgspec.Meta(ge=0, le=3650)]
+BIN_KEPT = 30
+"""So many days what lies in the bin is kept, when the profile says no other number."""
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 KINDS: tuple[Kind, ...] = ("school", "section", "student", "teacher", "studentEnrollment", "teacherRoster")
@@ -206,7 +209,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     guards: Guards = Guards()
     windows: tuple[Window, ...] = ()
     scope: Scope = Scope()
-    purge_days: dict[Purgeable, PurgeDays] = {}  # so long after leaving objects go for good; none: never
+    bin_days: dict[Purgeable, BinDays] = {}  # so long after leaving objects are put into the bin; none: never
+    # So long after leaving, or where there is a bin after being put into it, objects go for good; see `kept_days`.
+    purge_days: dict[Purgeable, PurgeDays] = {}
     leaving: dict[Role, Leaving] = {}  # what happens to accounts of people who leave; none: they stay as they are
     expiry: Expiry | None = None  # what happens to classes that leave; None: they are inactive under their own names
     protected: tuple[str, ...] = ()  # sign-in names and object ids of accounts that are never taken over
@@ -221,6 +226,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     def creates(self) -> bool:
         """Whether accounts are created (True) or only matched (False)."""
         return bool(self.domains)
+
+    def kept_days(self, kind: Kind) -> int | None:
+        """For how many days an object that has left, or where there is a bin lies in it, is kept; None: for ever."""
+        days = {**dict.fromkeys(self.bin_days, BIN_KEPT), **self.purge_days}
+        return days.get(kind)  # type: ignore[arg-type]  # a kind of links is in none of them
 
     def customization(self, kind: Kind) -> Customization:
         """The customization of `kind`, or the default one."""

@@ -14,12 +14,26 @@ from typing import Literal
 
 import duckdb
 
-from schoolsync.plan import expiry, kinds, recipes
+from schoolsync.plan import expiry, kinds, purging, recipes
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.plan.identity import text
 from schoolsync.plan.kinds import LINK_SIDES, LinkTable, ObjectKind, ObjectTable, Writing
 
-Op = Literal["create", "restore", "adopt", "rekey", "update", "link", "relink", "unlink", "remove", "expire", "purge"]
+Op = Literal[
+    "create",
+    "restore",
+    "unbin",
+    "adopt",
+    "rekey",
+    "update",
+    "link",
+    "relink",
+    "unlink",
+    "remove",
+    "expire",
+    "bin",
+    "purge",
+]
 
 FRESH = 1 << 60
 """The key of a plan's first new object, before the directory has given out real ones."""
@@ -45,6 +59,7 @@ RULES = {
     "term-over": "Its term is over, and the profile lets classes expire then.",
     "cleaned-up": "The profile has expired, and a person cleans up its classes.",
     "kept-long-enough": "It left so long ago that the profile does not keep it any more.",
+    "binned": "It has left, and the profile puts what left so long ago into the bin.",
     "gone": "The roster does not have it any more.",
     "erased": "The person was erased on request; what the step said of it is gone.",
 }
@@ -132,7 +147,8 @@ def _taking(terms: Terms, suffix: str) -> list[Step]:
         made.append(Step("remove", kind.table, gone, kind.name))
     if not suffix:
         made.append(expire())
-        made += [_purge(kind) for kind in reversed(terms.objects) if kind.name in terms.policy.purge_days]
+        made += [_bin(terms, kind) for kind in reversed(terms.objects) if kind.name in terms.policy.bin_days]
+        made += [_purge(kind) for kind in reversed(purging.kept(terms))]
     return made
 
 
@@ -157,6 +173,18 @@ def expire() -> Step:
     pairs = ", ".join(f"{one}, was_{one}" for one in expiry.MARKED)
     query = f"SELECT key, id, {pairs}, rule, of_school, {_LAST} FROM planned.expiring ORDER BY key"
     return Step("expire", "classes", query, "section")
+
+
+def _bin(terms: Terms, kind: ObjectKind) -> Step:
+    """What left long enough ago, and at once what leaves now where the profile does not wait."""
+    columns = f"key, id, source_id, of_school, {_LAST}"
+    parts = [f"SELECT {columns} FROM planned.binned WHERE kind = '{kind.name}'"]
+    if not purging.bin_days(terms, kind):
+        parts.append(f"SELECT {columns} FROM planned.gone WHERE kind = '{kind.name}'")
+        parts.append(f"SELECT {columns} FROM planned.expiring WHERE kind = '{kind.name}' AND was_active AND NOT active")
+    query = f"""SELECT key, id, source_id, 'binned' AS rule, of_school, {_LAST}
+        FROM ({" UNION ALL ".join(parts)}) ORDER BY key"""
+    return Step("bin", kind.table, query, kind.name)
 
 
 def _purge(kind: ObjectKind) -> Step:

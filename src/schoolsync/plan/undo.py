@@ -27,6 +27,7 @@ def steps(db: duckdb.DuckDBPyConnection, terms: Terms) -> list[Step]:
     made: list[Step] = []
     for kind in OBJECTS:
         made += _objects_back(db, terms, kind)
+        made += _out_of_bin(db, terms, kind)
         made += _values_back(db, terms, kind)
     made += _guardians_back(db, terms, "update")
     made += _marks_back(db, terms)
@@ -61,6 +62,8 @@ def steps(db: duckdb.DuckDBPyConnection, terms: Terms) -> list[Step]:
     made += _guardians_back(db, terms, "unlink")
     for kind in reversed(OBJECTS):
         made += _objects_away(db, terms, kind)
+    for kind in reversed(OBJECTS):
+        made += _into_bin(db, terms, kind)
     return made
 
 
@@ -97,6 +100,37 @@ def _objects_back(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind)
         JOIN now.{kind.table} AS n ON n.key = u.key WHERE {_of_kind(kind, "u")} AND NOT n.active
         AND {terms.is_ours("n.owner")} AND n.source_id IS NOT DISTINCT FROM u.source_id ORDER BY u.key"""
     return [Step("restore", kind.table, query, kind.name)]
+
+
+def _out_of_bin(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind) -> list[Step]:
+    """What the run put into the bin, having left before, is out of it again; what left in the run comes back whole."""
+    if not _has(db, f"bin_{kind.table}"):
+        return []
+    query = f"""SELECT u.key, u.id, n.source_id, {_WHY} FROM undone.bin_{kind.table} AS u
+        JOIN now.{kind.table} AS n ON n.key = u.key
+        SEMI JOIN now.bin AS b ON b.of_table = '{kind.table}' AND b.key = u.key
+        WHERE {_of_kind(kind, "u")} AND NOT n.active AND {terms.is_ours("n.owner")}
+            AND u.key NOT IN ({_left_in_it(db, kind.table)}) ORDER BY u.key"""
+    return [Step("unbin", kind.table, query, kind.name)]
+
+
+def _left_in_it(db: duckdb.DuckDBPyConnection, table: str) -> str:
+    """The query for the keys of what left in the run itself."""
+    went = [f"SELECT key FROM undone.remove_{table}"] if _has(db, f"remove_{table}") else []
+    if table == "classes" and _has(db, "expire_classes"):
+        went.append("SELECT key FROM undone.expire_classes WHERE was_active")
+    return " UNION ALL ".join(went) or "SELECT 0::BIGINT WHERE false"
+
+
+def _into_bin(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind) -> list[Step]:
+    """What the run, an undo itself, took out of the bin lies in it again."""
+    if not _has(db, f"unbin_{kind.table}"):
+        return []
+    query = f"""SELECT u.key, u.id, n.source_id, {_WHY} FROM undone.unbin_{kind.table} AS u
+        JOIN now.{kind.table} AS n ON n.key = u.key
+        ANTI JOIN now.bin AS b ON b.of_table = '{kind.table}' AND b.key = u.key
+        WHERE {_of_kind(kind, "u")} AND NOT n.active AND {terms.is_ours("n.owner")} ORDER BY u.key"""
+    return [Step("bin", kind.table, query, kind.name)]
 
 
 def _values_back(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind) -> list[Step]:
@@ -224,6 +258,10 @@ def notes(db: duckdb.DuckDBPyConnection, made: Sequence[tuple[Step, int]]) -> tu
                 left += _count(db, "expire_classes", "was_active")
             if left > 0 and (table in OBJECT_TABLES) == (op == "remove"):
                 found.append(f"{left:,} rows of {table} that the run took away {name} since, or miss an end.")
+    binned = sum(_count(db, f"bin_{table}", f"key NOT IN ({_left_in_it(db, table)})") for table in OBJECT_TABLES)
+    out = sum(rows for (op, _), rows in planned.items() if op == "unbin")
+    if binned > out:
+        found.append(f"{binned - out:,} objects that the run put into the bin are not in it any more.")
     purged = sum(_count(db, f"purge_{table}") for table in OBJECT_TABLES)
     if purged:
         found.append(f"{purged:,} objects that the run purged are gone for good.")

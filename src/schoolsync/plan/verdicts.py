@@ -18,6 +18,7 @@ Guard = Literal[
     "class-halved",
     "leavers",
     "window",
+    "bins",
     "purges",
     "updates",
     "adoptions",

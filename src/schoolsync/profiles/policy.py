@@ -16,6 +16,7 @@ from schoolsync import ticks, wrong_values
 from schoolsync.errors import Invalid, UsageError
 from schoolsync.plan import kinds
 from schoolsync.plan.policy import (
+    BinDays,
     Errors,
     Expiry,
     FormatName,
@@ -56,7 +57,9 @@ class OwnSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", for
     windows: tuple[OwnWindow, ...] = ()
     scope: Scope = Scope()
     recipes: dict[Role, Recipe] = {}  # how new accounts are called; none: by the roster's Username
-    purge_days: dict[Purgeable, PurgeDays] = {}  # so long after leaving objects go for good; none: never
+    bin_days: dict[Purgeable, BinDays] = {}  # so long after leaving objects are put into the bin; none: never
+    # So long after leaving, or after being put into the bin, objects go for good; none: never, from the bin after 30.
+    purge_days: dict[Purgeable, PurgeDays] = {}
     leaving: dict[Role, Leaving] = {}  # what happens to accounts of people who leave; none: they stay as they are
     expiry: Expiry | None = None  # what happens to classes that leave; None: they are inactive under their own names
     protected: tuple[str, ...] = ()  # sign-in names and object ids of accounts that are never taken over
@@ -138,6 +141,7 @@ def policy_of(row: Any, *, sensitive_fields: tuple[str, ...] = ()) -> Policy:
         time_zone=own.time_zone,
         scope=msgspec.structs.replace(own.scope, grades=tuple(grade.lower() for grade in own.scope.grades)),
         recipes=own.recipes,
+        bin_days=own.bin_days,
         purge_days=own.purge_days,
         leaving=own.leaving,
         expiry=own.expiry,

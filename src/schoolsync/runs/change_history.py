@@ -92,6 +92,8 @@ class ByHand:
     @property
     def op(self) -> str:
         method, _, template = self.operation.partition(" ")
+        if template.endswith("/restore"):
+            return "unbin"
         below = template.removesuffix("/$ref").split("/")
         whose = [word for word in below if not word.startswith("{") and word not in _AROUND]
         return (_LINKS if template.endswith("/$ref") or (len(whose) > 1 and method != "PATCH") else _METHODS)[method]
@@ -110,6 +112,7 @@ _KINDS = {
     "classes": "section",
     "groups": "section",
     "users": "person",
+    "people": "person",
     "me": "person",
     "members": "person",
     "teachers": "person",

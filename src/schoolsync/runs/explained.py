@@ -18,6 +18,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     here: bool  # whether the directory has it
     active: bool  # whether it is in its source still
     by_hand: bool  # made by hand: no profile owns it
+    binned: str | None = None  # since when it lies in the bin, seen by nobody
     elsewhere: bool = False  # another profile owns it
     role: str | None = None  # of a person: student, teacher, …
     kept_by_hand: tuple[str, ...] = ()  # properties that somebody has written by hand and the profile keeps

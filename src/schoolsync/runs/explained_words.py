@@ -43,6 +43,9 @@ def sentences(made: Explanation, wanted: str, inside: str | None, newest: Newest
     return tuple(said)
 
 
+_LISTS = {"school": "schools", "class": "classes", "person": "people"}
+
+
 def _about(typed: str, found: Sequence[Known]) -> Iterator[str]:
     if not found:
         yield f"The directory and the newest plans know nothing by “{typed}”."
@@ -57,6 +60,12 @@ def _about(typed: str, found: Sequence[Known]) -> Iterator[str]:
             yield f"{_call(one)}, a {one.kind}, is in the directory: made by hand, no profile owns it."
         elif one.elsewhere:
             yield f"{_call(one)}, a {one.kind}, is in the directory: another profile owns it and alone changes it."
+        elif one.binned is not None:
+            yield (
+                f"{_call(one)}, a {one.kind}, lies in the bin since {one.binned[:10]}: its roster no longer has it. It "
+                f"is out again when a roster has it, or by `schoolsync directory {_LISTS[one.kind]} {one.object_id} "
+                "--restore`."
+            )
         elif not one.active:
             yield f"{_call(one)}, a {one.kind}, is in the directory but marked inactive: its roster no longer has it."
         else:

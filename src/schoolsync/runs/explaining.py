@@ -294,6 +294,7 @@ def _found(kind: str, row: Row[Any], owner: int) -> _Found:
         school=row.source_id if kind == "school" else row.school_source_id,
         here=True,
         active=bool(row.active),
+        binned=ticks.text(row.binned_at) if row.binned_at is not None and not row.active else None,
         by_hand=row.profile is None,
         elsewhere=row.profile not in (None, owner),
         role=row.primary_role if kind == "person" else None,

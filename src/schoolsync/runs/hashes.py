@@ -51,6 +51,7 @@ def of_reading(job: Job) -> str:
         guards=Guards(),
         windows=(),
         scope=Scope(),
+        bin_days={},
         purge_days={},
         leaving={},
         expiry=None,

@@ -154,13 +154,13 @@ class Holding(Checking):
 
     def _load_away(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:
         """When the objects left that the profile keeps for a time only."""
-        types: dict[str, type] = {"key": int, "left_at": int}
+        types: dict[str, type] = {"key": int, "left_at": int, "binned_at": int}
         for kind in purging.watched(terms):
             role = f"AND primary_role = '{kind.role}'" if kind.role else ""
             left = f"{terms.is_ours('profile')} AND NOT active AND left_at IS NOT NULL {role}"
             with directory.owned(kind.table, types, left) as rows:
                 arrivals.keep(db, rows, "away", types)
-            db.execute("INSERT INTO planned.away SELECT $1, key, left_at FROM away", [kind.name])
+            db.execute("INSERT INTO planned.away SELECT $1, key, left_at, binned_at FROM away", [kind.name])
             db.execute("DROP TABLE away")
 
     def _find_drift(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:

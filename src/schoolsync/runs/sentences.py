@@ -67,6 +67,8 @@ def _steps(sums: Mapping[str, int]) -> str:
         "update": "updated",
         "remove": "set inactive",
         "expire": "marked as expired",
+        "unbin": "taken out of the bin",
+        "bin": "put into the bin",
         "purge": "purged for good",
         "link": "linked",
         "unlink": "unlinked",

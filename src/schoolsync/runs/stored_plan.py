@@ -38,10 +38,10 @@ _WIDE = 4
 """Rows of objects are this much wider than links: a batch of them has so many times fewer rows."""
 
 
-TAKING = frozenset({"unlink", "remove", "expire", "purge"})
+TAKING = frozenset({"unlink", "remove", "expire", "bin", "purge"})
 """Steps that take something away."""
 
-CHANGING = frozenset({"update", "restore", "rekey"})
+CHANGING = frozenset({"update", "restore", "unbin", "rekey"})
 """Steps that change objects which belong to the profile."""
 
 COMING = frozenset({"create", "restore", "adopt"})
@@ -324,7 +324,7 @@ class Plans:
         known = self.let(plan)
         for number in sorted(written):
             batch = plan.batches[number]
-            if batch.op not in TAKING - {"purge"} or release_of_batch(known, number) is not None:
+            if batch.op not in TAKING - {"bin", "purge"} or release_of_batch(known, number) is not None:
                 continue
             names = ["of_school"] if batch.record else ["of_school", "kind"]
             file = self._open(self._folder / plan.folder / batch.file)

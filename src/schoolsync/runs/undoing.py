@@ -84,7 +84,7 @@ def look(
             _make(db, table)
             keys = [
                 f"SELECT key FROM undone.{op}_{table}"
-                for op in ("create", "remove", "expire", "unlink", *undo.CHANGES)
+                for op in ("create", "remove", "expire", "bin", "unbin", "unlink", *undo.CHANGES)
                 if _has(db, f"{op}_{table}")
             ]
             keys += [
@@ -98,6 +98,7 @@ def look(
                 wanted = db.sql(f"SELECT DISTINCT key AS value FROM ({' UNION ALL '.join(keys)}) AS q(key)")
                 with directory.known(table, columns(table), by="key", values=wanted.to_arrow_table()) as rows:
                     _take(db, rows, table, "key")
+        _look_into_bin(db, directory)
         db.execute("CREATE TABLE now.names (source_id VARCHAR)")
         if _has(db, "expire_classes"):
             wanted = db.sql("SELECT DISTINCT was_source_id AS value FROM undone.expire_classes").to_arrow_table()
@@ -108,6 +109,22 @@ def look(
                 db.execute("INSERT INTO now.names SELECT source_id FROM arrived WHERE key <> -1")
                 db.unregister("arrived")
     return position
+
+
+def _look_into_bin(db: duckdb.DuckDBPyConnection, directory: LocalDirectory) -> None:
+    """`now.bin`: what still lies in the bin of what the run put there or took out."""
+    db.execute("CREATE TABLE now.bin (of_table VARCHAR, key BIGINT)")
+    for table in OBJECT_TABLES:
+        keys = [f"SELECT key AS value FROM undone.{op}_{table}" for op in ("bin", "unbin") if _has(db, f"{op}_{table}")]
+        if not keys:
+            continue
+        wanted = db.sql(" UNION ".join(keys)).to_arrow_table()
+        with directory.known(table, {"key": int, "binned_at": int}, by="key", values=wanted) as rows:
+            db.register("arrived", rows)
+            db.execute(
+                "INSERT INTO now.bin SELECT $1, key FROM arrived WHERE key <> -1 AND binned_at IS NOT NULL", [table]
+            )
+            db.unregister("arrived")
 
 
 def _make(db: duckdb.DuckDBPyConnection, table: str) -> None:

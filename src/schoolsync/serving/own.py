@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from schoolsync.api import call as api
 from schoolsync.api.app import OwnApi
+from schoolsync.api.directory_routes import RESTORING
 from schoolsync.graph.routes import changing_objects
 from schoolsync.runs.change_history import ChangeHistory
 from schoolsync.runs.explaining import Explaining
@@ -49,7 +50,7 @@ def make(process: Process, *, examine: Callable[[], list[tuple[str, str, str]]])
                 directories=directories,
                 plans=plans,
                 audit=process.audit,
-                operations=changing_objects(),
+                operations=(*changing_objects(), *RESTORING),
             ),
             ones=Ones(
                 control=control,

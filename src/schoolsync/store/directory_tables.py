@@ -56,6 +56,7 @@ removed_objects = table(
     Column("position", BigInteger),
     Column("id", Text),
     Column("removed", BigInteger, nullable=False),
+    Column("restorable", Boolean),  # it lies in the bin, and may come back; null: it is gone for good
     key=("tenant", "kind", "position", "id"),
 )
 
@@ -116,11 +117,16 @@ def _object(name: str, *columns: Column[Any]) -> Table:
         # null hides the one that would be shown.
         Column("extensions", Text),
         Column("left_at", BigInteger),  # when a synchronization set it inactive
+        # When a synchronization put it into the bin. It lies there only while it is not active: a release that knows no
+        # bin may have brought it back.
+        Column("binned_at", BigInteger),
         *columns,
         UniqueConstraint("tenant", "id"),
         key=("tenant", "key"),
     )
     Index(f"{name}_position", made.c.tenant, made.c.position, made.c.key)
+    lies = made.c.binned_at.is_not(None)
+    Index(f"{name}_binned", made.c.tenant, made.c.key, sqlite_where=lies, postgresql_where=lies)
     return made
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import Column, Connection, Table, select, update
 from sqlalchemy.schema import CreateColumn
 
 from schoolsync.errors import Refusal
-from schoolsync.store import control_tables, release
+from schoolsync.store import control_tables, directory_tables, release
 from schoolsync.store.control_tables import control_schema
 
 
@@ -59,7 +59,19 @@ def _second(connection: Connection) -> None:
         index.create(connection, checkfirst=True)
 
 
-STEPS: tuple[Step, ...] = (Step(2, before={Family.CONTROL: _second}),)
+def _third(connection: Connection) -> None:
+    for table in (directory_tables.schools, directory_tables.classes, directory_tables.people):
+        add_column(connection, table, table.c.binned_at)
+        index = next(one for one in table.indexes if one.name == f"{table.name}_binned")
+        index.create(connection)
+    removed = directory_tables.removed_objects
+    add_column(connection, removed, removed.c.restorable)
+
+
+STEPS: tuple[Step, ...] = (
+    Step(2, before={Family.CONTROL: _second}),
+    Step(3, before={Family.DIRECTORY: _third}),
+)
 """Every step there has been, in order. The first one leads to schema 2."""
 
 

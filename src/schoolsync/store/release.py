@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised by one with every change of the tables; a program refuses a database whose version it does not know."""
 
 REMOVALS_KEPT = 30 * 24 * 3600 * 10_000_000

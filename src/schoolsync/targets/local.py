@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schoolsync import fault_points
+from schoolsync.store import bin as bins
 from schoolsync.store.release import REMOVALS_KEPT
 from schoolsync.targets.bulk import Bulk, RunsTable
 
@@ -258,8 +259,13 @@ class LocalDirectory:
                 if batch.op == "expire":
                     self._spend(batch, f"SELECT key FROM {self._bulk.temporary}batch")
                 if batch.op == "purge":
-                    self._spend(batch, self._purged(writer, batch))
-                    self._forget_links(writer, batch, position + 1)
+                    self._spend(batch, self._left(writer, batch))
+                    self._tell_gone(writer, batch, position + 1)
+                    self._forget_links(writer, batch)
+                if batch.op == "bin":
+                    self._tell_gone(writer, batch, position + 1)
+                if batch.op in _COME_BACK:
+                    self._tell_back(writer, batch, position + 1)
                 if batch.op in ("unlink", "relink") and batch.table == "class_people":
                     self._execute(self._remembered(writer, batch, rows.column_names, position + 1))
                 written = self._bulk.change(self._statement(writer, batch, rows.column_names, position + 1))
@@ -288,12 +294,13 @@ class LocalDirectory:
             )
             self._execute(f"DELETE {old}")
 
-    def _purged(self, writer: Writer, batch: Batch) -> str:
-        """The query for the keys of what a batch purges: who is in use again by now, or another's, stays."""
+    def _left(self, writer: Writer, batch: Batch) -> str:
+        """The query for the keys of what a batch purges or bins: who is in use again by now, or another's, stays."""
+        lies = " AND o.binned_at IS NULL" if batch.op == "bin" else ""
         return (
             f"SELECT o.key FROM {self._bulk.temporary}batch AS b "
             f"{self._bulk.looked_up(batch.table, 'o', self._tenant, {'key': 'b.key'})} "
-            f"WHERE NOT o.active AND o.profile = {writer.profile}"
+            f"WHERE NOT o.active AND o.profile = {writer.profile}{lies}"
         )
 
     def _spend(self, batch: Batch, keys: str) -> None:
@@ -303,32 +310,49 @@ class LocalDirectory:
             f"WHERE tenant = {self._tenant} AND key IN ({keys}) ON CONFLICT DO NOTHING"
         )
 
-    def _forget_links(self, writer: Writer, batch: Batch, position: int) -> None:
-        """Take away the links that others made of what is purged; whoever follows the changes is told of all that."""
-        keys = self._purged(writer, batch)
-        for table, sides in _SIDES.items():
-            for side, objects in sides:
-                if objects != batch.table:
-                    continue
-                theirs = f'tenant = {self._tenant} AND "{side}" IN ({keys})'
-                if table == "class_people":
-                    self._execute(
-                        'INSERT INTO removed_members (tenant, "class", position, id, member, teacher, removed) '
-                        f'SELECT l.tenant, l."class", {position}, p.id, l.member, l.teacher, {writer.now} '
-                        "FROM class_people AS l "
-                        f"JOIN people AS p ON p.tenant = l.tenant AND p.key = l.person "
-                        f'WHERE l.tenant = {self._tenant} AND l."{side}" IN ({keys}) ON CONFLICT DO NOTHING'
-                    )
-                    self._execute(
-                        f"UPDATE classes SET position = {position} WHERE tenant = {self._tenant} "
-                        f'AND key IN (SELECT "class" FROM class_people WHERE {theirs})'
-                    )
-                self._execute(f"DELETE FROM {table} WHERE {theirs}")
+    def _tell_gone(self, writer: Writer, batch: Batch, position: int) -> None:
+        """Whoever follows the changes is told that these are gone, and from which classes."""
+        keys = self._left(writer, batch)
+        if batch.table != "schools":
+            side = "class" if batch.table == "classes" else "person"
+            self._execute(
+                'INSERT INTO removed_members (tenant, "class", position, id, member, teacher, removed) '
+                f'SELECT l.tenant, l."class", {position}, p.id, l.member, l.teacher, {writer.now} '
+                f"FROM class_people AS l JOIN people AS p ON p.tenant = l.tenant AND p.key = l.person "
+                f'WHERE l.tenant = {self._tenant} AND l."{side}" IN ({keys}) ON CONFLICT DO NOTHING'
+            )
+            self._execute(
+                f"UPDATE classes SET position = {position} WHERE tenant = {self._tenant} AND key IN "
+                f'(SELECT "class" FROM class_people WHERE tenant = {self._tenant} AND "{side}" IN ({keys}))'
+            )
         self._execute(
-            "INSERT INTO removed_objects (tenant, kind, position, id, removed) "
-            f"SELECT {self._tenant}, '{batch.table}', {position}, id, {writer.now} FROM {batch.table} "
+            "INSERT INTO removed_objects (tenant, kind, position, id, removed, restorable) "
+            f"SELECT {self._tenant}, '{batch.table}', {position}, id, {writer.now}, "
+            f"{'true' if batch.op == 'bin' else 'false'} FROM {batch.table} "
             f"WHERE tenant = {self._tenant} AND key IN ({keys}) ON CONFLICT DO NOTHING"
         )
+
+    def _tell_back(self, writer: Writer, batch: Batch, position: int) -> None:
+        """Whoever follows the changes is told of all memberships of what comes out of the bin, and of those it lost."""
+        if not self._execute(
+            f"SELECT 1 FROM {batch.table} WHERE tenant = {self._tenant} AND binned_at IS NOT NULL LIMIT 1"
+        ):
+            return
+        found = self._bulk.looked_up(batch.table, "o", self._tenant, {"key": "b.key"})
+        keys = (
+            f"SELECT o.key FROM {self._bulk.temporary}batch AS b {found} "
+            f"WHERE o.binned_at IS NOT NULL AND {writer.may_take('o.profile')}"
+        )
+        for statement in bins.told_back(batch.table, self._tenant, keys, position, writer.now):
+            self._execute(statement)
+
+    def _forget_links(self, writer: Writer, batch: Batch) -> None:
+        """Take away the links that others made of what is purged."""
+        keys = self._left(writer, batch)
+        for table, sides in _SIDES.items():
+            for side, objects in sides:
+                if objects == batch.table:
+                    self._execute(f'DELETE FROM {table} WHERE tenant = {self._tenant} AND "{side}" IN ({keys})')
 
     def _touch_classes(self, rows: pa.Table, position: int) -> None:
         """Classes change with their members: whoever follows the changes of classes finds them by their position."""
@@ -418,9 +442,12 @@ class LocalDirectory:
         key = self._bulk.met("batch", table, self._tenant, ["key"], joined=True) if table in _OBJECTS else ""
         if batch.op in _CHANGES:
             values = ", ".join(f"{name} = b.{name}" for name in columns if name != "key")
-            life = "active = true, left_at = NULL"
+            life = "active = true, left_at = NULL, binned_at = NULL"
             if "active" in columns:  # what expired when it was away is away again once that is taken back
-                life = f"left_at = CASE WHEN b.active THEN NULL ELSE {table}.left_at END"
+                life = ", ".join(
+                    f"{name} = CASE WHEN b.active THEN NULL ELSE {table}.{name} END"
+                    for name in ("left_at", "binned_at")
+                )
             values = ", ".join((*([values] if values else []), life))
             if table == "people":  # whoever is here again can sign in again, unless somebody else had disabled that
                 values += (
@@ -446,7 +473,7 @@ class LocalDirectory:
                     ", account_enabled = false"
                 )
             return (
-                f"UPDATE {table} SET active = false, left_at = {writer.now}{disabled}, {stamp} "
+                f"UPDATE {table} SET active = false, left_at = {writer.now}, binned_at = NULL{disabled}, {stamp} "
                 f"FROM {self._bulk.temporary}batch AS b "
                 f"WHERE {key} AND {table}.profile = {writer.profile}"
             )
@@ -456,7 +483,17 @@ class LocalDirectory:
                 f"FROM {self._bulk.temporary}batch AS b WHERE {key} AND people.profile = {writer.profile}"
             )
         if batch.op == "purge":
-            return f"DELETE FROM {table} WHERE tenant = {self._tenant} AND key IN ({self._purged(writer, batch)})"
+            return f"DELETE FROM {table} WHERE tenant = {self._tenant} AND key IN ({self._left(writer, batch)})"
+        if batch.op == "bin":
+            return (
+                f"UPDATE {table} SET binned_at = {writer.now}, left_at = coalesce(left_at, {writer.now}), {stamp} "
+                f"WHERE tenant = {self._tenant} AND key IN ({self._left(writer, batch)})"
+            )
+        if batch.op == "unbin":  # it has not left anew: nothing puts it back by itself
+            return (
+                f"UPDATE {table} SET binned_at = NULL, left_at = NULL, {stamp} FROM {self._bulk.temporary}batch AS b "
+                f"WHERE {key} AND NOT {table}.active AND {table}.profile = {writer.profile}"
+            )
         sides = [side for side, _ in _SIDES[table]]
         if batch.op == "relink":
             flags = "".join(f", {name} = b.{name}" for name in columns if name in ("member", "teacher"))
@@ -475,6 +512,8 @@ class LocalDirectory:
 
 
 _CHANGES = frozenset({"update", "restore", "adopt", "rekey"})
+_COME_BACK = frozenset({"restore", "adopt", "rekey", "unbin"})
+"""Steps that may take something out of the bin."""
 
 
 def _inserts(batch: Batch) -> bool:

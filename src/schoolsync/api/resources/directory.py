@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import select
 
 from schoolsync.api import shapes
-from schoolsync.api.call import Answer, Call
-from schoolsync.directory import browsing
+from schoolsync.api.call import Answer, Call, moment
+from schoolsync.directory import browsing, changes, reading
 from schoolsync.directory.browsing import Entry
-from schoolsync.errors import NotFound
+from schoolsync.errors import Conflict, NotFound
 from schoolsync.store.control_tables import profiles
 
 
@@ -45,6 +45,35 @@ def get_person(call: Call) -> Answer:
     return _one(call, "person", call.keys["person"])
 
 
+def restore_school(call: Call) -> Answer:
+    """POST directory/schools/{school}/restore."""
+    return _restored(call, "school", call.keys["school"])
+
+
+def restore_class(call: Call) -> Answer:
+    """POST directory/classes/{class}/restore."""
+    return _restored(call, "class", call.keys["class"])
+
+
+def restore_person(call: Call) -> Answer:
+    """POST directory/people/{person}/restore."""
+    return _restored(call, "person", call.keys["person"])
+
+
+def _restored(call: Call, kind: str, wanted: str) -> Answer:
+    table = browsing.TABLES[kind]
+    with call.services.directories.write(call.principal.tenant_id) as connection:
+        if kind == "person":
+            row = reading.find_person(connection, call.tenant, wanted)
+        else:
+            row = reading.find(connection, table, call.tenant, wanted)
+        if row is None:
+            raise NotFound(f"There is no {kind} {wanted[:80]} in the directory.")
+        if not changes.restore(connection, tenant=call.tenant, table=table, row=row, now=call.now):
+            raise Conflict(f"The {kind} {wanted[:80]} does not lie in the bin: list the bin to see what does.")
+    return _one(call, kind, wanted)
+
+
 def _listed(call: Call, kind: str) -> Answer:
     with call.services.directories.read(call.principal.tenant_id, seconds=call.services.settings.query_seconds) as read:
         found = browsing.listed(
@@ -56,6 +85,7 @@ def _listed(call: Call, kind: str) -> Answer:
             group=call.query.get("class"),
             after=call.position(),
             limit=call.limit,
+            binned=bool(call.query.get("bin")),
         )
     if found is None:
         raise NotFound("There is no such school or class.")
@@ -105,6 +135,7 @@ def _shape(one: Entry, owners: Mapping[int, str]) -> shapes.Entry:
         source_id=one.source_id,
         name=one.name,
         active=one.active,
+        binned=moment(one.binned),
         by_hand=one.profile is None,
         profile=None if one.profile is None else owners.get(one.profile),
         role=one.role,

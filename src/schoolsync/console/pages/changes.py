@@ -13,7 +13,7 @@ SHOWN = 50
 PROFILES = 50
 FILTERS = ("by", "profile", "kind", "op", "object", "since", "until")
 KINDS = ("school", "section", "student", "teacher", "guardians", "studentEnrollment", "teacherRoster")
-OPS = ("create", "update", "remove", "restore", "adopt", "link", "unlink", "rekey", "expire", "purge")
+OPS = ("create", "update", "remove", "restore", "adopt", "link", "unlink", "rekey", "expire", "bin", "unbin", "purge")
 COLUMNS = (
     *("at", "by", "profile", "run", "actor", "op", "kind", "object_id", "source_id", "name"),
     *("member_id", "member_source_id", "member_name"),

@@ -18,10 +18,10 @@ async def home(visit: Visit) -> Page:
     kind = visit.query.get("kind", "schools")
     if kind not in KINDS:
         raise NotFound("There is no such list.")
-    search = visit.query.get("search", "").strip()
-    found = await _list(visit, kind, {"search": search})
+    search, binned = visit.query.get("search", "").strip(), visit.query.get("bin") == "true"
+    found = await _list(visit, kind, {"search": search, "bin": "true" if binned else ""})
     template = "directory_list.html" if "hx-request" in visit.arrival.headers else "directory.html"
-    return visit.page(template, kind=kind, search=search, **found)
+    return visit.page(template, kind=kind, search=search, binned=binned, **found)
 
 
 async def school(visit: Visit) -> Page:
@@ -50,6 +50,14 @@ async def person(visit: Visit) -> Page:
     """GET directory/people/{person}."""
     whole = await visit.ask("GET", f"directory/people/{visit.keys['person']}")
     return visit.page("directory_person.html", whole=whole)
+
+
+async def restore(visit: Visit) -> Page:
+    """POST directory/{schools|classes|people}/{id}/restore."""
+    (kind,) = (kind for kind in KINDS if f"/directory/{kind}/" in visit.path)
+    (key,) = visit.keys.values()
+    await visit.ask("POST", f"directory/{kind}/{key}/restore")
+    return visit.go(f"/directory/{kind}/{key}", said="restored")
 
 
 async def why(visit: Visit) -> Page:

@@ -153,7 +153,7 @@ class _Reader:
         hidden = self._shape is CLASS and not self._call.services.settings.delta_deleted_classes
         if hidden or (self._view.delegated and self._shape is not SCHOOL) or "filter" in token.options:
             return []
-        return [{"id": gone.id, "@removed": {"reason": "deleted"}}]
+        return [{"id": gone.id, "@removed": {"reason": "changed" if gone.restorable else "deleted"}}]
 
     def _check_sight(self, token: _Token) -> None:
         """A person who sees other classes or other people than before cannot be told so change by change."""

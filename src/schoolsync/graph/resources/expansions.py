@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Row, and_, exists, literal, select
 
+from schoolsync.directory import reading
 from schoolsync.directory.navigations import NAVIGATIONS, PLAIN, Navigation, firsts
 from schoolsync.directory.shapes import Shape
 from schoolsync.errors import Forbidden
@@ -67,7 +68,7 @@ def _many(view: View, item: expand.Expansion, navigation: Navigation) -> Callabl
         pairs = firsts(view.connection, navigation, tenant, keys, most=expand.ITEMS_MAX, seen=seen)
         wanted = sorted({far for _, far in pairs})
         table = shape.table
-        statement = select(table).where(table.c.tenant == tenant, table.c.key.in_(wanted))
+        statement = select(table).where(table.c.tenant == tenant, table.c.key.in_(wanted), reading.in_sight(table))
         written = {int(row.key): write(row) for row in view.connection.execute(statement)} if wanted else {}
         lists: dict[int, list[Json]] = {key: [] for key in keys}
         for near, far in pairs:

@@ -79,7 +79,7 @@ class View:
 
     def seen(self, table: Table) -> ColumnElement[bool]:
         """The condition under which the caller may see a row of an object table."""
-        tenant = table.c.tenant == self.tenant
+        tenant = and_(table.c.tenant == self.tenant, reading.in_sight(table))
         if not self.delegated or table is SCHOOL.table:
             return tenant
         if self.caller is None:
@@ -192,6 +192,8 @@ class View:
             type_name=shape.type_name,
             source=shape.table,
             where=seen if condition is None else and_(seen, condition),
+            # Counting everything reads an index alone: what lies in the bin is counted for itself.
+            all_but=None if narrowed else (shape.table.c.tenant == self.tenant, reading.in_bin(shape.table)),
             columns=self.columns(shape),
             # Where links lead to the rows, the id must not tempt the planner to walk the whole table in its order.
             key=[shape.table.c.id.concat("") if narrowed else shape.table.c.id],
