@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -69,7 +70,9 @@ class TestExpanding:
         for path in ("/education/classes", f"/education/classes/{ids('class', 1)}"):
             answer = still_town.get(f"{path}?$expand={quote(text)}")
             assert answer.status_code == 400, answer.text
-            assert answer.json()["error"]["target"] in {"$expand", "$select"}
+            error = answer.json()["error"]
+            assert error["target"] in {"$expand", "$select"}
+            assert re.search(r"Did you mean|Here can be asked|write it as|as in |name it once|Ask ", error["message"])
 
     def test_shows_at_most_twenty(self, town: Any, ids: Any, tenant: str) -> None:
         """A long list is cut in an expansion, never in the list itself."""

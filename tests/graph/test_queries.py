@@ -36,6 +36,12 @@ def people(still_town: Any, ids: Any, filter_text: str, **more: Any) -> list[int
     return sorted(places[key] for key in found)
 
 
+NEXT_STEP = re.compile(
+    "Write |Ask |Did you mean|Here can be asked|Its members|There are |as in |leave it out|can only be|Look for "
+)
+"""How what to do next begins."""
+
+
 class TestFilters:
     @pytest.mark.parametrize(
         ("text", "found"),
@@ -186,7 +192,47 @@ class TestFilters:
         for path in ("/education/users", "/education/users/$count"):
             answer = still_town.get(f"{path}?$filter={quote(text)}")
             assert answer.status_code == 400, answer.text
-            assert answer.json()["error"]["code"] in {"BadRequest", "Request_UnsupportedQuery"}
+            error = answer.json()["error"]
+            assert error["code"] in {"BadRequest", "Request_UnsupportedQuery"}
+            assert NEXT_STEP.search(error["message"]), error["message"]
+
+    @pytest.mark.parametrize(
+        ("query", "said"),
+        [
+            ("$filter=surnam eq 'x'", "Did you mean 'surname'?"),
+            ("$filter=student/externalid2 eq 'x'", "Did you mean 'student/externalId'?"),
+            ("$filter=zzz eq 'x'", "Here can be asked for: accountEnabled, "),
+            ("$filter=primaryRole eq 'pupil'", "Its members are student, teacher"),
+            ("$filter=student/birthDate eq 'x'", "Write the value as 2026-08-31."),
+            ("$filter=accountEnabled eq 'true'", "Write the value as true or false."),
+            ("$filter=length(accountEnabled) eq 3", "There are concat, contains, "),
+            ("$orderby=surnam", "Did you mean 'surname'?"),
+            ("$orderby=surname up", "Write asc or desc behind it."),
+            ("$orderby=student", "Here can be asked for: "),
+            ("$select=surnam", "Did you mean 'surname'?"),
+            ('$search="accountEnabled:x"', "Here can be asked for: "),
+            ("$search=(", 'write "text" or "property:text"'),
+            ("$expand=class", "Did you mean 'classes'?"),
+            ("$expand=classes($top=1)", "$expand=classes($select=id)"),
+            ("$skiptoken=x", "start again with the first page"),
+        ],
+    )
+    def test_a_refusal_says_what_to_write_instead(self, still_town: Any, query: str, said: str) -> None:
+        """The name that was meant, what there is, or how a value is written; the option is the error's target."""
+        option, _, value = query.partition("=")
+        error = still_town.get(f"/education/users?{option}={quote(value)}").json()["error"]
+        assert said in error["message"], error["message"]
+        assert error["target"] == option
+
+    def test_a_refusal_names_nothing_that_may_not_be_seen(self, still_town: Any, ids: Any, token: Any) -> None:
+        """To list it would be to say that it can be asked."""
+        me = token("EduRoster.ReadBasic", kind="delegated", user_id=ids("person", 1))
+        answer = still_town.get(
+            "/education/classes/" + ids("class", 1) + "/members?$filter=zzz eq 'x'", authorization=me
+        )
+        message = answer.json()["error"]["message"]
+        assert "displayName" in message
+        assert "birthDate" not in message
 
     @settings(database=None, deadline=None, max_examples=400)
     @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=14).map(" ".join))

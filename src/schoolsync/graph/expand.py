@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from schoolsync.errors import Invalid
+from schoolsync.graph import advice
 from schoolsync.graph.filterable import UnsupportedQuery
 from schoolsync.graph.types import find
 
@@ -25,7 +26,7 @@ class Expansion:
 def parse(text: str, type_name: str, names: Sequence[str]) -> list[Expansion]:
     """What `text` asks for; `names` are the links that a `type_name` has. Raises Invalid."""
     if len(text) > LENGTH_MAX:
-        raise Invalid(f"$expand is longer than {LENGTH_MAX} characters.", target="$expand")
+        raise Invalid(f"$expand is longer than {LENGTH_MAX} characters. {advice.SPLIT}", target="$expand")
     found: dict[str, Expansion] = {}
     for part in _split(text, ","):
         written, parenthesis, rest = part.strip().partition("(")
@@ -38,12 +39,14 @@ def parse(text: str, type_name: str, names: Sequence[str]) -> list[Expansion]:
         if not chosen:
             raise Invalid(
                 f"Could not find a property named '{written[:100]}' on type 'microsoft.graph.{type_name}' "
-                "that can be expanded.",
+                f"that can be expanded. {advice.among(written, names)}",
                 target="$expand",
             )
         for name in chosen:
             if name in found:
-                raise Invalid(f"$expand names '{name}' twice.", target="$expand")
+                raise Invalid(
+                    f"$expand names '{name}' twice: name it once, with every property in its $select.", target="$expand"
+                )
             found[name] = Expansion(name, select)
     return list(found.values())
 
@@ -54,7 +57,10 @@ def _inside(text: str) -> str | None:
     for option in _split(text, ";"):
         name, equals, value = option.strip().partition("=")
         if name.strip().lower().removeprefix("$") != "select" or not equals:
-            raise UnsupportedQuery("Inside of $expand only $select is supported.", target="$expand")
+            raise UnsupportedQuery(
+                "Inside of $expand only $select is supported, as in $expand=classes($select=id): ask the list itself.",
+                target="$expand",
+            )
         if select is not None or not value.strip():
             raise _wrong(option)
         select = value
@@ -78,4 +84,6 @@ def _split(text: str, mark: str) -> list[str]:
 
 
 def _wrong(text: str) -> Invalid:
-    return Invalid(f"$expand cannot be understood at '{text[:100]}'.", target="$expand")
+    return Invalid(
+        f"$expand cannot be understood at '{text[:100]}': write it as name or name($select=id).", target="$expand"
+    )

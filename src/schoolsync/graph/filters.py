@@ -20,6 +20,7 @@ from sqlalchemy import cast as sql_cast
 
 from schoolsync import ticks
 from schoolsync.errors import Forbidden, Invalid
+from schoolsync.graph import advice
 from schoolsync.graph.filterable import Items, Scope, UnsupportedQuery
 from schoolsync.graph.types import ENUMS, Property, at, canonical, find
 from schoolsync.store.json_text import folded, spellings, text_place
@@ -49,6 +50,8 @@ _ORDERED = {ast.Lt: "__lt__", ast.LtE: "__le__", ast.Gt: "__gt__", ast.GtE: "__g
 _MIRRORED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE}
 _LAST = "\U0010ffff"  # behind every text that goes on
 _DATE_PARTS = {"year": (1, 4), "month": (6, 2), "day": (9, 2)}  # where they stand in YYYY-MM-DD
+_DAYS = {"date": "date(createdDateTime) eq 2026-08-31", "year": "year(createdDateTime) eq 2026"}
+_FUNCTIONS_THERE = f"There are {', '.join(sorted(_FUNCTIONS))}, with what docs/graph.md, “Lists”, says."
 _LITERALS = (ast.Null, ast.String, ast.Integer, ast.Float, ast.Boolean, ast.Date, ast.DateTime, ast.GUID)
 
 
@@ -69,7 +72,7 @@ def where(
     cannot be, UnsupportedQuery for what OData can say and this server does not do.
     """
     if len(text) > LENGTH_MAX:
-        raise Invalid(f"$filter is longer than {LENGTH_MAX} characters.", target="$filter")
+        raise Invalid(f"$filter is longer than {LENGTH_MAX} characters. {advice.SPLIT}", target="$filter")
     scope = Scope(
         type_name=type_name, columns=columns, visible=visible, folded=folded, extension=extension, items=items
     )
@@ -113,17 +116,19 @@ def pins(text: str, scope: Scope, indexed: frozenset[str]) -> bool:
 
 def _parse(text: str) -> ast._Node:
     if not text.strip():
-        raise Invalid("$filter is empty.", target="$filter")
+        raise Invalid(f"$filter is empty: leave it out, or state a condition. {advice.FILTER}", target="$filter")
     try:
         tokens = ODataLexer().tokenize(_PIECES.sub(_prepared, text.strip()))
         node = ODataParser().parse(tokens)
     except exceptions.ODataException as problem:
-        raise Invalid("Invalid filter clause: the expression cannot be understood.", target="$filter") from problem
+        raise Invalid(
+            f"Invalid filter clause: the expression cannot be understood. {advice.FILTER}", target="$filter"
+        ) from problem
     except (RecursionError, NotImplementedError, AttributeError, TypeError) as problem:
         # The parser builds some lambda and path forms by hand and trips over others.
-        raise UnsupportedQuery("Unsupported filter clause.", target="$filter") from problem
+        raise UnsupportedQuery(f"Unsupported filter clause. {advice.FILTER}", target="$filter") from problem
     if node is None:
-        raise Invalid("Invalid filter clause: the expression cannot be understood.", target="$filter")
+        raise Invalid(f"Invalid filter clause: the expression cannot be understood. {advice.FILTER}", target="$filter")
     return cast(ast._Node, node)
 
 
@@ -157,7 +162,10 @@ class _Visitor:
 
     def condition(self, node: ast._Node, depth: int) -> ColumnElement[bool]:
         if depth > DEPTH_MAX:
-            raise Invalid("Invalid filter clause: it is nested too deeply.", target="$filter")
+            raise Invalid(
+                f"Invalid filter clause: it is nested more than {DEPTH_MAX} levels deep. {advice.SPLIT}",
+                target="$filter",
+            )
         match node:
             case ast.BoolOp(op=op):
                 # A long chain leans to the left: walk it instead of descending into it.
@@ -185,11 +193,13 @@ class _Visitor:
             case ast.Identifier() | ast.Attribute():
                 alone = self._property(node)
                 if alone.prop.type != "Boolean":
-                    raise Invalid("Invalid filter clause: a property alone must be Boolean.", target="$filter")
+                    raise Invalid(
+                        f"Invalid filter clause: a property alone must be Boolean. {advice.COMPARED}", target="$filter"
+                    )
                 return alone.column == true()
             case ast.Boolean():
                 return true() if node.py_val else false()
-        raise UnsupportedQuery("Unsupported filter clause.", target="$filter")
+        raise UnsupportedQuery(f"Unsupported filter clause. {advice.FILTER}", target="$filter")
 
     def _chain(self, node: ast._Node, op: type[ast._BoolOpToken]) -> list[ast._Node]:
         parts: list[ast._Node] = []
@@ -207,11 +217,16 @@ class _Visitor:
         if prop is None or not prop.collection:
             raise self._unknown(written)
         if self._inside:
-            raise UnsupportedQuery("Unsupported filter clause: one collection inside of another.", target="$filter")
+            raise UnsupportedQuery(
+                f"Unsupported filter clause: one collection inside of another. {advice.SPLIT}", target="$filter"
+            )
         self._check_visible(prop.name)
         items = self._scope.items(prop.name) if self._scope.items else None
         if items is None:
-            raise UnsupportedQuery(f"Unsupported property filter: '{prop.name}' cannot be compared.", target="$filter")
+            raise UnsupportedQuery(
+                f"Unsupported property filter: '{prop.name}' cannot be compared. {self._instead('', self._scope)}",
+                target="$filter",
+            )
         if node.lambda_ is None:
             return items.exists(true())
         self._inside = {node.lambda_.identifier.name: items.scope}
@@ -266,7 +281,10 @@ class _Visitor:
     def _alike(self, comparator: type[ast._Comparator], left: _Operand, right: _Operand) -> ColumnElement[bool]:
         """Two properties compared with each other."""
         if left.prop.type != right.prop.type or right.days is not None:
-            raise Invalid("Invalid filter clause: two properties of different types are compared.", target="$filter")
+            raise Invalid(
+                f"Invalid filter clause: two properties of different types are compared. {advice.COMPARED}",
+                target="$filter",
+            )
         folds = left.prop.type == "String" and not (left.settled or right.settled)
         return _said(comparator, left.column, right.column, folds=folds)
 
@@ -279,9 +297,14 @@ class _Visitor:
             elif operand.days == "year" and isinstance(right, ast.Integer) and len(right.val) < 5:
                 first, after = date(int(right.val), 1, 1), date(int(right.val) + 1, 1, 1)
             else:
-                raise Invalid(f"Invalid filter clause: '{operand.days}' is compared with one.", target="$filter")
+                shown = _DAYS[str(operand.days)]
+                raise Invalid(
+                    f"Invalid filter clause: '{operand.days}' is compared with one, as in {shown}.", target="$filter"
+                )
         except (ValueError, OverflowError) as problem:
-            raise Invalid("Invalid filter clause: there is no such date.", target="$filter") from problem
+            raise Invalid(
+                "Invalid filter clause: there is no such date. Write one as 2026-08-31.", target="$filter"
+            ) from problem
         begins, ends = (literal(_midnight(day), operand.column.type) for day in (first, after))
         column = operand.column
         match comparator:
@@ -300,10 +323,15 @@ class _Visitor:
     def _call(self, name: str, args: list[ast._Node]) -> ColumnElement[bool]:
         self._count()
         if name not in _PREDICATES or len(args) != 2:
-            raise UnsupportedQuery(f"Unsupported filter clause: the function '{name[:40]}'.", target="$filter")
+            raise UnsupportedQuery(
+                f"Unsupported filter clause: the function '{name[:40]}'. {_FUNCTIONS_THERE}", target="$filter"
+            )
         operand = self._operand(args[0])
         if operand.prop.type != "String" or not isinstance(args[1], ast.String):
-            raise Invalid(f"Invalid filter clause: '{name}' compares a text property with a text.", target="$filter")
+            raise Invalid(
+                f"Invalid filter clause: '{name}' compares a text property with a text, as in {name}(displayName,'A').",
+                target="$filter",
+            )
         text = self._text(args[1].val)
         if operand.lower:
             return _found(name, operand.column, text.lower(), literal)
@@ -313,13 +341,18 @@ class _Visitor:
         """A property, or a function of one."""
         if isinstance(node, ast.Call) and node.args:
             if self._functions == FUNCTIONS_MAX:
-                raise Invalid("Invalid filter clause: its functions are nested too deeply.", target="$filter")
+                raise Invalid(
+                    f"Invalid filter clause: more than {FUNCTIONS_MAX} functions stand in one another. {advice.SPLIT}",
+                    target="$filter",
+                )
             self._functions += 1
             found = self._function(_full_name(node.func).lower(), node.args)
             self._functions -= 1
             return found
         if not isinstance(node, ast.Identifier | ast.Attribute):
-            raise UnsupportedQuery("Unsupported filter clause: compare a property with a literal.", target="$filter")
+            raise UnsupportedQuery(
+                f"Unsupported filter clause: compare a property with a literal. {advice.FILTER}", target="$filter"
+            )
         return self._property(node)
 
     def _function(self, name: str, args: list[ast._Node]) -> _Operand:
@@ -353,14 +386,18 @@ class _Visitor:
                 return _Operand(number, sql_cast(func.substr(column, *_DATE_PARTS[name]), Integer))
             case (("year" | "date"), []) if kind == "DateTimeOffset":
                 return _Operand(operand.prop, column, days=name)
-        raise UnsupportedQuery(f"Unsupported filter clause: the function '{name[:40]}'.", target="$filter")
+        raise UnsupportedQuery(
+            f"Unsupported filter clause: the function '{name[:40]}'. {_FUNCTIONS_THERE}", target="$filter"
+        )
 
     def _said_text(self, node: ast._Node) -> ColumnElement[Any]:
         if isinstance(node, ast.String):
             return literal(self._text(node.val))
         operand = self._operand(node)
         if operand.prop.type != "String":
-            raise Invalid("Invalid filter clause: 'concat' joins texts.", target="$filter")
+            raise Invalid(
+                "Invalid filter clause: 'concat' joins texts, as in concat(givenName,' B') eq 'A B'.", target="$filter"
+            )
         return operand.column
 
     def _property(self, node: ast._Node) -> _Operand:
@@ -382,7 +419,10 @@ class _Visitor:
             raise self._unknown(written, scope)
         self._check_visible(path, scope)
         if path not in scope.columns:
-            raise UnsupportedQuery(f"Unsupported property filter: '{path}' cannot be compared.", target="$filter")
+            raise UnsupportedQuery(
+                f"Unsupported property filter: '{path}' cannot be compared. {self._instead('', scope)}",
+                target="$filter",
+            )
         return _Operand(prop, scope.columns[path], lower=path in scope.folded)
 
     def _check_visible(self, path: str, scope: Scope | None = None) -> None:
@@ -391,10 +431,16 @@ class _Visitor:
             raise Forbidden("The token's permission does not include a property that the filter names.", target=path)
 
     def _unknown(self, written: str, scope: Scope | None = None) -> Invalid:
-        name = (scope or self._scope).type_name
+        scope = scope or self._scope
         return Invalid(
-            f"Could not find a property named '{written[:100]}' on type 'microsoft.graph.{name}'.", target="$filter"
+            f"Could not find a property named '{written[:100]}' on type 'microsoft.graph.{scope.type_name}'. "
+            f"{self._instead(written, scope)}",
+            target="$filter",
         )
+
+    def _instead(self, written: str, scope: Scope) -> str:
+        """What can be compared; what the caller may not see is not among it."""
+        return advice.among(written, (path for path in scope.columns if scope.visible is None or path in scope.visible))
 
     def _attribute(self, scope: Scope, written: str) -> _Operand:
         assert scope.extension is not None
@@ -412,7 +458,9 @@ class _Visitor:
                 if member.lower() == node.val.lower():
                     return member
             raise Invalid(
-                f"Invalid filter clause: '{node.val[:40]}' is not a member of '{prop.type}'.", target="$filter"
+                f"Invalid filter clause: '{node.val[:40]}' is not a member of '{prop.type}'. "
+                f"{advice.members(ENUMS[prop.type].members)}",
+                target="$filter",
             )
         match prop.type, node:
             case ("String", ast.String(val=text)):
@@ -431,19 +479,28 @@ class _Visitor:
                 try:
                     return ticks.parse(text)
                 except ValueError as problem:
-                    raise Invalid(f"Invalid filter clause: {problem}.", target="$filter") from problem
+                    raise Invalid(
+                        f"Invalid filter clause: {problem}. {advice.written(prop.type)}", target="$filter"
+                    ) from problem
         kind = prop.type if prop.type in ENUMS else f"Edm.{prop.type}"
-        raise Invalid(f"Invalid filter clause: '{prop.name}' is of type '{kind}'.", target="$filter")
+        raise Invalid(
+            f"Invalid filter clause: '{prop.name}' is of type '{kind}'. {advice.written(prop.type)}", target="$filter"
+        )
 
     def _text(self, text: str) -> str:
         if len(text) > LITERAL_MAX:
-            raise Invalid(f"Invalid filter clause: a text is longer than {LITERAL_MAX} characters.", target="$filter")
+            raise Invalid(
+                f"Invalid filter clause: a text is longer than {LITERAL_MAX} characters. Look for a part of it.",
+                target="$filter",
+            )
         return text
 
     def _count(self) -> None:
         self._terms += 1
         if self._terms > TERMS_MAX:
-            raise Invalid(f"Invalid filter clause: it has more than {TERMS_MAX} comparisons.", target="$filter")
+            raise Invalid(
+                f"Invalid filter clause: it has more than {TERMS_MAX} comparisons. {advice.SPLIT}", target="$filter"
+            )
 
 
 def _behind_not(node: ast._Node) -> tuple[ast._Node, int]:
@@ -498,6 +555,6 @@ def _path(node: ast._Node) -> str:
         parts.append(str(node.attr))
         node = node.owner
     if not isinstance(node, ast.Identifier):
-        raise UnsupportedQuery("Unsupported filter clause.", target="$filter")
+        raise UnsupportedQuery(f"Unsupported filter clause. {advice.FILTER}", target="$filter")
     parts.append(_full_name(node))
     return "/".join(reversed(parts))

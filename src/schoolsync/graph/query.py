@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -38,7 +38,7 @@ from sqlalchemy import (
 
 from schoolsync.directory import reading
 from schoolsync.errors import Forbidden, Invalid
-from schoolsync.graph import expand, filterable, render, search
+from schoolsync.graph import advice, expand, filterable, render, search
 from schoolsync.graph.call import Call, Json, Reply
 from schoolsync.graph.types import canonical
 from schoolsync.store.database import LookUp
@@ -104,7 +104,9 @@ def page(call: Call, connection: Connection, listing: Listing) -> Reply:
     adding = None
     if "expand" in options.given:
         if listing.expand is None:
-            raise Invalid("$expand is not supported here.", target="$expand")
+            raise Invalid(
+                "$expand is not supported here: ask for what it would show at its own address.", target="$expand"
+            )
         adding = listing.expand(options.given["expand"])
         size = min(size, expand.PAGE_MAX)
     orders = _orders(listing, options.given.get("orderby"))
@@ -255,7 +257,10 @@ def _where(call: Call, listing: Listing, given: Mapping[str, str]) -> ColumnElem
 def _orders(listing: Listing, text: str | None) -> list[_Order]:
     orders = [_order(listing, part) for part in text.split(",")] if text is not None else []
     if len(orders) > ORDER_MAX:
-        raise Invalid(f"$orderby names more than {ORDER_MAX} properties.", target="$orderby")
+        raise Invalid(
+            f"$orderby names more than {ORDER_MAX} properties: the last ones hardly matter, leave them out.",
+            target="$orderby",
+        )
     return [*orders, *(_Order(column, nullable=False) for column in listing.key)]
 
 
@@ -270,17 +275,24 @@ def _order(listing: Listing, part: str) -> _Order:
     path = canonical(listing.type_name, name)
     if path is None:
         raise Invalid(
-            f"Could not find a property named '{name[:100]}' on type 'microsoft.graph.{listing.type_name}'.",
+            f"Could not find a property named '{name[:100]}' on type 'microsoft.graph.{listing.type_name}'. "
+            f"{advice.among(name, _sortable(listing))}",
             target="$orderby",
         )
     if listing.visible is not None and path not in listing.visible:
         raise Forbidden("The token's permission does not include a property that $orderby names.", target=path)
     if path not in listing.columns or direction not in {"", "asc", "desc"}:
-        raise Invalid(f"Unsupported $orderby: '{part.strip()[:100]}'.", target="$orderby")
+        hint = "Write asc or desc behind it." if path in listing.columns else advice.among("", _sortable(listing))
+        raise Invalid(f"Unsupported $orderby: '{part.strip()[:100]}'. {hint}", target="$orderby")
     column = listing.columns[path]
     if isinstance(column.type, Boolean):
         column = cast(column, Integer)
     return _Order(column, direction == "desc")
+
+
+def _sortable(listing: Listing) -> Iterator[str]:
+    """What a list can be sorted by, as far as the caller may see it."""
+    return (path for path in listing.columns if listing.visible is None or path in listing.visible)
 
 
 def _rows(

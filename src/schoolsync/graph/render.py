@@ -13,8 +13,9 @@ from urllib.parse import quote
 
 from schoolsync import ticks
 from schoolsync.errors import Invalid
+from schoolsync.graph import advice
 from schoolsync.graph.call import Call, Json
-from schoolsync.graph.types import ENUMS, TYPES, UNKNOWN, Access, Property, canonical, find, named
+from schoolsync.graph.types import ENUMS, TYPES, UNKNOWN, Access, Property, canonical, find, named, type_of
 
 _Writer = Callable[[Any], Any]  # one JSON-able value in, one out
 Tree = Mapping[str, "Tree | None"]  # what `$select` leaves of a type; None = all of it
@@ -83,7 +84,9 @@ def selection(type_name: str, select: str | None) -> Tree | None:
         return None
     names = [name.strip() for name in select.split(",")]
     if len(names) > _SELECT_MAX:
-        raise Invalid(f"$select names more than {_SELECT_MAX} properties.", target="$select")
+        raise Invalid(
+            f"$select names more than {_SELECT_MAX} properties: leave it out to have them all.", target="$select"
+        )
     tree: dict[str, Any] = {"id": None}  # nested mappings, None for a whole member
     for name in names:
         if name == "*":
@@ -95,7 +98,8 @@ def selection(type_name: str, select: str | None) -> Tree | None:
         path = canonical(type_name, name)
         if path is None:
             raise Invalid(
-                f"Could not find a property named '{name[:100]}' on type 'microsoft.graph.{type_name}'.",
+                f"Could not find a property named '{name[:100]}' on type 'microsoft.graph.{type_name}'. "
+                f"{advice.among(name, type_of(type_name).properties)}",
                 target="$select",
             )
         _plant(tree, path.split("/"))

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, false, func, literal, not_, or_
 
 from schoolsync.errors import Forbidden, Invalid
+from schoolsync.graph import advice
 from schoolsync.graph.types import at, canonical
 from schoolsync.store.json_text import folded, spellings
 
@@ -34,7 +35,7 @@ def where(
 ) -> ColumnElement[bool]:
     """The condition that `text` states; the arguments are those of `filters.where`."""
     if len(text) > LENGTH_MAX:
-        raise Invalid(f"$search is longer than {LENGTH_MAX} characters.", target="$search")
+        raise Invalid(f"$search is longer than {LENGTH_MAX} characters. {advice.SPLIT}", target="$search")
     return _Reader(text, type_name, columns, visible).whole()
 
 
@@ -59,7 +60,7 @@ class _Reader:
 
     def _any(self, depth: int) -> ColumnElement[bool]:
         if depth > DEPTH_MAX:
-            raise Invalid("$search is nested too deeply.", target="$search")
+            raise Invalid(f"$search is nested more than {DEPTH_MAX} levels deep. {advice.SPLIT}", target="$search")
         parts = [self._all(depth)]
         while self._next() == ("word", "OR"):
             self._place += 1
@@ -89,6 +90,11 @@ class _Reader:
             return self._term(text)
         raise _wrong()
 
+    def _instead(self) -> str:
+        """What can be looked in."""
+        seen = (path for path in self._columns if self._visible is None or path in self._visible)
+        return advice.among("", (path for path in seen if _is_text(self._type_name, path)))
+
     def _term(self, text: str) -> ColumnElement[bool]:
         name, colon, rest = text.partition(":")
         path = canonical(self._type_name, name.strip()) if colon else None
@@ -98,7 +104,7 @@ class _Reader:
             if self._visible is not None and path not in self._visible:
                 raise Forbidden("The token's permission does not include a property that $search names.", target=path)
             if path not in self._columns or prop is None or prop.type != "String":
-                raise Invalid(f"$search cannot look in '{path}'.", target="$search")
+                raise Invalid(f"$search cannot look in '{path}'. {self._instead()}", target="$search")
             paths = [path]
         else:
             paths = [
@@ -112,6 +118,11 @@ class _Reader:
         patterns = [folded(literal("%" + re.sub(r"([\\%_])", r"\\\1", one) + "%")) for one in spellings(text)]
         columns = [folded(self._columns[path]) for path in paths]
         return or_(*(column.like(pattern, escape="\\") for column in columns for pattern in patterns))
+
+
+def _is_text(type_name: str, path: str) -> bool:
+    prop = at(type_name, path)
+    return prop is not None and prop.type == "String"
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
@@ -129,9 +140,9 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     if not tokens:
         raise _wrong()
     if sum(kind in {"quoted", "word"} for kind, _ in tokens) > TERMS_MAX:
-        raise Invalid(f"$search has more than {TERMS_MAX} texts.", target="$search")
+        raise Invalid(f"$search has more than {TERMS_MAX} texts. {advice.SPLIT}", target="$search")
     return tokens
 
 
 def _wrong() -> Invalid:
-    return Invalid('$search cannot be understood: write "text" or "property:text".', target="$search")
+    return Invalid(f'$search cannot be understood: write "text" or "property:text" ({advice.PAGE}).', target="$search")

@@ -57,7 +57,9 @@ def users(call: Call) -> Reply:
 def _delta(call: Call, shape: Shape) -> Reply:
     for name in _REFUSED:
         if name in call.query:
-            raise Invalid(f"${name} is not supported by delta queries.", target=f"${name}")
+            raise Invalid(
+                f"${name} is not supported by delta queries: leave it out, or ask the list itself.", target=f"${name}"
+            )
     with reading_view(call) as view:
         return _Reader(view, shape).answer()
 
