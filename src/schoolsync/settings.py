@@ -123,6 +123,9 @@ class Settings:
         "192MiB", "memory that reading stored plans and findings for the API may use before it spills to disk"
     )
     batch_rows: int = _setting(20_000, "rows that one batch writes to the directory")
+    first_batch_rows: int = _setting(
+        200_000, "rows that one batch of a profile's first synchronization writes to a directory on SQLite"
+    )
     concurrent_runs: int = _setting(1, "synchronizations that work at the same time in one worker")
     concurrent_runs_per_tenant: int = _setting(
         4, "synchronizations of one tenant that work at the same time, over all workers"
@@ -450,6 +453,7 @@ def _check(values: dict[str, Value]) -> None:
         "query_seconds",
         "threads",
         "batch_rows",
+        "first_batch_rows",
         "watch_seconds",
         "concurrent_runs",
         "concurrent_runs_per_tenant",

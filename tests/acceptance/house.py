@@ -97,6 +97,8 @@ class Server:
         self._tls = tls
         self._options = options
         self.database_url = str(settings["database_url"]) if settings and "database_url" in settings else None
+        if settings and "batch_rows" in settings:  # small ones, to have many: a first synchronization as well
+            settings = {"first_batch_rows": settings["batch_rows"], **settings}
         self._environment = {f"SCHOOLSYNC_{name.upper()}": str(value) for name, value in (settings or {}).items()}
         self._tokens: dict[tuple[Any, ...], str] = {}
         self.base = ""

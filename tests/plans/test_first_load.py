@@ -9,7 +9,7 @@ import pytest
 
 from schoolsync.targets import local
 
-from .districts import DISTRICT, Directory, GivenSource, engine
+from .districts import DISTRICT, Directory, GivenSource, engine, person
 
 LOOKED_UP = {"people_student_external_id", "people_teacher_external_id"}
 
@@ -111,3 +111,20 @@ def test_another_run_makes_what_a_dead_one_left(directory: Directory) -> None:
     begun(directory)
     directory.sync(DISTRICT, profile=1)
     assert aside(directory) == set()
+
+
+def test_a_first_synchronization_has_larger_batches_of_its_own(directory: Directory) -> None:
+    """What comes later keeps to the small ones, for which hardly anybody waits."""
+    sizes = {"batch_rows": 4, "first_batch_rows": 1000}
+    directory.sync(DISTRICT, **sizes)
+    first = directory.query("SELECT rows FROM batches")
+    assert max(first) > (4,)
+    again = Directory(directory.folder.with_name("again"), directory.source)
+    again.sync(DISTRICT, batch_rows=4)
+    assert len(again.query("SELECT rows FROM batches")) > len(first)
+    assert again.content() == directory.content()
+    more = DISTRICT
+    for number in range(6):
+        more = more.plus("people", person("student", f"new-{number}", "A"))
+    assert directory.sync(more, **sizes).steps["people"] == {"create": 6}
+    assert directory.query("SELECT max(rows) FROM batches WHERE run = 'run-2'") == [(1,)]

@@ -107,6 +107,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     memory_limit: str
     threads: int
     batch_rows: int
+    first_batch_rows: int = 0  # as `batch_rows`, where the profile has not been applied yet; 0: the same
     max_rows: int  # most rows of one file
     large: bool = False  # the engine lets everybody else on the machine go first
     limits: dict[str, int] = {}  # further limits of files and archives, by their names in `sources.files.Limits`

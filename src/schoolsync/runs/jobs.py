@@ -127,6 +127,8 @@ class Jobs(AloneRecords):
             large=size > self._settings.small_run_bytes,
             threads=self._settings.threads,
             batch_rows=self._settings.batch_rows,
+            # On PostgreSQL a batch holds rows of tables that other tenants write, too.
+            first_batch_rows=0 if self._settings.database_url else self._settings.first_batch_rows,
             max_rows=self._settings.roster_max_rows,
             limits=self._settings.roster_limits,
         )

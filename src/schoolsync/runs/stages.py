@@ -492,6 +492,15 @@ class Stages(Preparing):
         self._progress(_PLAN_STEPS, _PLAN_STEPS)
         return stored
 
+    @property
+    def _batch_rows(self) -> int:
+        """Each batch goes over the whole of an index whose order is not the rows': fewer and larger ones save that.
+
+        Of a first load hardly anybody else writes to the directory, who would have to wait.
+        """
+        first = self._job.base is None and self._job.before is None
+        return (self._job.first_batch_rows if first else 0) or self._job.batch_rows
+
     def _progress(self, step: int, steps: int) -> None:
         """Planning goes over all rows in steps: each counts as a share of every row."""
         if self._rows():
@@ -521,7 +530,7 @@ class Stages(Preparing):
     def _store_step(
         self, db: duckdb.DuckDBPyConnection, draft: Draft, step: steps.Step, counted: dict[str, dict[str, int]]
     ) -> int:
-        rows = draft.add(step, db.sql(step.query).to_arrow_reader, self._job.batch_rows)
+        rows = draft.add(step, db.sql(step.query).to_arrow_reader, self._batch_rows)
         if rows:
             ops = counted.setdefault(step.kind, {})
             ops[step.counted] = ops.get(step.counted, 0) + rows
