@@ -20,20 +20,32 @@ _MISFIT = re.compile(r"Expected |Invalid (?!value )")
 _SHOWN = 100
 
 
-def explained(problem: msgspec.ValidationError, kind: Any) -> tuple[str, str | None]:  # kind: any type of msgspec
-    """The sentence without its full stop, and the path of what is wrong; `kind` is what the whole was to become."""
+def explained(
+    problem: msgspec.ValidationError,
+    kind: Any,  # any type of msgspec
+    given: object = None,
+) -> tuple[str, str | None]:
+    """The sentence without its full stop, and the path of what is wrong; `kind` is what the whole was to become, and
+    `given` what it was made from: msgspec does not say under which name of an object something wrong stands.
+    """
     match = _WHERE.fullmatch(str(problem))
     assert match is not None  # whatever it says, the first group takes it
     text, key, path = match[1], match[2] is not None, match[3] or ""
+    steps = [(index, name) for index, name in _STEP.findall(path)]
+    if not key and given is not None and any(index == "..." for index, _ in steps):
+        named = _named(steps, given, kind, str(problem))
+        path = ".".join(name for _, name in named if name) if named != steps else path
+        outer, inner = steps[0][1], ".".join(name for _, name in named)
+        text = f"{inner}.{text.removeprefix(f'{outer}.')}" if named != steps and text.startswith(f"{outer}.") else text
+        steps = named
     said = _SAID.match(text)
     if said is not None:
         return text, said[1]
-    steps = [(index, name) for index, name in _STEP.findall(path)]
     name = ".".join(name for _, name in steps if name)[:_SHOWN]
     entry = "".join(f" (entry {int(index) + 1})" for index, _ in steps if index.isdecimal())
     missing = _MISSING.fullmatch(text)
     if missing is not None:
-        return f"{name or 'this'}{entry} needs {missing[1]}", path or None
+        return f"{name or 'this'}{entry} needs {missing[1]}", f"{path}.{missing[1]}".removeprefix(".")
     if key:
         name = f"a name in {name}" if name else "a name"
     elif steps and steps[-1][0] == "...":
@@ -43,6 +55,41 @@ def explained(problem: msgspec.ValidationError, kind: Any) -> tuple[str, str | N
     if not wanted:
         return (f"{name}: {text}" if name else text), path or None
     return f"{name or 'this'}{entry} must be {wanted}", path or None
+
+
+def _named(steps: list[tuple[str, str]], given: Any, kind: Any, text: str) -> list[tuple[str, str]]:
+    """The steps with the names of objects in them: those that alone are refused in the same words."""
+    found: list[tuple[str, str]] = []
+    for index, name in steps:
+        if index != "...":
+            found.append((index, name))
+            continue
+        there = given
+        for before, called in found:
+            there = there[int(before)] if before else there[called]
+        key = next((one for one in there if _refused(_only(given, found, one), kind, text)), None)
+        if not isinstance(key, str):
+            return steps
+        found.append(("", key))
+    return found
+
+
+def _only(given: Any, steps: list[tuple[str, str]], key: str) -> Any:
+    """What was given, with this name alone in the object that the steps lead to."""
+    if not steps:
+        return {key: given[key]}
+    (index, name), *others = steps
+    if index:
+        return [_only(one, others, key) if place == int(index) else one for place, one in enumerate(given)]
+    return {**given, name: _only(given[name], others, key)}
+
+
+def _refused(given: object, kind: Any, text: str) -> bool:
+    try:
+        msgspec.convert(given, kind)
+    except msgspec.ValidationError as problem:
+        return str(problem) == text
+    return False
 
 
 def _within(kind: inspect.Type, steps: list[tuple[str, str]], *, key: bool) -> inspect.Type | None:
@@ -61,7 +108,7 @@ def _inner(kind: inspect.Type, index: str, name: str) -> inspect.Type | None:
     for one in _alternatives(kind):
         if name and isinstance(one, inspect.StructType):
             return next((field.type for field in one.fields if field.encode_name == name), None)
-        if index and isinstance(one, inspect.DictType):
+        if isinstance(one, inspect.DictType):
             return one.value_type
         if index and isinstance(one, inspect.CollectionType):
             return one.item_type

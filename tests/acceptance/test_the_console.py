@@ -16,7 +16,7 @@ from .browser import DEVICES, PASSWORD, Person, account, person
 from .house import Profile, Server, Tenant, creation, until
 from .own import own
 from .rosters import DISTRICT
-from .walks import begin_anew, choose_a_source, delete_it, look_around, put_on_a_schedule
+from .walks import begin_anew, choose_a_source, delete_it, look_around, put_on_a_schedule, see_what_failed
 
 pytestmark = pytest.mark.xdist_group("console")
 
@@ -240,6 +240,7 @@ def test_files_are_dropped_understood_and_synchronized(
         page.get_by_role("button", name="Synchronize exactly this").click()
         page.get_by_role("status").get_by_text("A run has begun").wait_for()
         page.locator("#live").get_by_text("Done").wait_for()
+        see_what_failed(ada, profile)
     assert len(profile.tenant.objects()["schools"]) == len(DISTRICT.schools)
 
 

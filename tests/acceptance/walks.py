@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .browser import Person
-from .house import Profile, until
+from .house import Profile, creation, until
 from .own import own
+from .rosters import DISTRICT
 
 
 def look_around(ada: Person) -> None:
@@ -58,12 +59,28 @@ def put_on_a_schedule(ada: Person, profile: Profile) -> None:
     page.get_by_role("button", name="Save").click()
     page.get_by_role("alert").first.wait_for()
     times.fill("30 2 * * 1-5")
-    page.get_by_role("button", name="Save").click()
+    page.get_by_label("First day").fill("2026-12-21")
+    page.get_by_label("Last day").fill("2027-01-03")
+    page.get_by_role("button", name="Another row").click()
+    newest = page.get_by_role("group", name="Closed days 2").get_by_label("First day")
+    newest.wait_for()
+    assert newest.evaluate("field => field === document.activeElement"), "one goes on typing there"
+    page.keyboard.press("Enter")  # what Enter does in a form: it saves, and takes no row out
     page.get_by_role("status").get_by_text("Saved.").wait_for()
     ada.look("schedule")
     viewer = own(profile.tenant, "viewer")
-    kept = viewer.get(f"/profiles/{profile.id}/settings")["settings"]["schedule"]
-    assert kept["cron"] == "30 2 * * 1-5"
+    kept = viewer.get(f"/profiles/{profile.id}/settings")["settings"]
+    assert kept["schedule"]["cron"] == "30 2 * * 1-5"
+    assert kept["windows"] == [{"firstDay": "2026-12-21", "lastDay": "2027-01-03", "kind": "blackout"}]
+    page.get_by_role("button", name="Take out").click()
+    page.get_by_role("status").get_by_text("Not saved yet.").wait_for()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("status").get_by_text("Saved.").wait_for()
+    assert viewer.get(f"/profiles/{profile.id}/settings")["settings"]["windows"] == []
+    for link, name in (("Files", "files"), ("Names", "names"), ("Who leaves", "leaving")):
+        page.get_by_role("link", name=link, exact=True).click()
+        page.get_by_role("heading", name=link).wait_for()
+        ada.look(name)
     assert viewer.get(f"/profiles/{profile.id}/freshness")["nextDue"] is not None
 
 
@@ -101,3 +118,24 @@ def delete_it(ada: Person, profile: Profile) -> None:
     ada.open("/activity?operation=DELETE")
     page.get_by_text(f"schoolsync/v1/profiles/{profile.id}").wait_for()
     assert "ada@skole.example" in page.locator("main").inner_text()
+
+
+def see_what_failed(ada: Person, profile: Profile) -> None:
+    """Another profile brings the same people: each is told with the reason, and one leads on to why."""
+    other = profile.tenant.profile(creation(displayName="Vadsø"))
+    other.sync(DISTRICT.files())
+    page = ada.page
+    ada.open(f"/profiles/{other.id}")
+    page.get_by_role("link", name="See what could not be synchronized").click()
+    page.get_by_role("heading", name="What could not be synchronized").wait_for()
+    ada.look("errors")
+    causes = page.locator("section", has=page.get_by_role("heading", name="By cause"))
+    assert causes.locator(".badge").first.inner_text() == "Schools", "what the others follow from comes first"
+    causes.get_by_role("link", name="Show the records Student").first.click()
+    page.get_by_label("Id in the files").fill("3001")
+    page.get_by_role("button", name="Show", exact=True).click()
+    records = page.locator("section", has=page.get_by_role("heading", name="Record by record")).locator("li")
+    assert records.count() == 1
+    assert "belongs to another record or profile" in records.inner_text()
+    records.get_by_role("link", name="Why is somebody (not) here?").click()
+    page.get_by_role("heading", name="Answer").wait_for()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import inspect
 
 from schoolsync.api.routes import STEP_KINDS, STEP_OPS
-from schoolsync.console import catalogue, charts, fields, words
+from schoolsync.console import catalogue, charts, sections, words
 from schoolsync.console.app import STATIC
+from schoolsync.console.fields import Field
 from schoolsync.console.page_list import console_page
 from schoolsync.console.pages import identity
 from schoolsync.console.shown import Shown
@@ -22,6 +24,8 @@ from schoolsync.plan.typed import Outcome, Person
 from schoolsync.plan.verdicts import Guard
 from schoolsync.profiles.policy import OwnSettings
 from schoolsync.profiles.status import Status
+from schoolsync.roster import codes
+from schoolsync.roster.fields import SENSITIVE
 from schoolsync.runs.states import Cause, RunState
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -74,17 +78,53 @@ def test_whatever_the_house_names_has_a_word() -> None:
         field.encode_name for field in msgspec.structs.fields(Person)
     }
     assert set(words.STATUS) - {None, "none"} == set(map(str, Status))
-    asked = {field.path for section in fields.SECTIONS for field in section.fields}
-    assert asked == set(_members(msgspec.to_builtins(OwnSettings()), asked))
 
 
-def _members(settings: Mapping[str, object], asked: set[str], before: str = "") -> Iterator[str]:
-    for name, value in settings.items():
-        path = f"{before}{name}"
-        if isinstance(value, Mapping) and value and path not in asked:
-            yield from _members(value, asked, f"{path}.")
-        else:  # what is empty by itself may be asked member by member
-            yield from {one for one in asked if value == {} and one.startswith(f"{path}.")} or {path}
+def test_every_setting_of_a_profile_has_a_field() -> None:
+    """Each that our own API takes has one of its own, each member of an entry a cell, each value that it may have a
+    choice: nobody types JSON. What the API does not have stands in no form."""
+    asked = [path for section in sections.SECTIONS for field in section.fields() for path in _asked(field)]
+    assert len(asked) == len(set(asked))
+    assert set(asked) == set(_settings(inspect.type_info(OwnSettings)))
+    assert dict(sections.SENSITIVE).keys() == SENSITIVE.keys()
+    assert dict(sections.LISTS).keys() == codes.SHIPPED.keys()
+
+
+def _asked(field: Field) -> Iterator[str]:
+    assert (field.kind in {"choice", "several"}) == bool(field.choices), field.path
+    if field.words:
+        yield f"{field.path}.*.*"
+    elif field.cells:
+        yield from (f"{field.path}[].{path}" for cell in field.cells for path in _asked(cell))
+    elif field.choices and not field.more:
+        yield from (f"{field.path}={value}" for value, _ in field.choices if value)
+    else:
+        yield field.path
+
+
+def _settings(kind: inspect.Type, path: str = "") -> Iterator[str]:
+    """Every path at which a setting stands, and the values of those that can have few."""
+    match kind:
+        case inspect.UnionType():
+            for one in kind.types:
+                yield from () if isinstance(one, inspect.NoneType) else _settings(one, path)
+        case inspect.Metadata():
+            yield from _settings(kind.type, path)
+        case inspect.StructType():
+            for field in kind.fields:
+                yield from _settings(field.type, f"{path}.{field.encode_name}".removeprefix("."))
+        case inspect.DictType():
+            keys = kind.key_type.values if isinstance(kind.key_type, inspect.LiteralType) else ("*",)
+            for key in keys:
+                yield from _settings(kind.value_type, f"{path}.{key}")
+        case inspect.VarTupleType() if isinstance(kind.item_type, inspect.StructType):
+            yield from _settings(kind.item_type, f"{path}[]")
+        case inspect.VarTupleType():
+            yield from _settings(kind.item_type, path)
+        case inspect.LiteralType():
+            yield from (f"{path}={value}" for value in kind.values)
+        case _:
+            yield path
 
 
 def test_scripts_of_others_are_as_they_came() -> None:

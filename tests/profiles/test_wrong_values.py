@@ -25,8 +25,31 @@ WRONG: tuple[tuple[dict[str, Any], str, str], ...] = (
         "scope.roles[1]",
     ),
     ({"recipes": {"pupil": {}}}, "a name in recipes must be one of student, teacher", "recipes"),
-    ({"purgeDays": {"student": 0}}, "what stands in purgeDays must be a whole number from 1 to 3650", "purgeDays[...]"),
-    ({"windows": [{"firstDay": "2026-12-21"}]}, "windows (entry 1) needs lastDay", "windows[0]"),
+    (
+        {"purgeDays": {"teacher": 9, "student": 0}},
+        "purgeDays.student must be a whole number from 1 to 3650",
+        "same",
+    ),
+    (
+        {"recipes": {"teacher": {"username": "{surname}"}, "student": {"username": "{shoe}"}}},
+        "recipes.student.username: there is no field 'shoe'; known are givenName",
+        "recipes.student.username",
+    ),
+    (
+        {"recipes": {"teacher": {"username": "{surname}", "longest": 3}}},
+        "recipes.teacher.longest must be a whole number from 4 to 64",
+        "same",
+    ),
+    ({"recipes": {"teacher": {"mail": "x"}}}, "recipes.teacher needs username", "recipes.teacher.username"),
+    ({"expiry": {"mark": False, "afterDays": 9}}, "expiry.afterDays: it counts the days until", "expiry.afterDays"),
+    ({"windows": [{"firstDay": "2026-12-21"}]}, "windows (entry 1) needs lastDay", "windows[0].lastDay"),
+    (
+        {"windows": [{"firstDay": "2026-12-21", "lastDay": "2026-12-20", "kind": "blackout"}]},
+        "windows[0].lastDay: it is before firstDay",
+        "windows[0].lastDay",
+    ),
+    ({"codes": {"grades": {"": "01"}}}, "codes.grades: “01” has no word, and needs one", "codes.grades"),
+    ({"codes": {"grades": {"Year 1": " "}}}, "codes.grades: the word “Year 1” has no code", "codes.grades"),
     ({"schedule": {"cron": "60 0 * * *"}}, "schedule.cron: Bad minute; 30 2 * * 1-5 is half past two", "schedule.cron"),
     (
         {"schedule": {"cron": "* * * * *"}},
@@ -62,9 +85,12 @@ def test_times_that_are_far_enough_apart_are_taken(cron: str) -> None:
     assert own_settings.effective(own_settings.merged("{}", {"schedule": {"cron": cron}}))["schedule"]["cron"] == cron
 
 
-def test_times_that_were_set_before_stay() -> None:
-    """A profile that has times which nobody can set any more goes on, and its other settings can be changed."""
-    stored = '{"schedule":{"cron":"* * * * *"}}'
+def test_what_was_set_before_stays() -> None:
+    """A profile that has what nobody can set any more goes on, and its other settings can be changed."""
+    stored = (
+        '{"schedule":{"cron":"* * * * *"},"codes":{"grades":{"":"01"}},'
+        '"windows":[{"firstDay":"2026-12-21","lastDay":"2026-12-20","kind":"blackout"}]}'
+    )
     assert own_settings.effective(own_settings.merged(stored, {"dateFormat": "dmy"}))["schedule"]["cron"] == "* * * * *"
     with pytest.raises(Invalid):
         own_settings.merged(stored, {"schedule": {"cron": "*/2 * * * *"}})

@@ -187,7 +187,7 @@ def _body(given: dict[str, Any], route: Route) -> Any:
     try:
         return msgspec.convert(given, route.takes)
     except msgspec.ValidationError as problem:
-        said, at = wrong_values.explained(problem, route.takes)
+        said, at = wrong_values.explained(problem, route.takes, given)
         raise Invalid(f"The body is wrong: {said}.", target=at) from problem
 
 

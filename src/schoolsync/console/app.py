@@ -35,7 +35,7 @@ HERE = Path(__file__).parent
 STATIC = HERE / "static"
 FORM = "application/x-www-form-urlencoded"
 FORM_MAX = 256 * 1024
-FIELDS_MAX = 500
+FIELDS_MAX = 5_000
 LANGUAGE = "schoolsync_language"
 
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}

@@ -53,6 +53,10 @@ the host's name is led there. This page is made from the table in `schoolsync.co
   server or PowerSchool. A secret goes in and is shown on no page; when none is typed the stored one stays, unless the
   host, the client or the address for tokens changes. This release reads files alone; *test connection* says so of a
   profile with a server.
+* **Settings** are fields with an explanation each, all that our own API has; a test counts them. Lists such as closed
+  days and words of one's own have rows: a button brings another one, or takes one out, and nothing is saved before
+  *Save* is pressed. What is wrong is said at its field, and nothing that was typed is lost.
+* **Deleting a profile** asks for its name and says what goes and what stays ([profiles.md](profiles.md#states)).
 * **Without scripts** every page can be read and every form sent, but choosing files to upload. Scripts come from the
   server itself; the content security policy allows no others, and none on the page.
 * **Safety.** The cookie is signed, invisible to scripts and not sent along by other sites; every form carries a secret

@@ -19,8 +19,9 @@ from markupsafe import Markup
 
 from schoolsync.access import accounts, roles
 from schoolsync.access.roles import Act
-from schoolsync.console import catalogue, fields
+from schoolsync.console import catalogue, sections
 from schoolsync.console.catalogue import N_
+from schoolsync.console.fields import Section
 from schoolsync.console.sessions import Session
 from schoolsync.console.shown import Shown
 from schoolsync.errors import Forbidden, Invalid, PreconditionFailed
@@ -182,9 +183,9 @@ class Visit:
         return f"{self.path}?{urlencode(kept)}" if kept else self.path
 
     @staticmethod
-    def sections() -> tuple[fields.Section, ...]:
+    def sections() -> tuple[Section, ...]:
         """The forms of a profile's settings."""
-        return fields.SECTIONS
+        return sections.SECTIONS
 
     def cookie(self, name: str, value: str, *, seconds: int | None = None) -> tuple[str, str]:
         """A header that sets a cookie which no script can read and no other site can send along with a form."""

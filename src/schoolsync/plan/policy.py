@@ -107,13 +107,15 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_u
         fields = [one[0] for one in re.findall(RECIPE_PART, self.username)]
         strange = next((one for one in fields if one not in RECIPE_FIELDS), None)
         if strange is not None:
-            raise ValueError(f"recipes: there is no field {strange!r}; known are {', '.join(RECIPE_FIELDS)}")
+            raise ValueError(f"recipes.username: there is no field {strange!r}; known are {', '.join(RECIPE_FIELDS)}")
         if not fields or not _USERNAME.fullmatch(self.username):
-            raise ValueError("recipes: username needs a field such as {surname}, and may have a-z 0-9 . _ - around it")
+            raise ValueError(
+                "recipes.username: it needs a field such as {surname}, and may have a-z 0-9 . _ - around it"
+            )
         if self.nickname is not None and not _AROUND.fullmatch(self.nickname):
-            raise ValueError("recipes: nickname is {alias}, with letters, digits, . _ or - around it")
+            raise ValueError("recipes.nickname: it is {alias}, with letters, digits, . _ or - around it")
         if self.mail is not None and not _MAIL.fullmatch(self.mail):
-            raise ValueError("recipes: mail is {alias} and a domain, such as {alias}@mail.example")
+            raise ValueError("recipes.mail: it is {alias} and a domain, such as {alias}@mail.example")
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -134,7 +136,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_un
     def __post_init__(self) -> None:
         """Refuse days the wrong way round. Raises ValueError."""
         if self.first_day is not None and self.last_day is not None and self.last_day < self.first_day:
-            raise ValueError("scope: lastDay is before firstDay")
+            raise ValueError("scope.lastDay: it is before firstDay")
 
     @property
     def dates(self) -> bool:
@@ -159,9 +161,11 @@ class Expiry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_u
     def __post_init__(self) -> None:
         """Refuse what cannot be had together. Raises ValueError."""
         if self.archive and not self.remove_pupils:
-            raise ValueError("expiry: nobody is in an archived class; removePupils false needs archive false")
+            raise ValueError(
+                "expiry.removePupils: nobody is in an archived class; removePupils false needs archive false"
+            )
         if self.after_days and not (self.archive and self.mark):
-            raise ValueError("expiry: afterDays counts the days until an archived class is marked; it needs both")
+            raise ValueError("expiry.afterDays: it counts the days until an archived class is marked; it needs both")
 
 
 class CleanUp(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

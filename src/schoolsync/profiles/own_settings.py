@@ -40,7 +40,7 @@ def merged(stored: str, given: Mapping[str, Any]) -> str:
         if unknown_field is not None:
             where = f"{path.strip('`.')}.{unknown_field[1]}".strip(".")
             raise _no_setting(where) from problem
-        said, at = wrong_values.explained(problem, OwnSettings)
+        said, at = wrong_values.explained(problem, OwnSettings, wanted)
         raise Invalid(f"The setting cannot be that: {said}.", target=at) from problem
     except ValueError as problem:
         raise Invalid(f"The settings cannot be that: {problem}.") from problem
@@ -57,6 +57,16 @@ def merged(stored: str, given: Mapping[str, Any]) -> str:
 def _check_new(wanted: OwnSettings, before: OwnSettings) -> None:
     """Refuse what nobody may set any more, though profiles may have it: what was stored is read and kept. Raises
     ValueError, whose text the setting leads."""
+    if wanted.windows != before.windows:
+        for number, one in enumerate(wanted.windows):
+            if one.last_day < one.first_day:
+                raise ValueError(f"windows[{number}].lastDay: it is before firstDay")
+    if wanted.codes != before.codes:
+        for name, words in wanted.codes.items():
+            for word, code in words.items():
+                if not word.strip() or not code.strip():
+                    said = f"the word “{word[:40]}” has no code" if word.strip() else f"“{code[:40]}” has no word"
+                    raise ValueError(f"codes.{name}: {said}, and needs one")
     if wanted.schedule.cron != before.schedule.cron:
         schedules.check_rhythm(wanted.schedule)
 

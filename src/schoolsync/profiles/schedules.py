@@ -37,7 +37,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
         if self.cron is None:
             return
         if self.every_minutes is not None:
-            raise ValueError("schedule: cron and everyMinutes exclude each other: leave one of them out")
+            raise ValueError("schedule.cron: cron and everyMinutes exclude each other: leave one of them out")
         if len(self.cron.split()) != FIELDS:
             raise ValueError("schedule.cron: five fields are expected: minute, hour, day of month, month, day of week")
         try:

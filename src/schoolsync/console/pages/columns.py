@@ -33,7 +33,7 @@ async def form(visit: Visit, problem: Refused | None = None) -> Page:
         start=_day((given.get(STARTS_LATER) or {}).get("synchronizationStartDate")),
         with_names=WITH_NAMES,
         starts_later=STARTS_LATER,
-        version=carried(visit, version, problem),
+        version=carried(visit, version, again=kept(problem)),
         problem=problem,
     )
 

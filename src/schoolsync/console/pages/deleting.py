@@ -6,7 +6,7 @@ import asyncio
 import unicodedata
 
 from schoolsync.console.catalogue import N_
-from schoolsync.console.pages.profiles import carried, place
+from schoolsync.console.pages.profiles import carried, kept, place
 from schoolsync.console.visit import Page, Visit
 from schoolsync.errors import Invalid, Refused
 
@@ -27,7 +27,7 @@ async def form(visit: Visit, problem: Refused | None = None) -> Page:
         profile=profile,
         fresh=fresh,
         typed=visit.form.get("name", ""),
-        version=carried(visit, version, problem),
+        version=carried(visit, version, again=kept(problem)),
         problem=problem,
     )
 

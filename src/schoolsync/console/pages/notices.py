@@ -6,8 +6,8 @@ import asyncio
 from typing import Any, get_args
 
 from schoolsync.api.notice_shapes import Told
-from schoolsync.console.pages.profiles import carried
-from schoolsync.console.visit import Outdated, Page, Visit
+from schoolsync.console.pages.profiles import carried, kept
+from schoolsync.console.visit import Page, Visit
 from schoolsync.errors import Conflict, Invalid, Refused
 
 EVENTS: tuple[str, ...] = get_args(Told)
@@ -25,7 +25,8 @@ async def form(visit: Visit, problem: Refused | None = None, secret: str | None 
         "staleHours": "" if found.stale_hours is None else str(found.stale_hours),
         **{f"event.{one}": "on" for one in found.events},
     }
-    if problem is not None and visit.form.get("what") != "test" and not isinstance(problem, Outdated):
+    again = kept(problem) and visit.form.get("what") != "test"
+    if again:
         given = dict(visit.form)
     return visit.page(
         "notices.html",
@@ -35,7 +36,7 @@ async def form(visit: Visit, problem: Refused | None = None, secret: str | None 
         events=EVENTS,
         sent=sent.value,
         secret=secret,
-        version=carried(visit, version, problem),
+        version=carried(visit, version, again=again),
         problem=problem,
     )
 

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from schoolsync.console import fields
+from schoolsync.console import fields, sections
+from schoolsync.console.fields import Section
 from schoolsync.console.visit import Outdated, Page, Visit
 from schoolsync.errors import Invalid, NotFound, Refused
 
@@ -81,28 +82,30 @@ async def settings(visit: Visit, problem: Refused | None = None) -> Page:
     profile, (found, version) = await asyncio.gather(
         visit.ask("GET", place(visit)), visit.form_of(f"{place(visit)}/settings")
     )
-    values = {field.path: fields.value(field, found.settings) for field in section.fields}
-    if kept(problem):
-        values |= {field.path: visit.form.get(field.path, "") for field in section.fields}
+    rows = fields.changed_rows(section, visit.form) if problem is None else {}
+    again = kept(problem) or bool(rows)
     return visit.page(
         "settings.html",
         status=400 if problem is not None else 200,
         profile=profile,
         section=section,
-        sections=fields.SECTIONS,
-        values=values,
-        version=carried(visit, version, problem),
+        values={**fields.sent(section, visit.form), **rows} if again else fields.shown(section, found.settings),
+        changed=next(iter(rows), None),
+        version=carried(visit, version, again=again),
         problem=problem,
     )
 
 
 async def change_settings(visit: Visit) -> Page:
     """POST profiles/{profile}/settings/{section}."""
+    visit.need("policy")
     section = _section(visit)
+    if "row" in visit.form:
+        return await settings(visit)
     try:
         wanted = fields.changes(section, visit.form)
         before = (await visit.ask("GET", f"{place(visit)}/settings")).settings
-        await visit.change(f"{place(visit)}/settings", _replacing(section, wanted, before))
+        await visit.change(f"{place(visit)}/settings", fields.replacing(section, wanted, before))
     except Invalid as problem:
         return await settings(visit, problem)
     return visit.go(f"/{place(visit)}/settings/{section.name}", said="saved")
@@ -113,23 +116,14 @@ def kept(problem: Refused | None) -> bool:
     return problem is not None and not isinstance(problem, Outdated)
 
 
-def carried(visit: Visit, version: str, problem: Refused | None) -> str:
+def carried(visit: Visit, version: str, *, again: bool) -> str:
     """What tells whether somebody else has changed it meanwhile: a form that is shown again as it was sent goes on to
     say what it has shown at first."""
-    return visit.form.get("version", version) if kept(problem) else version
+    return visit.form.get("version", version) if again else version
 
 
-def _replacing(section: fields.Section, wanted: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-    """A change is merged: what stood in a table and is not there any more has to be taken out by name."""
-    for field in section.fields:
-        new, old = wanted.get(field.path), before.get(field.path)
-        if field.kind == "table" and isinstance(new, dict) and isinstance(old, Mapping):
-            wanted[field.path] = {**dict.fromkeys(old), **new}
-    return wanted
-
-
-def _section(visit: Visit) -> fields.Section:
-    section = fields.section(visit.keys["section"])
+def _section(visit: Visit) -> Section:
+    section = sections.section(visit.keys["section"])
     if section is None:
         raise NotFound("There is no such page.")
     return section
@@ -148,10 +142,9 @@ async def accounts(visit: Visit, problem: Refused | None = None) -> Page:
         "accounts.html",
         status=400 if problem is not None else 200,
         profile=profile,
-        sections=fields.SECTIONS,
         given=given,
         targets=TARGETS,
-        version=carried(visit, version, problem),
+        version=carried(visit, version, again=kept(problem)),
         problem=problem,
     )
 
@@ -159,10 +152,16 @@ async def accounts(visit: Visit, problem: Refused | None = None) -> Page:
 async def change_accounts(visit: Visit) -> Page:
     """POST profiles/{profile}/accounts."""
     try:
-        await visit.change(f"{place(visit)}/configuration", _asked(visit.form))
+        now = (await visit.ask("GET", f"{place(visit)}/configuration")).configuration
+        await visit.change(f"{place(visit)}/configuration", _others(_asked(visit.form), _asked(_shown(now))))
     except Invalid as problem:
         return await accounts(visit, problem)
     return visit.go(f"/{place(visit)}/accounts", said="saved")
+
+
+def _others(wanted: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """What a form asks for that is not so already: what nobody has touched is not set up again."""
+    return {name: value for name, value in wanted.items() if value != before[name]}
 
 
 # --- source ---------------------------------------------------------------------------------------------------------
@@ -178,9 +177,8 @@ async def source(visit: Visit, problem: Refused | None = None) -> Page:
         "source.html",
         status=400 if problem is not None else 200,
         profile=profile,
-        sections=fields.SECTIONS,
         given=_without_secret(visit.form) if kept(problem) else _source_shown(provider),
-        version=carried(visit, version, problem),
+        version=carried(visit, version, again=kept(problem)),
         problem=problem,
     )
 
@@ -188,7 +186,9 @@ async def source(visit: Visit, problem: Refused | None = None) -> Page:
 async def change_source(visit: Visit) -> Page:
     """POST profiles/{profile}/source."""
     try:
-        await visit.change(f"{place(visit)}/configuration", {"dataProvider": _provider(visit.form)})
+        now = _source_shown((await visit.ask("GET", f"{place(visit)}/configuration")).configuration["dataProvider"])
+        wanted, before = {"dataProvider": _provider(visit.form)}, {"dataProvider": _provider(now)}
+        await visit.change(f"{place(visit)}/configuration", _others(wanted, before))
     except Invalid as problem:
         return await source(visit, problem)
     return visit.go(f"/{place(visit)}/source", said="saved")
