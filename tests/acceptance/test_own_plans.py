@@ -261,6 +261,15 @@ def test_limits_for_one_plan_only(server: Server) -> None:
     assert said.endswith("(“one leaver”): removalLeast 50, classPercent 100.")
     kept = approver.get(f"/profiles/{profile.id}/settings")["settings"]["guards"]
     assert kept["removalLeast"] == 0
+    (set_by,) = approver.get(f"{path}/approvals")["value"]
+    assert (set_by["via"], set_by["why"], set_by["expires"]) == ("limits", "one leaver", None)
+    steps = approver.all(f"{path}/plan/steps")
+    guarded = [step for step in steps if step["op"] in ("remove", "unlink")]
+    assert guarded
+    for step in steps:
+        assert step["held"] is (step in guarded)
+        yes = [(one["approval"], one["person"]) for one in step["approvedBy"]]
+        assert yes == ([(set_by["id"], set_by["person"])] if step in guarded else [])
 
 
 def test_a_run_is_taken_back(server: Server) -> None:

@@ -15,10 +15,11 @@ from schoolsync.plan import alike, guards
 from schoolsync.plan.desired import Terms
 from schoolsync.plan.policy import Guards, Policy
 from schoolsync.plan.verdicts import Guard
-from schoolsync.runs.job import CutOff
+from schoolsync.runs.job import CutOff, Override
+from schoolsync.runs.selections import WHOLE, Yes
 from schoolsync.runs.stored_plan import Plans
 
-from .districts import CREATES, NOW, Directory, Roster, engine, left_out
+from .districts import APPROVER, CREATES, NOW, Directory, Roster, engine, left_out
 from .test_guards import STRICT, counted, district, gone_lately, guards_of, judged, without_pupils
 from .test_guards import db as db  # the fixture
 
@@ -120,7 +121,6 @@ def test_half_of_a_class(
     how: Literal["stays", "goes", "ended", "teachers"],
 ) -> None:
     """Only of classes that stay; whose enrollment has ended is no loss, and teachers do not count."""
-    db.execute("DROP TABLE planned.halved")
     db.execute("CREATE SCHEMA held")
     db.execute('CREATE TABLE held.class_people ("class" BIGINT, owner BIGINT, teacher BOOLEAN)')
     db.execute('CREATE TABLE planned.class_people_stale ("class" BIGINT, kind VARCHAR, ended BOOLEAN)')
@@ -138,7 +138,7 @@ def test_half_of_a_class(
     terms = Terms(tenant_id="t", profile=1, living=(1, 2), policy=policy, now=NOW)
     alike.size_classes(db, terms)
     guards.measure_classes(db)
-    guards.count_classes(db, terms)
+    guards.count_classes(db)
     expected = holds and how == "stays"
     assert said(db, settings) == ({("class-halved", "studentEnrollment", "class", "K")} if expected else set())
 
@@ -280,6 +280,55 @@ def test_a_class_bleeds_over_days(
     outcome = directory.sync(several[3 + second], policy=policy, tallies=(tally,))
     assert outcome.planned is not None
     assert [(one.of, one.endangered, one.rejected) for one in outcome.planned.verdicts] == held
+
+
+@pytest.mark.parametrize(("written", "second", "held"), [(True, 2, [(10, 5, 0)]), (True, 1, []), (False, 2, [])])
+def test_what_a_class_lost_before_a_run_was_cut_off_counts(
+    directory: Directory, written: bool, second: int, held: list[tuple[int, int, int]]
+) -> None:
+    """Three of ten had left it when the run was cut off; then two of the seven that are left, or one."""
+    roster = district(10)
+    directory.sync(roster, policy=LOOSE)
+    several = [roster]
+    for number in range(5):
+        several.append(several[-1].without("enrollments", source_id=f"A{number}"))
+    job = directory.job(several[3], policy=LOOSE)
+    with engine(job) as work:
+        work.extract()
+        work.validate()
+        (batches,) = {work.plan().batches}
+        assert batches == 1
+        if written:
+            work.apply(0)
+    cut = CutOff(run=job.run, folder=job.folder)
+    after = several[(3 if written else 0) + second]
+    outcome = directory.sync(after, policy=LOOSE, cut_off=(cut,))
+    assert outcome.planned is not None
+    assert [(one.of, one.endangered, one.rejected) for one in outcome.planned.verdicts] == held
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["the plan", "another plan"])
+def test_other_limits_are_for_one_plan_alone(directory: Directory, moved: bool) -> None:
+    """They let just that plan go, in the name of whoever set them, and it does not count in the days after.
+
+    One that has become another is judged by the profile's own.
+    """
+    directory.sync(district(10), policy=STRICT)
+    gone = district(4)
+    first = directory.sync(gone, policy=STRICT)
+    assert first.planned is not None
+    assert first.planned.held is not None
+    yes = Yes(id="a yes", what=WHOLE, person=APPROVER, given=NOW)
+    other = Override(guards=CREATES_ANYTHING.guards, plan="another" if moved else first.planned.plan, yes=yes)
+    again = directory.sync(gone, policy=STRICT, override=other, run="run-9")
+    assert again.planned is not None
+    assert again.planned.plan == first.planned.plan
+    if moved:
+        assert (again.planned.held, again.planned.waived, again.planned.waiver) == (first.planned.held, (), None)
+        return
+    assert (again.planned.held, again.planned.waived, again.planned.waiver) == (None, ("removals",), yes)
+    assert again.finished is not None
+    assert not (again.folder / "tally.parquet").exists()
 
 
 def test_an_undo_that_halves_a_class_is_held(directory: Directory) -> None:

@@ -42,9 +42,6 @@ def db() -> Iterator[duckdb.DuckDBPyConnection]:
     connection = duckdb.connect()
     connection.execute("CREATE SCHEMA planned")
     guards.prepare(connection)
-    connection.execute(
-        "CREATE TABLE planned.halved (key BIGINT, going BIGINT, held BIGINT, rejected BIGINT, before BIGINT)"
-    )
     connection.execute("CREATE TABLE planned.own (kind VARCHAR, source_id VARCHAR, key BIGINT)")
     connection.execute("CREATE TABLE planned.others (kind VARCHAR, source_id VARCHAR, key BIGINT)")
     connection.execute(

@@ -19,6 +19,7 @@ from schoolsync.errors import Conflict, Forbidden, Invalid, NotFound
 from schoolsync.plan.policy import Guards
 from schoolsync.plan.steps import Step
 from schoolsync.plan.verdicts import Verdict
+from schoolsync.runs import approvals
 from schoolsync.runs.approvals import HOUR
 from schoolsync.runs.job import Planned, Validated
 from schoolsync.runs.places import run_folder
@@ -340,7 +341,15 @@ def test_limits_for_one_plan_only(house: House, plans: Plans) -> None:
     next_key = Key(1, key.profile, key.run, 2)
     assert house.journal.take(next_key)
     job = house.journal.job(next_key)
-    assert (job.policy.guards.removal_percent, job.policy.guards.removal_least) == (20, 5)
+    assert job.policy.guards == Guards()
+    assert job.override is not None
+    assert (job.override.guards.removal_percent, job.override.guards.removal_least) == (20, 5)
+    with house.control.read() as connection:
+        (said,) = approvals.of(connection, 1, key.profile, key.run)
+    assert (said.via, said.id, said.plan, said.why) == ("limits", job.override.yes.id, "first", "moved")
+    assert approvals.release([said], plan="first", persons=1, now=0) is None, (
+        "nobody has said yes to what else holds it"
+    )
     fresh = house.begin(house.profile())
     assert house.journal.job(fresh).policy.guards == Guards()
 

@@ -314,10 +314,10 @@ class Approval(Shape, frozen=True, kw_only=True):
     school: str | None
     objects: tuple[str, ...]
     person: str
-    via: str  # approve, resume, or discard: a no
+    via: str  # approve, resume, limits: has set others for this plan, or discard: a no
     why: str | None
     given: Moment
-    expires: Moment | None  # null: a no, which stands as long as the plan
+    expires: Moment | None  # null: a no, or other limits, which stand as long as the plan
 
 
 class Approvals(Shape, frozen=True, kw_only=True):

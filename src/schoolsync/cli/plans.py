@@ -388,6 +388,8 @@ def _show_words(plan: Json) -> None:
         what = f"{', '.join(parts) or 'everything'}{earlier} by {one['person']} on {one['given']}"
         if one["via"] == "discard":
             print(f"LEFT OUT: {what}{why}")
+        elif one["via"] == "limits":
+            print(f"OTHER LIMITS: for {what}{why}")
         else:
             print(f"APPROVED: {what}, good until {one['expires']}{why}")
 

@@ -354,9 +354,31 @@ def _leavers(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
     )
 
 
+def _find_halved(db: duckdb.DuckDBPyConnection, guards: Guards) -> None:
+    """`planned.halved`: of the classes that lose pupils those that lose too great a part, under these limits.
+
+    What went in the days before counts with what goes (`before`).
+    """
+    earlier = f"l.kind = '{PUPILS}'" if guards.window_days else "false"
+    db.execute(f"""
+        CREATE OR REPLACE TABLE planned.halved AS
+        WITH earlier AS (
+            SELECT c.key, sum(l.gone) AS gone, max(l.held) AS held FROM planned.lately AS l
+            JOIN planned.own AS c ON c.kind = 'section' AND c.source_id = l.school WHERE {earlier} GROUP BY c.key
+        ), counted AS (
+            SELECT l.key, l.going, greatest(l.held, coalesce(e.held, 0)) AS held, l.rejected,
+                coalesce(e.gone, 0)::BIGINT AS before
+            FROM planned.class_losses AS l LEFT JOIN earlier AS e USING (key)
+        )
+        FROM counted WHERE held >= {int(guards.class_least)}
+            AND (going + rejected + before) * 100 >= held * {float(guards.class_percent)}
+    """)
+
+
 def _halved(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
     """A class that is still in the roster would lose a great part of its pupils, at once or over the days before."""
     guards = terms.policy.guards
+    _find_halved(db, guards)
     ((several,),) = db.execute("SELECT count(*) FROM planned.halved").fetchall()
     if not several:
         return [], 0
@@ -378,12 +400,8 @@ def _halved(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
     return found, (rows[0][5] if rows else 0) - len(found)
 
 
-def count_classes(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
-    """`planned.halved`: the classes that stay and lose too great a part of their pupils.
-
-    What is left out for its mistakes counts with what goes, and so does what went in the days before (`before`).
-    """
-    guards = terms.policy.guards
+def count_classes(db: duckdb.DuckDBPyConnection) -> None:
+    """`planned.class_losses`: the classes that stay and lose pupils; what is left out for its mistakes counts."""
     db.execute("""
         INSERT INTO planned.class_losses
         SELECT key, going, rejected, n FROM (
@@ -395,20 +413,6 @@ def count_classes(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
             ) GROUP BY class
         ) JOIN (SELECT key, n FROM planned.measured WHERE NOT teacher) USING (key)
         SEMI JOIN (SELECT key FROM planned.targets WHERE kind = 'section') AS t USING (key) WHERE going > 0
-    """)
-    earlier = f"l.kind = '{PUPILS}'" if guards.window_days else "false"
-    db.execute(f"""
-        CREATE TABLE planned.halved AS
-        WITH earlier AS (
-            SELECT c.key, sum(l.gone) AS gone, max(l.held) AS held FROM planned.lately AS l
-            JOIN planned.own AS c ON c.kind = 'section' AND c.source_id = l.school WHERE {earlier} GROUP BY c.key
-        ), counted AS (
-            SELECT l.key, l.going, greatest(l.held, coalesce(e.held, 0)) AS held, l.rejected,
-                coalesce(e.gone, 0)::BIGINT AS before
-            FROM planned.class_losses AS l LEFT JOIN earlier AS e USING (key)
-        )
-        FROM counted WHERE held >= {int(guards.class_least)}
-            AND (going + rejected + before) * 100 >= held * {float(guards.class_percent)}
     """)
 
 

@@ -25,6 +25,8 @@ OBJECTS_MAX = 1000
 """One approval names at most so many objects."""
 DISCARD = "discard"
 """`via` of a no."""
+LIMITS = "limits"
+"""`via` of other limits for one plan: whoever sets them lets go what only the profile's own hold."""
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -45,6 +47,11 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         """Whether it is a no."""
         return self.via == DISCARD
 
+    @property
+    def runs_out(self) -> bool:
+        """Whether it is a yes, which holds for a time only."""
+        return self.via not in (DISCARD, LIMITS)
+
 
 def give(
     connection: Connection,
@@ -61,7 +68,7 @@ def give(
     now: int,
     new_id: str,
 ) -> Approval:
-    """Keep an approval, or with `via` DISCARD and no `hours` a no."""
+    """Keep an approval; with no `hours` it is a no (`via` DISCARD), or says who has set other limits (LIMITS)."""
     made = Approval(
         id=new_id,
         run=run,
@@ -72,7 +79,7 @@ def give(
         why=why,
         given=now,
         expires=now
-        + hours * HOUR,  # a no has ended as an approval: the release before this one must not take it for one
+        + hours * HOUR,  # what is no yes has ended as one: the release before this one must not take it for one
     )
     connection.execute(
         insert(approvals).values(
@@ -124,7 +131,7 @@ def release(given: Sequence[Approval], *, plan: str, persons: int, now: int) -> 
     The whole plan counts for every part of it. What somebody has discarded is let go by nobody's yes to more than that.
     """
     standing = [one for one in given if _stands(one, plan, now)]
-    last = {one.what: one for one in given if one.plan == plan}
+    last = {one.what: one for one in given if one.plan == plan and one.via != LIMITS}
     without = tuple(what for what, one in last.items() if one.refuses)
     parts: dict[Selection, list[Approval]] = {}
     for what in dict.fromkeys(one.what for one in standing):
@@ -154,4 +161,4 @@ def persons(given: Sequence[Approval], *, plan: str, what: Selection, now: int) 
 
 
 def _stands(one: Approval, plan: str, now: int) -> bool:
-    return one.plan == plan and one.expires > now and not one.refuses
+    return one.plan == plan and one.expires > now and one.runs_out

@@ -63,7 +63,8 @@ def of_reading(job: Job) -> str:
 
 def of_terms(job: Job) -> str:
     """What a stored plan was made under besides the directory: input and the limits of the guards."""
-    return hashlib.sha256(of_input(job).encode() + _json(job.policy.guards)).hexdigest()
+    limits = _json(job.policy.guards) + (b"" if job.override is None else _json(job.override))
+    return hashlib.sha256(of_input(job).encode() + limits).hexdigest()
 
 
 def of_prints(job: Job, terms: Terms) -> str:

@@ -11,9 +11,9 @@ from typing import Literal
 
 import msgspec
 
-from schoolsync.plan.policy import CleanUp, Only, Policy
+from schoolsync.plan.policy import CleanUp, Guards, Only, Policy
 from schoolsync.plan.verdicts import Holds, Verdict
-from schoolsync.runs.selections import Release
+from schoolsync.runs.selections import Release, Yes
 
 
 class JobFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +67,14 @@ class CutOff(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
 
 
+class Override(msgspec.Struct, frozen=True, kw_only=True):
+    """Other limits for one plan alone (column `runs.limits`)."""
+
+    guards: Guards
+    plan: str | None = None  # hash; None: of whatever the run plans (set by an earlier release)
+    yes: Yes  # whose limits these are
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt at one run."""
 
@@ -103,6 +111,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     again: bool = False  # look at every record, also when nothing has changed
     ignore_findings: bool
     released: Release | None = None  # what a person has let go on of which plan
+    override: Override | None = None  # the limits that a person has set for one plan instead of the profile's
     now: int  # ticks: when the run was asked for; the same for every attempt
     memory_limit: str
     threads: int
@@ -170,6 +179,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...] = ()  # what they say, the widest first; at most verdicts.LISTED
     verdict_count: int = 0  # all of them
     holds: tuple[Holds, ...] = ()  # what of the plan is held
+    waived: tuple[Holds, ...] = ()  # what would be held as well under the profile's own limits ...
+    waiver: Yes | None = None  # ... and who has set others for this plan
     notes: tuple[str, ...] = ()  # what taking a run back cannot do, and what seems to be re-keyed, in sentences
     deferred: int = 0  # removals that a window puts off: listed, not applied
     flowing: int = 0  # so many of the first batches only add: `additionsFlow` lets them through while a plan is held

@@ -10,13 +10,14 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, select
 
-from schoolsync.plan.policy import Guards, Policy
+from schoolsync.plan.policy import Guards
 from schoolsync.profiles import code_lists
 from schoolsync.profiles.policy import policy_of
 from schoolsync.runs import previews
 from schoolsync.runs.alone_records import AloneRecords, cleaning_up
-from schoolsync.runs.job import Job, JobFile, Storage
+from schoolsync.runs.job import Job, JobFile, Override, Storage
 from schoolsync.runs.records import UNPACKED, Key, release_of
+from schoolsync.runs.selections import WHOLE, Yes
 from schoolsync.runs.service import Runs
 from schoolsync.runs.states import Cause
 from schoolsync.settings import Settings
@@ -93,8 +94,9 @@ class Jobs(AloneRecords):
             files=tuple(
                 JobFile(name=file.name, path=str(file.path), sha256=file.sha256, size=file.size) for file in files
             ),
-            policy=_under_limits(policy, row.limits),
+            policy=policy,
             released=release_of(row),
+            override=_override(row.limits),
             only=only,
             kept=kept,
             cleans=cleaning_up(row),
@@ -139,8 +141,10 @@ def _opened(file: StoredFile) -> int:
     return file.size * (UNPACKED if file.name.lower().endswith(".zip") else 1)
 
 
-def _under_limits(policy: Policy, limits: str | None) -> Policy:
-    """The policy with the limits that somebody has set for one plan alone."""
+def _override(limits: str | None) -> Override | None:
+    """The limits that somebody has set for one plan alone."""
     if limits is None:
-        return policy
-    return msgspec.structs.replace(policy, guards=msgspec.convert(json.loads(limits)["guards"], Guards))
+        return None
+    kept = json.loads(limits)
+    yes = Yes(id=kept.get("approval", ""), what=WHOLE, person=kept["person"], given=kept["given"])
+    return Override(guards=msgspec.convert(kept["guards"], Guards), plan=kept.get("plan"), yes=yes)

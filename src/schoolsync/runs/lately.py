@@ -1,3 +1,4 @@
+# ruff: noqa: S608  # what is put into these statements are names of ours
 """What earlier runs took away within the window of the guards, as a plan's guards count it.
 
 A run that came to its end has left a tally beside its plan. Of one that was cut off the ledger of the directory says
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import duckdb
 
+from schoolsync.plan.guards import PUPILS
+from schoolsync.runs import snapshots
 from schoolsync.runs.job import CutOff, Job
 from schoolsync.runs.stored_plan import Plans
 from schoolsync.store.objects import Objects
@@ -36,7 +39,7 @@ def _load_cut_off(db: duckdb.DuckDBPyConnection, one: CutOff, objects: Objects, 
         plan = plans.latest()
         if plan is None or not plans.tally(plan).is_file():
             return
-        db.execute("CREATE OR REPLACE TEMP TABLE cut_off (kind VARCHAR, school VARCHAR)")
+        db.execute('CREATE OR REPLACE TEMP TABLE cut_off (kind VARCHAR, school VARCHAR, "class" BIGINT)')
         for rows in plans.taken(plan, written):
             db.register("arrived", rows)
             db.execute("INSERT INTO cut_off BY NAME FROM arrived")
@@ -55,3 +58,15 @@ def _load_cut_off(db: duckdb.DuckDBPyConnection, one: CutOff, objects: Objects, 
             """,
             [str(plans.tally(plan))],
         )
+        if (plans.snapshot(plan) / "classes.parquet").is_file():
+            classes = snapshots.relation(plans.snapshot(plan), "classes")
+            db.execute(
+                f"""
+                INSERT INTO planned.lately
+                SELECT t.kind, t.school, t.held, least(t.gone, taken.gone) FROM read_parquet($1) AS t JOIN (
+                    SELECT c.source_id AS school, count(*) AS gone FROM cut_off JOIN {classes} AS c ON c.key = "class"
+                    WHERE cut_off.kind = 'studentEnrollment' GROUP BY ALL
+                ) AS taken ON taken.school = t.school WHERE t.kind = '{PUPILS}'
+                """,
+                [str(plans.tally(plan))],
+            )

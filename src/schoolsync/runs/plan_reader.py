@@ -245,6 +245,9 @@ class Reading:
         known = self._named(file, rows)
         made = _of_object if file.of_objects else _of_link
         steps = [made(file, file.first + number, row, known) for number, row in zip(numbers, rows, strict=True)]
+        waived = self._releases.waived(file)
+        if waived:
+            return [msgspec.structs.replace(step, held=True, approved_by=waived) for step in steps]
         if not self._releases.holds(file):
             return steps
         given = self._releases.given(file, numbers)

@@ -21,7 +21,7 @@ from schoolsync.runs import snapshots
 from schoolsync.runs.plan_files import OBJECTS, File, table_of
 from schoolsync.runs.plan_question import Picked, Yes
 from schoolsync.runs.selections import Release, Selection
-from schoolsync.runs.stored_plan import COMING, GOING, Description, held_ops, let, waits_for_held
+from schoolsync.runs.stored_plan import COMING, GOING, Description, held_ops, is_waived, let, waits_for_held
 
 
 class Releases:
@@ -29,6 +29,7 @@ class Releases:
 
     def __init__(self, db: duckdb.DuckDBPyConnection, folder: Path, plan: Description, files: Sequence[File]) -> None:
         self._db = db
+        self._plan = plan
         self._planned = plan.planned
         self._files = files
         self._let = let(folder, plan)
@@ -39,6 +40,13 @@ class Releases:
     def holds(self, file: File) -> bool:
         """Whether a guard holds, or held, the steps of a file."""
         return self._planned.held is not None and file.part == "apply" and held_ops(self._planned.holds, file.op)
+
+    def waived(self, file: File) -> tuple[Yes, ...]:
+        """Whose limits for this plan alone let the steps of a file go that would be held otherwise."""
+        yes = self._planned.waiver
+        if yes is None or file.part != "apply" or not is_waived(self._plan, file.op):
+            return ()
+        return (Yes(approval=yes.id, person=yes.person, given=ticks.text(yes.given)),)
 
     def given(self, file: File, places: Sequence[int]) -> list[tuple[Yes, ...]]:
         """For places in a file: whose yes let the step there go."""

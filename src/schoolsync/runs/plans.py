@@ -326,13 +326,26 @@ class Plans:
             except msgspec.ValidationError as problem:
                 said, _ = wrong_values.explained(problem, Guards)
                 raise Invalid(f"These limits cannot be used: {said}.", target="limits") from problem
+            given = approvals.give(
+                connection,
+                tenant=tenant,
+                profile=profile,
+                run=run,
+                plan=plan,
+                what=WHOLE,
+                by=principal,
+                via=approvals.LIMITS,
+                why=_reason(why),
+                hours=0,
+                now=now,
+                new_id=self._new_id(),
+            )
+            kept = {"guards": guards, "person": given.person, "why": given.why, "given": now}
             connection.execute(
                 update(runs)
                 .where(runs.c.tenant == tenant, runs.c.profile == profile, runs.c.id == run)
                 .values(
-                    limits=msgspec.json.encode(
-                        {"guards": guards, "person": principal.audit_name, "why": _reason(why), "given": now}
-                    ).decode(),
+                    limits=msgspec.json.encode(kept | {"plan": plan, "approval": given.id}).decode(),
                     state=RunState.QUEUED,
                     held_for=None,
                 )

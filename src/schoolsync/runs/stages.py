@@ -7,8 +7,10 @@ in the directory is not applied again. Nothing here loads `sqlite3`.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -30,9 +32,9 @@ from schoolsync.plan import (
     steps,
     undo,
 )
-from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES
+from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.plan.policy import CleanUp
-from schoolsync.plan.verdicts import Settled
+from schoolsync.plan.verdicts import Holds, Settled
 from schoolsync.runs import alone as alone_reader
 from schoolsync.runs import arrivals, cleaning, hashes, lately, run_report, snapshots, undoing
 from schoolsync.runs.checking import StageFailed, told
@@ -51,7 +53,7 @@ from schoolsync.runs.job import (
 )
 from schoolsync.runs.places import REPORT
 from schoolsync.runs.preparing import Preparing
-from schoolsync.runs.selections import Release
+from schoolsync.runs.selections import Release, Yes
 from schoolsync.runs.stored_plan import (
     TAKING,
     Description,
@@ -59,6 +61,7 @@ from schoolsync.runs.stored_plan import (
     Plans,
     SnapshotNote,
     is_let_go,
+    is_waived,
     release_of_batch,
 )
 from schoolsync.sources.source import Told
@@ -70,6 +73,23 @@ from schoolsync.targets.local import (
 
 _PLAN_STEPS = 8
 _PART = ("kind", "school", "failed", "seen")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the guards say about a plan under the profile's limits, and under those that a person has set for it."""
+
+    own: Settled
+    other: Settled | None = None
+    plan: str | None = None  # the one plan that the others are for; None: whichever comes
+    yes: Yes | None = None  # whose they are
+
+    def of(self, plan: str) -> tuple[Settled, tuple[Holds, ...]]:
+        """What holds this plan, and what is not held only because of the other limits."""
+        if self.other is None or self.plan not in (None, plan):
+            return self.own, ()
+        return self.other, tuple(sorted(self.own.holds - self.other.holds))
+
 
 PREVIEW_KEY = 1 << 59
 """The key of a preview's first new object: beyond any key that a directory gives out."""
@@ -188,7 +208,7 @@ class Stages(Preparing):
                 if entry.op not in TAKING
             )
             left_out = sum(plan.batches[number].rows - rows for number, rows in kept.items())
-            if self._job.released is None:
+            if self._job.released is None and not is_waived(plan, "remove"):
                 self._objects.keep(self._plans.keep_tally(plan))
             apart = self._job.undoes or self._job.only or self._job.cleans
             whole = not left_out and apart is None
@@ -350,11 +370,11 @@ class Stages(Preparing):
         self._progress(5, _PLAN_STEPS)
         changes.compare_links(db, terms)
         guards.count_links(db, terms)
-        guards.count_classes(db, terms)
+        guards.count_classes(db)
         if only is not None:
             before = self._job.before
             alone.widen(db, terms, {} if before is None else alone_reader.left_by(Path(before.snapshot)))
-        said = guards.settled(db, terms)
+        said = self._settled(db, terms)
         self._progress(6, _PLAN_STEPS)
         self._store_steps(db, draft, steps.link_steps(terms), counted)
         for link in LINK_TABLES:
@@ -381,6 +401,7 @@ class Stages(Preparing):
         draft.add_table("renumbered", db.sql("FROM planned.renumbered ORDER BY ALL").to_arrow_reader(16_384))
         failed = report.failed(db)
         report.list_left_out(db, terms)
+        held, waived = said.of(draft.hash)
         planned = Planned(
             plan=draft.hash,
             batches=len(draft.batches),
@@ -392,13 +413,15 @@ class Stages(Preparing):
             seen=seen,
             parts=tuple(msgspec.convert(dict(zip(_PART, one, strict=True)), PartCount) for one in parts),
             alike=alike.count(db),
-            held=said.sentence,
-            verdicts=said.verdicts,
-            verdict_count=said.count,
-            holds=tuple(sorted(said.holds)),
+            held=held.sentence,
+            verdicts=held.verdicts,
+            verdict_count=held.count,
+            holds=tuple(sorted(held.holds)),
+            waived=waived,
+            waiver=said.yes if waived else None,
             deferred=draft.deferred,
             notes=(*guards.renumbered_notes(db), *expiry.note(db, terms)),
-            flowing=draft.additions if said.holds <= {"removals"} else 0,
+            flowing=draft.additions if held.holds <= {"removals"} else 0,
         )
         stored = draft.complete(
             planned=planned,
@@ -431,7 +454,8 @@ class Stages(Preparing):
         made = [(step, self._store_step(db, draft, step, counted)) for step in undo.steps(db, terms)]
         self._progress(4, _PLAN_STEPS)
         undoing.keep_names(db, draft, "now")
-        said = undoing.judge(db, directory, terms, draft, lambda: self._load_lately(db))
+        undoing.count(db, directory, terms, draft, lambda: self._load_lately(db))
+        said = self._settled(db, terms)
         draft.add_table("tally", db.sql(guards.TALLY).to_arrow_reader(16_384))
         return self._complete(draft, counted, said, position, claim, notes=undo.notes(db, made))
 
@@ -449,13 +473,14 @@ class Stages(Preparing):
         undoing.keep_names(db, draft, "held")
         errors = arrivals.count(db, "planned.errors")
         files = draft.add_errors(report.entries(db, run=self._job.run, now=self._job.now))
-        return self._complete(draft, counted, clean_up.judged(db), position, claim, errors=errors, error_files=files)
+        said = Judged(clean_up.judged(db))
+        return self._complete(draft, counted, said, position, claim, errors=errors, error_files=files)
 
     def _complete(
         self,
         draft: Draft,
         counted: dict[str, dict[str, int]],
-        said: Settled,
+        said: Judged,
         position: int,
         claim: Claim,
         *,
@@ -464,6 +489,7 @@ class Stages(Preparing):
         error_files: tuple[str, ...] = (),
     ) -> Description:
         """Make a plan that no roster is behind the run's plan."""
+        held, waived = said.of(draft.hash)
         planned = Planned(
             plan=draft.hash,
             batches=len(draft.batches),
@@ -473,12 +499,14 @@ class Stages(Preparing):
             error_files=error_files,
             failed={},
             seen={},
-            held=said.sentence,
-            verdicts=said.verdicts,
-            verdict_count=said.count,
-            holds=tuple(sorted(said.holds)),
+            held=held.sentence,
+            verdicts=held.verdicts,
+            verdict_count=held.count,
+            holds=tuple(sorted(held.holds)),
+            waived=waived,
+            waiver=said.yes if waived else None,
             notes=notes,
-            flowing=draft.additions if said.holds <= {"removals"} else 0,
+            flowing=draft.additions if held.holds <= {"removals"} else 0,
         )
         stored = draft.complete(
             planned=planned,
@@ -512,6 +540,14 @@ class Stages(Preparing):
         if before is None:
             return None
         return before if snapshots.goes_on(before, people=alike.count(db), looked_at=alike.looked_at(db)) else None
+
+    def _settled(self, db: duckdb.DuckDBPyConnection, terms: Terms) -> Judged:
+        """What the guards say, and what they would say under the limits that a person has set for one plan."""
+        own, other = guards.settled(db, terms), self._job.override
+        if other is None:
+            return Judged(own)
+        under = msgspec.structs.replace(terms.policy, guards=other.guards)
+        return Judged(own, guards.settled(db, dataclasses.replace(terms, policy=under)), other.plan, other.yes)
 
     def _load_lately(self, db: duckdb.DuckDBPyConnection) -> None:
         """What went in the days before without anybody's yes."""

@@ -84,6 +84,11 @@ def is_let_go(holds: Sequence[str], op: str) -> bool:
     return held_ops(holds, op) or waits_for_held(holds, op)
 
 
+def is_waived(plan: Description, op: str) -> bool:
+    """Whether steps of this kind are only not held because a person has set other limits for this plan."""
+    return held_ops(plan.planned.waived, op) and not held_ops(plan.planned.holds, op)
+
+
 def _meets(batch: StoredBatch, table: pa.Table, one: Selection) -> Any:  # pyarrow has no types
     """Which rows meet a selection."""
     mask = pa.repeat(pa.scalar(True), table.num_rows)
@@ -320,17 +325,21 @@ class Plans:
         return self._folder / plan.folder / TALLY
 
     def taken(self, plan: Description, written: Collection[int]) -> Iterator[pa.Table]:
-        """Kind and school of each row that these batches took away without a person's yes."""
+        """Kind, school and class (its key) of each row that these batches took away without a person's yes."""
         known = self.let(plan)
         for number in sorted(written):
             batch = plan.batches[number]
             if batch.op not in TAKING - {"bin", "purge"} or release_of_batch(known, number) is not None:
                 continue
+            if is_waived(plan, batch.op):
+                continue
             names = ["of_school"] if batch.record else ["of_school", "kind"]
+            names += ["class"] if batch.table == "class_people" else []
             file = self._open(self._folder / plan.folder / batch.file)
             rows = file.read_row_group(batch.group, columns=names, use_threads=False)
             kinds = pa.repeat(pa.scalar(batch.record), rows.num_rows) if batch.record else rows.column("kind")
-            yield pa.table({"kind": kinds, "school": rows.column("of_school")})
+            groups = rows.column("class") if "class" in names else pa.nulls(rows.num_rows, pa.int64())
+            yield pa.table({"kind": kinds, "school": rows.column("of_school"), "class": groups})
 
     def keep_by_hand(self, plan: Description) -> Path:
         """Put what was found written by hand where the next whole run finds it; may be called again."""

@@ -15,7 +15,6 @@ import pyarrow as pa
 from schoolsync.plan import desired, guards, undo
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.plan.kinds import GUARDIANS, LINK_SIDES
-from schoolsync.plan.verdicts import Settled
 from schoolsync.runs.stored_plan import Draft, Plans, is_let_go, release_of_batch
 from schoolsync.targets.local import LocalDirectory
 
@@ -161,10 +160,10 @@ def keep_names(db: duckdb.DuckDBPyConnection, draft: Draft, schema: str) -> None
         )
 
 
-def judge(
+def count(
     db: duckdb.DuckDBPyConnection, directory: LocalDirectory, terms: Terms, draft: Draft, tallies: Callable[[], None]
-) -> Settled:
-    """What the guards say: taking back may take away, too."""
+) -> None:
+    """Count what the guards judge: taking back may take away, too."""
     db.execute("CREATE SCHEMA planned")
     guards.prepare(db)
     tallies()
@@ -189,7 +188,7 @@ def judge(
         if op == "unlink" and record:  # guardians
             parts.append(f"SELECT '{record}', of_school, 1, 0 FROM read_parquet('{path}')")
     if not parts:
-        return Settled()
+        return
     db.execute("CREATE TABLE planned.moving (kind VARCHAR, of_school VARCHAR, gone BIGINT, changed BIGINT)")
     db.execute(f"INSERT INTO planned.moving {' UNION ALL '.join(parts)}")
     db.execute("CREATE TABLE planned.present (kind VARCHAR, of_school VARCHAR, n BIGINT)")
@@ -204,8 +203,7 @@ def judge(
             sum(held), sum(going), 0, sum(changing), 1
         FROM counted GROUP BY GROUPING SETS ((kind, of_school), (kind))
     """)
-    guards.count_classes(db, terms)
-    return guards.settled(db, terms)
+    guards.count_classes(db)
 
 
 def _count_present(db: duckdb.DuckDBPyConnection, directory: LocalDirectory, terms: Terms) -> None:

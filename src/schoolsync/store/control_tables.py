@@ -221,7 +221,7 @@ approvals = table(
     Column("school", Text),  # only this school (SIS ID); null: all
     Column("objects", Text, nullable=False, server_default="[]"),  # JSON list of object ids; empty: all
     Column("person", Text, nullable=False),  # principal.audit_name
-    Column("via", Text, nullable=False),  # approve | resume | discard: a no to this part
+    Column("via", Text, nullable=False),  # approve | resume | discard: a no to this part | limits: set for the plan
     Column("why", Text),
     Column("given", BigInteger, nullable=False),
     Column("expires", BigInteger, nullable=False),

@@ -187,5 +187,5 @@ def _approval(one: Approval) -> shapes.Approval:
         via=one.via,
         why=one.why,
         given=moment(one.given) or "",
-        expires=None if one.refuses else moment(one.expires),
+        expires=moment(one.expires) if one.runs_out else None,
     )
