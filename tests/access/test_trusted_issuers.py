@@ -205,6 +205,19 @@ def test_what_an_issuer_signs_for_another_purpose_is_no_token(entra, make):
         assert house.verify(entra.token(header={"typ": ours})).user_id == USER
 
 
+def test_keys_that_share_an_id(process, make):
+    """Whichever of them has signed, and of whatever kind it is."""
+    kinds = (ECKey.generate_key("P-256", {"kid": "one"}), RSAKey.generate_key(2048, {"kid": "one"}))
+    idp = Oidc(process, kinds[0])
+    idp.published = [key.as_dict(private=False) for key in (*kinds, RSAKey.generate_key(2048, {"kid": "one"}))]
+    idp.publish()
+    house = make(idp.entry(algorithms=["ES256", "RS256"]))
+    assert house.verify(idp.token()).tenant_id == TENANT
+    assert house.verify(idp.token(key=kinds[1], header={"alg": "RS256"})).tenant_id == TENANT
+    stranger = RSAKey.generate_key(2048, {"kid": "one"})
+    assert "signature" in house.refused(idp.token(key=stranger, header={"alg": "RS256"}))
+
+
 def test_clouds_that_sign_in_the_same_name(process, make):
     """Microsoft's clouds name v1.0 tokens alike: whose key it is tells; one that is away holds nobody else up."""
     clouds = [Entra(process) for _ in range(3)]

@@ -6,6 +6,7 @@ The list (surface.json) is not part of this repository; SCHOOLSYNC_CONTRACT name
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -13,7 +14,7 @@ import pytest
 
 from schoolsync.graph.paths import Tree
 from schoolsync.graph.routes import ROUTES
-from schoolsync.graph.types import ENUMS, TYPES, Access
+from schoolsync.graph.types import ENUMS, TYPES, UNKNOWN, Access, Property
 
 EDM = "{http://docs.oasis-open.org/odata/ns/edm}"
 KEYS = {
@@ -112,7 +113,92 @@ class TestOperations:
         assert asked > 400
 
 
+VALUES = {
+    "mailNickname": "ny-klasse",
+    "userPrincipalName": "ny.person@skole.example",
+    "usageLocation": "NO",
+    "preferredLanguage": "nb-NO",
+    "passwordPolicies": "DisablePasswordExpiration",
+    "userType": "Member",
+    "emailAddress": "mor@hjem.example",
+    "principalEmail": "rektor@skole.example",
+    "graduationYear": "2031",
+    "lowestGrade": "1",
+    "highestGrade": "10",
+    "grade": "10",
+}
+"""What may not be any text."""
+
+
+NEVER_NULL = {"displayName", "accountEnabled", "mailNickname", "userPrincipalName"}
+"""What a new person needs stays, although Graph declares that it may be null."""
+
+
+def written(prop: Property) -> Any:  # JSON
+    """A value that the property may have."""
+    if prop.type in TYPES:
+        parts = TYPES[prop.type].properties.values()
+        one: Any = {part.name: written(part) for part in parts if part.access is Access.READ_WRITE}
+    elif prop.type in ENUMS:
+        enum = ENUMS[prop.type]
+        one = next(member for member in reversed(enum.members) if member not in enum.hidden and member != UNKNOWN)
+    else:
+        one = {
+            "String": VALUES.get(prop.name, f"Blåbær {prop.name}"),
+            "Boolean": True,
+            "Date": "2012-02-29",
+            "DateTimeOffset": "2026-08-31T07:30:00Z",
+            "Guid": "12345678-9abc-4def-8123-456789abcdef",
+        }[prop.type]
+    return [one] if prop.collection else one
+
+
+def without_beta(prop: Property, value: Any) -> Any:  # JSON
+    """The value as v1.0 shows it."""
+    if prop.collection:
+        return [without_beta(replace(prop, collection=False), one) for one in value]
+    if prop.type not in TYPES:
+        return value
+    parts = TYPES[prop.type].properties
+    return {name: without_beta(parts[name], one) for name, one in value.items() if not parts[name].beta_only}
+
+
 class TestTypes:
+    @pytest.mark.parametrize(("kind", "thing"), [("School", "school"), ("Class", "class"), ("User", "person")])
+    def test_keep_whatever_may_be_written(
+        self, surface: dict[str, Any], town: Any, ids: Any, kind: str, thing: str
+    ) -> None:
+        """Each property of the list by itself: written, read in both versions, found by, and taken away again."""
+        name = f"education{kind}"
+        many = {"School": "schools", "Class": "classes", "User": "users"}[kind]
+        key = ids(thing, 2)
+        family = {name, TYPES[name].base}
+        tried = 0
+        for listed in (prop for one in surface["types"] if one["name"] in family for prop in one["properties"]):
+            prop = TYPES[name].properties.get(listed["name"])
+            if prop is None or prop.access is not Access.READ_WRITE:
+                continue
+            value = written(prop)
+            answer = town.send("PATCH", f"/education/{many}/{key}", {prop.name: value})
+            assert answer.status_code in {200, 204}, (prop.name, answer.text)
+            for version in listed["in"]:
+                shown = town.get(f"/{version}/education/{many}/{key}?$select={prop.name}").json()[prop.name]
+                assert shown == (value if version == "beta" else without_beta(prop, value)), (version, prop.name)
+            if prop.type not in TYPES and not prop.collection:
+                said = f"'{value}'" if isinstance(value, str) and prop.type not in ("Date", "DateTimeOffset") else value
+                said = str(said).lower() if isinstance(value, bool) else said
+                assert key in town.ids(f"/education/{many}?$filter={prop.name} eq {said}"), prop.name
+            if prop.nullable:
+                answer = town.send("PATCH", f"/education/{many}/{key}", {prop.name: None})
+                if prop.name in NEVER_NULL:
+                    assert (answer.status_code, answer.json()["error"]["target"]) == (400, prop.name)
+                    continue
+                assert answer.status_code in {200, 204}, (prop.name, answer.text)
+                shown = town.get(f"/beta/education/{many}/{key}?$select={prop.name}").json()[prop.name]
+                assert shown in (None, []), prop.name
+            tried += 1
+        assert tried >= {"School": 13, "Class": 10, "User": 21}[kind]
+
     def test_have_every_property(self, surface: dict[str, Any]) -> None:
         """Name, type, collection and whether it may be null, as Graph declares them; and nothing that Graph lacks."""
         for wanted in surface["types"]:

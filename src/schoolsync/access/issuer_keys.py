@@ -55,12 +55,19 @@ class KeysUnavailable(WorldError):
 
 
 @dataclass(frozen=True, slots=True)
+class Usable:
+    """A key that may verify signatures."""
+
+    key: Key
+    tied: str | None  # the one issuer that it may speak for, where it says so
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
     """What an issuer says about itself."""
 
     issuer: str  # what `iss` must be; may contain TENANT
-    keys: Mapping[str, Key]
-    tied: Mapping[str, str]  # key id -> the one issuer the key may speak for, where it says so
+    keys: Mapping[str, tuple[Usable, ...]]  # by key id, which several may share
     fetched: float  # Unix seconds
 
 
@@ -163,17 +170,16 @@ class IssuerKeys:
         entries = document.get("keys")
         if not isinstance(entries, list):
             raise WorldError(f"The issuer {self._trusted.name} publishes no list of keys.")
-        keys: dict[str, Key] = {}
-        tied: dict[str, str] = {}
+        keys: dict[str, tuple[Usable, ...]] = {}
         for entry in entries[:KEYS_MAX]:
             key = _key(entry)
             if key is not None:
-                keys[entry["kid"]] = key
-                if isinstance(entry.get("issuer"), str):
-                    tied[entry["kid"]] = entry["issuer"]
+                tied = entry.get("issuer")
+                usable = Usable(key, tied if isinstance(tied, str) else None)
+                keys[entry["kid"]] = (*keys.get(entry["kid"], ()), usable)
         if not keys:
             raise WorldError(f"The issuer {self._trusted.name} publishes no key that can be used.")
-        return Published(issuer, keys, tied, fetched)
+        return Published(issuer, keys, fetched)
 
     def _keep(self, answer: Mapping[str, Any]) -> None:  # JSON
         """Write the last answer aside, whole or not at all; without it only a restart needs the issuer."""

@@ -28,7 +28,7 @@ from schoolsync.access import egress, issuer, trusted
 from schoolsync.access.claims import MALFORMED as _MALFORMED
 from schoolsync.access.claims import Facts, is_issuer, read_foreign, read_own, speaks_for
 from schoolsync.access.claims import Refusal as _Refusal
-from schoolsync.access.issuer_keys import Issuers, KeysUnavailable, KeysWanted
+from schoolsync.access.issuer_keys import Issuers, KeysUnavailable, KeysWanted, Usable
 from schoolsync.access.principal import Principal
 from schoolsync.errors import Unauthenticated, WorldError
 from schoolsync.settings import Settings
@@ -142,14 +142,14 @@ class Verifier:
             except (KeysWanted, KeysUnavailable) as problem:  # that one is away is no reason not to ask the others
                 later = problem if later is None or isinstance(problem, KeysWanted) else later
                 continue
-            key = published.keys.get(kid)
+            usable = published.keys.get(kid)
             # Clouds may sign in the same name, each with keys of its own.
-            if key is None or not is_issuer(candidate, published.issuer, iss, claims):
+            if usable is None or not is_issuer(candidate, published.issuer, iss, claims):
                 continue
-            checked = _decoded(token, key, candidate.algorithms)
+            checked, tied = _verified_by(token, usable, candidate.algorithms)
             _check_lifetime(checked, seconds)
             _check_audience(checked, [*candidate.audiences, *self._foreign_audiences])
-            return read_foreign(candidate, checked, tied=published.tied.get(kid))
+            return read_foreign(candidate, checked, tied=tied)
         if later is not None:
             raise later
         raise _Refusal(_SIGNATURE)
@@ -196,6 +196,17 @@ def _decoded(token: str, key: Key, algorithms: Sequence[str]) -> dict[str, Any]:
         return jwt.decode(token, key, algorithms=[*algorithms], registry=_registry(tuple(algorithms))).claims
     except (JoseError, ValueError, RecursionError) as problem:
         raise _Refusal(_SIGNATURE) from problem
+
+
+def _verified_by(token: str, usable: Sequence[Usable], algorithms: Sequence[str]) -> tuple[dict[str, Any], str | None]:
+    """The claims, signed by one of the keys, and the issuer that this one is tied to."""
+    *others, last = usable
+    for one in others:
+        try:
+            return _decoded(token, one.key, algorithms), one.tied
+        except _Refusal:
+            continue
+    return _decoded(token, last.key, algorithms), last.tied
 
 
 @cache
