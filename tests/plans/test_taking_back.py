@@ -348,3 +348,18 @@ def test_every_step_can_be_looked_at(directory: Directory) -> None:
     assert {one.kind for one in ask(directory, "run-2", kind="section").steps} == {"section"}
     assert {one.school for one in ask(directory, "run-2", school="A").steps} == {"A"}
     assert plan_question.PAGE_MAX == 1000
+
+
+def test_undoing_a_return_says_nothing_untrue(directory: Directory) -> None:
+    """Who has come back goes again, and nobody is told that somebody has changed them since."""
+    gone = DISTRICT.left_without_person("student", "2")
+    directory.sync(DISTRICT)
+    directory.sync(gone)
+    before = active(directory)
+    directory.sync(DISTRICT.changed("people", {"role": "student", "source_id": "2"}, surname="Berg"))
+    outcome = directory.undo("run-3")
+    assert outcome.planned is not None
+    assert outcome.planned.notes == ()
+    assert outcome.steps["people"] == {"remove": 1, "update": 1}
+    assert active(directory) == before
+    assert directory.object("people", "student 2", "surname", "active") in (("Family2", 0), ("Family2", False))

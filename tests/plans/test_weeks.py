@@ -32,7 +32,8 @@ from schoolsync.runs.stored_plan import TAKING, Plans
 from ..conftest import NIGHTLY
 from .districts import APPROVER, CREATES, Directory, Outcome, Roster, engine, named_lines
 from .test_damaged_files import DAMAGES
-from .test_properties import FREE, active, rosters
+from .test_properties import FREE as NO_BIN
+from .test_properties import active, rosters
 from .test_real_files import files_of
 from .test_taking_back import ask
 
@@ -46,10 +47,15 @@ WEEKS = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
 LIMIT = 30  # percent
+BINS = dict.fromkeys(("school", "section", "student", "teacher"), 0)
+FREE = msgspec.structs.replace(NO_BIN, bin_days=BINS)
 CAREFUL = msgspec.structs.replace(
-    CREATES, guards=Guards(removal_percent=LIMIT, removal_least=0, update_percent=100, school_gone=False, window_days=0)
+    CREATES,
+    guards=Guards(removal_percent=LIMIT, removal_least=0, update_percent=100, school_gone=False, window_days=0),
+    bin_days=BINS,
 )
 _KINDS = {"school": "schools", "section": "classes", "student": "student", "teacher": "teacher"}
+TABLES = ("schools", "classes", "people")
 LINKS = ("school_classes", "school_people", "class_people")
 NOTHING = Guards(removal_percent=0, removal_least=0, class_percent=0, class_least=0, update_percent=100)
 SDS_V1 = {
@@ -100,6 +106,8 @@ class Weeks(RuleBasedStateMachine):
         if "contacts" in roster.absent:
             del there["guardians"], said["guardians"]
         assert there == said
+        away = "NOT active AND binned_at IS NULL"
+        assert not any(self.directory.query(f"SELECT 1 FROM {table} WHERE {away}") for table in TABLES)
         self._explained(outcome)
 
     def _explained(self, outcome: Outcome) -> None:
@@ -323,9 +331,11 @@ class Weeks(RuleBasedStateMachine):
 
     @invariant()
     def whole(self) -> None:
-        """No link without its ends, and none of an object that is away."""
+        """No link without its ends, and none of an object that is away; what is in use lies in no bin."""
         if hasattr(self, "roster"):
             assert self.directory.broken() == []
+            lies = "active AND binned_at IS NOT NULL"
+            assert not any(self.directory.query(f"SELECT 1 FROM {table} WHERE {lies}") for table in TABLES)
 
 
 def content(directory: Directory) -> dict[str, set[Any]]:

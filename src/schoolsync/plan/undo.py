@@ -140,14 +140,7 @@ def _values_back(db: duckdb.DuckDBPyConnection, terms: Terms, kind: ObjectKind) 
         name = f"{op}_{kind.table}"
         if not _has(db, name):
             continue
-        columns = [
-            column.removeprefix("was_")
-            for (column,) in db.execute(
-                "SELECT column_name FROM duckdb_columns() WHERE schema_name = 'undone' AND table_name = $1 "
-                "AND column_name LIKE 'was\\_%' ESCAPE '\\'",
-                [name],
-            ).fetchall()
-        ]
+        columns = _changed(db, name)
         differ = " OR ".join(
             f"(u.{one} IS DISTINCT FROM u.was_{one} AND n.{one} IS NOT DISTINCT FROM u.{one})" for one in columns
         )
@@ -265,7 +258,12 @@ def notes(db: duckdb.DuckDBPyConnection, made: Sequence[tuple[Step, int]]) -> tu
     purged = sum(_count(db, f"purge_{table}") for table in OBJECT_TABLES)
     if purged:
         found.append(f"{purged:,} objects that the run purged are gone for good.")
-    changed = sum(_count(db, f"{op}_{table}") for op in CHANGES for table in OBJECT_TABLES if op != "adopt")
+    changed = sum(
+        _count(db, f"{op}_{table}", _differs(db, f"{op}_{table}"))
+        for op in CHANGES
+        for table in OBJECT_TABLES
+        if op != "adopt"
+    )
     changed += _count(db, "expire_classes", "NOT was_active") + _count(db, "unlink_people")
     reverted = sum(
         rows for step, rows in made if step.op == "update" or (step.table == "people" and step.op == "unlink")
@@ -273,6 +271,21 @@ def notes(db: duckdb.DuckDBPyConnection, made: Sequence[tuple[Step, int]]) -> tu
     if changed > reverted:
         found.append(f"{changed - reverted:,} objects that the run changed have been changed again since; they stay.")
     return tuple(found)
+
+
+def _differs(db: duckdb.DuckDBPyConnection, name: str) -> str:
+    """The condition that a step of the run has changed any property of its object: coming back alone does not."""
+    return " OR ".join(f"{one} IS DISTINCT FROM was_{one}" for one in _changed(db, name)) or "false"
+
+
+def _changed(db: duckdb.DuckDBPyConnection, name: str) -> list[str]:
+    """The properties that steps of the run say before and after of."""
+    rows = db.execute(
+        "SELECT column_name FROM duckdb_columns() WHERE schema_name = 'undone' AND table_name = $1 "
+        "AND column_name LIKE 'was\\_%' ESCAPE '\\'",
+        [name],
+    ).fetchall()
+    return [column.removeprefix("was_") for (column,) in rows]
 
 
 def _count(db: duckdb.DuckDBPyConnection, name: str, which: str = "true") -> int:
