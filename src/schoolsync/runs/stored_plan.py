@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import reduce
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schoolsync.errors import raise_worlds
+from schoolsync.plan.desired import OBJECT_TABLES
 from schoolsync.plan.kinds import LINK_SIDES
 from schoolsync.plan.steps import FRESH, WHY, Step
 from schoolsync.runs import snapshots
@@ -36,6 +38,8 @@ _LET = "let.json"
 """Who has let what of a held plan go; beside its files, because a yes comes after the plan and is not in its hash."""
 _WIDE = 4
 """Rows of objects are this much wider than links: a batch of them has so many times fewer rows."""
+_OBJECT_ROWS, _ROWS = 16_384, 131_072
+"""Rows that a group of a snapshot's objects has, and of everything else that is stored; they are in memory at once."""
 
 
 TAKING = frozenset({"unlink", "remove", "expire", "bin", "purge"})
@@ -392,7 +396,7 @@ class Draft:
         return self._hash.hexdigest()
 
     def add(self, step: Step, read: Callable[[int], pa.RecordBatchReader], batch_rows: int) -> int:
-        """Store the rows of a step, which `read` gives in batches of about so many rows; returns how many there are."""
+        """Store the rows of a step, which `read` gives in pieces of about so many; returns how many there are."""
         rows = max(1, batch_rows // _WIDE) if step.table in ("schools", "classes", "people") else batch_rows
         name = f"{len(self._batches):05}-{step.op}-{step.table}.parquet"
         sizes = _write(self._folder / name, read(rows), rows)
@@ -409,7 +413,7 @@ class Draft:
     def defer(self, step: Step, reader: pa.RecordBatchReader) -> None:
         """Store a step that is listed and not applied."""
         name = f"deferred-{step.op}-{step.table}-{step.record}.parquet"
-        rows = sum(_write(self._folder / name, reader, 100_000))
+        rows = sum(_write(self._folder / name, reader, _ROWS))
         if rows:
             self._hash.update(f"deferred {step.op} {step.table} {rows}\n".encode())
             _digest(self._hash, self._folder / name)
@@ -424,7 +428,8 @@ class Draft:
 
     def add_snapshot(self, table: str, reader: pa.RecordBatchReader) -> None:
         """Store what the directory will hold in `table` when the plan is applied."""
-        _write(self._folder / "snapshot" / f"{table}.parquet", reader, None)
+        rows = _OBJECT_ROWS if table in OBJECT_TABLES else _ROWS
+        _write(self._folder / "snapshot" / f"{table}.parquet", reader, rows, empty=True)
 
     def take_along(self, snapshot: Path, over: pa.RecordBatchReader) -> None:
         """Have what an earlier snapshot says of people as well, but of those that are `over`."""
@@ -437,7 +442,7 @@ class Draft:
 
     def add_table(self, name: str, reader: pa.RecordBatchReader) -> None:
         """Store what belongs to the plan and is not applied."""
-        _write(self._folder / f"{name}.parquet", reader, None)
+        _write(self._folder / f"{name}.parquet", reader, _ROWS, empty=True)
 
     def note_snapshot(self, note: SnapshotNote) -> None:
         """Store what is remembered beside the snapshot."""
@@ -498,32 +503,40 @@ def snapshot_note(folder: Path, version: int) -> SnapshotNote | None:
     return note if note.version == version else None
 
 
-def _write(path: Path, reader: pa.RecordBatchReader, group_rows: int | None) -> list[int]:
-    """Write what `reader` gives as row groups of at most `group_rows`; returns their sizes. No rows, no file."""
-    sizes: list[int] = []
-    writer: Any = None  # pyarrow has no types
-    try:
-        for batch in reader:
-            if not batch.num_rows and sizes:
-                continue
-            if writer is None:
-                # Fast rather than small: a plan is read once, a snapshot a few times.
-                same = [name for name in WHY if name in reader.schema.names and name != "line"]
-                writer = pq.ParquetWriter(path, reader.schema, compression="lz4", use_dictionary=same)
-            for first in range(0, batch.num_rows, group_rows or max(batch.num_rows, 1)):
-                part = batch.slice(first, group_rows or batch.num_rows)
-                writer.write_table(pa.Table.from_batches([part]), row_group_size=part.num_rows)
-                sizes.append(part.num_rows)
-    finally:
-        if writer is not None:
-            writer.close()
-    if group_rows is None and writer is None:
-        pq.write_table(reader.schema.empty_table(), path)
-    elif not sizes:
-        path.unlink(missing_ok=True)
+def _write(path: Path, reader: pa.RecordBatchReader, group_rows: int, *, empty: bool = False) -> list[int]:
+    """Write what `reader` gives as row groups of `group_rows`, the last one smaller; returns their sizes.
+
+    In what pieces the rows come depends on how many threads have made them; the groups and the bytes do not. Without
+    any row there is a file only where an `empty` one is wanted.
+    """
+    groups = _groups(reader, group_rows)
+    first = next(groups, None)
+    if first is None and not empty:
         return []
+    sizes: list[int] = []
+    # Fast rather than small: a plan is read once, a snapshot a few times.
+    same = [name for name in WHY if name in reader.schema.names and name != "line"]
+    with pq.ParquetWriter(path, reader.schema, compression="lz4", use_dictionary=same) as writer:
+        for group in chain([] if first is None else [first], groups):
+            writer.write_table(group, row_group_size=group_rows)
+            sizes.append(group.num_rows)
     _sync_file(path)
     return sizes
+
+
+def _groups(reader: pa.RecordBatchReader, rows: int) -> Iterator[pa.Table]:
+    """What `reader` gives in tables of so many rows, the last one smaller."""
+    waiting: list[pa.RecordBatch] = []
+    many = 0
+    for batch in reader:
+        waiting.append(batch)
+        many += batch.num_rows
+        while many >= rows:
+            table = pa.Table.from_batches(waiting)
+            yield table.slice(0, rows).combine_chunks()
+            waiting, many = table.slice(rows).to_batches(), many - rows
+    if many:
+        yield pa.Table.from_batches(waiting).combine_chunks()
 
 
 def _digest(digest: Any, path: Path) -> None:  # a hashlib object: its type has no public name
