@@ -39,8 +39,9 @@ from .test_taking_back import ask
 
 pytestmark = pytest.mark.nightly("postgresql")  # on SQLite by day: how rows are written has tests on both
 
+EXAMPLES = 20 if NIGHTLY else 2
 WEEKS = settings(
-    max_examples=20 if NIGHTLY else 2,
+    max_examples=EXAMPLES,
     stateful_step_count=6,
     deadline=None,
     derandomize=True,
@@ -415,6 +416,7 @@ def wanted(roster: Roster) -> dict[str, set[Any]]:
     return found
 
 
+@pytest.mark.timeout(120 + 60 * EXAMPLES)  # of all examples together
 def test_weeks_of_a_profile(directories: Callable[[], Directory]) -> None:
     """Whatever happened before, a clean run makes the directory what the roster says, and nothing is lost unasked."""
 
