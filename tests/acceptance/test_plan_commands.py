@@ -456,6 +456,8 @@ def test_what_flowed_is_not_forgotten_when_the_rest_is_thrown_away(profile: Prof
         told = people.refusal("POST", f"{path}/runs/2/approvals", 400, {"plan": run["plan"], **part})
         assert "nothing is held" in told["message"]
     people.refusal("POST", f"{path}/runs/2/approvals", 400, {"plan": run["plan"], "why": "a\0b"})
+    limits = {"plan": run["plan"], "limits": {"removalLeast": 50, "classPercent": 100}}
+    assert "approve the rest" in people.refusal("POST", f"{path}/runs/2/override", 409, limits)["message"]
     people("POST", f"{path}/runs/2/discard", {"plan": run["plan"]}, expect=200)
     assert "undo takes it back" in profile.status()["statusMessage"]
     people("PATCH", f"{path}/settings", {"guards": {"removalLeast": None}}, expect=200)
@@ -557,7 +559,7 @@ def test_what_waits_for_a_person_has_a_status_of_its_own(profile: Profile) -> No
     told = typed("undo", "1", expect=3).stdout
     assert "HELD" in told
     made = sum(len(getattr(DISTRICT, kind)) for kind in ("schools", "sections", "students")) + 2  # teachers
-    assert f"CANNOT: {made} objects that the run made stay in the directory, inactive." in told
+    assert f"NOTE: {made} objects that the run made stay in the directory, inactive." in told
     words = ("--plan", admin.get(f"{path}/runs/4")["plan"][:12], "--limit")
     assert "removalPercent=20" in typed("override", "4", *words, "removalPercent", expect=2).stderr
     assert "limits" in typed("override", "4", *words, "noSuchLimit=1", expect=2).stderr

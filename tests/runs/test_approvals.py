@@ -347,6 +347,12 @@ def test_limits_for_one_plan_only(house: House, plans: Plans) -> None:
     with house.control.read() as connection:
         (said,) = approvals.of(connection, 1, key.profile, key.run)
     assert (said.via, said.id, said.plan, said.why) == ("limits", job.override.yes.id, "first", "moved")
+    assert house.journal.begins(next_key, RunState.PLANNING)
+    other = msgspec.structs.replace(HELD, plan="second")
+    assert house.journal.planned(next_key, other) == -1
+    assert "so this is a new plan, and the profile's own limits count. " in house.status(key.profile).status_message
+    (note,) = plans.summary(APPROVER, key.profile, key.run).notes
+    assert note.endswith("set other limits for an earlier plan; the profile's own judge this one.")
     assert approvals.release([said], plan="first", persons=1, now=0) is None, (
         "nobody has said yes to what else holds it"
     )

@@ -378,7 +378,7 @@ def _show_words(plan: Json) -> None:
     if plan["verdictCount"] > len(plan["verdicts"]):
         print(f"… and {plan['verdictCount'] - len(plan['verdicts']):,} more limits that it is over.")
     for note in plan["notes"]:
-        print(f"CANNOT: {note}")
+        print(f"NOTE: {note}")
     for one in plan["approvals"]:
         parts = [f"kind {one['kind']}"] if one["kind"] else []
         parts += [f"school {one['school']}"] if one["school"] else []

@@ -301,6 +301,8 @@ class Journal(Jobs):
                 self._show(connection, key, "inProgress", "Applying what the plan adds.", error_count=listed)
                 return planned.flowing
             moved = "What it was made from has changed, so this is a new plan. " if release is not None else ""
+            if row.limits is not None and json.loads(row.limits).get("plan", planned.plan) != planned.plan:
+                moved = "What it was made from has changed, so this is a new plan, and the profile's own limits count. "
             if before is not None and before != planned.plan and not moved and row.limits is None:
                 moved = "The plan was made anew. "
             self._hold(connection, key, planned, moved)

@@ -69,11 +69,13 @@ class PlanSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     undoable: bool  # whether there is something that `undo` can take back
 
 
-def _overridden(limits: str | None, own: Guards) -> tuple[str, ...]:
-    """Who has set which limits for a plan alone, and why."""
+def _overridden(limits: str | None, own: Guards, plan: str | None) -> tuple[str, ...]:
+    """Who has set which limits for this plan alone, and why."""
     if limits is None:
         return ()
     given = json.loads(limits)
+    if plan is not None and given.get("plan", plan) != plan:
+        return (f"{given['person']} set other limits for an earlier plan; the profile's own judge this one.",)
     usual: dict[str, Any] = msgspec.to_builtins(own)
     other = [
         f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
@@ -129,7 +131,7 @@ class Plans:
             verdicts=msgspec.convert(kept.get("verdicts", []), tuple[Verdict, ...]),
             verdict_count=kept.get("verdict_count", 0),
             deferred=kept.get("deferred", 0),
-            notes=(*_overridden(row.limits, guards), *kept.get("notes", ())),
+            notes=(*_overridden(row.limits, guards, kept.get("plan")), *kept.get("notes", ())),
             approvals=given,
             persons_needed=2 if guards.second_person else 1,
             applied=applied,
@@ -308,7 +310,8 @@ class Plans:
         """Plan a held run again under other limits, for this one plan only; what still holds it is told as before.
 
         `limits` are guard settings by their names in the profile's settings. Raises Invalid, Conflict, Forbidden;
-        Conflict also where two people have to approve: one of them cannot let a plan go by other limits.
+        Conflict also where two people have to approve, of whom one cannot let a plan go by other limits, and when a
+        part of the plan is applied.
         """
         roles.check(principal, Act.APPROVE)
         tenant = principal.tenant
@@ -319,6 +322,11 @@ class Plans:
                 raise Conflict(
                     "Two people have to approve plans of this profile, so nobody sets other limits alone: approve the "
                     f"plan of run {row.number}, and let a second person approve it too."
+                )
+            if self._applied(principal, row).rows:
+                raise Conflict(
+                    f"What the plan of run {row.number} only adds is in the directory already, so it cannot be judged "
+                    "anew: approve the rest of it, or discard it and start again."
                 )
             merged = msgspec.to_builtins(own) | dict(limits)
             try:
