@@ -15,7 +15,7 @@ from typing import Any
 
 COLOURS = ("rich",)
 """structlog loads it for coloured tracebacks on a terminal, which our logs never are."""
-MODELS = ("pydantic", "attr", "attrs")
+MODELS = ("pydantic", "attr", "attrs", "annotated_types")
 """Litestar loads them for models that our handlers, which take and answer plain values, have none of."""
 
 

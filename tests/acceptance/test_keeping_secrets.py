@@ -161,6 +161,16 @@ def test_canaries_are_seen_nowhere(server: Server, tmp_path: Path) -> None:
             content = path.read_bytes()
             for text in (SECRET, client_secret, token, PASSWORD, refresh, signature, *tokens):
                 assert text.encode() not in content, path
+    # And what the command makes, keys and all: whoever has it can open the secrets, and still reads none of them.
+    made = server.command("backup", str(tmp_path / "whole"))
+    assert made.returncode == 0, made.stderr
+    found = (tmp_path / "whole").rglob("*")
+    whole = [path for path in found if path.is_file() and "objects" not in path.parts]  # not the roster itself
+    assert any(path.name == "control.db" for path in whole)
+    for path in whole:
+        content = path.read_bytes()
+        for text in (SECRET, client_secret, token, refresh, signature, *tokens):
+            assert text.encode() not in content, path
     if server.database_url is not None:
         stored = rows_of(server.database_url)
         assert user in stored

@@ -10,7 +10,7 @@ from schoolsync.access import issuer
 
 ENGINE = {"duckdb", "pyarrow", "adbc_driver_manager", "adbc_driver_sqlite", "dbos"}
 FACE = {"litestar", "granian", "odata_query", "jinja2"}
-UNUSED = {"rich", "pydantic", "attr"}
+UNUSED = {"rich", "pydantic", "attr", "annotated_types"}
 
 
 def loaded(*modules: str) -> set[str]:
