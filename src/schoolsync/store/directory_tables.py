@@ -126,7 +126,7 @@ def _object(name: str, *columns: Column[Any]) -> Table:
     )
     Index(f"{name}_position", made.c.tenant, made.c.position, made.c.key)
     lies = made.c.binned_at.is_not(None)
-    Index(f"{name}_binned", made.c.tenant, made.c.key, sqlite_where=lies, postgresql_where=lies)
+    Index(f"{name}_binned", made.c.tenant, made.c.key, sqlite_where=lies)
     return made
 
 
