@@ -74,7 +74,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         server = Server(folder, settings=_settings(folder))
         people = {
             name: {"sub": name * 3, "password": f"pw of {name}", "roles": roles, "tenant": TENANT}
-            for name, roles in {"ada": ["sds-admins"], "ann": ["sds-operators"], "eve": []}.items()
+            for name, roles in {
+                "ada": ["sds-admins"],
+                "ann": ["sds-operators"],
+                "bea": ["sds-auditors"],
+                "eve": [],
+            }.items()
         }
         people["eve"]["scopes"] = ["openid"]
         people["kim"] = {**people["ada"], "audience": "https://payroll.district.example"}
@@ -121,6 +126,7 @@ console_scopes = ["openid", "schoolsync.access", "EduAdministration.ReadWrite"]
 [issuer.role_map]
 sds-admins = "schoolsync.admin"
 sds-operators = "schoolsync.operator"
+sds-auditors = "schoolsync.auditor"
 """
 
 
@@ -145,6 +151,28 @@ def test_people_come_in_with_the_roles_they_have_there(house: House) -> None:
         house.signs_in(http, "eve")
         assert http.get(f"{house.server.base}/console").status_code == 403
         assert http.get(f"{house.server.base}/console/directory").status_code == 403
+
+
+def test_others_read_the_names_of_people_who_have_signed_in(house: House) -> None:
+    """Who did what is shown by name, though no account is here and the log has ids alone; until somebody is forgotten,
+    who is signed out by that."""
+    with house.browser() as ada, house.browser() as bea:
+        house.signs_in(ada, "ada")
+        home = ada.get(f"{house.server.base}/console").text
+        csrf = home.partition('name="csrf" value="')[2].partition('"')[0]
+        form = {"csrf": csrf, "displayName": "Nordkapp", "domain.student": "a.example"}
+        assert ada.post(f"{house.server.base}/console/new-profile", data=form).status_code == 200
+        house.signs_in(bea, "bea")
+        log = f"{house.server.base}/console/activity?operation=POST"
+        assert re.search(r"\bada · schoolsync/v1/profiles", bea.get(log).text)
+        assert "ada · " not in bea.get(f"{house.server.base}/console/activity.csv").text
+        assert "delegated:adaadaada" in bea.get(f"{house.server.base}/console/activity.csv").text
+        forgotten = house.server.command("user", "remove", "ADA", "--tenant", TENANT)
+        assert forgotten.returncode == 0, forgotten.stderr
+        assert "delegated:adaadaada · schoolsync/v1/profiles" in bea.get(log).text
+        assert "bea · " in bea.get(f"{house.server.base}/console/activity").text
+        assert "/console/sign-in" in str(ada.get(f"{house.server.base}/console").url)
+        assert house.server.command("user", "remove", "ADA", "--tenant", TENANT).returncode == 2
 
 
 def test_what_the_issuer_says_no_to(house: House) -> None:

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from . import pictures
-from .browser import DEVICES, PASSWORD, Person, account, person
+from .browser import DEVICES, Person, account, person
 from .house import Profile, Server, Tenant, creation, until
 from .own import own
 from .rosters import DISTRICT
@@ -113,11 +113,7 @@ def test_from_nothing_to_a_run_that_is_watched(server: Server, browser: Browser,
     account(tenant, "ada@skole.example", "admin", "auditor")
     with person(browser, tenant, device=device, shots=shots) as ada:
         page = ada.page
-        ada.open(f"/sign-in?tenant={tenant.id}")
-        page.get_by_role("button", name="Sign in").click()
-        page.get_by_label("Name").fill("ada@skole.example")
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
+        ada.type_password("ada@skole.example")
         page.get_by_role("link", name="New profile").click()
         ada.look("new-profile")
         page.get_by_label("Name", exact=True).fill("Nordkapp kommune")

@@ -6,9 +6,9 @@ import uuid
 
 from .house import DOMAIN, Json, Profile, Server, Tenant, matching
 from .own import own
+from .plan_typing import Typed
 from .rosters import DISTRICT, Row
 from .test_matching import by_hand
-from .test_plan_commands import Typed
 
 RECIPE = {"username": "{givenName:1}{surname}", "mail": "{alias}@mail.example", "nickname": "p-{alias}"}
 NAMES = ("userPrincipalName", "mail", "mailNickname")

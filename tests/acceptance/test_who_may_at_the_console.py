@@ -43,6 +43,9 @@ ACTIONS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("plan", "profiles/{profile}/upload", {}),
     ("plan", "profiles/{profile}/upload/check", {"preview": "x"}),
     ("read.people", "profiles/{profile}/runs/{run}/findings", {"school": "100"}),
+    ("undo", "directory/schools/{school}/restore", {}),
+    ("undo", "directory/classes/{class}/restore", {}),
+    ("undo", "directory/people/{person}/restore", {}),
 )
 FOR_EVERYBODY = {"sign-out", "sign-in", "language"}
 
@@ -128,7 +131,8 @@ def test_every_form_is_only_for_those_with_its_role(held: Profile) -> None:
             http.post("/console/sign-in", data={"tenant": tenant.id})
             csrf = vouched(http, tenant, role).text.partition('name="csrf" value="')[2].partition('"')[0]
             for act, template, form in ACTIONS:
-                path = template.format(profile=nowhere if act in may else held.id, section="guards", run="2")
+                keys = {"section": "guards", "run": "2", **dict.fromkeys(("school", "class", "person"), nowhere)}
+                path = template.format(profile=nowhere if act in may else held.id, **keys)
                 assert http.post(f"/console/{path}", data=form).status_code == 403, "without the session's secret"
                 answer = http.post(f"/console/{path}", data={**form, "csrf": csrf})
                 wanted = 403 if act not in may else 400 if path in {"new-profile", "notices"} else 404

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete, insert, select, update
 
-from schoolsync.access import clients, issuer, refreshing
+from schoolsync.access import clients, issuer, refreshing, remembered
 from schoolsync.errors import UsageError
 from schoolsync.store.control import Control
 from schoolsync.store.control_tables import accounts, tenants
@@ -123,11 +123,12 @@ def change(
 
 
 def remove(control: Control, account: Account) -> None:
-    """Forget an account; its tokens live until they end."""
+    """Forget an account and end its sessions at the console; its tokens live until they end."""
     tenant = control.known_tenant(account.tenant_id)
     assert tenant is not None  # an account has one
     with control.write(tenant) as connection:
         refreshing.forget(connection, tenant=tenant, person=account.id)
+        remembered.forget(connection, tenant=tenant, person=account.id)
         connection.execute(delete(accounts).where(accounts.c.tenant == tenant, accounts.c.id == account.id))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from schoolsync import ticks
-from schoolsync.access import accounts, issuer, permissions
+from schoolsync.access import accounts, issuer, permissions, remembered
 from schoolsync.cli.answers import tell
 from schoolsync.cli.client import acting, existing, guid, opened
 from schoolsync.cli.token import check_names
@@ -99,14 +99,28 @@ def change(
 
 
 def remove(settings: Settings, *, tenant: str, name: str) -> int:
-    """Remove an account; 0 when done."""
+    """Remove an account, or forget somebody of an issuer of one's own who has signed in; 0 when done."""
     tenant_id = guid("--tenant", tenant)
     with existing(settings) as control:
+        number = control.known_tenant(tenant_id)
+        guest = None if number is None else remembered.find(control, tenant=number, name=name)
+        if number is not None and guest is not None and not _has_account(control, tenant_id, guest[0]):
+            with (
+                acting(settings, control, tenant_id=tenant_id, operation="user remove", about=guest[0]),
+                control.write(number) as connection,
+            ):
+                remembered.forget(connection, tenant=number, person=guest[0])
+            tell(id=guest[0], name=guest[1], removed=True)
+            return 0
         found = _found(control, tenant_id, name)
         with acting(settings, control, tenant_id=tenant_id, operation="user remove", about=found.id):
             accounts.remove(control, found)
     tell(id=found.id, name=found.name, removed=True)
     return 0
+
+
+def _has_account(control: Control, tenant_id: str, person: str) -> bool:
+    return any(one.id == person for one in accounts.known(control, tenant_id=tenant_id))
 
 
 def _found(control: Control, tenant_id: str, name: str) -> accounts.Account:

@@ -70,7 +70,7 @@ def user_change(
 
 @user.command("remove")
 def user_remove(name: PersonName, tenant: PersonTenant, data_dir: DataDir = None, json: AsJson = False) -> None:
-    """Remove an account; tokens it has stay valid until they expire."""
+    """Remove an account, or forget somebody of another issuer; either is signed out of the console."""
     from schoolsync.cli import user as command
     from schoolsync.settings import load
 

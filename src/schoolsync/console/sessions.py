@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select
 
 from schoolsync import ticks
+from schoolsync.access import remembered
 from schoolsync.access.keys import console_key
 from schoolsync.access.principal import Principal
 from schoolsync.settings import Settings
@@ -60,6 +61,7 @@ class Sessions:
                     expires=now + self._hours * 3600 * ticks.PER_SECOND,
                 )
             )
+            remembered.remember(connection, principal, now=now)
         return self.signed({"t": principal.tenant, "s": secret}, purpose="session")
 
     def find(self, cookie: str | None, *, now: int) -> Session | None:

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 import msgspec
 from markupsafe import Markup
 
-from schoolsync.access import accounts, roles
+from schoolsync.access import accounts, remembered, roles
 from schoolsync.access.roles import Act
 from schoolsync.console import catalogue, sections
 from schoolsync.console.catalogue import N_
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from schoolsync.console.app import Console
     from schoolsync.graph.app import Arrival
 
-_SOMEBODY = re.compile(r"\bdelegated:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
+_SOMEBODY = re.compile(r"\bdelegated:([^\s,;]+?)(?=[.,;:)]*(?:\s|$))")
 HTML = "text/html; charset=utf-8"
 
 
@@ -136,13 +136,14 @@ class Visit:
         raise Outdated(self.text(_OUTDATED))
 
     def named(self, text: str | None) -> str:
-        """A text with the names of people where the log and its like hold ids: of those with an account here, and of
-        whoever reads it."""
+        """A text with the names of people where the log and its like hold ids: of those with an account here, of those
+        who have signed in at the console, and of whoever reads it."""
         found = {match[1] for match in _SOMEBODY.finditer(text or "")}
         if not found or text is None:
             return text or ""
         me = self.principal
-        known = accounts.names(self.console.control, tenant=me.tenant, ids=found)
+        known = remembered.names(self.console.control, tenant=me.tenant, ids=found, now=self.now)
+        known |= accounts.names(self.console.control, tenant=me.tenant, ids=found)
         if me.user_id and me.user_name:
             known[me.user_id] = me.user_name
         return _SOMEBODY.sub(lambda match: known.get(match[1], match[0]), text)

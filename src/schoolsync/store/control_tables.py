@@ -384,7 +384,7 @@ device_codes = table(
 
 console_sessions = table(
     control,
-    "console_sessions",  # people who are signed in to the console
+    "console_sessions",  # people who are signed in to the console, and what they are called (access.remembered)
     Column("tenant", Integer),
     Column("id", Text),  # hash of what the browser's cookie holds
     Column("principal", Text, nullable=False),  # JSON, what the token of the sign-in said
