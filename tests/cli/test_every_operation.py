@@ -73,6 +73,9 @@ TYPED = {
     "directory.get_school": "directory",
     "directory.get_class": "directory",
     "directory.get_person": "directory",
+    "directory.restore_school": "directory",
+    "directory.restore_class": "directory",
+    "directory.restore_person": "directory",
 }
 """Handler of an operation -> the command that asks it of a server."""
 
