@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from schoolsync.directory import changes
 from schoolsync.store import directory_tables
+from schoolsync.store.database import is_postgresql
 
 WRITER = ("EduRoster.ReadWrite.All", "Directory.ReadWrite.All")
 TABLES = {
@@ -73,3 +74,15 @@ def test_nobody_sees_what_lies_in_the_bin(town: Any, token: Any, tenant: str, ki
         put(town, tenant, kind, one, out=True)
     for path in EVERYWHERE:
         assert ids(town.get(path).json()) == ids(whole[path])
+
+
+@pytest.mark.parametrize("table", ["schools", "classes", "people"])
+def test_a_bin_is_looked_into_by_an_index_of_its_own(town: Any, tenant: str, table: str) -> None:
+    """However large the directory is: whoever counts, restores or lists what lies there reads that alone."""
+    with town.services.directories.read(tenant) as connection:
+        explain = "EXPLAIN" if is_postgresql(connection) else "EXPLAIN QUERY PLAN"
+        if is_postgresql(connection):
+            connection.execute(text("SET LOCAL enable_seqscan = off"))
+        for which in ("binned_at IS NOT NULL LIMIT 1", "binned_at IS NOT NULL AND NOT active"):
+            rows = connection.execute(text(f"{explain} SELECT key FROM {table} WHERE tenant = 1 AND {which}")).all()
+            assert any(f"{table}_binned" in str(row) for row in rows), rows

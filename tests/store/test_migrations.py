@@ -68,6 +68,11 @@ def columns(engines: Sequence[Engine]) -> set[tuple[str, str]]:
         for name in changed & set(asked.get_table_names()):
             found |= {(name, column["name"]) for column in asked.get_columns(name)}
             found |= {(name, str(index["name"])) for index in asked.get_indexes(name)}
+        if engine.dialect.name == "sqlite":
+            with engine.connect() as connection:
+                there = connection.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'").all()
+                told = "SELECT tbl, idx || ' ' || stat FROM sqlite_stat1 WHERE idx LIKE '%binned'"
+                found |= {tuple(row) for row in connection.exec_driver_sql(told)} if there else set()
     return found
 
 

@@ -6,7 +6,7 @@ process that writes directory files in bulk must never load `sqlite3`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 from sqlalchemy import UniqueConstraint
@@ -24,12 +24,27 @@ from schoolsync.store.directory_tables import (
 )
 from schoolsync.store.release import SCHEMA_VERSION
 
+LYING = 1_000
+"""Rows that SQLite is told to expect in a bin: its index has these alone, and is preferred where they are meant."""
 MANY, FEW = 10_000_000, 30
 """What SQLite is told to expect: rows in a table of objects or links, and rows that a look-up by an index finds.
 
 More rows than SQLite takes a table of its own kind for that it knows nothing of (2^20), such as the rows of a batch:
 otherwise it would read a whole table into a Bloom filter before it looks anything up.
 """
+
+
+def expecting_bin(table: str) -> str:
+    """The statement that tells SQLite how little lies in a bin; a file that got its index later needs it too."""
+    return _expecting(table, f"{table}_binned", [LYING, LYING, 1])
+
+
+def _expecting(table: str, index: str, rows: Sequence[int]) -> str:
+    said = " ".join(map(str, rows))
+    return (
+        f"INSERT INTO sqlite_stat1 (tbl, idx, stat) SELECT '{table}', '{index}', '{said}' "  # noqa: S608  # ours
+        f"WHERE NOT EXISTS (SELECT 1 FROM sqlite_stat1 WHERE idx = '{index}')"
+    )
 
 
 def _expectations() -> Iterator[str]:
@@ -50,11 +65,10 @@ def _expectations() -> Iterator[str]:
             found = [MANY, *[FEW] * (columns - 1)]
             if unique or columns > 2:
                 found[-1] = 1 if unique else 2  # so that the key itself is preferred
-            said = " ".join(map(str, [MANY, *found]))
-            yield (
-                f"INSERT INTO sqlite_stat1 (tbl, idx, stat) SELECT '{table.name}', '{name}', '{said}' "  # noqa: S608  # ours
-                f"WHERE NOT EXISTS (SELECT 1 FROM sqlite_stat1 WHERE idx = '{name}')"
-            )
+            if name == f"{table.name}_binned":
+                yield expecting_bin(table.name)
+            else:
+                yield _expecting(table.name, name, [MANY, *found])
     yield "ANALYZE sqlite_master"  # and now this connection knows them, too
 
 

@@ -20,8 +20,9 @@ from sqlalchemy import Column, Connection, Table, select, update
 from sqlalchemy.schema import CreateColumn
 
 from schoolsync.errors import Refusal
-from schoolsync.store import control_tables, directory_tables, release
+from schoolsync.store import control_tables, ddl, directory_tables, release
 from schoolsync.store.control_tables import control_schema
+from schoolsync.store.database import is_postgresql
 
 
 class Family(StrEnum):
@@ -64,6 +65,8 @@ def _third(connection: Connection) -> None:
         add_column(connection, table, table.c.binned_at)
         index = next(one for one in table.indexes if one.name == f"{table.name}_binned")
         index.create(connection)
+        if not is_postgresql(connection):
+            connection.exec_driver_sql(ddl.expecting_bin(table.name))
     removed = directory_tables.removed_objects
     add_column(connection, removed, removed.c.restorable)
 
