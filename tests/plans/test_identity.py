@@ -347,7 +347,7 @@ def test_terms_begin_and_end_on_their_day(directory: Directory) -> None:
 
 def test_days_of_a_scope_leave_out_the_terms_outside() -> None:
     """A term that touches the days is in; who writes them the wrong way round is told."""
-    with pytest.raises(ValueError, match="lastDay is before firstDay"):
+    with pytest.raises(ValueError, match="lastDay: it is before firstDay"):
         Scope(first_day=date(2026, 8, 1), last_day=date(2026, 7, 1))
     db = duckdb.connect()
     for name in ("roster", "outside"):
