@@ -28,8 +28,10 @@ from .districts import (
     visible_columns,
 )
 
+EXAMPLES = 30 if NIGHTLY else 2
+pytestmark = pytest.mark.timeout(180 + 30 * EXAMPLES)  # of all examples together
 LAWS = settings(
-    max_examples=30 if NIGHTLY else 2,
+    max_examples=EXAMPLES,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
