@@ -366,6 +366,23 @@ def test_what_is_wrong_is_said_at_its_field(
     assert {name: shown[name][0] for name in typed} == typed
 
 
+def test_very_many_words_are_kept_or_refused_in_words(http: httpx.Client, profile: Profile) -> None:
+    """A thousand fit into a form; more than it can hold are refused with what to do instead."""
+    page = f"/console/profiles/{profile.id}/settings/files"
+    form = {name: value for name, value in page_of(http, page).items() if not name.startswith("codes.")}
+
+    def rows(count: int) -> Fields:
+        cells = {"list": "grades", "word": "trinn {}", "code": "01"}
+        return {f"codes.{row}.{cell}": [text.format(row)] for row in range(count) for cell, text in cells.items()}
+
+    saved(http, page, {**form, **rows(1000)})
+    assert len(settings_of(own(profile.tenant, "viewer"), profile)["codes"]["grades"]) == 1000
+    refused = http.post(page, data={**form, **rows(1700)})
+    assert (refused.status_code, "schoolsync profile import" in refused.text) == (400, True)
+    saved(http, page, {**form, "version": page_of(http, page)["version"]})
+    assert settings_of(own(profile.tenant, "viewer"), profile)["codes"] == {}
+
+
 def test_words_that_mean_nothing_are_refused(http: httpx.Client, profile: Profile) -> None:
     """A word without a code, a code without a word, and a word with two of them; the list that it is about is named."""
     page = f"/console/profiles/{profile.id}/settings/files"

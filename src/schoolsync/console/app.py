@@ -194,6 +194,11 @@ def _cookies(header: str | None) -> dict[str, str]:
 
 def _fields(content: bytes) -> dict[str, str]:
     """Parameters or the fields of a form; of one that is given twice the last, of a list all, joined by line ends."""
+    if content.count(b"&") >= FIELDS_MAX:
+        raise Invalid(
+            f"The form has more than {FIELDS_MAX} fields, which no page sends: take rows out, or put the profile "
+            "into a file and import it (`schoolsync profile import`)."
+        )
     try:
         pairs = parse_qsl(content.decode("ascii"), keep_blank_values=True, max_num_fields=FIELDS_MAX, errors="strict")
     except ValueError as problem:
