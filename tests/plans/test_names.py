@@ -51,8 +51,8 @@ def test_what_a_recipe_makes(recipe: Recipe, record: dict[str, Any], made: str |
         ({"username": "pupil"}, "needs a field"),
         ({"username": "{surname}@x.example"}, "needs a field"),
         ({"username": "{surname"}, "needs a field"),
-        ({"username": "{surname}", "nickname": "same"}, "nickname is {alias}"),
-        ({"username": "{surname}", "mail": "{alias}"}, "mail is {alias} and a domain"),
+        ({"username": "{surname}", "nickname": "same"}, "nickname: it is {alias}"),
+        ({"username": "{surname}", "mail": "{alias}"}, "mail: it is {alias} and a domain"),
         ({"username": "{surname}", "longest": 3}, "longest"),
     ],
 )
