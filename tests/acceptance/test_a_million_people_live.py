@@ -73,10 +73,10 @@ def _story(ada: Person, profile: Profile, files: list[Path]) -> None:
         assert list(dict.fromkeys(seen.stages)) == list(stages)
         slowest = max(seen.pages)
         assert slowest[0] < SLOWEST, slowest
-    for stage in (STAGES[0], *STAGES[2:]):
+    # Reading takes a second or two: it may be over before anybody has looked at its rows.
+    for stage in STAGES[2:]:
         assert run.done[stage], f"{stage}: rows are counted"
         assert run.done[stage] == sorted(run.done[stage])
-    # Reading takes two seconds, in which nobody has to look twice.
     assert len(set(run.done[STAGES[2]])) >= 2, "the bar moves"
     writing = STAGES[3]
     assert len(set(run.done[writing])) > 10, "the bar moves"
