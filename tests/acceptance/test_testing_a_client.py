@@ -434,7 +434,7 @@ def test_what_left_is_kept_for_a_time_and_then_purged_by_itself(server: Memory, 
 
 
 def test_who_leaves_lies_in_the_bin_and_comes_out_of_it(server: Memory, tenant: Tenant, dial: Dial) -> None:
-    """Out of Graph's sight, and told as gone for now; looked into and emptied from API, console and command line.
+    """Out of Graph's sight, and told as gone for now; looked into, and left by hand, in API, console and command line.
 
     Coming back in the files, or by hand, everybody is who they were; after 30 days they are gone for good.
     """

@@ -401,39 +401,18 @@ class Stages(Preparing):
         draft.add_table("renumbered", db.sql("FROM planned.renumbered ORDER BY ALL").to_arrow_reader(16_384))
         failed = report.failed(db)
         report.list_left_out(db, terms)
-        held, waived = said.of(draft.hash)
-        planned = Planned(
-            plan=draft.hash,
-            batches=len(draft.batches),
-            rows=sum(batch.rows for batch in draft.batches),
-            steps=counted,
+        planned = msgspec.structs.replace(
+            self._planned(draft, counted, said),
             errors=arrivals.count(db, "planned.errors"),
             error_files=draft.add_errors(report.entries(db, run=self._job.run, now=self._job.now)),
             failed=failed,
             seen=seen,
             parts=tuple(msgspec.convert(dict(zip(_PART, one, strict=True)), PartCount) for one in parts),
             alike=alike.count(db),
-            held=held.sentence,
-            verdicts=held.verdicts,
-            verdict_count=held.count,
-            holds=tuple(sorted(held.holds)),
-            waived=waived,
-            waiver=said.yes if waived else None,
             deferred=draft.deferred,
             notes=(*guards.renumbered_notes(db), *expiry.note(db, terms)),
-            flowing=draft.additions if held.holds <= {"removals"} else 0,
         )
-        stored = draft.complete(
-            planned=planned,
-            position=position,
-            first_key=claim.first_key,
-            input_hash=hashes.of_input(self._job),
-            terms=hashes.of_terms(self._job),
-            wakes=wake,
-        )
-        self._objects.keep_folder(Path(self._job.folder))
-        self._progress(_PLAN_STEPS, _PLAN_STEPS)
-        return stored
+        return self._complete(draft, planned, position, claim, wakes=wake)
 
     def _make_undo(self, undone: Undone) -> Description:
         """The plan that takes an earlier run back."""
@@ -457,7 +436,8 @@ class Stages(Preparing):
         undoing.count(db, directory, terms, draft, lambda: self._load_lately(db))
         said = self._settled(db, terms)
         draft.add_table("tally", db.sql(guards.TALLY).to_arrow_reader(16_384))
-        return self._complete(draft, counted, said, position, claim, notes=undo.notes(db, made))
+        planned = msgspec.structs.replace(self._planned(draft, counted, said), notes=undo.notes(db, made))
+        return self._complete(draft, planned, position, claim)
 
     def _make_clean_up(self, what: CleanUp) -> Description:
         """The plan that cleans up the classes of a profile that has expired."""
@@ -474,29 +454,20 @@ class Stages(Preparing):
         errors = arrivals.count(db, "planned.errors")
         files = draft.add_errors(report.entries(db, run=self._job.run, now=self._job.now))
         said = Judged(clean_up.judged(db))
-        return self._complete(draft, counted, said, position, claim, errors=errors, error_files=files)
+        planned = msgspec.structs.replace(self._planned(draft, counted, said), errors=errors, error_files=files)
+        return self._complete(draft, planned, position, claim)
 
-    def _complete(
-        self,
-        draft: Draft,
-        counted: dict[str, dict[str, int]],
-        said: Judged,
-        position: int,
-        claim: Claim,
-        *,
-        notes: tuple[str, ...] = (),
-        errors: int = 0,
-        error_files: tuple[str, ...] = (),
-    ) -> Description:
-        """Make a plan that no roster is behind the run's plan."""
+    @staticmethod
+    def _planned(draft: Draft, counted: dict[str, dict[str, int]], said: Judged) -> Planned:
+        """What is to be told of any plan."""
         held, waived = said.of(draft.hash)
-        planned = Planned(
+        return Planned(
             plan=draft.hash,
             batches=len(draft.batches),
             rows=sum(batch.rows for batch in draft.batches),
             steps=counted,
-            errors=errors,
-            error_files=error_files,
+            errors=0,
+            error_files=(),
             failed={},
             seen={},
             held=held.sentence,
@@ -505,16 +476,20 @@ class Stages(Preparing):
             holds=tuple(sorted(held.holds)),
             waived=waived,
             waiver=said.yes if waived else None,
-            notes=notes,
             flowing=draft.additions if held.holds <= {"removals"} else 0,
         )
+
+    def _complete(
+        self, draft: Draft, planned: Planned, position: int, claim: Claim, *, wakes: int | None = None
+    ) -> Description:
+        """Make it the run's plan."""
         stored = draft.complete(
             planned=planned,
             position=position,
             first_key=claim.first_key,
             input_hash=hashes.of_input(self._job),
             terms=hashes.of_terms(self._job),
-            wakes=None,
+            wakes=wakes,
         )
         self._objects.keep_folder(Path(self._job.folder))
         self._progress(_PLAN_STEPS, _PLAN_STEPS)
