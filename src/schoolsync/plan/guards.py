@@ -8,7 +8,7 @@ counts. All numbers come from the profile's settings; docs/plan.md has a row for
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import duckdb
 
@@ -64,7 +64,14 @@ def _said(kind: str) -> str:
 
 
 def count_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
-    """Count every kind of object, and guardians; before `changes.forget_objects`."""
+    """Count every kind of object, and guardians; before `changes.forget_objects`.
+
+    Of a profile that has nothing yet nothing can be taken away: a first load is not counted.
+    """
+    for counted, found in (("binning", "binned"), ("purging", "purged")):
+        db.execute(f"INSERT INTO planned.{counted} SELECT kind, count(*) FROM planned.{found} GROUP BY kind")
+    if not _some(db, "planned.own") and not _some(db, "planned.aside"):
+        return
     for kind in terms.objects:
         mine = f"o.kind = '{kind.name}' AND o.active"
         # Nobody is in two schools here: an object counts where it belongs first of all.
@@ -82,8 +89,6 @@ def count_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
             said=_said(kind.name),
             left=f"r.kind = '{kind.records}' AND {kind.where}",
         )
-    for counted, found in (("binning", "binned"), ("purging", "purged")):
-        db.execute(f"INSERT INTO planned.{counted} SELECT kind, count(*) FROM planned.{found} GROUP BY kind")
     if not terms.deferred("student") and "contacts" not in terms.absent:
         there = f"{terms.is_ours('h.owner')} AND h.active AND coalesce(h.related_contacts, '[]') <> '[]'"
         _insert(
@@ -98,6 +103,10 @@ def count_objects(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
             said=_said("guardians"),
             left="r.kind = 'contacts'",
         )
+
+
+def _some(db: duckdb.DuckDBPyConnection, table: str) -> bool:
+    return bool(db.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchall())
 
 
 def _changed() -> str:
@@ -201,20 +210,11 @@ def settled(db: duckdb.DuckDBPyConnection, terms: Terms) -> Settled:
     """What the guards say about the plan."""
     found: list[Verdict] = []
     more = 0
-    for guard in (
-        _emptied,
-        _renumbered,
-        _removals,
-        _schools_gone,
-        _halved,
-        _leavers,
-        _window,
-        _bins,
-        _purges,
-        _updates,
-        _adoptions,
-        _others,
-    ):
+    guards: tuple[Callable[[duckdb.DuckDBPyConnection, Terms], Said], ...] = (_bins, _purges, _adoptions, _others)
+    if _some(db, "planned.endangered") or _some(db, "planned.class_losses"):
+        taken = (_emptied, _renumbered, _removals, _schools_gone, _halved, _leavers, _window, _updates)
+        guards = (*taken, *guards)
+    for guard in guards:
         verdicts, unlisted = guard(db, terms)
         found += verdicts
         more += unlisted

@@ -75,6 +75,7 @@ class Dispatcher:
         roll: Roll | None,
         keep_warm: bool,
         stopping: Callable[[], bool],
+        poll: float = POLL,
     ) -> None:
         self._settings = settings
         self._control = control
@@ -87,6 +88,7 @@ class Dispatcher:
         self._roll = roll
         self._keep_warm = keep_warm
         self._stopping = stopping
+        self._poll = poll
         self._beside: set[str] = set()  # runs that were taken up beside those that have the places
         self._silent: dict[str, float] = {}  # workflows that nobody executes, since when
 
@@ -122,7 +124,7 @@ class Dispatcher:
             except OSError as problem:  # of a file or folder that is tidied up: no run needs it
                 log.error("a file cannot be read or removed", reason=problem.strerror or type(problem).__name__)
                 time.sleep(1)
-            time.sleep(POLL)
+            time.sleep(self._poll)
 
     def _look_into(self, url: str) -> None:
         """Look at a bucket again and again, beside everything else: its answers may take long, and its files."""

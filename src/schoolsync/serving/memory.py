@@ -18,6 +18,8 @@ LONGEST = 5.0
 """Seconds that a roster on its way is waited for, before what answers requests is loaded."""
 SOON = 0.5
 """The same for its engine, which then works by itself."""
+TURN = 0.0005
+"""Seconds after which a thread that loads modules lets one go on that hands the engine its next question."""
 
 
 def main() -> int:
@@ -45,10 +47,14 @@ def main() -> int:
         clock=services.clock,
         new_id=services.new_id,
     )
+    usual = sys.getswitchinterval()
     if process.sent is not None:  # what is loaded next would be in its way
         process.sent.wait(LONGEST)
         engines.asked.wait(SOON)
-    answer: int = load("schoolsync.serving.api").serve(process, engines)
+        sys.setswitchinterval(TURN)
+    api = load("schoolsync.serving.api")
+    sys.setswitchinterval(usual)
+    answer: int = api.serve(process, engines)
     return answer
 
 

@@ -32,7 +32,7 @@ from schoolsync.uploads.signatures import Access
 NAME = "Seed"
 DOMAIN = "seed.example"
 PATIENCE = 600.0
-LOOK = 0.01
+LOOK = 0.004
 PIECE = 1 << 20
 SHOWN = 5
 """Kinds of errors that are told when the roster has too many."""

@@ -54,6 +54,7 @@ CREATE OR REPLACE TABLE raw.alike AS
         SELECT digest FROM (SELECT digest, lag(digest) OVER () AS before FROM raw.sorted) WHERE digest = before
     )
 """
+_ALL_APART = "SELECT count(*) = count(DISTINCT {digest}) FROM {rows}"
 _AGAIN = """
 CREATE OR REPLACE TABLE {made} AS
     SELECT line, first FROM (
@@ -349,6 +350,10 @@ class Merger:
             "keys": ", ".join(f"k{number}" for number in range(len(parts))),
             "filled": " AND ".join(f"k{number} IS NOT NULL" for number in range(len(parts))),
         }
+        # A short table is told in one go; sorting a long one takes less memory than a table of its keys.
+        if table.rows < LARGE and self._number(_ALL_APART.format(**query)):
+            self.db.execute(f"DROP TABLE IF EXISTS {made}")  # it may be there from before, of more rows
+            return None
         self.db.execute(_DIGESTS.format(**query))
         self.db.execute(_SORTED)
         found = self._number(_ALIKE_KEYS.format(**query)) and self._number(_AGAIN.format(**query))
