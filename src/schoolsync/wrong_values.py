@@ -130,17 +130,17 @@ def _described(kind: inspect.Type) -> Iterator[str]:
     for one in _alternatives(kind):
         match one:
             case inspect.LiteralType():
-                yield "one of " + ", ".join(str(value) for value in one.values)
+                yield f"one of {', '.join(str(value) for value in one.values)}"
             case inspect.EnumType():
-                yield "one of " + ", ".join(str(member.value) for member in one.cls)
+                yield f"one of {', '.join(str(member.value) for member in one.cls)}"
             case inspect.BoolType():
                 yield "true or false"
             case inspect.IntType():
-                yield "a whole number" + _range(one.ge, one.le, one.gt, one.lt)
+                yield f"a whole number{_range(one.ge, one.le, one.gt, one.lt)}"
             case inspect.FloatType():
-                yield "a number" + _range(one.ge, one.le, one.gt, one.lt)
+                yield f"a number{_range(one.ge, one.le, one.gt, one.lt)}"
             case inspect.StrType():
-                yield "a text" + (_range(one.min_length, one.max_length, None, None, unit=" characters"))
+                yield f"a text{_many(one.min_length, one.max_length, 'characters')}"
             case inspect.DateType():
                 yield "a day such as 2026-01-31"
             case inspect.TimeType():
@@ -148,7 +148,7 @@ def _described(kind: inspect.Type) -> Iterator[str]:
             case inspect.DateTimeType():
                 yield "a point in time such as 2026-01-31T06:30:00Z"
             case inspect.CollectionType():
-                yield "a list" + _range(one.min_length, one.max_length, None, None, unit=" entries")
+                yield f"a list{_many(one.min_length, one.max_length, 'entries')}"
             case inspect.DictType() | inspect.StructType():
                 yield "an object"
             case inspect.NoneType():
@@ -157,15 +157,23 @@ def _described(kind: inspect.Type) -> Iterator[str]:
                 return
 
 
-def _range(least: float | None, most: float | None, above: float | None, below: float | None, *, unit: str = "") -> str:
-    """The limits of a number, or of how many."""
-    of = " of" if unit else ""
+def _range(least: float | None, most: float | None, above: float | None, below: float | None) -> str:
+    """The limits of a number."""
     if least is not None and most is not None:
-        return f"{of or ' from'} {least:g} to {most:g}{unit}"
+        return f" from {least:g} to {most:g}"
     if least is not None:
-        return f" of at least {least:g}{unit}"
+        return f" of at least {least:g}"
     if most is not None:
-        return f" of at most {most:g}{unit}"
+        return f" of at most {most:g}"
     if above is not None:
-        return f" above {above:g}{unit}"
-    return f" below {below:g}{unit}" if below is not None else ""
+        return f" above {above:g}"
+    return f" below {below:g}" if below is not None else ""
+
+
+def _many(least: int | None, most: int | None, called: str) -> str:
+    """The limits of how many there are."""
+    if least is not None and most is not None:
+        return f" of {least} to {most} {called}"
+    if least is not None:
+        return f" of at least {least} {called}"
+    return f" of at most {most} {called}" if most is not None else ""

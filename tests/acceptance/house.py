@@ -31,6 +31,8 @@ from schoolsync.cli import token as token_command
 from schoolsync.settings import Settings
 from schoolsync.store.directory_tables import directory as directory_tables
 
+from ..german import assert_german
+
 Json = dict[str, Any]  # a JSON object has values of any kind
 T = TypeVar("T")
 
@@ -509,6 +511,7 @@ class Profile:
 
         def ended() -> Json | None:
             status = self.status()
+            assert_german(status["statusMessage"])
             return None if status["status"] in BEGUN else status
 
         return until("the run ends", ended, seconds=seconds)

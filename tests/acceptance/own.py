@@ -15,6 +15,7 @@ from schoolsync.api.openapi import description
 from schoolsync.api.route import Route
 from schoolsync.api.routes import ROUTES
 
+from ..german import assert_answer_german, assert_german
 from .house import GUID, Server, Tenant
 
 Json = dict[str, Any]
@@ -97,12 +98,15 @@ def check(answer: httpx.Response) -> None:
         assert error["message"].endswith((".", "”", "?")), shown
         assert error["innerError"]["request-id"] == answer.headers["request-id"], shown
         assert_is("ErrorBody", answer.json())
+        if answer.status_code != 401:  # programs alone are told what is wrong with a token
+            assert_german(error["message"])
     if route is not None and answer.status_code == route.status and answer.content:
         assert answer.headers["content-type"] == route.media, shown
         if route.media != "application/json":
             return
         made = description()["paths"][f"/{route.template}"][route.method.lower()]
         schema = made["responses"][str(route.status)]["content"]["application/json"]["schema"]
+        assert_answer_german(answer.json())
         problems = [problem.message for problem in _validator(schema).iter_errors(answer.json())]
         assert not problems, f"{shown}: {problems[:3]}"
 

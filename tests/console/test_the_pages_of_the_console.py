@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +13,12 @@ import pytest
 from msgspec import inspect
 
 from schoolsync.api.routes import STEP_KINDS, STEP_OPS
-from schoolsync.console import catalogue, charts, sections, words
+from schoolsync.console import catalogue, charts, engine_texts, sections, words
 from schoolsync.console.app import STATIC
 from schoolsync.console.fields import Field
 from schoolsync.console.page_list import console_page
 from schoolsync.console.pages import identity
+from schoolsync.console.sentences import HOLE, SAME, Sentences
 from schoolsync.console.shown import Shown
 from schoolsync.plan.kinds import LINKS, OBJECTS
 from schoolsync.plan.steps import RULES
@@ -25,8 +27,10 @@ from schoolsync.plan.verdicts import Guard
 from schoolsync.profiles.policy import OwnSettings
 from schoolsync.profiles.status import Status
 from schoolsync.roster import codes
+from schoolsync.roster import rules as roster_rules
 from schoolsync.roster.fields import SENSITIVE
 from schoolsync.runs.states import Cause, RunState
+from schoolsync.serving import doctor
 
 DOCS = Path(__file__).parents[2] / "docs"
 OTHER_LANGUAGES = [language for language in catalogue.LANGUAGES if language != catalogue.DEFAULT]
@@ -45,6 +49,71 @@ def test_every_text_is_in_every_language(language: str) -> None:
         assert not message.fuzzy
         for string in strings:
             assert set(re.findall(r"%\(\w+\)\w", string)) == set(re.findall(r"%\(\w+\)\w", ids[-1])), message.id
+
+
+@pytest.mark.parametrize("language", OTHER_LANGUAGES)
+def test_every_sentence_of_the_house_is_in_every_language(language: str) -> None:
+    """Whatever other modules say in English can be read: no sentence is missing, none is left over, each keeps what is
+    put into it, and is recognized whatever that is."""
+    texts = {(message.context, message.id) for message in catalogue.found_sentences() if message.id}
+    known = {(message.context, message.id): str(message.string) for message in catalogue.read(f"engine.{language}")}
+    known.pop((None, ""), None)
+    assert texts == known.keys(), "python -m schoolsync.console.catalogue merges them"
+    sentences = catalogue.sentences(language)
+    assert sentences is not None
+    for (form, text), told in known.items():
+        assert told, f"not translated: {text}"
+        if form is None:
+            holes = {hole[1]: hole[2] for hole in HOLE.finditer(told)}
+            assert holes.keys() == {hole[1] for hole in HOLE.finditer(text)}, text
+            assert set(holes.values()) <= {None, SAME, *engine_texts.WORDS}, told
+            said = sentences.tell(HOLE.sub(r"Xq\1z", text))
+            if said is not None or text.endswith("."):
+                assert said == HOLE.sub(r"Xq\1z", told)
+
+
+TOLD = {
+    "Nothing was changed: 1,200 of 2,040 students of school students would go (3 of them rejected records); none may "
+    "in one run. 1 more guard says so, too: see the plan.": (
+        "Nichts wurde geändert: 1.200 von 2.040 Schülern der Schule students würden gehen (3 davon fehlerhafte "
+        "Datensätze); in einem Lauf ist keines zulässig. 1 weiterer Wächter sagt es auch: Sehen Sie im Plan nach."
+    ),
+    "Synchronized 8 schools, 1,200 people: 3 created, 1,204 linked. Quarantined: 5 of 8 people failed (62 %; more "
+    "than 40.5 % and at least 5 are too many). Tried again at 2026-11-28T18:00:00Z.": (
+        "Abgeglichen: 8 Schulen, 1.200 Personen – 3 angelegt, 1.204 zugeordnet. In Quarantäne: 5 von 8 Personen "
+        "gescheitert (62 %; zu viele sind mehr als 40,5 % und mindestens 5). Nächster Versuch: 28.11.2026, 18:00:00 "
+        "UTC."
+    ),
+    "The body is wrong: displayName must be a text of 1 to 256 characters.": (
+        "Was gesendet wurde, ist falsch: displayName muss sein: ein Text von 1 bis 256 Zeichen."
+    ),
+    "The roster of run 3 does not have the person The Teachers (17) (Student.csv line 5). It was left out for its "
+    "mistake. Username is empty. Give it a value.": (
+        "Das Roster von Lauf 3 hat nicht die Person The Teachers (17) (Student.csv Zeile 5). Es wurde wegen seines "
+        "Fehlers ausgelassen. Username ist leer. Tragen Sie einen Wert ein."
+    ),
+}
+
+
+@pytest.mark.parametrize("said", TOLD)
+def test_a_sentence_of_sentences_is_told_whole(said: str) -> None:
+    """What is put into one may be one itself, or parts and words of one; names are left as they are, even those that
+    are called like a kind, and numbers and times are written as the language has them."""
+    sentences = catalogue.sentences("de")
+    assert sentences is not None
+    assert sentences.tell(said) == TOLD[said]
+    assert sentences.tell("Vadsø is a town.") is None, "what nothing fits stays as it is"
+
+
+def test_a_page_of_findings_is_told_in_no_time() -> None:
+    """A hundred of them, all different, take less than a tenth of a second of work."""
+    sentences = Sentences(catalogue.read("engine.de"), "de")
+    rule, began = roster_rules.RULES["unknown-reference"], time.process_time()
+    for number in range(100):
+        said = sentences.tell(rule.message(column="School SIS ID", detail=f"S-{number}"))
+        assert said is not None
+        assert said.startswith(f"School SIS ID nennt S-{number}, was nicht in der zugehörigen Datei steht.")
+    assert time.process_time() - began < 0.1
 
 
 def test_no_text_stands_in_a_template_outside_the_catalogues() -> None:
@@ -67,6 +136,7 @@ def test_whatever_the_house_names_has_a_word() -> None:
     """No state, status or cause is shown by its code word, and every setting of a profile stands in a form."""
     assert set(words.RUN_STATE) == set(map(str, RunState))
     assert set(words.CAUSE) == set(map(str, Cause))
+    assert set(words.CHECK) == set(doctor.CHECKS)
     assert set(words.GUARD) == set(Guard.__args__)  # type: ignore[attr-defined]  # a Literal has its values there
     assert set(words.KIND) >= set(STEP_KINDS)
     assert list(words.ENTRY)[:4] == [kind.entry for kind in OBJECTS], "what the others follow from comes first"

@@ -31,6 +31,7 @@ from schoolsync.runs import checking, snapshots
 from schoolsync.runs.checking import StageFailed
 from schoolsync.runs.job import Base, Failed, Finished, Job, JobFile, Known, Planned, Undone
 from schoolsync.runs.selections import Release, Selection, Yes
+from schoolsync.runs.sentences import done_message
 from schoolsync.runs.stages import Stages
 from schoolsync.runs.stored_plan import KEYS, Plans
 from schoolsync.sources import Checked, Extract
@@ -40,6 +41,7 @@ from schoolsync.store import locks
 from schoolsync.store.control_tables import runs
 from schoolsync.store.directory_tables import directory as directory_tables
 
+from ..german import assert_german
 from .rosters import DISTRICT, FILES, Roster, Row, attends, contact, enrolled, left_out, person, school, section
 
 # What tests of plans take from here, whichever of the two files it stands in.
@@ -162,6 +164,7 @@ class Outcome:
         assert self.planned is not None
         found = [row for name in self.planned.error_files for row in json.loads((self.folder / name).read_text())]
         assert len(found) == self.planned.errors
+        assert_german(*(row["error_message"] for row in found))
         return found
 
     def codes(self) -> list[tuple[str, str, str | None]]:
@@ -172,6 +175,7 @@ class Outcome:
 def carried_out(job: Job, work: Any) -> Outcome:
     """Plan, and unless a guard holds the plan, apply and finish it."""
     planned = work.plan()
+    assert_german(planned.held, *planned.notes, *(one.sentence for one in planned.verdicts), done_message(planned))
     if planned.held is not None:
         return Outcome(planned, None, Path(job.folder))
     for batch in range(planned.batches):

@@ -15,6 +15,7 @@ from schoolsync.plan.desired import Terms
 from schoolsync.plan.policy import Guards, Policy, Window
 from schoolsync.plan.verdicts import LISTED, Settled
 
+from ..german import assert_german
 from .districts import (
     CREATES,
     DISTRICT,
@@ -53,7 +54,9 @@ def db() -> Iterator[duckdb.DuckDBPyConnection]:
 
 def judged(db: duckdb.DuckDBPyConnection, settings: Guards | None = None) -> Settled:
     policy = Policy(profile_name="Fjord", guards=settings or Guards())
-    return guards.settled(db, Terms(tenant_id="t", profile=1, living=(1,), policy=policy, now=NOW))
+    said = guards.settled(db, Terms(tenant_id="t", profile=1, living=(1,), policy=policy, now=NOW))
+    assert_german(said.sentence, *(one.sentence for one in said.verdicts))
+    return said
 
 
 def counted(db: duckdb.DuckDBPyConnection, kind: str, where: str | None, **counts: int) -> None:

@@ -11,6 +11,7 @@ import pytest
 from schoolsync.roster.rules import RULES
 from schoolsync.testing.rosters import DIRT
 
+from ..german import assert_german
 from . import rule_page
 
 # Columns whose values no report may repeat, in whatever format.
@@ -69,6 +70,7 @@ def test_the_example_breaks_its_rule_alone(clean: Path, tmp_path: Path, page: di
             assert shown.strip() in page[rule], "python tests/rosters/rule_page.py writes the examples anew"
     said = " ".join(f"{one.message} {one.hint or ''}" for one in found.all)
     assert "{" not in said
+    assert_german(*(one.message for one in found.all), *(one.hint for one in found.all))
     assert [value for value in personal(folder) if value in said] == []
     assert all(one.file and one.help == f"docs/rules.md#{one.rule}" for one in found.all)
     if dirt.repeated:

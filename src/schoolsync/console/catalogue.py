@@ -1,6 +1,7 @@
 """The texts of the console in every language: gettext catalogues, read as they stand in the repository.
 
-English is in the templates and in the code; every other language is one `locales/<language>.po`. Nothing is compiled.
+English is in the templates and in the code; every other language is one `locales/<language>.po` for the console's own
+texts, and one `locales/engine.<language>.po` for what the rest of the house says (`engine_texts`). Nothing is compiled.
 `python -m schoolsync.console.catalogue` finds the texts again and merges them into the catalogues.
 """
 
@@ -18,10 +19,15 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from babel.support import NullTranslations, Translations
 
+from schoolsync.console import engine_texts
+from schoolsync.console.sentences import Sentences
+
 HERE = Path(__file__).parent
 LOCALES = HERE / "locales"
 LANGUAGES: Mapping[str, str] = {"en": "English", "de": "Deutsch"}
 DEFAULT = "en"
+ENGINE = "engine."
+"""What the name of a catalogue begins with that has the sentences of the rest of the house."""
 
 _METHODS = [("**/static/**", "ignore"), ("**.py", "python"), ("templates/**.html", "jinja2")]
 _OPTIONS = {"templates/**.html": {"trimmed": "true", "newstyle_gettext": "true", "silent": "false"}}
@@ -45,6 +51,12 @@ def translations(language: str) -> NullTranslations:
     return Translations(compiled)
 
 
+@cache
+def sentences(language: str) -> Sentences | None:
+    """What says the house's sentences in a language; nothing does in English, which they are in."""
+    return None if language == DEFAULT else Sentences(read(f"{ENGINE}{language}"), language)
+
+
 def chosen(cookie: str | None, accept: str | None) -> str:
     """The language of a page: what the person has chosen, else the first that the browser asks for and we have."""
     if cookie in LANGUAGES:
@@ -66,9 +78,20 @@ def found() -> Catalog:
     return catalog
 
 
-def read(language: str) -> Catalog:
+def found_sentences() -> Catalog:
+    """Every sentence of the rest of the house, and the words that are put into them."""
+    catalog = Catalog(fuzzy=False)
+    for text, place in engine_texts.found().items():
+        catalog.add(text, None, [(place, 1)])
+    for form, words in engine_texts.WORDS.items():
+        for word in words:
+            catalog.add(word, None, context=form)
+    return catalog
+
+
+def read(name: str) -> Catalog:
     """A catalogue as it stands."""
-    path = LOCALES / f"{language}.po"
+    path, language = LOCALES / f"{name}.po", name.removeprefix(ENGINE)
     if not path.exists():
         return Catalog(locale=language, fuzzy=False)
     with path.open("rb") as source:
@@ -77,16 +100,19 @@ def read(language: str) -> Catalog:
 
 def main() -> None:
     """Merge the texts there are now into every catalogue."""
-    texts = found()
-    for language in LANGUAGES:
-        if language == DEFAULT:
-            continue
-        catalog = read(language)
-        catalog.update(texts, no_fuzzy_matching=True, update_header_comment=False)
-        with (LOCALES / f"{language}.po").open("wb") as sink:
-            write_po(sink, catalog, width=120, no_location=True, sort_output=True, ignore_obsolete=True)
-        missing = [message.id for message in catalog if message.id and not message.string]
-        sys.stdout.write(f"{language}: {len(catalog)} texts, {len(missing)} not translated\n")
+    for prefix, texts in (("", found()), (ENGINE, found_sentences())):
+        for language in LANGUAGES:
+            if language != DEFAULT:
+                _merge(f"{prefix}{language}", texts)
+
+
+def _merge(name: str, texts: Catalog) -> None:
+    catalog = read(name)
+    catalog.update(texts, no_fuzzy_matching=True, update_header_comment=False)
+    with (LOCALES / f"{name}.po").open("wb") as sink:
+        write_po(sink, catalog, width=120, no_location=True, sort_output=True, ignore_obsolete=True)
+    missing = [message.id for message in catalog if message.id and not message.string]
+    sys.stdout.write(f"{name}: {len(catalog)} texts, {len(missing)} not translated\n")
 
 
 if __name__ == "__main__":

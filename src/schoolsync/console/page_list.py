@@ -41,8 +41,11 @@ the host's name is led there. This page is made from the table in `schoolsync.co
   operations of [our own API](api.md) in the name of the person; it decides nothing itself, and what a person may not do
   is not offered.
 * **Languages**: {languages}. The browser's language is taken, or the one chosen at the top of the page. Texts are
-  gettext catalogues in `schoolsync/console/locales`; what the rest of schoolsync says in sentences (findings, verdicts
-  of guards, errors) is in English and marked as such.
+  gettext catalogues in `schoolsync/console/locales`. What the rest of schoolsync says in sentences (findings, verdicts
+  of guards, messages of runs, refusals) is English in the API, on the command line, in the log and where it is stored;
+  a page recognizes it by the catalogues `engine.<language>.po`, which are made from the code, and says it in the
+  reader's language, messages of earlier runs too. Names, ids, rule ids and lines of files stay as they are, and so does
+  a sentence that no catalogue knows: it is marked as English.
 * **Uploading.** Files, or the folder they lie in, are dropped on a page and go straight into a preview: they are
   checked, what would change is worked out, and nothing is changed until somebody applies exactly that. Findings are
   grouped by cause; each line is quoted cell by cell, without passwords and birth dates. A school is sent a link: it

@@ -20,7 +20,6 @@ from markupsafe import Markup
 from schoolsync.access import accounts, remembered, roles
 from schoolsync.access.roles import Act
 from schoolsync.console import catalogue, sections
-from schoolsync.console.catalogue import N_
 from schoolsync.console.fields import Section
 from schoolsync.console.sessions import Session
 from schoolsync.console.shown import Shown
@@ -40,10 +39,6 @@ class Outdated(Invalid):
 
 
 _TRIES = 5
-_OUTDATED = N_(
-    "Somebody else has changed this since you opened the page, so nothing of yours was saved. Below is how it is now: "
-    "look at it, then change it again."
-)
 
 
 def _version(shown: Any) -> str:  # a shape of our own API
@@ -133,7 +128,10 @@ class Visit:
             with suppress(PreconditionFailed):  # a profile's state has changed in between: looked at again
                 asked = self.console.own.ask(self.arrival, method, path, body=body, match=now.headers["ETag"])
                 return (await asked).body
-        raise Outdated(self.text(_OUTDATED))
+        raise Outdated(
+            "Somebody else has changed this since you opened the page, so nothing of yours was saved. Below is how it "
+            "is now: look at it, then change it again."
+        )
 
     def named(self, text: str | None) -> str:
         """A text with the names of people where the log and its like hold ids: of those with an account here, of those
@@ -147,6 +145,20 @@ class Visit:
         if me.user_id and me.user_name:
             known[me.user_id] = me.user_name
         return _SOMEBODY.sub(lambda match: known.get(match[1], match[0]), text)
+
+    def said(self, text: str) -> str:
+        """A sentence of the rest of the house in the reader's language; English if it is not known there."""
+        sentences = catalogue.sentences(self.language)
+        return (sentences.tell(text) if sentences is not None else None) or text
+
+    def tell(self, text: object) -> str:
+        """The same for a page, with the names of people; what stays English says so."""
+        english = "" if text is None else str(text)
+        said = self.said(english)
+        named = self.named(said)
+        if said == english and self.language != catalogue.DEFAULT and english:
+            return Markup('<span lang="en">{}</span>').format(named)
+        return named
 
     def check_form(self) -> None:
         """Raise Forbidden unless the form was sent from a page of this session."""

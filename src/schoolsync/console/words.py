@@ -55,6 +55,18 @@ NOTICE: dict[str, str] = {
     "recovered": N_("All is well again"),
 }
 
+CHECK: dict[str, str] = {
+    # what doctor looks at
+    "settings": N_("settings"),
+    "data directory": N_("data directory"),
+    "permissions": N_("permissions"),
+    "certificate": N_("certificate"),
+    "database": N_("database"),
+    "storage": N_("storage"),
+    "secrets": N_("secrets"),
+    "issuers": N_("issuers"),
+}
+
 NOTICE_STATE: dict[str, str] = {"sent": N_("arrived"), "waiting": N_("on its way"), "given up": N_("given up")}
 
 CHANNEL: dict[str, str] = {"webhook": N_("Webhook"), "mail": N_("Mail")}

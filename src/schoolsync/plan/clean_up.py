@@ -97,15 +97,15 @@ def judged(db: duckdb.DuckDBPyConnection) -> Settled:
     """).fetchall()
     said = [
         f"{marked:,} classes would be marked as expired" if marked else "",
-        f"{archived:,} would be archived" if archived else "",
+        (f"{archived:,} would be archived" if marked else f"{archived:,} classes would be archived")
+        if archived
+        else "",
         f"{pupils:,} student enrollments would end" if pupils else "",
         f"{teachers:,} teacher assignments would end" if teachers else "",
     ]
     listed = [one for one in said if one]
     if not listed:
         return Settled()
-    if archived and not marked:
-        listed[0] = listed[0].replace("would", "classes would", 1)
     verdict = Verdict(
         guard="clean-up",
         holds="everything",

@@ -258,7 +258,7 @@ def _removals(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
         "removals",
         f"SELECT kind, school, going + rejected AS endangered, held, {limit} AS allowed, rejected "
         "FROM planned.endangered WHERE kind <> 'school' OR school IS NULL",
-        "{endangered} of {held} {name}{place} would go{rejected}; {most} may in one run.",
+        "{endangered} of {held} {what} would go{rejected}; {most} may in one run.",
     )
 
 
@@ -280,7 +280,7 @@ def _window(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
         JOIN (SELECT kind, school, max(held) AS held, sum(gone) AS gone FROM planned.lately GROUP BY ALL) AS l
             ON l.kind = e.kind AND l.school IS NOT DISTINCT FROM e.school
         WHERE e.going > 0 AND l.gone > 0 AND (e.kind <> 'school' OR e.school IS NULL)""",
-        f"{{endangered}} of {{held}} {{name}}{{place}} would have gone within {guards.window_days} days{{rejected}}; "
+        f"{{endangered}} of {{held}} {{what}} would have gone within {guards.window_days} days{{rejected}}; "
         "{most} may without a person's yes.",
     )
 
@@ -321,7 +321,7 @@ def _updates(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
         "updates",
         "updates",
         f"SELECT kind, school, changing AS endangered, held, {limit} AS allowed, 0 AS rejected FROM planned.endangered",
-        "{endangered} of {held} {name}{place} would change; {most} may in one run.",
+        "{endangered} of {held} {what} would change; {most} may in one run.",
     )
 
 
@@ -392,8 +392,10 @@ def _halved(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
         _verdict(
             "class-halved", "removals", "studentEnrollment", "class", one, lost, held,
             max(0, -(-held * int(guards.class_percent * 100) // 10_000) - 1), rejected,
-            f"class {one} would {'have lost' if before else 'lose'} {lost:,} of its {held:,} pupils"
-            f"{f' within {guards.window_days} days' if before else ''}{_rejected(rejected)}.",
+            f"class {one} would have lost {lost:,} of its {held:,} pupils within {guards.window_days} days"
+            f"{_rejected(rejected)}."
+            if before
+            else f"class {one} would lose {lost:,} of its {held:,} pupils{_rejected(rejected)}.",
         )
         for one, lost, held, rejected, before, _ in rows
     ]  # fmt: skip
@@ -433,7 +435,7 @@ def _renumbered(db: duckdb.DuckDBPyConnection, terms: Terms) -> Said:
                 count(*) AS pairs FROM planned.renumbered GROUP BY GROUPING SETS ((kind, of_school), (kind))) AS p
         JOIN planned.endangered AS e ON e.kind = p.kind AND e.school IS NOT DISTINCT FROM p.school
         WHERE p.kind <> 'school' OR p.school IS NULL""",
-        "{endangered} of {held} {name}{place} have other SIS IDs than before, as after a change of the SIS. Give "
+        "{endangered} of {held} {what} have other SIS IDs than before, as after a change of the SIS. Give "
         "schoolsync the list of old and new ids (rekey), and they keep their objects; the plan has a proposal.",
     )
 
@@ -505,7 +507,7 @@ def _places(db: duckdb.DuckDBPyConnection, guard: Guard, holds: Holds, counts: s
                 held=f"{held:,}",
                 most=f"at most {allowed:,}" if allowed else "none",
                 name=NAMES.get(kind, "people"),
-                place="" if school is None else f" of school {school}" if school else " without a school",
+                what=_at(NAMES.get(kind, "people"), school),
                 id=school,
                 rejected=_rejected(rejected),
             ),
@@ -513,6 +515,12 @@ def _places(db: duckdb.DuckDBPyConnection, guard: Guard, holds: Holds, counts: s
         for kind, school, endangered, held, allowed, rejected, _ in rows
     ]
     return found, (rows[0][6] if rows else 0) - len(found)
+
+
+def _at(name: str, school: str | None) -> str:
+    if school is None:
+        return name
+    return f"{name} of school {school}" if school else f"{name} without a school"
 
 
 def _rejected(many: int) -> str:

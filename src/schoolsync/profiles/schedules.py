@@ -43,7 +43,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
         try:
             next(CronSim(self.cron, datetime(2024, 1, 1, tzinfo=UTC)))
         except CronSimError as problem:
-            raise ValueError(f"schedule.cron: {problem}; {_LIKE}") from problem
+            raise ValueError(f"schedule.cron: it cannot be read ({problem}); {_LIKE}") from problem
         except StopIteration:
             raise ValueError(f"schedule.cron: it never comes; {_LIKE}") from None
 

@@ -146,14 +146,16 @@ def _last(connection: Connection, uploads_: Uploads, tenant: int, profile: str) 
 
 def _told(last: _Last, uploads_: Uploads, settings: Settings, profile: str) -> Verdict:
     many = f"{last.files} files" if last.files != 1 else "1 file"
-    came = f"The last upload, of {many}, was started on {ticks.text(last.sealed)[:10]}"
+    day = ticks.text(last.sealed)[:10]
     if last.run is None:
-        return Verdict("last upload", Level.WARNING, f"{came} and was not read.")
+        sentence = f"The last upload, of {many}, was started on {day} and was not read."
+        return Verdict("last upload", Level.WARNING, sentence)
     run = last.run
     read_as = _format(uploads_, settings, run.tenant_id, profile, run.id)
-    read = f"read as {read_as} by run {run.number}" if read_as else f"given to run {run.number}"
     level = Level.WARNING if run.state in _NOT_GOOD else Level.OK
-    return Verdict("last upload", level, f"{came} and {read}, which is {run.state}.")
+    read = f"read as {read_as} by run {run.number}" if read_as else f"given to run {run.number}"
+    sentence = f"The last upload, of {many}, was started on {day} and {read}, which is {run.state}."
+    return Verdict("last upload", level, sentence)
 
 
 def _format(uploads_: Uploads, settings: Settings, tenant_id: str, profile: str, run: str) -> str | None:

@@ -97,7 +97,7 @@ def _stands(roster: str, label: str, records: Sequence[Record], *, quiet: bool =
     if not records:
         yield f"{roster} does not have {label}."
     for one in records:
-        place = "" if one.file is None or one.line is None else f" ({one.file} line {one.line})"
+        place = _place(one.file, one.line)
         if one.reason is not None:
             yield f"{roster} {'has' if one.rule is None else 'does not have'} {label}{place}. {one.reason}"
         elif not quiet:
@@ -107,14 +107,22 @@ def _stands(roster: str, label: str, records: Sequence[Record], *, quiet: bool =
 def _what_happened(history: Sequence[Happened]) -> Iterator[str]:
     for one in history[:3]:
         step = one.step
-        earlier = f", last known from run {step.upload_run}" if step.upload_run else ""
-        place = f" ({step.file} line {step.line}{earlier})" if step.file and step.line else ""
+        place = _place(step.file, step.line, step.upload_run)
         put_off = " A window puts it off." if step.part == "deferred" else ""
-        verb = {"done": "did", "held": "would do"}.get(one.state, f"is {one.state}, and planned")
-        what = f"{step.op} {step.kind}"
-        if step.member_name or step.member_source_id:
-            what += f" of {step.member_name or step.member_source_id} in {step.name or step.source_id}"
-        yield f"Run {one.number} {verb}: {what}. {step.reason}{place}{put_off}{_let_go(one)}"
+        member, name = step.member_name or step.member_source_id, step.name or step.source_id
+        yield (
+            f"Run {one.number} "
+            + ("did" if one.state == "done" else "would do" if one.state == "held" else f"is {one.state}, and planned")
+            + f": {step.op} {step.kind}{f' of {member} in {name}' if member else ''}. "
+            + f"{step.reason}{place}{put_off}{_let_go(one)}"
+        )
+
+
+def _place(file: str | None, line: int | None, earlier: int | None = None) -> str:
+    """Where a record stands, as the end of a sentence."""
+    if not file or not line:
+        return ""
+    return f" ({file} line {line}, last known from run {earlier})" if earlier else f" ({file} line {line})"
 
 
 def _let_go(one: Happened) -> str:

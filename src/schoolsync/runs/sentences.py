@@ -19,7 +19,12 @@ STAGES = {
     RunState.APPLYING: ("inProgress", "Applying the changes."),
 }
 # How the kinds of a plan are called in a sentence; the order is that of the sentence.
-KINDS = {"schools": "schools", "classes": "classes", "people": "people", "links": "memberships"}
+KINDS = {
+    "schools": "{count:,} schools",
+    "classes": "{count:,} classes",
+    "people": "{count:,} people",
+    "links": "{count:,} memberships",
+}
 MOVED = (
     "Nothing was changed: what the plan was made from has changed since it was looked at, so this is another plan. "
     "Make a new one and look at it."
@@ -32,18 +37,18 @@ def held_message(validated: Validated, *, waits: bool) -> str:
     first = next((message for message in validated.messages if message.type == "Error"), None)
     what = f" First: {first.file_name}: {first.description}." if first else ""
     if validated.fatal:
-        return f"The uploaded files cannot be used; nothing was changed.{what.replace('..', '.')}"
+        return "The uploaded files cannot be used; nothing was changed." + what.replace("..", ".")
     wrong = "1 record of the roster is" if validated.errors == 1 else f"{validated.errors:,} records of the roster are"
     todo = (
         "Resume to leave them out, or upload corrected files and start again."
         if waits
         else "Correct the files and try again, or have the profile leave such records out."
     )
-    return f"{wrong} wrong; nothing was changed. {todo}{what.replace('..', '.')}"
+    return f"{wrong} wrong; nothing was changed. " + todo + what.replace("..", ".")
 
 
 def done_message(planned: Planned) -> str:
-    seen = ", ".join(f"{planned.seen[kind]:,} {name}" for kind, name in KINDS.items() if kind in planned.seen)
+    seen = ", ".join(said.format(count=planned.seen[kind]) for kind, said in KINDS.items() if kind in planned.seen)
     message = f"Synchronized {seen or 'the roster'}: {counts(planned)}."
     if planned.errors:
         message += f" {planned.errors:,} records could not be synchronized: see errors."
@@ -60,20 +65,20 @@ def counts(planned: Planned) -> str:
 
 def _steps(sums: Mapping[str, int]) -> str:
     words = {
-        "create": "created",
-        "restore": "restored",
-        "adopt": "taken over",
-        "rekey": "re-keyed",
-        "update": "updated",
-        "remove": "set inactive",
-        "expire": "marked as expired",
-        "unbin": "taken out of the bin",
-        "bin": "put into the bin",
-        "purge": "purged for good",
-        "link": "linked",
-        "unlink": "unlinked",
+        "create": "{count:,} created",
+        "restore": "{count:,} restored",
+        "adopt": "{count:,} taken over",
+        "rekey": "{count:,} re-keyed",
+        "update": "{count:,} updated",
+        "remove": "{count:,} set inactive",
+        "expire": "{count:,} marked as expired",
+        "unbin": "{count:,} taken out of the bin",
+        "bin": "{count:,} put into the bin",
+        "purge": "{count:,} purged for good",
+        "link": "{count:,} linked",
+        "unlink": "{count:,} unlinked",
     }
-    parts = [f"{sums[step]:,} {word}" for step, word in words.items() if sums.get(step)]
+    parts = [said.format(count=sums[step]) for step, said in words.items() if sums.get(step)]
     return ", ".join(parts) or "nothing to change"
 
 
@@ -85,7 +90,7 @@ def told(ending: endings.Ending | None) -> str:
     if ending.rung is None:
         return again
     given_up = again or " It is not tried again by itself any more: correct the files and start, or restart it."
-    return f" Quarantined: {ending.rung.why}.{given_up}"
+    return f" Quarantined: {ending.rung.why}." + given_up
 
 
 def rung(ending: endings.Ending | None) -> dict[str, Any] | None:  # plain values

@@ -397,7 +397,7 @@ class _Reader:
             "ragged-row",
             file=self.file,
             rows=_REJECTED_BECAUSE.format(rejected=rejected_lines, test=single),
-            detail=f"""{grammar.values} || CASE {grammar.values} WHEN 1 THEN ' value' ELSE ' values' END
+            detail=f"""CASE {grammar.values} WHEN 1 THEN '1 value' ELSE {grammar.values} || ' values' END
                 || ' where the header has {width} column{"s" if width > 1 else ""}'""",
         )
         for rule, test in (("unterminated-quote", opens), ("broken-quotes", f"NOT {opens}")):

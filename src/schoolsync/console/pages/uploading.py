@@ -24,7 +24,7 @@ async def begin(visit: Visit) -> Page:
         opened = await visit.ask("POST", f"{place(visit)}/previews")
     except Refused as problem:
         failure = visit.arrival.failure(problem)
-        told = {"message": str(failure.body["error"]["message"])}
+        told = {"message": visit.said(str(failure.body["error"]["message"]))}
         return Page(body=json.dumps(told), status=failure.status, media="application/json")
     return Page(body=json.dumps({"preview": opened.id, "url": opened.upload_url}), media="application/json")
 

@@ -1,0 +1,213 @@
+"""Says in the reader's language what the rest of the house has said in English.
+
+A sentence comes as a whole: a message that a run has stored last year, a refusal, a verdict. It is recognized by the
+entries that `engine_texts` has found in the code, what was put into it is taken out and put into the translation. So
+nothing has to be stored beside a sentence, the API keeps its English, and rows of earlier releases are read as well.
+
+What stands in a hole may be a sentence itself, or a part of one (“3 created, 1 updated”); it is told in the same way.
+Single words, such as the kinds of records, are translated only where the translation asks for one of their forms, as
+in {name|of}: a school may be called like any of them. A sentence that nothing fits stays English.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from babel.dates import format_date, format_datetime
+from babel.messages import Catalog
+from babel.numbers import format_decimal
+
+from schoolsync import ticks
+
+HOLE = re.compile(r"\{([a-z_]\w*)(?:\|(\w+))?\}")
+SAME = "same"
+"""A translation asks with it for the form that it was asked for itself: {name|same}."""
+_WORD = re.compile(r"\w+")
+_CUT = re.compile(r"(?<=[.!?:;]) +|(?<=[.!?:;][”)]) +|(?<=\)) +| (?=\()")
+_CUT_FINER = re.compile(rf"{_CUT.pattern}|(?<=,) +| (?=and \d)")
+_CUTS = 18
+"""A text of more parts is told part by part: nothing of ours is so long."""
+_DEPTH = 5
+_WEAK = 8
+"""Parts of a sentence with fewer letters beside their holes fit too much: they count only where a form of words is
+asked for."""
+_TRIED = 3
+"""So many of the entries that fit a text are tried, those that say most by themselves."""
+
+_MANY = re.compile(r"\d{1,3}(,\d{3})+")
+_BROKEN = re.compile(r"\d+\.\d+")
+_DAY = re.compile(r"[12]\d{3}-[01]\d-[0-3]\d")
+_MOMENT = re.compile(r"[12]\d{3}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d(\.\d+)?Z")
+_SHARES = ("share", "percent", "failed_percent", "limit")
+_AS_WRITTEN = frozenset({"detail", "wanted", "typed", "word", "text", "url"})
+"""What stands in these holes is quoted, and no date of ours."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A sentence with holes, and its translation."""
+
+    text: str
+    told: str
+    weak: bool
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        parts, last, seen = list[str](), 0, set[str]()
+        for hole in HOLE.finditer(self.text):
+            parts.append(re.escape(self.text[last : hole.start()]))
+            parts.append(f"(?P={hole[1]})" if hole[1] in seen else f"(?P<{hole[1]}>.*?)")
+            seen.add(hole[1])
+            last = hole.end()
+        return re.compile("".join(parts) + re.escape(self.text[last:]), re.DOTALL)
+
+    @cached_property
+    def worth(self) -> int:
+        return letters(self.text)
+
+
+def letters(text: str) -> int:
+    """How many letters of a sentence are its own."""
+    return sum(one.isalpha() for one in HOLE.sub("", text))
+
+
+class Sentences:
+    """The sentences of one language. Safe to share between threads."""
+
+    def __init__(self, catalog: Catalog, language: str) -> None:
+        self._language = language
+        self._whole: dict[str, str] = {}
+        self._words: dict[tuple[str, str], str] = {}
+        self._by_word: dict[str, list[_Entry]] = {}
+        for message in catalog:
+            text, told = str(message.id), str(message.string)
+            if not text or not told:
+                continue
+            if message.context:
+                self._words[message.context, text] = told
+            elif HOLE.search(text):
+                entry = _Entry(text, told, weak=letters(text) < _WEAK and not re.search("[.:;?]", HOLE.sub("", text)))
+                self._by_word.setdefault(_anchor(text), []).append(entry)
+            else:
+                self._whole[text] = told
+        self._tell = lru_cache(4096)(self._told)
+
+    def tell(self, text: str) -> str | None:
+        """The text in the language, or None when nothing of it is known."""
+        worth, told = self._tell(text, None, 0)
+        return told if worth else None
+
+    def _told(self, text: str, form: str | None, depth: int) -> tuple[int, str]:
+        """How many letters are known, and the text: of all ways to cut it the one by which most are."""
+        if depth > _DEPTH or not letters(text):
+            return 0, self._value(text)
+        cut = _CUT_FINER if depth else _CUT
+        cuts = [(0, 0), *((one.start(), one.end()) for one in cut.finditer(text)), (len(text), len(text))]
+        whole = self._piece(text, form, depth, alone=not depth and len(cuts) < 3)
+        if len(cuts) < 3 or whole[0] >= letters(text):
+            return whole
+        most = len(cuts) - 1 if len(cuts) <= _CUTS else 3
+        best: list[tuple[int, int, str]] = [(0, 0, "")]  # letters, pieces fewer, text up to a cut
+        for upto in range(1, len(cuts)):
+            ways = []
+            for since in range(max(0, upto - most), upto):
+                known, fewer, before = best[since]
+                piece = text[cuts[since][1] : cuts[upto][0]]
+                worth, told = whole if (since, upto) == (0, len(cuts) - 1) else self._piece(piece, form, depth)
+                between = text[cuts[since][0] : cuts[since][1]] if since else ""
+                ways.append((known + worth, fewer - 1, f"{before}{between}{told}"))
+            best.append(max(ways, key=lambda way: way[:2]))
+        return best[-1][0], best[-1][2]
+
+    def _piece(self, text: str, form: str | None, depth: int, *, alone: bool = False) -> tuple[int, str]:
+        """The same of a text that is one entry, or one with brackets or a comma around; `alone`: nothing is beside."""
+        if text in self._whole:
+            return letters(text), self._whole[text]
+        if form is not None and (form, text) in self._words:
+            return letters(text), self._words[form, text]
+        fitting = [
+            (entry, match)
+            for entry in self._like(text)
+            if (not entry.weak or alone or form is not None) and (match := entry.pattern.fullmatch(text)) is not None
+        ]
+        if fitting:
+            fitting.sort(key=lambda one: one[0].worth, reverse=True)
+            ways = [
+                (*self._filled(entry, match, form=form, depth=depth), -sum(map(len, match.groups())))
+                for entry, match in fitting[:_TRIED]
+            ]
+            return max(ways, key=lambda way: (way[0], way[2]))[:2]
+        for first, last in (("(", ")"), ("", ","), ("", ";"), (" ", ""), ("", " ")):
+            if len(text) > 1 and text.startswith(first) and text.endswith(last):
+                worth, told = self._tell(text[len(first) : len(text) - len(last)], form, depth + 1)
+                if worth:
+                    return worth, f"{first}{told}{last}"
+        if depth and text[-1:].isalnum():  # a sentence within another one has lost its full stop
+            worth, told = self._piece(f"{text}.", form, 0)
+            if worth:
+                return worth, told.removesuffix(".")
+        return 0, self._value(text)
+
+    def _filled(self, entry: _Entry, match: re.Match[str], *, form: str | None, depth: int) -> tuple[int, str]:
+        more = 0
+
+        def put(hole: re.Match[str]) -> str:
+            nonlocal more
+            given = match[hole[1]]
+            asked = form if hole[2] == SAME else hole[2]
+            known, told = self._tell(given, asked, depth + 1)
+            if not known and asked:
+                known, told = self._listed(given, asked, depth)
+            more += known - (_CUT.search(given) is not None)  # better cut than put in
+            return told if known else self._value(given, hole[1])
+
+        told = HOLE.sub(put, entry.told)
+        return entry.worth + more, told
+
+    def _listed(self, text: str, form: str, depth: int) -> tuple[int, str]:
+        """Words or parts with commas or blanks between them, each known; nothing when one is not."""
+        for between in (", ", " and ", " or ", " "):
+            if between not in text:
+                continue
+            several = [self._piece(one, form, depth + 1) for one in text.split(between)]
+            if all(known or not letters(told) for known, told in several):
+                joint = {" and ": "and", " or ": "or"}.get(between)
+                word = f" {self._words.get(('word', joint), joint)} " if joint else between
+                return sum(known for known, _ in several), word.join(told for _, told in several)
+        return 0, text
+
+    def _like(self, text: str) -> Iterator[_Entry]:
+        """The entries that may fit: those of which the rarest word is there."""
+        for word in {*_WORD.findall(text), ""}:
+            yield from self._by_word.get(word, ())
+
+    def _value(self, text: str, name: str = "") -> str:
+        """A number, a day or a point in time as the language writes it; anything else as it is."""
+        if _MANY.fullmatch(text):
+            return str(format_decimal(int(text.replace(",", "")), locale=self._language))
+        if name.rstrip("0123456789") in _SHARES and _BROKEN.fullmatch(text):
+            return str(format_decimal(float(text), locale=self._language))
+        if name in _AS_WRITTEN:
+            return text
+        if _DAY.fullmatch(text):
+            return self._when(text, f"{text}T00:00:00Z", whole=False)
+        return _MOMENT.sub(lambda moment: self._when(moment[0], moment[0], whole=True), text)
+
+    def _when(self, text: str, moment: str, *, whole: bool) -> str:
+        """A day, or a point in time as a `whole`; the text again when there is no such day."""
+        try:
+            when = ticks.moment(ticks.parse(moment))
+        except ValueError:
+            return text
+        if whole:
+            return f"{format_datetime(when, 'medium', locale=self._language)} UTC"
+        return str(format_date(when, "medium", locale=self._language))
+
+
+def _anchor(text: str) -> str:
+    """The longest word of a sentence that no hole touches: it stands in every text that fits."""
+    words = re.findall(r"(?<![\w}])\w+(?![\w{])", HOLE.sub("\0", text).replace("\0", "{}"))
+    return max(words, key=len, default="")
