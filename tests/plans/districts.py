@@ -75,6 +75,7 @@ __all__ = [
 
 APPROVER = "ada@fjord.example"
 TENANT = "0f1e2d3c-4b5a-4697-8877-665544332211"
+OVERS = {snapshots.OVER, snapshots.LINKS_OVER}
 CREATES = Policy(
     profile_name="Fjord",
     domains={"student": "pupils.example", "teacher": "staff.example"},
@@ -283,7 +284,7 @@ class Directory:
         assert plan is not None
         snapshot: dict[str, Any] = {}
         folder = plans.snapshot(plan)
-        for table in sorted({path.stem.partition(".")[0] for path in folder.glob("*.parquet")} - {snapshots.OVER}):
+        for table in sorted({path.stem.partition(".")[0] for path in folder.glob("*.parquet")} - OVERS):
             rows = duckdb.sql(f"FROM {snapshots.relation(folder, table)}").to_arrow_table().to_pylist()
             for row in rows:
                 for name in KEYS & row.keys():

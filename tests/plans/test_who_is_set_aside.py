@@ -224,3 +224,40 @@ def test_what_nobody_has_looked_at_is_not_written_again(directory: Directory, mo
     assert not snapshots.goes_on(folders[1], people=100, looked_at=25), "who was over already counts"
     whole, taken = folders[0] / "class_people.parquet", folders[1] / "class_people.1.parquet"
     assert whole.stat().st_ino == taken.stat().st_ino
+
+
+def test_who_leaves_with_a_class_that_could_not_be_made_is_missed(directory: Directory) -> None:
+    """A pupil of a class without an object has no fingerprint, and all the same goes when the roster has neither."""
+    directory.compares = True
+    directory.sync(DISTRICT, policy=FREE)
+    refused = DISTRICT.plus("classes", section("K 1", "A")).plus("enrollments", enrolled("K 1", "student", "2"))
+    first = directory.sync(refused, policy=FREE)
+    assert ("StudentEnrollment", "InvalidLookupReference", "2") in first.codes()
+    gone = directory.sync(DISTRICT.left_without_person("student", "2"), policy=FREE)
+    assert gone.planned is not None
+    assert gone.planned.steps["people"] == {"remove": 1}
+
+
+def test_of_whoever_changes_classes_alone_the_rest_is_remembered(directory: Directory) -> None:
+    """In and out of a class, and another name between: each snapshot says of the pupil what holds, whoever wrote it."""
+    directory.compares = True
+    directory.sync(DISTRICT, policy=FREE)
+    other = DISTRICT.plus("classes", section("K1", "A"))
+    moved = other.plus("enrollments", enrolled("K1", "student", "2"))
+    renamed = {"role": "student", "source_id": "2"}
+    layers = []
+    for roster in (
+        other,
+        moved,
+        other,
+        moved.changed("people", renamed, given_name="Ada"),
+        other,
+        other.left_without_person("student", "2"),
+    ):
+        outcome = directory.sync(roster, policy=FREE)
+        assert outcome.planned is not None
+        assert outcome.planned.alike >= EVERYBODY - 1
+        assert outcome.finished is not None
+        layers.append(snapshots.layers(Path(outcome.finished.snapshot or "")))
+    assert layers == [1, 2, 3, 4, 5, 6]
+    assert directory.broken() == []

@@ -2,9 +2,10 @@
 """People of whom the roster says what it said before: they are set aside, so that a plan looks only at who differs.
 
 Once a plan has been applied whole the directory holds what the roster said. Beside that snapshot stand fingerprints of
-its people: one number for all that a roster says of a person, schools, guardians and classes included. While nobody
-else has written to the directory and the profile's settings are the same, a person with the fingerprint of then wants
-nothing: the rows leave the roster and the directory's tables, and come back in what the next run is compared with. The
+its people: one number for all that a roster says of a person, schools, guardians and classes included, and one for all
+of that but the classes. While nobody else has written to the directory and the profile's settings are the same, a
+person with the fingerprint of then wants nothing: the rows leave the roster and the directory's tables, and come back
+in what the next run is compared with. Of somebody who only is in other classes than then these alone are compared. The
 plan is the one that would be made without, which is what its tests compare.
 
 Schools and classes are few beside people and their memberships: they are always looked up, and of classes that the
@@ -25,11 +26,23 @@ PRINTS = "prints"
 SIZES = "sizes"
 """The table of a snapshot with how many pupils and teachers each class has."""
 
-PRINTED = "SELECT bucket, print FROM planned.prints"
+PRINTED = "SELECT bucket, print, own FROM planned.prints"
 """The query for that table."""
 
-OVER = "(FROM planned.looked_at UNION ALL SELECT key FROM before.classes ANTI JOIN planned.kept_as_is USING (key))"
+KEPT: dict[ObjectTable, tuple[str, ...]] = {
+    "people": ("primary_role", "related_contacts"),
+    "classes": ("mail_nickname", "expired", "term_end"),
+}
+"""Of which tables rows stay that are not compared, and what of them is asked for besides ids, school and use."""
+
+_WHOLE = "(SELECT key FROM planned.looked_at WHERE own)"
+_IN_CLASSES = "(SELECT key FROM planned.looked_at WHERE NOT own)"
+
+OVER = f"(FROM {_WHOLE} UNION ALL SELECT key FROM before.classes ANTI JOIN planned.kept_as_is USING (key))"
 """Of whom the files of the last snapshot say no more what holds, as a relation of keys."""
+
+LINKS_OVER = _IN_CLASSES
+"""As `OVER`, where only what they say of classes holds no more."""
 
 _PLACE = ("file", "line")  # where a record stands says nothing of the record
 
@@ -49,31 +62,35 @@ def fits(db: duckdb.DuckDBPyConnection, terms: Terms) -> bool:
 def prepare(db: duckdb.DuckDBPyConnection, terms: Terms, *, prints: bool) -> None:
     """`planned.prints`, the roster's fingerprints (without `prints` none); nobody is set aside yet.
 
-    `planned.<table>_aside` are the rows that are; they stay empty when all is looked at.
+    `planned.<table>_aside` are the rows that are; they stay empty when all is looked at. `planned.<table>_kept` are the
+    people of whom only the classes are compared, and the classes that are not compared themselves.
     """
     person = ", ".join(name for name in tables.TABLES["people"] if name not in _PLACE)
     contact = ", ".join(name for name in tables.TABLES["contacts"] if name not in _PLACE)
     section = ", ".join(name for name in tables.TABLES["classes"] if name not in _PLACE)
     db.execute(f"""
         CREATE TABLE planned.prints AS
-        SELECT bucket, hash(sum(said), count(*)) AS print FROM (
-            SELECT {bucket("role", "source_id")} AS bucket, hash({person}) AS said FROM roster.people
+        SELECT bucket, hash(sum(said), count(*)) AS print, hash(sum(said) FILTER (own), count(*) FILTER (own)) AS own
+        FROM (
+            SELECT {bucket("role", "source_id")} AS bucket, hash({person}) AS said, true AS own FROM roster.people
             UNION ALL
-            SELECT {bucket("role", "source_id")}, hash('school', school_id) FROM planned.person_organizations
+            SELECT {bucket("role", "source_id")}, hash('school', school_id), true FROM planned.person_organizations
             UNION ALL
-            SELECT {bucket("'student'", "student_id")}, hash('contact', {contact}) FROM roster.contacts
+            SELECT {bucket("'student'", "student_id")}, hash('contact', {contact}), true FROM roster.contacts
             UNION ALL
-            SELECT {bucket("person_role", "source_id")}, hash('class', class_id, role) FROM planned.enrollments
+            SELECT {bucket("person_role", "source_id")}, hash('class', class_id, role), false FROM planned.enrollments
             UNION ALL
-            SELECT {bucket("'section'", "source_id")}, hash({section}) FROM roster.classes
+            SELECT {bucket("'section'", "source_id")}, hash({section}), true FROM roster.classes
         ) {"" if prints else "WHERE false"} GROUP BY bucket
     """)
-    db.execute("CREATE TABLE planned.differing (bucket UINTEGER)")
-    db.execute("CREATE TABLE planned.looked_at (key BIGINT)")
+    db.execute("CREATE TABLE planned.differing (bucket UINTEGER, own BOOLEAN)")
+    db.execute("CREATE TABLE planned.looked_at (key BIGINT, own BOOLEAN)")
     db.execute("CREATE TABLE planned.same_classes (source_id VARCHAR)")
     db.execute("CREATE TABLE planned.aside (kind VARCHAR, of_school VARCHAR, guarded BOOLEAN, n BIGINT)")
     for table in (*OBJECT_TABLES, *LINK_TABLES):
         db.execute(f"CREATE VIEW planned.{table}_aside AS SELECT {before(table)} FROM held.{table} WHERE false")
+    for table in KEPT:
+        db.execute(f"CREATE VIEW planned.{table}_kept AS FROM planned.{table}_aside")
     size_classes(db, terms)
 
 
@@ -106,27 +123,43 @@ def sizes_after(terms: Terms, links: str, *, own: bool) -> str:
 def before(table: str) -> str:
     """The columns of `before.<table>` as SQL; `table` is one of a snapshot."""
     if table == PRINTS:
-        return "bucket, print"
+        return "bucket, print, own"
     if table == SIZES:
         return "key, teacher, n"
     return ", ".join(f'"{name}"' for name in held_columns(table) if name != "owner")  # type: ignore[arg-type]  # as said
 
 
-_PERSON: dict[str, str] = {"people": "key", "school_people": "person", "class_people": "person"}
-"""The column with a person's key, of the tables of which rows are set aside."""
+_PERSON: dict[str, tuple[str, str]] = {
+    "people": ("key", "planned.looked_at"),
+    "school_people": ("person", _WHOLE),
+    "class_people": ("person", "planned.looked_at"),
+}
+"""Of the tables of which rows are set aside the column with a person's key, and whose rows are not."""
+
+
+def _kept(table: str) -> str | None:
+    """The condition for the rows `b` of `before.<table>` that are not compared, yet are ends of what is."""
+    section = bucket("'section'", "b.source_id")
+    return {
+        "people": f"b.key IN {_IN_CLASSES}",
+        "classes": f"b.active AND b.expired IS NULL AND {section} NOT IN (SELECT bucket FROM planned.differing)",
+    }.get(table)
 
 
 def _aside(table: ObjectTable | LinkTable) -> str:
     """The query for the rows of `before.<table>` that are set aside."""
-    key = _PERSON.get(table)
-    which = "WHERE false" if key is None else f"ANTI JOIN planned.looked_at AS a ON a.key = b.{key}"
+    key, looked_at = _PERSON.get(table, (None, None))
+    which = "WHERE false" if key is None else f"ANTI JOIN {looked_at} AS a ON a.key = b.{key}"
     return f"SELECT b.* FROM before.{table} AS b {which}"
 
 
 def rest(table: ObjectTable | LinkTable) -> str:
-    """The query for the other rows, which are looked at."""
-    key = _PERSON.get(table)
-    which = "" if key is None else f"SEMI JOIN planned.looked_at AS a ON a.key = b.{key}"
+    """The query for the other rows, which are looked at; without those that are kept (`keep`)."""
+    key, looked_at = _PERSON.get(table, (None, None))
+    which = "" if key is None else f"SEMI JOIN {looked_at} AS a ON a.key = b.{key}"
+    kept = _kept(table)
+    if kept is not None:
+        which += f" WHERE NOT ({kept})"
     return f"SELECT b.* FROM before.{table} AS b {which}"
 
 
@@ -138,32 +171,41 @@ def set_aside(db: duckdb.DuckDBPyConnection) -> None:
     """
     db.execute("""
         INSERT INTO planned.differing
-        SELECT bucket FROM planned.prints AS p FULL JOIN before.prints AS b USING (bucket)
-        WHERE p.print IS DISTINCT FROM b.print
+        SELECT bucket, p.own IS DISTINCT FROM b.own OR b.own IS NULL
+        FROM planned.prints AS p FULL JOIN before.prints AS b USING (bucket)
+        WHERE p.print IS DISTINCT FROM b.print OR b.print IS NULL
     """)
     # Whose id is or was another's is looked at: which object it means is for `matching` to say.
     for end in ("old_id", "new_id"):
         db.execute(f"""
             INSERT INTO planned.differing
-            SELECT {bucket("kind", end)} FROM planned.rekeyed WHERE kind IN ('section', 'student', 'teacher')
+            SELECT {bucket("kind", end)}, true FROM planned.rekeyed WHERE kind IN ('section', 'student', 'teacher')
         """)
     there = "{} IN (SELECT bucket FROM planned.differing)"
-    for table, role, source_id in (
-        ("people", "role", "source_id"),
-        ("person_organizations", "role", "source_id"),
-        ("contacts", "'student'", "student_id"),
-        ("enrollments", "person_role", "source_id"),
+    whole = "{} IN (SELECT bucket FROM planned.differing WHERE own)"
+    for table, role, source_id, differs in (
+        ("people", "role", "source_id", whole),
+        ("person_organizations", "role", "source_id", whole),
+        ("contacts", "'student'", "student_id", whole),
+        ("enrollments", "person_role", "source_id", there),
     ):
-        _leave(db, table, there.format(bucket(role, source_id)))
+        _leave(db, table, differs.format(bucket(role, source_id)))
     for one in (*OBJECT_TABLES, *LINK_TABLES):
         db.execute(f"CREATE OR REPLACE VIEW planned.{one}_aside AS {_aside(one)}")
+    for table in KEPT:
+        db.execute(
+            f"CREATE OR REPLACE VIEW planned.{table}_kept AS SELECT * FROM before.{table} AS b WHERE {_kept(table)}"
+        )
     db.execute("CREATE OR REPLACE VIEW planned.class_sizes AS FROM before.sizes")
     db.execute(f"""
         INSERT INTO planned.same_classes
         SELECT source_id FROM roster.classes WHERE NOT {there.format(bucket("'section'", "source_id"))}
     """)
     mine = bucket("primary_role", "source_id")
-    db.execute(f"INSERT INTO planned.looked_at SELECT key FROM before.people WHERE NOT active OR {there.format(mine)}")
+    db.execute(f"""
+        INSERT INTO planned.looked_at
+        SELECT key, NOT active OR {whole.format(mine)} FROM before.people WHERE NOT active OR {there.format(mine)}
+    """)
     db.execute("""
         INSERT INTO planned.aside
         SELECT primary_role, school_source_id, coalesce(related_contacts, '[]') <> '[]', count(*)
@@ -179,6 +221,16 @@ def _leave(db: duckdb.DuckDBPyConnection, table: str, condition: str) -> None:
     ).fetchall()
     db.execute(f"DROP {'VIEW' if made == 'VIEW' else 'TABLE'} roster.{table}")
     db.execute(f"ALTER TABLE roster.left RENAME TO {table}")
+
+
+def keep(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
+    """Who is kept is held, with what others are compared with; people are in the roster, which they have left."""
+    for table, more in KEPT.items():
+        names = ", ".join(("key", "id", "source_id", "active", "school_source_id", *more))
+        db.execute(
+            f"INSERT INTO held.{table} BY NAME SELECT {names}, {terms.profile} AS owner FROM planned.{table}_kept"
+        )
+    db.execute("INSERT INTO planned.records SELECT primary_role, source_id FROM planned.people_kept")
 
 
 def keep_classes(db: duckdb.DuckDBPyConnection) -> None:
@@ -218,7 +270,7 @@ def unsure(db: duckdb.DuckDBPyConnection) -> None:
     (`planned.dangling`).
     """
     db.execute(f"""
-        UPDATE planned.prints SET print = NULL WHERE bucket IN (
+        UPDATE planned.prints SET print = NULL, own = NULL WHERE bucket IN (
             SELECT {bucket("kind", "source_id")} FROM planned.records ANTI JOIN planned.targets USING (kind, source_id)
             WHERE kind IN ('section', 'student', 'teacher')
             UNION ALL SELECT {bucket("kind", "source_id")} FROM planned.dangling

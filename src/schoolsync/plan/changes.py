@@ -537,8 +537,8 @@ def objects_after(terms: Terms, table: ObjectTable, first_key: int, *, aside: bo
     parts.append(f"SELECT {kept} FROM held.{table} WHERE {terms.is_ours('owner')} AND key NOT IN ({rest})")
     if aside:
         parts.append(f"SELECT * FROM planned.{table}_aside")
-        if table == "classes":
-            parts.append(f"SELECT {', '.join(columns)} FROM held.classes SEMI JOIN planned.kept_as_is USING (key)")
+        if table != "schools":
+            parts.append(f"SELECT * FROM planned.{table}_kept")
     return " UNION ALL ".join(parts)
 
 

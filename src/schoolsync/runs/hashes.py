@@ -14,7 +14,7 @@ from schoolsync.plan.desired import Terms
 from schoolsync.plan.policy import Guards, Policy, Scope
 from schoolsync.runs.job import Job
 
-ENGINE_VERSION = 3
+ENGINE_VERSION = 4
 """Raised when the same files under the same settings shall be looked at again, or snapshots change their shape."""
 
 

@@ -104,6 +104,8 @@ class Holding(Checking):
                 f"INSERT INTO held.{table} BY NAME SELECT {names}, $1 AS owner FROM ({rows})",  # noqa: S608  # ours
                 [terms.profile],
             )
+        if aside:
+            alike.keep(db, terms)
 
     def _from_directory(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:
         """What the profile has, read back row by row: the directory was changed by others, or a run was cut off."""
@@ -263,7 +265,7 @@ class Holding(Checking):
                 if adopted:
                     with directory.owned(table, columns, terms.is_orphaned("profile")) as rows:
                         arrivals.add(db, rows, table)
-                asked = db.sql(f"FROM planned.{table}_asked").to_arrow_table()
+                asked = db.sql(f"FROM planned.{table}_asked ORDER BY ALL").to_arrow_table()
                 if asked.num_rows:
                     with directory.pairs(table, columns, asked) as rows:
                         arrivals.add(db, rows, table)

@@ -2,8 +2,8 @@
 
 Of people, classes and memberships little changes from one run to the next. So the rows of whom a run has not looked at
 are not written again: the files of the run before come along, as layers (`people.1.parquet`, `people.2.parquet`, ...),
-and `over.parquet` says of whom a layer speaks no more, because a later run has. When that becomes much, or the layers
-many, a snapshot is written whole again.
+and `over.parquet` says of whom a layer speaks no more, because a later run has; in `links_over.parquet` are those of
+whose classes alone it speaks no more. When that becomes much, or the layers many, a snapshot is written whole again.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ LAYERED = {"classes": "key", "people": "key", "school_people": "person", "class_
 
 OVER = "over"
 """The file that says of whom a layer speaks no more: number of the layer, key of the person or class."""
+
+LINKS_OVER = "links_over"
+"""The same of people whose memberships in classes alone are over."""
 
 LAYERS_MAX = 8
 """So many layers at most: whoever reads a snapshot opens every one."""
@@ -46,11 +49,11 @@ def relation(folder: Path, table: str) -> str:
     rows = f"read_parquet('{_quoted(own)}')"
     if not earlier:
         return rows
-    key, over = LAYERED[table], _quoted(folder / f"{OVER}.parquet")
+    key, over = LAYERED[table], _over(folder, OVER, *([LINKS_OVER] if table == "class_people" else []))
     parts = [f"SELECT * FROM {rows}"]  # noqa: S608  # names of files, quoted
     parts += [
         f"SELECT l.* FROM read_parquet('{_quoted(path)}') AS l ANTI JOIN "  # noqa: S608  # as above
-        f"(SELECT key FROM read_parquet('{over}') WHERE layer = {_number(path)}) AS o ON o.key = l.{key}"
+        f"(SELECT key FROM {over} WHERE layer = {_number(path)}) AS o ON o.key = l.{key}"
         for path in earlier
     ]
     return f"({' UNION ALL '.join(parts)})"
@@ -76,16 +79,25 @@ def layers(folder: Path) -> int:
 
 def goes_on(folder: Path, *, people: int, looked_at: int) -> bool:
     """Whether the next snapshot takes the files of this one along; `people` are those who are not looked at."""
-    over = folder / f"{OVER}.parquet"
-    gone = pq.read_table(over, columns=["layer"]) if over.is_file() else None
-    oldest = 0 if gone is None else pc.sum(pc.equal(gone.column("layer"), 1)).as_py() or 0
+    there = [path for name in (OVER, LINKS_OVER) if (path := folder / f"{name}.parquet").is_file()]
+    gone = [pq.read_table(path, columns=["layer"]).column("layer") for path in there]
+    oldest = sum(pc.sum(pc.equal(layer, 1)).as_py() or 0 for layer in gone)
     return layers(folder) < LAYERS_MAX and (oldest + looked_at) * SHARE <= people
 
 
-def over(folder: Path, looked_at: str) -> str:
-    """The query for the `over` of the snapshot that takes this one's files along; `looked_at` is a relation of keys."""
-    before = f"SELECT layer, key FROM read_parquet('{_quoted(folder / f'{OVER}.parquet')}') UNION ALL "  # noqa: S608
-    there = before if (folder / f"{OVER}.parquet").is_file() else ""
+def _over(folder: Path, *names: str) -> str:
+    paths = (folder / f"{name}.parquet" for name in names)
+    listed = ", ".join(f"'{_quoted(path)}'" for path in paths if path.is_file())
+    return f"read_parquet([{listed}])"
+
+
+def over(folder: Path, name: str, looked_at: str) -> str:
+    """The query for `OVER` or `LINKS_OVER` (`name`) of the snapshot that takes this one's files along.
+
+    `looked_at` is a relation of keys.
+    """
+    before = f"SELECT layer, key FROM {_over(folder, name)} UNION ALL "  # noqa: S608
+    there = before if (folder / f"{name}.parquet").is_file() else ""
     now = f"SELECT n::USMALLINT AS layer, key FROM {looked_at}, range(1, {layers(folder) + 2}) AS r(n)"  # noqa: S608
     return f"{there}{now} ORDER BY ALL"
 

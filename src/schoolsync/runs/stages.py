@@ -386,7 +386,9 @@ class Stages(Preparing):
             alike.unsure(db)
             draft.add_snapshot(alike.PRINTS, db.sql(alike.PRINTED).to_arrow_reader(131_072))
         if layered is not None:
-            draft.take_along(layered, db.sql(snapshots.over(layered, alike.OVER)).to_arrow_reader(131_072))
+            for name, over in ((snapshots.OVER, alike.OVER), (snapshots.LINKS_OVER, alike.LINKS_OVER)):
+                draft.add_snapshot(name, db.sql(snapshots.over(layered, name, over)).to_arrow_reader(131_072))
+            draft.take_along(layered)
         self._progress(7, _PLAN_STEPS)
         for step in steps.deferred_steps(terms):
             draft.defer(step, db.sql(step.query).to_arrow_reader(16_384))

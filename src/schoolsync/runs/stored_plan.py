@@ -431,9 +431,8 @@ class Draft:
         rows = _OBJECT_ROWS if table in OBJECT_TABLES else _ROWS
         _write(self._folder / "snapshot" / f"{table}.parquet", reader, rows, empty=True)
 
-    def take_along(self, snapshot: Path, over: pa.RecordBatchReader) -> None:
-        """Have what an earlier snapshot says of people as well, but of those that are `over`."""
-        self.add_snapshot(snapshots.OVER, over)
+    def take_along(self, snapshot: Path) -> None:
+        """Have what an earlier snapshot says as well, but of those of whom it is stored that this is over."""
         snapshots.take_along(snapshot, self._folder / "snapshot")
 
     def snapshot_of(self, table: str) -> str:
