@@ -16,7 +16,7 @@ _ENGLISH = re.compile(
     r"|from|not|its|their|for|be)\b",
     re.IGNORECASE,
 )
-_QUOTED = re.compile(r"„[^“]*“|“[^”]*”|`[^`]*`|\S*[._/@]\S*\w|(Abgebrochen|Verworfen) von .*?: .*?\.")
+_QUOTED = re.compile(r"„[^“]*“|“[^”]*”|`[^`]*`|\S*[._/@]\S*\w|(Abgebrochen|Verworfen) von .*?: .*?(?:\.|$)")
 _SAID = frozenset({"message", "sentence", "statusMessage", "hint", "answer", "notes", "problem", "errorMessage"})
 """Members of answers that are sentences of ours."""
 

@@ -50,7 +50,11 @@ WRONG: tuple[tuple[dict[str, Any], str, str], ...] = (
     ),
     ({"codes": {"grades": {"": "01"}}}, "codes.grades: “01” has no word, and needs one", "codes.grades"),
     ({"codes": {"grades": {"Year 1": " "}}}, "codes.grades: the word “Year 1” has no code", "codes.grades"),
-    ({"schedule": {"cron": "60 0 * * *"}}, "schedule.cron: Bad minute; 30 2 * * 1-5 is half past two", "schedule.cron"),
+    (
+        {"schedule": {"cron": "60 0 * * *"}},
+        "schedule.cron: it cannot be read (Bad minute); 30 2 * * 1-5 is half past two",
+        "schedule.cron",
+    ),
     (
         {"schedule": {"cron": "* * * * *"}},
         "schedule.cron: two of its times are less than 5 minutes apart; */5 * * * * is as often as can be",

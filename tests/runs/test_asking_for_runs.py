@@ -259,9 +259,10 @@ def test_a_pause_stops_the_run_between_two_batches_and_resume_goes_on(house: Hou
     assert house.status(profile).status == "paused"
     with pytest.raises(Conflict, match="paused"):  # what is shown counts, not what the batch still does
         house.start(profile)
+    assert "is finished first" in str(house.status(profile).status_message)
     assert not house.journal.applied(key, 5, 10)
     assert house.run(profile).state == RunState.PAUSED
-    assert house.status(profile).status == "paused"
+    assert (house.status(profile).status, house.status(profile).status_message) == ("paused", "Paused.")
     house.ask("pause", profile)  # twice is once
     house.ask("resume", profile)
     assert house.status(profile).status == "inProgress"

@@ -17,6 +17,7 @@ from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import msgspec
 import pytest
 from aiosmtpd.handlers import Message as MailHandler
 from aiosmtpd.smtp import SMTP
@@ -39,7 +40,7 @@ from schoolsync.settings import Settings
 
 from .conftest import NOW, House
 from .test_approvals import held
-from .test_asking_for_runs import finish
+from .test_asking_for_runs import GOOD, PLANNED, finish, finished
 from .test_ladder import quarantined
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
@@ -167,6 +168,29 @@ def test_each_change_is_told_once_and_a_good_beginning_is_not(
     other.once()
     assert receiver.told[3:] == ["profile.recovered"]
     assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 4
+
+
+def test_a_run_that_led_to_quarantine_is_no_good_one(house: House, settings: Settings, receiver: Receiver) -> None:
+    """It was applied, and most of its records failed: what is told names the good run before it."""
+    one = teller(house, settings)
+    profile = house.profile()
+    house.upload(profile)
+    good_run(house, profile)
+    good = house.time[0]
+    house.time[0] += HOUR
+    key = house.begin(profile)
+    house.journal.verified(key, GOOD)
+    worse = msgspec.structs.replace(PLANNED, steps={}, batches=0, rows=0, errors=9, failed={"people": 9})
+    house.journal.planned(key, worse)
+    house.journal.finished(key, worse, finished(house))
+    status = house.status(profile)
+    assert (status.status, (status.status_message or "")[:42]) == (
+        "quarantined",
+        "Synchronized 1 of 10 people: nothing to ch",
+    )
+    one.once()
+    assert receiver.told == ["profile.quarantined"]
+    assert json.loads(receiver.got[0][1])["data"]["lastGood"] <= ticks.text(good)
 
 
 def test_what_does_not_arrive_is_tried_again_until_it_does(

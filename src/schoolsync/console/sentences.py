@@ -12,7 +12,7 @@ in {name|of}: a school may be called like any of them. A sentence that nothing f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -23,10 +23,12 @@ from babel.numbers import format_decimal
 from schoolsync import ticks
 
 HOLE = re.compile(r"\{([a-z_]\w*)(?:\|(\w+))?\}")
+ONE_OR_MORE = " || "
+"""Stands between two translations: the first is taken when the first number that is put in is 1."""
 SAME = "same"
 """A translation asks with it for the form that it was asked for itself: {name|same}."""
 _WORD = re.compile(r"\w+")
-_CUT = re.compile(r"(?<=[.!?:;]) +|(?<=[.!?:;][”)]) +|(?<=\)) +| (?=\()")
+_CUT = re.compile(r"(?<=[.!?:;]) +|(?<=[.!?:;][”)]) +|(?<=\))(?<!\(s\)) +| (?=\()")
 _CUT_FINER = re.compile(rf"{_CUT.pattern}|(?<=,) +| (?=and \d)")
 _CUTS = 18
 """A text of more parts is told part by part: nothing of ours is so long."""
@@ -34,6 +36,8 @@ _DEPTH = 5
 _WEAK = 8
 """Parts of a sentence with fewer letters beside their holes fit too much: they count only where a form of words is
 asked for."""
+_RATHER_CUT = 3
+"""So many letters less is an entry worth that takes several parts of a text for what is put into it."""
 _TRIED = 3
 """So many of the entries that fit a text are tried, those that say most by themselves."""
 
@@ -67,6 +71,13 @@ class _Entry:
     @cached_property
     def worth(self) -> int:
         return letters(self.text)
+
+
+def alternative(told: str, given: Iterable[str]) -> str:
+    """The translation for what is put in."""
+    one, _, more = told.partition(ONE_OR_MORE)
+    number = next((value for value in given if value[:1].isdigit()), "")
+    return one if number == "1" or not more else more
 
 
 def letters(text: str) -> int:
@@ -161,10 +172,10 @@ class Sentences:
             known, told = self._tell(given, asked, depth + 1)
             if not known and asked:
                 known, told = self._listed(given, asked, depth)
-            more += known - (_CUT.search(given) is not None)  # better cut than put in
+            more += known - (_RATHER_CUT if _CUT.search(given) else 0)
             return told if known else self._value(given, hole[1])
 
-        told = HOLE.sub(put, entry.told)
+        told = HOLE.sub(put, alternative(entry.told, match.groups()))
         return entry.worth + more, told
 
     def _listed(self, text: str, form: str, depth: int) -> tuple[int, str]:

@@ -35,7 +35,7 @@ from schoolsync.notices.conditions import ADVICE, HOUR, Condition, condition, ev
 from schoolsync.notices.notice import OWN, OWN_MAIL, OWN_WEBHOOK, Notice
 from schoolsync.profiles.states import State
 from schoolsync.profiles.status import Status
-from schoolsync.runs.apart import of_all
+from schoolsync.runs.apart import ended_well
 from schoolsync.runs.states import HeldFor, RunState
 from schoolsync.store.control import Control
 from schoolsync.store.control_tables import (
@@ -184,8 +184,7 @@ class Outbox:
             .where(
                 runs.c.tenant == profiles.c.tenant,
                 runs.c.profile == profiles.c.id,
-                runs.c.state == RunState.DONE,
-                *of_all(),
+                *ended_well(),
             )
             .correlate(profiles)
             .scalar_subquery()

@@ -485,6 +485,7 @@ class Journal(Jobs):
             late = {"cause": Cause.LATE} if row.cause == Cause.START else {}
             put_aside = self._begun(row, RunState.PAUSED)
             self._set(connection, key, state=RunState.PAUSED, wish=None, stages=put_aside, **late)
+            self._show(connection, key, "paused", self._paused(connection, key))
         else:
             now = self._clock()
             self._set(connection, key, state=RunState.CANCELLED, ended=now, wish=None)
@@ -500,8 +501,12 @@ class Journal(Jobs):
         if row.wish == Wish.RESET_PAUSED:
             self._runs.pause(connection, key.tenant, key.profile, now=self._clock(), by=None)
         elif row.wish in {Wish.PAUSE, Wish.CANCEL_PAUSED}:
-            date = self._runs.expired(connection, key.tenant, key.profile, self._clock())
-            self._show(connection, key, "paused", f"Paused: the profile expired on {date}." if date else "Paused.")
+            self._show(connection, key, "paused", self._paused(connection, key))
+
+    def _paused(self, connection: Connection, key: Key) -> str:
+        """What is said of a pause that has come into effect."""
+        date = self._runs.expired(connection, key.tenant, key.profile, self._clock())
+        return f"Paused: the profile expired on {date}." if date else "Paused."
 
     def _seal(self, connection: Connection, key: Key, row: Row[Any]) -> None:
         """The files belong to this run from now on; the next upload begins with an empty container."""

@@ -18,12 +18,13 @@ STAGES = {
     RunState.PLANNING: ("inProgress", "Working out what changes."),
     RunState.APPLYING: ("inProgress", "Applying the changes."),
 }
-# How the kinds of a plan are called in a sentence; the order is that of the sentence.
+# How the kinds of a plan are called in a sentence: one, more of them, and when some have failed. The order is that of
+# the sentence.
 KINDS = {
-    "schools": "{count:,} schools",
-    "classes": "{count:,} classes",
-    "people": "{count:,} people",
-    "links": "{count:,} memberships",
+    "schools": ("1 school", "{count:,} schools", "{done:,} of {count:,} schools"),
+    "classes": ("1 class", "{count:,} classes", "{done:,} of {count:,} classes"),
+    "people": ("1 person", "{count:,} people", "{done:,} of {count:,} people"),
+    "links": ("1 membership", "{count:,} memberships", "{done:,} of {count:,} memberships"),
 }
 MOVED = (
     "Nothing was changed: what the plan was made from has changed since it was looked at, so this is another plan. "
@@ -48,11 +49,24 @@ def held_message(validated: Validated, *, waits: bool) -> str:
 
 
 def done_message(planned: Planned) -> str:
-    seen = ", ".join(said.format(count=planned.seen[kind]) for kind, said in KINDS.items() if kind in planned.seen)
+    seen = ", ".join(_of(planned, kind) for kind in KINDS if kind in planned.seen)
     message = f"Synchronized {seen or 'the roster'}: {counts(planned)}."
     if planned.errors:
-        message += f" {planned.errors:,} records could not be synchronized: see errors."
+        message += (
+            " 1 record could not be synchronized: see errors."
+            if planned.errors == 1
+            else f" {planned.errors:,} records could not be synchronized: see errors."
+        )
     return " ".join([message, *planned.notes])
+
+
+def _of(planned: Planned, kind: str) -> str:
+    """How many of a kind were synchronized, and of how many when some have failed."""
+    one, several, some = KINDS[kind]
+    count, failed = planned.seen[kind], planned.failed.get(kind, 0)
+    if failed:
+        return some.format(done=max(0, count - failed), count=count)
+    return one if count == 1 else several.format(count=count)
 
 
 def counts(planned: Planned) -> str:
