@@ -7,6 +7,7 @@ So a sentence that is added in a place that the catalogues are not made from is 
 from __future__ import annotations
 
 import re
+from html.parser import HTMLParser
 from typing import Any
 
 from schoolsync.console import catalogue
@@ -16,7 +17,7 @@ _ENGLISH = re.compile(
     r"|from|not|its|their|for|be)\b",
     re.IGNORECASE,
 )
-_QUOTED = re.compile(r"„[^“]*“|“[^”]*”|`[^`]*`|\S*[._/@]\S*\w|(Abgebrochen|Verworfen) von .*?: .*?(?:\.|$)")
+_QUOTED = re.compile(r"„[^“]*“|“[^”]*”|`[^`]*`|\S*[._/@]\S*\w|Head of \d+|(Abgebrochen|Verworfen) von .*?: .*?(?:\.|$)")
 _SAID = frozenset({"message", "sentence", "statusMessage", "hint", "answer", "notes", "problem", "errorMessage"})
 """Members of answers that are sentences of ours."""
 
@@ -46,3 +47,38 @@ def assert_answer_german(answer: Any) -> None:  # JSON
             if name in _SAID:
                 assert_german(*(value if isinstance(value, list) else (value,)) if not isinstance(value, dict) else ())
             assert_answer_german(value)
+
+
+def english_on(page: str) -> list[str]:
+    """Pieces of the visible text of a German page that are English, or are marked as what no catalogue knows."""
+    reader = _Visible()
+    reader.feed(page[page.index("<body") :])
+    return [text for text in reader.texts if _ENGLISH.search(_QUOTED.sub("", text))] + reader.unknown
+
+
+class _Visible(HTMLParser):
+    """The text of a page without code, values of fields, and what is English by nature (`lang`)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.unknown: list[str] = []
+        self._inside: list[tuple[str, bool, bool]] = []  # element, left out, marked as unknown
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in _EMPTY:
+            english = dict(attrs).get("lang") == "en"
+            self._inside.append((tag, tag in _LEFT_OUT or (english and tag != "span"), english and tag == "span"))
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._inside and self._inside.pop()[0] != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if data.strip() and not any(left_out for _, left_out, _ in self._inside):
+            unknown = any(marked for _, _, marked in self._inside)
+            (self.unknown if unknown else self.texts).append(" ".join(data.split()))
+
+
+_EMPTY = frozenset({"input", "img", "br", "meta", "link", "hr"})
+_LEFT_OUT = frozenset({"script", "style", "code", "pre", "ins", "del", "textarea", "td", "th"})

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser
 
 from schoolsync.console.routes import ROWS
 
+from ..german import english_on
 from .browser import account, person
 from .house import Profile, creation
 from .own import own
@@ -36,7 +37,8 @@ def kind_of(address: str) -> tuple[str, ...]:
 @pytest.mark.nightly
 def test_every_page_is_whole_in_german_on_a_phone(held: Profile, browser: Browser, shots: Path) -> None:
     """From the first page on every link is followed, one of each kind: no error, nothing that sticks out to the side,
-    and axe finds nothing. Among them are a held plan, wrong files, and a profile of which a part is set aside."""
+    axe finds nothing, and no sentence is English. Among them are a held plan, wrong files, and a profile of which a
+    part is set aside."""
     tenant = held.tenant
     other = tenant.profile(creation(displayName="Vadsø"))
     other.sync(DISTRICT.files())
@@ -57,6 +59,7 @@ def test_every_page_is_whole_in_german_on_a_phone(held: Profile, browser: Browse
             assert answer.status == 200, address
             assert page.locator("html").get_attribute("lang") == "de"
             ada.check(address)
+            assert not english_on(page.content()), address
             waiting += _inside(page.eval_on_selector_all("a[href]", "links => links.map(link => link.href)"))
         assert len(seen) >= LEAST
     left = {row.template for row in ROWS if row.method == "GET" and not row.open} - {_template(one[0]) for one in seen}

@@ -109,7 +109,7 @@ _HOLE = re.compile(r"\{([a-z_]\w*)(?::[^{}]*)?\}")
 _HOLES = re.compile(r"(\{[a-z_]\w*\})(?:\{[a-z_]\w*\})+")
 _PLACE = re.compile(r"\A[a-z]\w*(?:\.\w+|\[\{\w+\}\]|\.\{\w+\})*: (?=[A-Za-z{])")
 """The setting that a sentence is about: it may stand deeper than where the sentence is made."""
-_WORD = re.compile(r"[A-Za-z][a-z'’-]+")
+_WORD = re.compile(r"\ba\b|[A-Za-z][a-z'’-]+")
 _STATEMENT = re.compile(
     r"\b(SELECT|FROM|JOIN|WHERE|CASE|WHEN|ALTER|DROP|COPY|RESET|FORMAT|DISTINCT|VARCHAR|FILTER|AND|NOT|OR|AS|IN|INTO"
     r"|TABLE|NULL|CAST)\b|\|\||::|<\w+[ >]|\b[a-z_]{2,}\((?!s\))|(?<!chmod go)(?<!sslmode)(?<!=)=|<>|< |^'|^, |\+ "

@@ -127,7 +127,12 @@ class Sentences:
             for since in range(max(0, upto - most), upto):
                 known, fewer, before = best[since]
                 piece = text[cuts[since][1] : cuts[upto][0]]
-                worth, told = whole if (since, upto) == (0, len(cuts) - 1) else self._piece(piece, form, depth)
+                if (since, upto) == (0, len(cuts) - 1):
+                    worth, told = whole
+                elif (form, piece.strip(" ,;()")) in self._words:  # a name among others rather than a word
+                    worth, told = 0, piece
+                else:
+                    worth, told = self._piece(piece, form, depth)
                 between = text[cuts[since][0] : cuts[since][1]] if since else ""
                 ways.append((known + worth, fewer - 1, f"{before}{between}{told}"))
             best.append(max(ways, key=lambda way: way[:2]))
