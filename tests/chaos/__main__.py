@@ -9,6 +9,7 @@ import argparse
 import errno
 import random
 import secrets
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ def main() -> int:
     given = parser.parse_args()
     what = f"{given.kills} random kills" if given.every is None else f"one of {given.every} inputs and outputs fails"
     print(f"seed {given.seed}, {what}, {given.database}", flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # whoever ends it by force leaves nothing behind either
     dice = random.Random(given.seed)
     with tempfile.TemporaryDirectory(prefix="chaos-") as name, _database(given.database, Path(name)) as database:
         if given.every is None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import duckdb
 
 from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms, held_columns
-from schoolsync.plan.kinds import LinkTable, ObjectTable
+from schoolsync.plan.kinds import OBJECTS, LinkTable, ObjectTable
 from schoolsync.roster import tables
 
 PRINTS = "prints"
@@ -137,13 +137,19 @@ _PERSON: dict[str, tuple[str, str]] = {
 """Of the tables of which rows are set aside the column with a person's key, and whose rows are not."""
 
 
-def _kept(table: str) -> str | None:
+def _keeps(terms: Terms) -> bool:
+    """Whether there are such. A kind that is left alone is not compared anyway, and its rows have to be whole."""
+    return len(terms.objects) == len(OBJECTS)
+
+
+def _kept(table: str, terms: Terms) -> str:
     """The condition for the rows `b` of `before.<table>` that are not compared, yet are ends of what is."""
     section = bucket("'section'", "b.source_id")
-    return {
+    found = {
         "people": f"b.key IN {_IN_CLASSES}",
         "classes": f"b.active AND b.expired IS NULL AND {section} NOT IN (SELECT bucket FROM planned.differing)",
-    }.get(table)
+    }
+    return found[table] if table in found and _keeps(terms) else "false"
 
 
 def _aside(table: ObjectTable | LinkTable) -> str:
@@ -153,25 +159,23 @@ def _aside(table: ObjectTable | LinkTable) -> str:
     return f"SELECT b.* FROM before.{table} AS b {which}"
 
 
-def rest(table: ObjectTable | LinkTable) -> str:
+def rest(table: ObjectTable | LinkTable, terms: Terms) -> str:
     """The query for the other rows, which are looked at; without those that are kept (`keep`)."""
     key, looked_at = _PERSON.get(table, (None, None))
     which = "" if key is None else f"SEMI JOIN {looked_at} AS a ON a.key = b.{key}"
-    kept = _kept(table)
-    if kept is not None:
-        which += f" WHERE NOT ({kept})"
-    return f"SELECT b.* FROM before.{table} AS b {which}"
+    return f"SELECT b.* FROM before.{table} AS b {which} WHERE NOT ({_kept(table, terms)})"
 
 
-def set_aside(db: duckdb.DuckDBPyConnection) -> None:
+def set_aside(db: duckdb.DuckDBPyConnection, terms: Terms) -> None:
     """Compare the roster with `before`, and leave of its people and their memberships only what differs.
 
     `before.<table>` is what the last run left, which whoever reads snapshots gives. `planned.looked_at` has those of
     its people who are looked at all the same: who differ, and whoever is not in use.
     """
-    db.execute("""
+    own = "p.own IS DISTINCT FROM b.own OR b.own IS NULL" if _keeps(terms) else "true"
+    db.execute(f"""
         INSERT INTO planned.differing
-        SELECT bucket, p.own IS DISTINCT FROM b.own OR b.own IS NULL
+        SELECT bucket, {own}
         FROM planned.prints AS p FULL JOIN before.prints AS b USING (bucket)
         WHERE p.print IS DISTINCT FROM b.print OR b.print IS NULL
     """)
@@ -194,7 +198,8 @@ def set_aside(db: duckdb.DuckDBPyConnection) -> None:
         db.execute(f"CREATE OR REPLACE VIEW planned.{one}_aside AS {_aside(one)}")
     for table in KEPT:
         db.execute(
-            f"CREATE OR REPLACE VIEW planned.{table}_kept AS SELECT * FROM before.{table} AS b WHERE {_kept(table)}"
+            f"CREATE OR REPLACE VIEW planned.{table}_kept AS "
+            f"SELECT * FROM before.{table} AS b WHERE {_kept(table, terms)}"
         )
     db.execute("CREATE OR REPLACE VIEW planned.class_sizes AS FROM before.sizes")
     db.execute(f"""

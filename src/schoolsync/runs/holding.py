@@ -94,12 +94,12 @@ class Holding(Checking):
             for table in (*tables, alike.PRINTS, alike.SIZES):
                 rows = snapshots.relation(folder, table)
                 db.execute(f"CREATE VIEW before.{table} AS SELECT {alike.before(table)} FROM {rows}")  # noqa: S608  # ours
-            alike.set_aside(db)
+            alike.set_aside(db, terms)
             filling.forget_read(db)
             desired.list_records(db, terms)
         for table in tables:
             names = ", ".join(f'"{name}"' for name in held_columns(table) if name != "owner")
-            rows = alike.rest(table) if aside else f"FROM {snapshots.relation(folder, table)}"
+            rows = alike.rest(table, terms) if aside else f"FROM {snapshots.relation(folder, table)}"
             db.execute(
                 f"INSERT INTO held.{table} BY NAME SELECT {names}, $1 AS owner FROM ({rows})",  # noqa: S608  # ours
                 [terms.profile],
