@@ -33,7 +33,7 @@ pytestmark = pytest.mark.timeout(180 + 30 * EXAMPLES)  # of all examples togethe
 LAWS = settings(
     max_examples=EXAMPLES,
     deadline=None,
-    derandomize=True,
+    derandomize=not NIGHTLY,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

@@ -44,7 +44,7 @@ WEEKS = settings(
     max_examples=EXAMPLES,
     stateful_step_count=6,
     deadline=None,
-    derandomize=True,
+    derandomize=not NIGHTLY,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
 LIMIT = 30  # percent
