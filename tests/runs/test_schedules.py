@@ -293,6 +293,27 @@ def test_a_watched_folder_is_taken_over_when_its_files_are_others(
     assert len(list(folder.iterdir())) == len(WHOLE) + 1
 
 
+def test_files_of_a_machine_whose_clock_is_ahead_wait_no_longer(
+    house: House, schedules: Schedules, watch: Path
+) -> None:
+    """By their times nobody would be done with them for hours; they are quiet when nothing changes for the set time."""
+    profile = profile_with(house, quietSeconds=60)
+    folder, place = watch / house.person.tenant_id / profile, WatchedFolder(watch)
+    folder.mkdir(parents=True)
+    ahead = (house.clock() + 3 * HOUR - ticks.UNIX_EPOCH) // ticks.PER_SECOND
+    for number, name in enumerate(WHOLE):
+        (folder / name).write_text("SIS ID\n")
+        os.utime(folder / name, (ahead, ahead))
+        schedules.begin_watched(place)
+        house.time[0] += 40 * ticks.PER_SECOND
+        schedules.begin_watched(place)
+        assert causes(house, profile) == [], f"{number + 1} of {len(WHOLE)}, or only just all of them"
+    house.time[0] += 30 * ticks.PER_SECOND
+    schedules.begin_watched(place)
+    schedules.begin_watched(place)
+    assert causes(house, profile) == [Cause.WATCH]
+
+
 def test_a_watched_bucket_is_taken_over_when_its_files_are_others(
     house: House, schedules: Schedules, tmp_path: Path
 ) -> None:

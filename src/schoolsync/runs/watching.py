@@ -50,6 +50,24 @@ class Place(Protocol):
         """Copy a file; returns its SHA-256. Raises OSError when it is not what was found."""
 
 
+class _Since:
+    """Since when the files of profiles have been these, by our own clock."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[str, int]] = {}  # profile -> its files, and when they were first seen
+
+    def of(self, profile: str, files: list[Found], now: int) -> int:
+        """Since when the files have been these (ticks); now, when they have not been seen before."""
+        mark = fingerprint(files)
+        if self._known.get(profile, ("", 0))[0] != mark:
+            self._known[profile] = (mark, now)
+        return self._known[profile][1]
+
+    def forget_but(self, profiles: set[str]) -> None:
+        """Forget everybody else."""
+        self._known = {profile: since for profile, since in self._known.items() if profile in profiles}
+
+
 class WatchedFolder:
     """A folder of this machine, or one that is mounted."""
 
@@ -57,6 +75,7 @@ class WatchedFolder:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._since = _Since()
 
     def look(self) -> bool:
         """See whether the folder is there."""
@@ -67,8 +86,11 @@ class WatchedFolder:
         return sorted(_plain(self._root / tenant_id / profile), key=lambda file: file.name)
 
     def quiet(self, profile: str, files: list[Found], *, now: int, ticks_long: int) -> bool:
-        """By the times of the files."""
-        return all(file.changed <= now - ticks_long for file in files)
+        """By the times of the files; where some are still to come, by our own clock: another machine's is ahead."""
+        last = max((file.changed for file in files), default=0)
+        if last > now:
+            last = self._since.of(profile, files, now)
+        return last <= now - ticks_long
 
     def copy(self, tenant_id: str, profile: str, file: Found, target: Path) -> str:
         """Copy a file, never what a link leads to."""
@@ -85,7 +107,7 @@ class WatchedBucket:
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
         self._seen: dict[tuple[str, str], list[Found]] = {}
-        self._since: dict[str, tuple[str, int]] = {}  # profile -> its files, and since when they have been these
+        self._since = _Since()
 
     def look(self) -> bool:
         """List all there is."""
@@ -94,8 +116,7 @@ class WatchedBucket:
             owner = (held.tenant_id, held.profile)
             if _is_whole(held.name) and len(self._seen.setdefault(owner, [])) < FILES_MAX:
                 self._seen[owner].append(_found(held))
-        alive = {profile for _, profile in self._seen}
-        self._since = {profile: since for profile, since in self._since.items() if profile in alive}
+        self._since.forget_but({profile for _, profile in self._seen})
         return True
 
     def files(self, tenant_id: str, profile: str, *, anew: bool = False) -> list[Found]:
@@ -107,10 +128,7 @@ class WatchedBucket:
 
     def quiet(self, profile: str, files: list[Found], *, now: int, ticks_long: int) -> bool:
         """By our own clock: since when they have been these. The storage's clock is another one."""
-        mark = fingerprint(files)
-        if self._since.get(profile, ("", 0))[0] != mark:
-            self._since[profile] = (mark, now)
-        return self._since[profile][1] <= now - ticks_long
+        return self._since.of(profile, files, now) <= now - ticks_long
 
     def copy(self, tenant_id: str, profile: str, file: Found, target: Path) -> str:
         """Copy an object of the version that was found."""
