@@ -121,6 +121,17 @@ def test_a_page_of_findings_is_told_in_no_time() -> None:
     assert time.process_time() - began < 0.1
 
 
+def test_a_text_that_is_made_to_take_long_does_not() -> None:
+    """What people write is put into sentences: of nothing but pieces of ours it would fit in a thousand ways."""
+    sentences = Sentences(catalogue.read("engine.de"), "de")
+    pieces = [part for entry in catalogue.read("engine.de") for part in HOLE.split(str(entry.id)) if part]
+    began = time.process_time()
+    for number in range(20):
+        sentences.tell(" x. ".join(pieces[number * 37 :: 101])[:2900])
+    assert time.process_time() - began < 5.0
+    assert sentences.tell(f"Paused. {'x' * 3000}") is None, "nothing of ours is so long"
+
+
 def test_no_text_stands_in_a_template_outside_the_catalogues() -> None:
     """What is left of a template without its tags and expressions are no words."""
     for path in sorted((catalogue.HERE / "templates").glob("*.html")):
