@@ -349,7 +349,7 @@ class Fire:
         if len(batches) > runs:
             self.tally.lost.append(f"{what}: {len(batches)} runs have written")
         *_, done, total = self._runs()[-1]
-        if done != total:
+        if done != (total or 0):  # a run that found nothing to plan has no total
             self.tally.lost.append(f"{what}: {done} of {total} rows are accounted for")
         if contents(self.server) != self._calm[turn]:
             self.tally.lost.append(f"{what}: the directory is not what an undisturbed run leaves")
