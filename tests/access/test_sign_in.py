@@ -211,6 +211,21 @@ def test_wrong_passwords_and_foreign_forms(browser):
     assert browser.sign_in(browser.page(scope="EduAdministration.ReadWrite")).headers["location"].count("access_denied")
 
 
+def test_the_page_speaks_the_language_of_the_browser(browser):
+    """German where that is asked for first, English for everybody else; what a person typed stays as it is."""
+    german = {"Accept-Language": "de-AT,de;q=0.9,en;q=0.8"}
+    page = browser.http.get(browser.page(), headers=german)
+    assert ('lang="de"' in page.text, page.headers["content-language"]) == (True, "de")
+    assert "<h1>Bei schoolsync anmelden</h1>" in page.text
+    assert page.headers["vary"] == "Accept-Language"
+    form = {"username": "<i>", "password": "none"}
+    wrong = browser.http.post(browser.page(), data=form, headers=german)
+    assert "gehören hier nicht zusammen" in wrong.text
+    assert "&lt;i&gt;" in wrong.text
+    odd = browser.http.get(browser.page(), headers={"Accept-Language": "xx;q=1, <script>"})
+    assert ('lang="en"' in odd.text, "<script>" in odd.text) == (True, False)
+
+
 def test_a_program_that_shows_a_code(browser):
     """Somebody with an account answers a device code without an operator, with no more than the account has."""
     form = {"client_id": PROGRAM, "scope": "EduRoster.Read EduRoster.ReadWrite"}

@@ -16,6 +16,7 @@ from granian.server.embed import Server
 
 from schoolsync import ticks
 from schoolsync.access import issuer_http
+from schoolsync.console import catalogue
 from schoolsync.settings import Settings
 from schoolsync.store import database
 from schoolsync.store.control import open_control
@@ -39,7 +40,7 @@ def main(arguments):
 
     control = open_control(settings)
     uploads = blobs.app(Uploads(control, settings, clock, lambda: str(uuid.uuid4())))
-    issuer = issuer_http.app(control, settings, clock, Directories(settings))
+    issuer = issuer_http.app(control, settings, clock, Directories(settings), catalogue.page_beside)
 
     async def app(scope, receive, send):
         first = scope["path"].lstrip("/").partition("/")[0].lower()

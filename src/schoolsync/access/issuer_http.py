@@ -36,7 +36,7 @@ from schoolsync.access.oauth import (
     only,
     send_answer,
 )
-from schoolsync.access.sign_in_page import BESIDE, SignInPage
+from schoolsync.access.sign_in_page import BESIDE, Languages, SignInPage, english
 from schoolsync.access.tokens import UNIX_EPOCH
 from schoolsync.errors import SchoolsyncError
 from schoolsync.settings import Settings
@@ -59,14 +59,25 @@ _STANDING = {
 log = structlog.get_logger()
 
 
-def app(control: Control, settings: Settings, clock: Callable[[], int], directories: Directories) -> Asgi:
-    """The issuer as an ASGI application; `clock` gives ticks."""
-    return _Issuer(control, settings, clock, directories)
+def app(
+    control: Control,
+    settings: Settings,
+    clock: Callable[[], int],
+    directories: Directories,
+    languages: Languages = english,
+) -> Asgi:
+    """The issuer as an ASGI application; `clock` gives ticks, `languages` those of the page where people sign in."""
+    return _Issuer(control, settings, clock, directories, languages)
 
 
 class _Issuer:
     def __init__(
-        self, control: Control, settings: Settings, clock: Callable[[], int], directories: Directories
+        self,
+        control: Control,
+        settings: Settings,
+        clock: Callable[[], int],
+        directories: Directories,
+        languages: Languages,
     ) -> None:
         self._control = control
         self._settings = settings
@@ -74,7 +85,12 @@ class _Issuer:
         self._key = issuer.signing_key(settings.keys)
         self._guard = Guard()
         self._page = SignInPage(
-            control=control, settings=settings, clock=clock, guard=self._guard, directories=directories
+            control=control,
+            settings=settings,
+            clock=clock,
+            guard=self._guard,
+            directories=directories,
+            languages=languages,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -39,10 +39,18 @@ button{font:inherit;margin-top:1.2rem;padding:.6rem 1.2rem;border:0;border-radiu
 [role=alert]{color:#ff9a9a}}
 """
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_WRONG = "This name and password do not belong together here."
-_UNKNOWN_CODE = "No program waits with this code: it may be mistyped, used, or older than a quarter of an hour."
+Tell = Callable[[str], str]
+"""Says a text in a language."""
+Languages = Callable[[str | None], tuple[str, Tell]]
+"""The language for what a browser asks for (`Accept-Language`), and who says texts in it."""
 
 log = structlog.get_logger()
+
+
+def english(accept: str | None) -> tuple[str, Tell]:
+    """The language that the texts are in."""
+    del accept
+    return "en", str
 
 
 class SignInPage:
@@ -56,8 +64,10 @@ class SignInPage:
         clock: Callable[[], int],
         guard: Guard,
         directories: Directories,
+        languages: Languages = english,
     ) -> None:
         self._control = control
+        self._languages = languages
         self._settings = settings
         self._clock = clock
         self._guard = guard
@@ -68,32 +78,35 @@ class SignInPage:
     ) -> Answer:
         """The page, what became of the form, or the way back to the program."""
         only(scope["method"], "GET", "HEAD", "POST")
+        page = _Page(*self._languages(headers.get("accept-language")))
+        _ = page.tell
         try:
             asked = dict(parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True, max_num_fields=32))
         except ValueError:
-            return _page("The address cannot be read.", status=400)
+            return page.saying(_("The address cannot be read."), status=400)
         question: Question | None = None
         if asked:
-            refusal = self._unsafe(asked)
+            refusal = self._unsafe(asked, _)
             if refusal is not None:
-                return _page(refusal, status=400)
+                return page.saying(refusal, status=400)
             try:
                 question = _question(asked)
             except OAuthError as problem:
                 back = {"error": problem.code, "error_description": str(problem)}
                 return self._back(asked["redirect_uri"], back, asked.get("state"), tenant_id)
         if scope["method"] != "POST":
-            return _form(question)
+            return page.form(question)
         if not _from_own_page(headers):
-            return _page("The form came from another site; open the page again from your program.", status=403)
+            return page.saying(_("The form came from another site; open the page again from your program."), status=403)
         form = form_of(headers, await body_of(headers, receive))
         name, password = form.get("username", "").strip(), form.get("password", "")
         address = (scope.get("client") or ("?",))[0]
         account = await self._authenticated(tenant, tenant_id, name, password, address)
         if account is None:
-            return _form(question, problem=_WRONG, name=name, status=401)
+            wrong = _("This name and password do not belong together here.")
+            return page.form(question, problem=wrong, name=name, status=401)
         if question is None:
-            return await self._approve(account, tenant, form.get("user_code", ""), request)
+            return await self._approve(account, tenant, form.get("user_code", ""), request, page)
         return await self._grant(account, tenant, question, request)
 
     async def _authenticated(
@@ -132,8 +145,9 @@ class SignInPage:
         log.info("signed in", tenant=account.tenant_id, person=account.id, client=question.client)
         return self._back(question.redirect_uri, {"code": code}, question.state, account.tenant_id)
 
-    async def _approve(self, account: accounts.Account, tenant: int, typed: str, request: str) -> Answer:
+    async def _approve(self, account: accounts.Account, tenant: int, typed: str, request: str, page: _Page) -> Answer:
         """Somebody typed the code that their program shows."""
+        _ = page.tell
 
         def approve() -> bool:
             now = self._clock()
@@ -148,8 +162,11 @@ class SignInPage:
             return False
 
         if not await asyncio.to_thread(approve):
-            return _form(None, problem=_UNKNOWN_CODE, name=account.name, status=400)
-        return _page("You are signed in. You can close this page and go back to your program.")
+            unknown = _(
+                "No program waits with this code: it may be mistyped, used, or older than a quarter of an hour."
+            )
+            return page.form(None, problem=unknown, name=account.name, status=400)
+        return page.saying(_("You are signed in. You can close this page and go back to your program."))
 
     def _act(self, account: accounts.Account, tenant: int, operation: str, client: str, request: str) -> audit.Act:
         return audit.Act(
@@ -163,12 +180,12 @@ class SignInPage:
             request=request,
         )
 
-    def _unsafe(self, asked: dict[str, str]) -> str | None:
+    def _unsafe(self, asked: dict[str, str], _: Tell) -> str | None:
         """Why nobody is sent back to the program at all; None when it is a program to speak with."""
         if not issuer.GUID.fullmatch(asked.get("client_id", "").lower()):
-            return "The program does not say which one it is: client_id must be a GUID of its own."
+            return _("The program does not say which one it is: client_id must be a GUID of its own.")
         if not sign_ins.may_receive(asked.get("redirect_uri", ""), self._settings.base_url):
-            return "The program wants its answer at an address that is neither on your machine nor on this server."
+            return _("The program wants its answer at an address that is neither on your machine nor on this server.")
         return None
 
     def _back(self, redirect_uri: str, answer: dict[str, str], state: str | None, tenant_id: str) -> Answer:
@@ -222,48 +239,62 @@ def _from_own_page(headers: dict[str, str]) -> bool:
     return origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
 
 
-def _form(question: Question | None, *, problem: str = "", name: str = "", status: int = 200) -> Answer:
-    """The form; it is sent to the address of the page."""
-    alert = f'<p role="alert">{escape(problem)}</p>' if problem else ""
-    code = (
-        '<label for="user_code">Code that your program shows</label>'
-        '<input id="user_code" name="user_code" required autocomplete="off" autocapitalize="characters">'
-        "<p>Type only a code of a program that you have just started yourself.</p>"
-        if question is None
-        else ""
-    )
-    content = (
-        f'{alert}<form method="post">{code}<label for="username">Name</label>'
-        f'<input id="username" name="username" required autocomplete="username" value="{escape(name)}">'
-        '<label for="password">Password</label>'
-        '<input id="password" name="password" type="password" required autocomplete="current-password">'
-        "<button>Sign in</button></form>"
-    )
-    then = ""
-    if question is not None:  # where the form leads on to, which browsers count as a target of it
-        parts = urlsplit(question.redirect_uri)
-        then = f" {parts.scheme}://{parts.netloc}"
-    return _html(content, status=status, form_action=f"'self'{then}")
+class _Page:
+    """The page in one language."""
 
+    def __init__(self, language: str, tell: Tell) -> None:
+        self._language = language
+        self.tell = tell
 
-def _page(sentence: str, *, status: int = 200) -> Answer:
-    return _html(f"<p>{escape(sentence)}</p>", status=status, form_action="'none'")
+    def form(self, question: Question | None, *, problem: str = "", name: str = "", status: int = 200) -> Answer:
+        """The form; it is sent to the address of the page."""
+        _ = self.tell
+        shown = _("Code that your program shows")
+        warned = _("Type only a code of a program that you have just started yourself.")
+        known_as, secret, send = _("Name"), _("Password"), _("Sign in")
+        alert = f'<p role="alert">{escape(problem)}</p>' if problem else ""
+        code = (
+            f'<label for="user_code">{escape(shown)}</label>'
+            '<input id="user_code" name="user_code" required autocomplete="off" autocapitalize="characters">'
+            f"<p>{escape(warned)}</p>"
+            if question is None
+            else ""
+        )
+        content = (
+            f'{alert}<form method="post">{code}<label for="username">{escape(known_as)}</label>'
+            f'<input id="username" name="username" required autocomplete="username" value="{escape(name)}">'
+            f'<label for="password">{escape(secret)}</label>'
+            '<input id="password" name="password" type="password" required autocomplete="current-password">'
+            f"<button>{escape(send)}</button></form>"
+        )
+        then = ""
+        if question is not None:  # where the form leads on to, which browsers count as a target of it
+            parts = urlsplit(question.redirect_uri)
+            then = f" {parts.scheme}://{parts.netloc}"
+        return self._html(content, status=status, form_action=f"'self'{then}")
 
+    def saying(self, sentence: str, *, status: int = 200) -> Answer:
+        """A sentence, and nothing to do."""
+        return self._html(f"<p>{escape(sentence)}</p>", status=status, form_action="'none'")
 
-def _html(content: str, *, status: int, form_action: str) -> Answer:
-    page = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sign in to schoolsync</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
-        f"<body><main><h1>Sign in to schoolsync</h1>{content}</main></body></html>"
-    )
-    policy = (
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action {form_action}; "
-        "frame-ancestors 'none'; base-uri 'none'"
-    )
-    headers = {
-        **NO_STORE,
-        "Content-Security-Policy": policy,
-        "X-Frame-Options": "DENY",
-        "Referrer-Policy": "same-origin",  # with none at all, browsers hide from us that the form is our own
-    }
-    return Answer(status, page, headers)
+    def _html(self, content: str, *, status: int, form_action: str) -> Answer:
+        _ = self.tell
+        title = escape(_("Sign in to schoolsync"))
+        page = (
+            f'<!doctype html><html lang="{self._language}"><head><meta charset="utf-8"><title>{title}</title>'
+            f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
+            f"<body><main><h1>{title}</h1>{content}</main></body></html>"
+        )
+        policy = (
+            f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action {form_action}; "
+            "frame-ancestors 'none'; base-uri 'none'"
+        )
+        headers = {
+            **NO_STORE,
+            "Content-Language": self._language,
+            "Vary": "Accept-Language",
+            "Content-Security-Policy": policy,
+            "X-Frame-Options": "DENY",
+            "Referrer-Policy": "same-origin",  # with none at all, browsers hide from us that the form is our own
+        }
+        return Answer(status, page, headers)

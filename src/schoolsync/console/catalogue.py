@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
 from babel.messages import Catalog
-from babel.messages.extract import extract_from_dir
+from babel.messages.extract import extract_from_dir, extract_from_file
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from babel.support import NullTranslations, Translations
@@ -31,6 +31,8 @@ ENGINE = "engine."
 
 _METHODS = [("**/static/**", "ignore"), ("**.py", "python"), ("templates/**.html", "jinja2")]
 _OPTIONS = {"templates/**.html": {"trimmed": "true", "newstyle_gettext": "true", "silent": "false"}}
+_BESIDE = (HERE.parent / "access" / "sign_in_page.py",)
+"""Pages that are not the console's and whose texts are in its catalogues."""
 _KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None}
 
 
@@ -75,7 +77,16 @@ def found() -> Catalog:
         HERE, method_map=_METHODS, options_map=_OPTIONS, keywords=_KEYWORDS
     ):
         catalog.add(message, None, [(f"{name}", line)], auto_comments=comments, context=context)
+    for path in _BESIDE:
+        for line, message, comments, context in extract_from_file("python", path, keywords=_KEYWORDS):
+            catalog.add(message, None, [(path.name, line)], auto_comments=comments, context=context)
     return catalog
+
+
+def page_beside(accept: str | None) -> tuple[str, Callable[[str], str]]:
+    """The language of a page that is not the console's, for what a browser asks for, and who says texts in it."""
+    language = chosen(None, accept)
+    return language, translations(language).gettext
 
 
 def found_sentences() -> Catalog:

@@ -107,8 +107,19 @@ def _issuer(process: Process) -> Any:  # an ASGI application
 
     services = process.services
     return issuer_http.app(
-        control=services.control, settings=services.settings, clock=real_clock, directories=services.directories
+        control=services.control,
+        settings=services.settings,
+        clock=real_clock,
+        directories=services.directories,
+        languages=_languages,
     )
+
+
+def _languages(accept: str | None) -> tuple[str, Callable[[str], str]]:
+    """Those of the page where people sign in, which are the console's; loaded when somebody looks at it."""
+    from schoolsync.console import catalogue
+
+    return catalogue.page_beside(accept)
 
 
 class Later:
