@@ -23,7 +23,7 @@ import pytest
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateTable
 
-from schoolsync.plan.policy import Guards, Policy
+from schoolsync.plan.policy import Guards, Matching, Policy
 from schoolsync.plan.steps import RULES
 from schoolsync.roster import findings
 from schoolsync.roster import tables as roster_tables
@@ -82,6 +82,18 @@ CREATES = Policy(
     guards=Guards(school_gone=False),  # districts of two schools lose one quite often here
 )
 NOW = 638_900_000_000_000_000
+
+
+def matching_accounts(policy: Policy) -> Policy:
+    """A policy that makes no accounts and matches those that are there by their sign-in names."""
+    return msgspec.structs.replace(
+        policy,
+        domains={},
+        matching=tuple(
+            Matching(role=role, source="username", target="userPrincipalName", domain="fjord.example")
+            for role in ("student", "teacher")
+        ),
+    )
 
 
 def fill(db: duckdb.DuckDBPyConnection, roster: Roster) -> None:

@@ -10,25 +10,29 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from schoolsync.plan.policy import Customization, Matching
+from schoolsync.plan.policy import Customization
 from schoolsync.runs import snapshots
 
 from ..conftest import NIGHTLY
-from .districts import DISTRICT, Directory, Roster, attends, contact, enrolled, person, school, section
+from .districts import (
+    DISTRICT,
+    Directory,
+    Roster,
+    attends,
+    contact,
+    enrolled,
+    matching_accounts,
+    person,
+    school,
+    section,
+)
 from .test_properties import FREE
 
 EXAMPLES = 40 if NIGHTLY else 2
 LENGTH = 6 if NIGHTLY else 3
 pytestmark = pytest.mark.timeout(180 + 60 * EXAMPLES)
 
-MATCHES = msgspec.structs.replace(
-    FREE,
-    domains={},
-    matching=tuple(
-        Matching(role=role, source="username", target="userPrincipalName", domain="fjord.example")
-        for role in ("student", "teacher")
-    ),
-)
+MATCHES = matching_accounts(FREE)
 POLICIES = (
     FREE,
     MATCHES,

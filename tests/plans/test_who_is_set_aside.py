@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from schoolsync.plan.policy import Guards, Matching, Window
+from schoolsync.plan.policy import Guards, Window
 from schoolsync.runs import snapshots
 
 from ..conftest import NIGHTLY
@@ -24,6 +24,7 @@ from .districts import (
     contact,
     enrolled,
     left_out,
+    matching_accounts,
     person,
     school,
     section,
@@ -159,14 +160,7 @@ def test_everybody_is_looked_at_when(
 
 def test_who_could_not_be_synchronized_is_tried_and_told_again(directory: Directory) -> None:
     """A pupil without an account, and what hangs on the pupil, is an error of every run; the others are set aside."""
-    match = msgspec.structs.replace(
-        FREE,
-        domains={},
-        matching=tuple(
-            Matching(role=role, source="username", target="userPrincipalName", domain="fjord.example")
-            for role in ("student", "teacher")
-        ),
-    )
+    match = matching_accounts(FREE)
     directory.sync(DISTRICT, policy=match)
     for name in ("s1", "s2", "t1", "t9"):
         directory.person_by_hand(f"{name}@fjord.example")

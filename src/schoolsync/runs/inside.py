@@ -28,7 +28,7 @@ NOTICES = 1.0
 """Seconds after which notices are looked after: nothing has happened before, and a start is not to wait for them."""
 
 POLL = 0.004
-"""Seconds between two glances at whether somebody has written; in memory a glance costs 30 µs."""
+"""Seconds between two glances at whether somebody has written; nobody else looks at what lies in memory."""
 
 log = structlog.get_logger()
 
