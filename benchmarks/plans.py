@@ -142,6 +142,7 @@ def _sync(folder: Path, day: str, options: argparse.Namespace, base: Base | None
     stages = Stages(_job(folder, day, day, options, base), lambda done, total: None)
     stages.extract()
     stages.validate()
+    stages.go_ahead()
     planned = stages.plan()
     for batch in range(planned.batches):
         stages.apply(batch)
@@ -159,6 +160,7 @@ def _plan(folder: Path, run: str, options: argparse.Namespace, base: Base) -> tu
     began = time.perf_counter()
     stages.extract()
     stages.validate()
+    stages.go_ahead()
     begun = time.perf_counter()
     planned = stages.plan()
     seconds = time.perf_counter() - begun

@@ -56,6 +56,13 @@ def opened(*, memory_limit: str, scratch: str, threads: int | None = None) -> du
     return db
 
 
+def beside(db: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """A connection of its own to the same engine, for another thread."""
+    other = db.cursor()
+    other.execute("SET enable_progress_bar = false")
+    return other
+
+
 def hurry(db: duckdb.DuckDBPyConnection) -> None:
     """From now on few rows are worked on: what would improve queries by less than it takes is left out.
 

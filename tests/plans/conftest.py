@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from .districts import Directory, GivenSource, given_source
+from schoolsync.runs import stages
+
+from .districts import Directory, GivenSource, Late, given_source
+
+
+@pytest.fixture(autouse=True)
+def _everything_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is stored of a plan beside its making is stored as late as can be: whatever it reads must still be there."""
+    monkeypatch.setattr(stages, "Behind", Late)
 
 
 @pytest.fixture

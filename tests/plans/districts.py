@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
+from types import SimpleNamespace, TracebackType
 from typing import Any
 
 import adbc_driver_sqlite.dbapi as driver
@@ -28,6 +28,7 @@ from schoolsync.plan.steps import RULES
 from schoolsync.roster import findings
 from schoolsync.roster import tables as roster_tables
 from schoolsync.runs import checking, snapshots
+from schoolsync.runs.behind import Behind
 from schoolsync.runs.checking import StageFailed
 from schoolsync.runs.job import Base, Failed, Finished, Job, JobFile, Known, Planned, Undone
 from schoolsync.runs.selections import Release, Selection, Yes
@@ -271,6 +272,7 @@ class Directory:
                 assert whole is None or whole[0].steps == {}
                 return Outcome(None, None, Path(job.folder), unchanged=True)
             work.validate()
+            work.go_ahead()
             outcome = carried_out(job, work)
         if whole is not None:
             assert self._found(job) == whole
@@ -517,6 +519,26 @@ def _ends(ids: dict[str, dict[int, str]], table: str, row: Row) -> set[str]:
     """The SIS IDs of both ends of a link, where these objects are in the directory by now."""
     sides = {"school": "schools", "class": "classes", "person": "people"}
     return {ids[objects][row[side]] for side, objects in sides.items() if row.get(side) in ids[objects]}
+
+
+class Late(Behind):
+    """Stores nothing before the last moment."""
+
+    def __init__(self, db: duckdb.DuckDBPyConnection, *, at_once: bool) -> None:
+        super().__init__(db, at_once=True)
+        self._small = not at_once
+        self._late: list[Callable[[duckdb.DuckDBPyConnection], object]] = []
+
+    def do(self, what: Callable[[duckdb.DuckDBPyConnection], object]) -> None:
+        if self._small:
+            self._late.append(what)
+        else:
+            super().do(what)
+
+    def __exit__(self, a: type[BaseException] | None, problem: BaseException | None, b: TracebackType | None) -> None:
+        for what in self._late if problem is None else []:
+            super().do(what)
+        super().__exit__(a, problem, b)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import pytest
 from schoolsync.plan.policy import Guards
 from schoolsync.runs import scratches
 from schoolsync.runs.job import Job
+from schoolsync.runs.places import ROSTER
 from schoolsync.store import locks
 from schoolsync.targets import sqlite
 
@@ -71,6 +72,23 @@ def test_every_batch_in_a_process_of_its_own_twice(directories: Callable[[], Dir
     assert first.position == batches
     cut.done(job, first)
     assert cut.sync(DISTRICT, batch_rows=SMALL).unchanged
+
+
+def test_what_cannot_be_made_ready_ahead(directory: Directory) -> None:
+    """Checking has been answered when the disk is full: the plan says so, and the next attempt makes it."""
+    job = directory.job(DISTRICT)
+    in_the_way = Path(job.folder) / f"{ROSTER}.aside"
+    with engine(job) as work:
+        work.extract()
+        assert work.validate().errors == 0
+        in_the_way.write_text("")
+        work.go_ahead()
+        with refused() as said:
+            work.plan()
+        assert said[0].retry
+    in_the_way.unlink()
+    assert directory.work(job, DISTRICT).planned.rows > 0
+    assert directory.broken() == []
 
 
 def test_a_later_attempt_goes_on_with_the_stored_plan(directory: Directory) -> None:

@@ -16,8 +16,8 @@ from schoolsync.store.database import is_postgresql
 from .conftest import NOW, House
 
 
-def there_is(house: House) -> bool:
-    return at_hand.is_something(house.control, house.clock())
+def there_is(house: House, at_work: int = 0) -> bool:
+    return at_hand.is_something(house.control, house.clock(), at_work)
 
 
 def set_(house: House, table: Any, **values: Any) -> None:
@@ -65,6 +65,7 @@ def test_a_run_is_work_until_it_ends(house: House, profile: str) -> None:
     for state in RunState:
         set_(house, runs, state=state)
         assert there_is(house) == (state in {"queued", "extracting", "validating", "planning", "applying"}), state
+        assert there_is(house, at_work=1) == (state == "queued"), state  # every step of its attempt is a commit
 
 
 @pytest.mark.parametrize("state", ["provisioning", "deleting"])

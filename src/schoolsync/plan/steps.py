@@ -84,6 +84,7 @@ class Step:
     table: ObjectTable | LinkTable
     query: str
     record: str = ""  # the kind of its objects; rows of links have it themselves, where they go
+    among: str | None = None  # a relation; where that is empty, so is the step: most steps of most plans are
 
     @property
     def kind(self) -> str:
@@ -131,20 +132,21 @@ def _taking(terms: Terms, suffix: str) -> list[Step]:
         left, right = LINK_SIDES[table]
         stale = f"""SELECT "{left}", "{right}", rule, of_school, {_LAST}, kind
             FROM planned.{table}_stale{suffix} ORDER BY 1, 2"""
-        made.append(Step("unlink", table, stale))
+        made.append(Step("unlink", table, stale, among=f"planned.{table}_stale{suffix}"))
     made.append(
         Step(
             "unlink",
             "people",
             f"SELECT {_OF_GUARDIANS}, rule, of_school, {_LAST} FROM planned.unguarded{suffix} ORDER BY key",
             kinds.GUARDIANS,
+            f"planned.unguarded{suffix}",
         )
     )
     for kind in reversed(terms.objects):
         disabled = ", false AS account_enabled" if terms.disables(kind) else ""
         gone = f"""SELECT key, id, source_id{disabled}, rule, of_school, {_LAST}
             FROM planned.gone{suffix} WHERE kind = '{kind.name}' ORDER BY key"""
-        made.append(Step("remove", kind.table, gone, kind.name))
+        made.append(Step("remove", kind.table, gone, kind.name, f"planned.gone{suffix}"))
     if not suffix:
         made.append(expire())
         made += [_bin(terms, kind) for kind in reversed(terms.objects) if kind.name in terms.policy.bin_days]
@@ -165,14 +167,14 @@ def _guardians() -> Step:
             WHERE a.how <> 'created' AND a.rule IN ({GUARDED}) AND list_contains(string_split(a.fields, ','),
                 'related_contacts') AND a.key NOT IN (SELECT key FROM planned.unguarded)
         ) ORDER BY key"""
-    return Step("update", "people", query, kinds.GUARDIANS)
+    return Step("update", "people", query, kinds.GUARDIANS, "held.people")
 
 
 def expire() -> Step:
     """The classes in `planned.expiring` are marked."""
     pairs = ", ".join(f"{one}, was_{one}" for one in expiry.MARKED)
     query = f"SELECT key, id, {pairs}, rule, of_school, {_LAST} FROM planned.expiring ORDER BY key"
-    return Step("expire", "classes", query, "section")
+    return Step("expire", "classes", query, "section", "planned.expiring")
 
 
 def _bin(terms: Terms, kind: ObjectKind) -> Step:
@@ -190,7 +192,7 @@ def _bin(terms: Terms, kind: ObjectKind) -> Step:
 def _purge(kind: ObjectKind) -> Step:
     query = f"""SELECT key, id, source_id, 'kept-long-enough' AS rule, of_school, {_LAST}
         FROM planned.purged WHERE kind = '{kind.name}' ORDER BY key"""
-    return Step("purge", kind.table, query, kind.name)
+    return Step("purge", kind.table, query, kind.name, "planned.purged")
 
 
 def _create(terms: Terms, kind: ObjectKind) -> Step:
@@ -271,6 +273,7 @@ def _link(terms: Terms, table: LinkTable) -> list[Step]:
             f"""{shown}{was}, CASE WHEN {terms.is_ours("h.owner")} THEN 'role' ELSE 'adopted' END AS rule,
             {file}, w.line FROM planned.{table}_met AS w JOIN held.{table} AS h ON {same}
             WHERE ({terms.is_free("h.owner")} OR ({terms.is_ours("h.owner")} AND ({differs}))) ORDER BY 1, 2""",
+            among=f"held.{table}",
         ),
     ]
 

@@ -106,12 +106,15 @@ class Checking:
         if self._db is None:
             job = self._job
             Path(job.scratch).mkdir(parents=True, exist_ok=True, mode=0o700)
-            small = 0 < sum(file.size for file in job.files) < SMALL
-            threads = 1 if small else job.threads
+            threads = 1 if self._is_small else job.threads
             self._db = roster_engine.opened(memory_limit=job.memory_limit, threads=threads, scratch=job.scratch)
-            if small:
+            if self._is_small:
                 roster_engine.hurry(self._db)
         return self._db
+
+    @property
+    def _is_small(self) -> bool:
+        return 0 < sum(file.size for file in self._job.files) < SMALL
 
     def _forget_roster(self) -> None:
         """Give the memory back that planning took; applying does not need it."""

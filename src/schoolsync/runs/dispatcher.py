@@ -101,7 +101,9 @@ class Dispatcher:
             threading.Thread(
                 target=self._look_into, args=(self._settings.watch_url,), name="watch", daemon=True
             ).start()
-        looked = tidied = watched = worked = 0.0
+        tidied = watched = worked = 0.0
+        # What is seen first is that there is a database: without an engine to keep warm, nothing more is to be done.
+        looked = 0.0 if self._keep_warm else time.monotonic()
         while not self._stopping():
             now = time.monotonic()
             try:
@@ -150,7 +152,7 @@ class Dispatcher:
 
     def _is_something(self) -> bool:
         """Whether what has just been written may be work; each of several workers looks after others too."""
-        return self._roll is not None or at_hand.is_something(self._control, clock())
+        return self._roll is not None or at_hand.is_something(self._control, clock(), len(worker.at_work))
 
     def look(self) -> bool:
         """Do whatever is due now; whether there is any run to work at."""

@@ -110,13 +110,15 @@ class Holding(Checking):
     def _from_directory(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:
         """What the profile has, read back row by row: the directory was changed by others, or a run was cut off."""
         for table in OBJECT_TABLES:
-            with directory.owned(table, arrivals.columns(table), terms.is_ours("profile")) as rows:
-                arrivals.take(db, rows, table)
+            if not directory.is_empty(table):
+                with directory.owned(table, arrivals.columns(table), terms.is_ours("profile")) as rows:
+                    arrivals.take(db, rows, table)
         # Links of profiles that are gone come along: they go with the objects that are taken over.
         owners = f"({terms.is_ours('profile')} OR {terms.is_orphaned('profile')})"
         for link in LINK_TABLES:
-            with directory.owned(link, arrivals.columns(link), owners) as rows:
-                arrivals.take(db, rows, link)
+            if not directory.is_empty(link):
+                with directory.owned(link, arrivals.columns(link), owners) as rows:
+                    arrivals.take(db, rows, link)
 
     def _load_rekeys(self, db: duckdb.DuckDBPyConnection, table: str) -> None:
         """The SIS IDs that have changed; what is said later about an id counts, and chains are followed.

@@ -8,9 +8,10 @@ in the directory is not applied again. Nothing here loads `sqlite3`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -37,6 +38,7 @@ from schoolsync.plan.policy import CleanUp
 from schoolsync.plan.verdicts import Holds, Settled
 from schoolsync.runs import alone as alone_reader
 from schoolsync.runs import arrivals, cleaning, hashes, lately, run_report, snapshots, undoing
+from schoolsync.runs.behind import Behind
 from schoolsync.runs.checking import StageFailed, told
 from schoolsync.runs.hashes import ENGINE_VERSION
 from schoolsync.runs.job import (
@@ -114,6 +116,8 @@ class Stages(Preparing):
         self._plan: Description | None = None
         self._done: frozenset[int] | None = None  # the batches that earlier attempts have put into the directory
         self._arrived = False
+        self._goes_on = False  # the roster was checked just now and will be planned
+        self._stopped: StageFailed | None = None  # why it could not be made ready ahead
 
     # --- the stages ------------------------------------------------------------------------------------------------
 
@@ -141,8 +145,7 @@ class Stages(Preparing):
             lost, too_much = self._leave_out(checked)
             if too_much is not None:
                 messages += (Message(type="Error", file_name="", description=too_much),)
-            if self._is_planned(checked, lost, too_much):
-                self._prepared()
+            self._goes_on = self._is_planned(checked, lost, too_much)
             self._said(self._rows(), self._rows())
             return Validated(
                 messages=messages,
@@ -156,8 +159,21 @@ class Stages(Preparing):
                 statistics=total,
             )
 
+    def go_ahead(self) -> None:
+        """Begin with planning before it is asked for, while the checking is written down; `plan` says what fails."""
+        if not self._goes_on:
+            return
+        self._goes_on = False
+        try:
+            with self._told():
+                self._prepared()
+        except StageFailed as problem:
+            self._stopped = problem
+
     def plan(self) -> Planned:
         """Work out and store what changes; a plan that an earlier attempt stored is gone on with."""
+        if self._stopped is not None:
+            raise self._stopped
         with self._told():
             stored = self._plans.latest()
             if stored is not None and self._still_holds(stored):
@@ -347,66 +363,70 @@ class Stages(Preparing):
         alike.dismiss(db)
         self._progress(3, _PLAN_STEPS)
         draft = self._plans.begin(self._job.fence)
-        counted: dict[str, dict[str, int]] = {}
-        changes.compare_objects(db, terms)
-        guards.prepare(db)
-        self._load_lately(db)
-        wakes += [purging.find(db, terms), expiry.find(db, terms)]
-        changes.find_renumbered(db, terms)
-        changes.find_others(db, terms)
-        changes.find_adopted(db, terms)
-        self._settle_expiring(db, terms, directory)
-        guards.count_objects(db, terms)
-        self._store_steps(db, draft, steps.object_steps(db, terms), counted)
-        layered = self._layered(db)
-        for table in OBJECT_TABLES:
-            after = changes.objects_after(terms, table, claim.first_key, aside=layered is None)
-            draft.add_snapshot(table, db.sql(after).to_arrow_reader(16_384))
-        parts = report.failed_parts(db)
-        changes.forget_objects(db, terms)
-        self._progress(4, _PLAN_STEPS)
-        changes.want_links(db, terms)
-        self._find_links(db, terms, directory)
-        self._progress(5, _PLAN_STEPS)
-        changes.compare_links(db, terms)
-        guards.count_links(db, terms)
-        guards.count_classes(db)
-        if only is not None:
-            before = self._job.before
-            alone.widen(db, terms, {} if before is None else alone_reader.left_by(Path(before.snapshot)))
-        said = self._settled(db, terms)
-        self._progress(6, _PLAN_STEPS)
-        self._store_steps(db, draft, steps.link_steps(terms), counted)
-        for link in LINK_TABLES:
-            after = changes.links_after(terms, link, claim.first_key, aside=layered is None)
-            draft.add_snapshot(link, db.sql(after).to_arrow_reader(131_072))
-        if prints:
-            sizes = alike.sizes_after(terms, draft.snapshot_of("class_people"), own=layered is not None)
-            draft.add_snapshot(alike.SIZES, db.sql(sizes).to_arrow_reader(131_072))
-            alike.unsure(db)
-            draft.add_snapshot(alike.PRINTS, db.sql(alike.PRINTED).to_arrow_reader(131_072))
-        if layered is not None:
-            for name, over in ((snapshots.OVER, alike.OVER), (snapshots.LINKS_OVER, alike.LINKS_OVER)):
-                draft.add_snapshot(name, db.sql(snapshots.over(layered, name, over)).to_arrow_reader(131_072))
-            draft.take_along(layered)
-        self._progress(7, _PLAN_STEPS)
-        for step in steps.deferred_steps(terms):
-            draft.defer(step, db.sql(step.query).to_arrow_reader(16_384))
+        with Behind(db, at_once=not self._is_small) as behind:
+            changes.compare_objects(db, terms)
+            guards.prepare(db)
+            self._load_lately(db)
+            wakes += [purging.find(db, terms), expiry.find(db, terms)]
+            changes.find_renumbered(db, terms)
+            changes.find_others(db, terms)
+            changes.find_adopted(db, terms)
+            self._settle_expiring(db, terms, directory)
+            guards.count_objects(db, terms)
+            counted: dict[str, dict[str, int]] = {}
+            for step in steps.object_steps(db, terms):
+                behind.do(partial(self._store_step, draft, step, counted))
+            layered = self._layered(db)
+            for table in OBJECT_TABLES:
+                after = changes.objects_after(terms, table, claim.first_key, aside=layered is None)
+                behind.do(partial(_add_snapshot, draft, table, after))
+            parts = report.failed_parts(db)
+            if not self._is_small:  # of a small one it is not much, and may still be read
+                changes.forget_objects(db, terms)
+            self._progress(4, _PLAN_STEPS)
+            changes.want_links(db, terms)
+            self._find_links(db, terms, directory)
+            self._progress(5, _PLAN_STEPS)
+            changes.compare_links(db, terms)
+            for step in steps.link_steps(terms):
+                behind.do(partial(self._store_step, draft, step, counted))
+            for link in LINK_TABLES:
+                after = changes.links_after(terms, link, claim.first_key, aside=layered is None)
+                behind.do(partial(_add_snapshot, draft, link, after))
+            if prints:
+                behind.do(partial(_add_sizes, draft, terms, layered is not None))
+                alike.unsure(db)
+                behind.do(partial(_add_snapshot, draft, alike.PRINTS, alike.PRINTED))
+            if layered is not None:
+                for name, over in ((snapshots.OVER, alike.OVER), (snapshots.LINKS_OVER, alike.LINKS_OVER)):
+                    behind.do(partial(_add_snapshot, draft, name, snapshots.over(layered, name, over)))
+                behind.do(partial(_take_along, draft, layered))
+            for step in steps.deferred_steps(terms):
+                behind.do(partial(_defer, draft, step))
+            behind.do(partial(_add_snapshot, draft, "by_hand", "FROM planned.by_hand ORDER BY ALL"))
+            behind.do(partial(_add_table, draft, "renumbered", "FROM planned.renumbered ORDER BY ALL"))
+            self._progress(6, _PLAN_STEPS)
+            guards.count_links(db, terms)
+            guards.count_classes(db)
+            if only is not None:
+                before = self._job.before
+                alone.widen(db, terms, {} if before is None else alone_reader.left_by(Path(before.snapshot)))
+            said = self._settled(db, terms)
+            behind.do(partial(_add_table, draft, "tally", guards.TALLY))
+            self._progress(7, _PLAN_STEPS)
+            failed = report.failed(db)
+            report.list_left_out(db, terms)
+            error_files = draft.add_errors(report.entries(db, run=self._job.run, now=self._job.now))
         if terms.defers is not None and draft.deferred:
             wakes.append(terms.defers.ends)
         wake = min((time for time in wakes if time is not None), default=None)
         rows = {} if self._extract is None else dict(self._extract.rows)
         made = hashes.of_prints(self._job, terms) if prints else None
         draft.note_snapshot(SnapshotNote(version=ENGINE_VERSION, rows=rows, wakes=wake, prints=made))
-        draft.add_snapshot("by_hand", db.sql("FROM planned.by_hand ORDER BY ALL").to_arrow_reader(16_384))
-        draft.add_table("tally", db.sql(guards.TALLY).to_arrow_reader(16_384))
-        draft.add_table("renumbered", db.sql("FROM planned.renumbered ORDER BY ALL").to_arrow_reader(16_384))
-        failed = report.failed(db)
-        report.list_left_out(db, terms)
         planned = msgspec.structs.replace(
             self._planned(draft, counted, said),
             errors=arrivals.count(db, "planned.errors"),
-            error_files=draft.add_errors(report.entries(db, run=self._job.run, now=self._job.now)),
+            error_files=error_files,
             failed=failed,
             seen=seen,
             parts=tuple(msgspec.convert(dict(zip(_PART, one, strict=True)), PartCount) for one in parts),
@@ -432,7 +452,7 @@ class Stages(Preparing):
         undo.mark_staying(db)
         draft = self._plans.begin(self._job.fence)
         counted: dict[str, dict[str, int]] = {}
-        made = [(step, self._store_step(db, draft, step, counted)) for step in undo.steps(db, terms)]
+        made = [(step, self._store_step(draft, step, counted, db)) for step in undo.steps(db, terms)]
         self._progress(4, _PLAN_STEPS)
         undoing.keep_names(db, draft, "now")
         undoing.count(db, directory, terms, draft, lambda: self._load_lately(db))
@@ -451,7 +471,8 @@ class Stages(Preparing):
             raise StageFailed(Failed(reason="The directory has just been changed.", retry=True))
         draft = self._plans.begin(self._job.fence)
         counted: dict[str, dict[str, int]] = {}
-        self._store_steps(db, draft, clean_up.steps(db, terms), counted)
+        for step in clean_up.steps(db, terms):
+            self._store_step(draft, step, counted, db)
         undoing.keep_names(db, draft, "held")
         errors = arrivals.count(db, "planned.errors")
         files = draft.add_errors(report.entries(db, run=self._job.run, now=self._job.now))
@@ -530,19 +551,11 @@ class Stages(Preparing):
         """What went in the days before without anybody's yes."""
         lately.load(db, self._job, self._objects, self._open_directory())
 
-    def _store_steps(
-        self,
-        db: duckdb.DuckDBPyConnection,
-        draft: Draft,
-        made: Sequence[steps.Step],
-        counted: dict[str, dict[str, int]],
-    ) -> None:
-        for step in made:
-            self._store_step(db, draft, step, counted)
-
     def _store_step(
-        self, db: duckdb.DuckDBPyConnection, draft: Draft, step: steps.Step, counted: dict[str, dict[str, int]]
+        self, draft: Draft, step: steps.Step, counted: dict[str, dict[str, int]], db: duckdb.DuckDBPyConnection
     ) -> int:
+        if step.among is not None and not db.execute(f"SELECT 1 FROM {step.among} LIMIT 1").fetchall():  # noqa: S608  # ours
+            return 0
         rows = draft.add(step, db.sql(step.query).to_arrow_reader, self._batch_rows)
         if rows:
             ops = counted.setdefault(step.kind, {})
@@ -557,3 +570,28 @@ class Stages(Preparing):
         if self._plan is None:
             raise StageFailed(Failed(reason="The stored plan is not there any more; start again.", retry=False))
         return self._plan
+
+
+# --- what is stored of a plan, each with the engine that has its rows -------------------------------------------------
+
+
+def _add_snapshot(draft: Draft, table: str, query: str, db: duckdb.DuckDBPyConnection) -> None:
+    rows = 16_384 if table in OBJECT_TABLES else 131_072
+    draft.add_snapshot(table, db.sql(query).to_arrow_reader(rows))
+
+
+def _add_sizes(draft: Draft, terms: Terms, own: bool, db: duckdb.DuckDBPyConnection) -> None:
+    sizes = alike.sizes_after(terms, draft.snapshot_of("class_people"), own=own)
+    _add_snapshot(draft, alike.SIZES, sizes, db)
+
+
+def _take_along(draft: Draft, layered: Path, _: duckdb.DuckDBPyConnection) -> None:
+    draft.take_along(layered)
+
+
+def _add_table(draft: Draft, name: str, query: str, db: duckdb.DuckDBPyConnection) -> None:
+    draft.add_table(name, db.sql(query).to_arrow_reader(16_384))
+
+
+def _defer(draft: Draft, step: steps.Step, db: duckdb.DuckDBPyConnection) -> None:
+    draft.defer(step, db.sql(step.query).to_arrow_reader(16_384))

@@ -19,7 +19,7 @@ LONGEST = 5.0
 SOON = 0.5
 """The same for its engine, which then works by itself."""
 TURN = 0.0005
-"""Seconds after which a thread that loads modules lets one go on that hands the engine its next question."""
+"""Seconds after which one thread lets another go on until all is loaded: several get a roster on its way at once."""
 
 
 def main() -> int:
@@ -33,8 +33,10 @@ def main() -> int:
     if told is None:  # started ahead, and not needed
         return 0
     settings = from_line(told)
+    usual = sys.getswitchinterval()
     if settings.seed_roster is not None:
         engines.warm_up()
+        sys.setswitchinterval(TURN)
     process = process_of.begin(settings, said)
     services = process.services
     inside.start(
@@ -47,11 +49,9 @@ def main() -> int:
         clock=services.clock,
         new_id=services.new_id,
     )
-    usual = sys.getswitchinterval()
     if process.sent is not None:  # what is loaded next would be in its way
         process.sent.wait(LONGEST)
         engines.asked.wait(SOON)
-        sys.setswitchinterval(TURN)
     api = load("schoolsync.serving.api")
     sys.setswitchinterval(usual)
     answer: int = api.serve(process, engines)

@@ -25,7 +25,6 @@ from types import FrameType
 
 from schoolsync import traces
 from schoolsync.errors import Refusal, UsageError, WorldError
-from schoolsync.notices.channels import channels
 from schoolsync.runs import scratches
 from schoolsync.runs.processes import (
     MISTAKEN,
@@ -202,7 +201,10 @@ def _check(settings: Settings, with_worker: bool) -> None:
         raise UsageError("Without database_url nobody else could do the work: serve has its worker inside.")
     safety.check(settings)
     traces.check(settings)
-    list(channels(settings))  # refused in words before anything is started
+    if settings.webhook_url is not None or settings.mail_to:
+        from schoolsync.notices.channels import channels  # with what they go out by, loaded where there are any
+
+        list(channels(settings))  # refused in words before anything is started
     if settings.seed_roster is not None and not settings.seed_roster.exists():
         raise UsageError(f"There is no roster at {settings.seed_roster}.")
 
