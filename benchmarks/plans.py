@@ -63,7 +63,7 @@ def main() -> int:
             "| | seconds, median | of all rounds | times the floor | limit |",
             "| --- | --- | --- | --- | --- |",
             f"| bare DuckDB parse of the six files (process) | {floor:.2f} | {_span(floors)} | 1.0 | floor |",
-            f"| reading and checking; the roster is kept and printed | {read:.2f} | {_span(readings)} | "
+            f"| reading and checking; the roster is kept, printed and counted | {read:.2f} | {_span(readings)} | "
             f"{read / floor:.2f} | - |",
             f"| plan with 1 % changed | {plan:.2f} | {_span(plans)} | {plan / floor:.2f} | 2.5 |",
             "",

@@ -16,7 +16,7 @@ from .districts import Directory, GivenSource, Late, given_source
 
 @pytest.fixture(autouse=True)
 def _everything_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is stored of a plan beside its making is stored as late as can be: whatever it reads must still be there."""
+    """What is done beside the rest of a plan is done as late as can be: nobody may have changed what it reads."""
     monkeypatch.setattr(stages, "Behind", Late)
 
 

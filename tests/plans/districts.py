@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from schoolsync.plan.steps import RULES
 from schoolsync.roster import findings
 from schoolsync.roster import tables as roster_tables
 from schoolsync.runs import checking, snapshots
-from schoolsync.runs.behind import Behind
+from schoolsync.runs.behind import Work
 from schoolsync.runs.checking import StageFailed
 from schoolsync.runs.job import Base, Failed, Finished, Job, JobFile, Known, Planned, Undone
 from schoolsync.runs.selections import Release, Selection, Yes
@@ -521,24 +522,41 @@ def _ends(ids: dict[str, dict[int, str]], table: str, row: Row) -> set[str]:
     return {ids[objects][row[side]] for side, objects in sides.items() if row.get(side) in ids[objects]}
 
 
-class Late(Behind):
-    """Stores nothing before the last moment."""
+class Late:
+    """In place of `Behind`: does everything at the last moment, with the engine of whoever works on the rest."""
+
+    class _Given(Future[Any]):
+        def __init__(self, catch_up: Callable[[Future[Any]], None]) -> None:
+            super().__init__()
+            self._catch_up = catch_up
+
+        def result(self, timeout: float | None = None) -> Any:
+            self._catch_up(self)
+            return super().result(timeout)
 
     def __init__(self, db: duckdb.DuckDBPyConnection, *, at_once: bool) -> None:
-        super().__init__(db, at_once=True)
-        self._small = not at_once
-        self._late: list[Callable[[duckdb.DuckDBPyConnection], object]] = []
+        self.at_once = at_once
+        self._db = db
+        self._waiting: list[tuple[Work[Any], Future[Any]]] = []
 
-    def do(self, what: Callable[[duckdb.DuckDBPyConnection], object]) -> None:
-        if self._small:
-            self._late.append(what)
-        else:
-            super().do(what)
+    def do(self, what: Work[Any]) -> Future[Any]:
+        given = self._Given(self._catch_up)
+        self._waiting.append((what, given))
+        if self.at_once:
+            self._catch_up()
+        return given
 
-    def __exit__(self, a: type[BaseException] | None, problem: BaseException | None, b: TracebackType | None) -> None:
-        for what in self._late if problem is None else []:
-            super().do(what)
-        super().__exit__(a, problem, b)
+    def _catch_up(self, until: Future[Any] | None = None) -> None:
+        while self._waiting and (until is None or not until.done()):
+            what, given = self._waiting.pop(0)
+            given.set_result(what(self._db))
+
+    def __enter__(self) -> Late:
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, problem: BaseException | None, __: TracebackType | None) -> None:
+        if problem is None:
+            self._catch_up()
 
 
 @contextmanager

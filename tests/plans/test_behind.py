@@ -1,4 +1,4 @@
-"""What is stored of a small plan beside its making: in order, whole or not at all."""
+"""What is done beside the rest of a plan: in order, whole or not at all."""
 
 from __future__ import annotations
 
@@ -38,6 +38,21 @@ def test_one_after_another(db: duckdb.DuckDBPyConnection, at_once: bool) -> None
         for number in range(20):
             behind.do(partial(tell, number))
     assert told(db) == list(range(20))
+
+
+def test_what_it_gives(db: duckdb.DuckDBPyConnection) -> None:
+    """Whoever needs the answer waits for it; after an error nothing is given any more."""
+
+    def plan() -> None:
+        with Behind(db, at_once=False) as behind:
+            assert behind.do(lambda db: told(db)).result() == []
+            first, second = behind.do(fail), behind.do(told)
+            for one in (second, first):
+                with pytest.raises(OSError, match="No space"):
+                    one.result()
+
+    with pytest.raises(OSError, match="No space"):
+        plan()
 
 
 def test_beside_and_at_once(db: duckdb.DuckDBPyConnection) -> None:

@@ -141,6 +141,8 @@ def pass_over(db: duckdb.DuckDBPyConnection, terms: Terms, spent: str) -> None:
 
 def _spare_unnamed(db: duckdb.DuckDBPyConnection) -> None:
     """A record whose very id cannot be read may be any that the roster lacks: they all stay as they are."""
+    if not db.execute("SELECT 1 FROM roster.left_out WHERE source_id IS NULL LIMIT 1").fetchall():
+        return
     for kind in OBJECTS:
         db.execute(f"""
             INSERT INTO planned.spared

@@ -1,7 +1,7 @@
-"""Storing parts of a small plan while the next ones are worked out: one thing after another, in a thread of its own.
+"""Working on one part of a plan beside another: one thing after another, in a thread of its own.
 
-The engine takes a moment for every query, however few rows it is about, and of one query at a time makes use of one
-core. Of a large plan each query uses all of them, and memory counts: there, everything is done when it is asked for.
+The engine takes a moment for every query, however few rows it is about, and of one query at a time seldom uses all
+cores. Where memory counts, everything is done when it is asked for.
 """
 
 from __future__ import annotations
@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
+from typing import Any, TypeVar
 
 import duckdb
 
 from schoolsync import roster_engine
+
+T = TypeVar("T")
+Work = Callable[[duckdb.DuckDBPyConnection], T]
 
 
 class Behind:
@@ -24,34 +28,37 @@ class Behind:
     def __init__(self, db: duckdb.DuckDBPyConnection, *, at_once: bool) -> None:
         """With `at_once` everything is done before `do` returns."""
         self._db = db if at_once else roster_engine.beside(db)
-        self._at_once = at_once
+        self.at_once = at_once
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="behind")
-        self._asked: list[Future[None]] = []
-        self._failed = False
+        self._asked: list[Future[Any]] = []  # of whatever was asked for
+        self._failed: BaseException | None = None
 
-    def do(self, what: Callable[[duckdb.DuckDBPyConnection], object]) -> None:
-        """Have it done; when something before it has failed it is left."""
-        if self._at_once:
-            what(self._db)
-        else:
-            self._asked.append(self._thread.submit(self._done, what))
+    def do(self, what: Work[T]) -> Future[T]:
+        """Have it done. When something before it has failed it is left, and so is what it was to give."""
+        if self.at_once:
+            done: Future[T] = Future()
+            done.set_result(what(self._db))
+            return done
+        self._asked.append(self._thread.submit(self._done, what))
+        return self._asked[-1]
 
-    def _done(self, what: Callable[[duckdb.DuckDBPyConnection], object]) -> None:
-        if self._failed:
-            return
+    def _done(self, what: Work[T]) -> T:
+        if self._failed is not None:
+            raise self._failed
         try:
-            what(self._db)
-        except BaseException:
-            self._failed = True
+            return what(self._db)
+        except BaseException as problem:
+            self._failed = problem
             raise
 
     def __enter__(self) -> Behind:
         return self
 
     def __exit__(self, _: type[BaseException] | None, problem: BaseException | None, __: TracebackType | None) -> None:
-        self._failed |= problem is not None
+        if self._failed is None:
+            self._failed = problem
         self._thread.shutdown()
-        if not self._at_once:
+        if not self.at_once:
             self._db.close()
         if problem is None:
             for one in self._asked:

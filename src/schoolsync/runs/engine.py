@@ -100,7 +100,7 @@ def main() -> int:
                 result = stages.apply(ask.batch or 0) if ask.stage == "apply" else getattr(stages, ask.stage)()
             fault_points.reach(f"engine-{ask.stage}")
             say(Result(msgspec.Raw(msgspec.json.encode(result))))
-            if ask.stage == "validate" and stages is not None:
+            if stages is not None:
                 stages.go_ahead()
         except StageFailed as problem:
             say(Failure(problem.failed))

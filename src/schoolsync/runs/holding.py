@@ -5,6 +5,7 @@ It only reads. Which objects records mean is decided in `plan.matching`, with wh
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,6 +33,7 @@ class Holding(Checking):
         super().__init__(job, told)
         self._directory: LocalDirectory | None = None
         self._aside_from: Path | None = None  # the snapshot of which people are set aside
+        self._asking = threading.Lock()  # one question at a time to the directory
 
     def _open_directory(self) -> LocalDirectory:
         if self._directory is None:
@@ -220,7 +222,10 @@ class Holding(Checking):
         names = expiry.nicknames(db)
         if names is not None:
             columns = {"key": int, "mail_nickname": str}
-            with directory.having("classes", columns, by="mail_nickname", values=names.to_arrow_table()) as rows:
+            with (
+                self._asking,
+                directory.having("classes", columns, by="mail_nickname", values=names.to_arrow_table()) as rows,
+            ):
                 arrivals.keep(db, rows, "taken", columns)
         expiry.settle(db, terms, None if names is None else "taken")
         db.execute("DROP TABLE IF EXISTS taken")
@@ -259,7 +264,7 @@ class Holding(Checking):
     def _find_links(self, db: duckdb.DuckDBPyConnection, terms: Terms, directory: LocalDirectory) -> None:
         """Add to `held` the links of others that new links would meet, and those of profiles that are gone."""
         adopted = db.execute("SELECT 1 FROM planned.targets WHERE how = 'adopted' LIMIT 1").fetchall()
-        with directory.reading():
+        with self._asking, directory.reading():
             for table in LINK_TABLES:
                 if directory.is_empty(table):
                     continue

@@ -6,12 +6,12 @@ fingerprints that are taken here, and everything after that works on the differe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from schoolsync import sources
-from schoolsync.plan import alike, alone, desired, scope
+from schoolsync import roster_engine, sources
+from schoolsync.plan import alike, alone, desired, guards, report, scope
 from schoolsync.plan.desired import Terms
 from schoolsync.plan.policy import Only
 from schoolsync.roster import losses
@@ -26,10 +26,11 @@ from schoolsync.sources.source import Told, nobody
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """On what terms a roster is ready, and whether everybody in it has a fingerprint."""
+    """On what terms a roster is ready, whether everybody in it has a fingerprint, and how much it has of what."""
 
     terms: Terms
     prints: bool
+    seen: Mapping[str, int]  # records of each kind
     read_at: int | None = None  # the directory's position, when only a part was taken and so the directory was asked
 
 
@@ -49,7 +50,11 @@ class Preparing(Holding):
             prints = only is None and alike.fits(db, terms)
             desired.prepare(db, terms)
             alike.prepare(db, terms, prints=prints)
-            self._ready = Ready(terms, prints, read_at)
+            if only is not None:
+                alone.separate(db)
+            report.count_parts(db)
+            guards.count_said(db, terms)
+            self._ready = Ready(terms, prints, report.seen(db), read_at)
         return self._ready
 
     def _forget_roster(self) -> None:
@@ -107,7 +112,11 @@ class Preparing(Holding):
         whole = isinstance(checked, sources.Checked)
         own = Path(job.kept or job.folder)
         rosters = kept_roster.Rosters(
-            self._roster, self._objects.fetch_folder, own, job.known, here=whole and not self._narrows
+            lambda: roster_engine.beside(self._roster()),
+            self._objects.fetch_folder,
+            own,
+            job.known,
+            here=whole and not self._narrows,
         )
         return Terms(
             tenant_id=job.tenant_id,

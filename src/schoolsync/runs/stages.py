@@ -70,6 +70,7 @@ from schoolsync.sources.source import Told
 from schoolsync.targets.local import (
     Batch,
     Claim,
+    LocalDirectory,
     Writer,
 )
 
@@ -117,6 +118,7 @@ class Stages(Preparing):
         self._done: frozenset[int] | None = None  # the batches that earlier attempts have put into the directory
         self._arrived = False
         self._goes_on = False  # the roster was checked just now and will be planned
+        self._is_over = False  # it has been planned: applying does not need it
         self._stopped: StageFailed | None = None  # why it could not be made ready ahead
 
     # --- the stages ------------------------------------------------------------------------------------------------
@@ -160,7 +162,12 @@ class Stages(Preparing):
             )
 
     def go_ahead(self) -> None:
-        """Begin with planning before it is asked for, while the checking is written down; `plan` says what fails."""
+        """Do what the next stage needs before it is asked for, while the answer of the last one is written down.
+
+        That is the roster made ready to be planned, or let go once it has been; what fails, `plan` says.
+        """
+        if self._is_over:
+            self._forget_roster()
         if not self._goes_on:
             return
         self._goes_on = False
@@ -180,12 +187,14 @@ class Stages(Preparing):
                 self._plan = stored
             else:
                 self._plan = self._made()
-            self._forget_roster()
+            self._is_over = True
             return self._plan.planned
 
     def apply(self, batch: int) -> Applied:
         """Put one batch of the stored plan into the directory; at once when it is there already."""
         with self._told():
+            if self._is_over:
+                self._forget_roster()
             plan = self._stored()
             entry = plan.batches[batch]
             self._note_release(plan, batch)
@@ -250,6 +259,10 @@ class Stages(Preparing):
                     self._directory.complete()
             self._directory.close()
             self._directory = None
+
+    def _forget_roster(self) -> None:
+        self._is_over = False
+        super()._forget_roster()
 
     # --- files -----------------------------------------------------------------------------------------------------
 
@@ -343,12 +356,7 @@ class Stages(Preparing):
         ready = self._prepared()
         terms, prints, read_at = ready.terms, ready.prints, ready.read_at
         self._progress(1, _PLAN_STEPS)
-        if only is not None:
-            alone.separate(db)
         self._load_rekeys(db, "planned.rekeyed")
-        seen = report.seen(db)
-        report.count_parts(db)
-        guards.count_said(db, terms)
         wakes = [terms.waits_until, desired.next_day(db, terms)]
         position = self._find_objects(db, terms, directory)
         if read_at not in (None, position):
@@ -363,38 +371,30 @@ class Stages(Preparing):
         alike.dismiss(db)
         self._progress(3, _PLAN_STEPS)
         draft = self._plans.begin(self._job.fence)
-        with Behind(db, at_once=not self._is_small) as behind:
-            changes.compare_objects(db, terms)
-            guards.prepare(db)
-            self._load_lately(db)
-            wakes += [purging.find(db, terms), expiry.find(db, terms)]
-            changes.find_renumbered(db, terms)
-            changes.find_others(db, terms)
-            changes.find_adopted(db, terms)
-            self._settle_expiring(db, terms, directory)
-            guards.count_objects(db, terms)
-            counted: dict[str, dict[str, int]] = {}
-            for step in steps.object_steps(db, terms):
-                behind.do(partial(self._store_step, draft, step, counted))
-            layered = self._layered(db)
-            for table in OBJECT_TABLES:
-                after = changes.objects_after(terms, table, claim.first_key, aside=layered is None)
-                behind.do(partial(_add_snapshot, draft, table, after))
-            parts = report.failed_parts(db)
-            if not self._is_small:  # of a small one it is not much, and may still be read
+        guards.prepare(db)
+        self._load_lately(db)
+        layered = self._layered(db)
+        whole = layered is None
+        counted: dict[str, dict[str, int]] = {}
+        # Objects and links are compared beside each other unless there may be much of both: then one makes room first.
+        with Behind(db, at_once=whole and not self._is_small) as behind:
+            compared = behind.do(partial(self._compare_objects, terms, directory))
+            parts = behind.do(partial(self._store_objects, draft, terms, claim.first_key, counted, whole))
+            if behind.at_once:
                 changes.forget_objects(db, terms)
-            self._progress(4, _PLAN_STEPS)
             changes.want_links(db, terms)
+            self._progress(4, _PLAN_STEPS)
             self._find_links(db, terms, directory)
+            wakes += compared.result()
             self._progress(5, _PLAN_STEPS)
             changes.compare_links(db, terms)
             for step in steps.link_steps(terms):
                 behind.do(partial(self._store_step, draft, step, counted))
             for link in LINK_TABLES:
-                after = changes.links_after(terms, link, claim.first_key, aside=layered is None)
+                after = changes.links_after(terms, link, claim.first_key, aside=whole)
                 behind.do(partial(_add_snapshot, draft, link, after))
             if prints:
-                behind.do(partial(_add_sizes, draft, terms, layered is not None))
+                behind.do(partial(_add_sizes, draft, terms, not whole))
                 alike.unsure(db)
                 behind.do(partial(_add_snapshot, draft, alike.PRINTS, alike.PRINTED))
             if layered is not None:
@@ -428,13 +428,42 @@ class Stages(Preparing):
             errors=arrivals.count(db, "planned.errors"),
             error_files=error_files,
             failed=failed,
-            seen=seen,
-            parts=tuple(msgspec.convert(dict(zip(_PART, one, strict=True)), PartCount) for one in parts),
+            seen=dict(ready.seen),
+            parts=tuple(msgspec.convert(dict(zip(_PART, one, strict=True)), PartCount) for one in parts.result()),
             alike=alike.count(db),
             deferred=draft.deferred,
             notes=(*guards.renumbered_notes(db), *expiry.note(db, terms)),
         )
         return self._complete(draft, planned, position, claim, wakes=wake)
+
+    def _compare_objects(
+        self, terms: Terms, directory: LocalDirectory, db: duckdb.DuckDBPyConnection
+    ) -> list[int | None]:
+        """What differs about objects, and what the guards count of that; the times at which more will."""
+        changes.compare_objects(db, terms)
+        wakes = [purging.find(db, terms), expiry.find(db, terms)]
+        changes.find_renumbered(db, terms)
+        changes.find_others(db, terms)
+        changes.find_adopted(db, terms)
+        self._settle_expiring(db, terms, directory)
+        guards.count_objects(db, terms)
+        return wakes
+
+    def _store_objects(
+        self,
+        draft: Draft,
+        terms: Terms,
+        first_key: int,
+        counted: dict[str, dict[str, int]],
+        whole: bool,
+        db: duckdb.DuckDBPyConnection,
+    ) -> list[tuple[str, str | None, int, int]]:
+        """Store the steps of objects and what there is after them; what failed in each school."""
+        for step in steps.object_steps(db, terms):
+            self._store_step(draft, step, counted, db)
+        for table in OBJECT_TABLES:
+            _add_snapshot(draft, table, changes.objects_after(terms, table, first_key, aside=whole), db)
+        return report.failed_parts(db)
 
     def _make_undo(self, undone: Undone) -> Description:
         """The plan that takes an earlier run back."""
