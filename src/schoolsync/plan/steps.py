@@ -113,11 +113,13 @@ def object_steps(db: duckdb.DuckDBPyConnection, terms: Terms) -> list[Step]:
 
 
 def link_steps(terms: Terms) -> list[Step]:
-    """The steps that come after those of objects: new links, links that go, objects that go."""
-    made: list[Step] = []
-    for table in LINK_TABLES:
-        made += _link(terms, table)
-    return made + _taking(terms, "")
+    """The steps that come after those of objects: links that come or change."""
+    return [step for table in LINK_TABLES for step in _link(terms, table)]
+
+
+def taking_steps(terms: Terms) -> list[Step]:
+    """The last steps: links that go, objects that go."""
+    return _taking(terms, "")
 
 
 def deferred_steps(terms: Terms) -> list[Step]:

@@ -387,24 +387,27 @@ class Stages(Preparing):
             self._find_links(db, terms, directory)
             wakes += compared.result()
             self._progress(5, _PLAN_STEPS)
-            changes.compare_links(db, terms)
             for step in steps.link_steps(terms):
+                behind.do(partial(self._store_step, draft, step, counted))
+            if prints:
+                alike.unsure(db)
+                behind.do(partial(_add_snapshot, draft, alike.PRINTS, alike.PRINTED))
+            behind.do(partial(_add_snapshot, draft, "by_hand", "FROM planned.by_hand ORDER BY ALL"))
+            behind.do(partial(_add_table, draft, "renumbered", "FROM planned.renumbered ORDER BY ALL"))
+            changes.compare_links(db, terms)
+            for step in steps.taking_steps(terms):
                 behind.do(partial(self._store_step, draft, step, counted))
             for link in LINK_TABLES:
                 after = changes.links_after(terms, link, claim.first_key, aside=whole)
                 behind.do(partial(_add_snapshot, draft, link, after))
             if prints:
                 behind.do(partial(_add_sizes, draft, terms, not whole))
-                alike.unsure(db)
-                behind.do(partial(_add_snapshot, draft, alike.PRINTS, alike.PRINTED))
             if layered is not None:
                 for name, over in ((snapshots.OVER, alike.OVER), (snapshots.LINKS_OVER, alike.LINKS_OVER)):
                     behind.do(partial(_add_snapshot, draft, name, snapshots.over(layered, name, over)))
                 behind.do(partial(_take_along, draft, layered))
             for step in steps.deferred_steps(terms):
                 behind.do(partial(_defer, draft, step))
-            behind.do(partial(_add_snapshot, draft, "by_hand", "FROM planned.by_hand ORDER BY ALL"))
-            behind.do(partial(_add_table, draft, "renumbered", "FROM planned.renumbered ORDER BY ALL"))
             self._progress(6, _PLAN_STEPS)
             guards.count_links(db, terms)
             guards.count_classes(db)
