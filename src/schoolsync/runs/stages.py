@@ -37,7 +37,7 @@ from schoolsync.plan.desired import LINK_TABLES, OBJECT_TABLES, Terms
 from schoolsync.plan.policy import CleanUp
 from schoolsync.plan.verdicts import Holds, Settled
 from schoolsync.runs import alone as alone_reader
-from schoolsync.runs import arrivals, cleaning, hashes, lately, run_report, snapshots, undoing
+from schoolsync.runs import arrivals, cleaning, drafting, hashes, lately, run_report, snapshots, undoing
 from schoolsync.runs.behind import Behind
 from schoolsync.runs.checking import StageFailed, told
 from schoolsync.runs.hashes import ENGINE_VERSION
@@ -388,26 +388,26 @@ class Stages(Preparing):
             wakes += compared.result()
             self._progress(5, _PLAN_STEPS)
             for step in steps.link_steps(terms):
-                behind.do(partial(self._store_step, draft, step, counted))
+                behind.do(partial(drafting.add_step, draft, step, counted, self._batch_rows))
             if prints:
                 alike.unsure(db)
-                behind.do(partial(_add_snapshot, draft, alike.PRINTS, alike.PRINTED))
-            behind.do(partial(_add_snapshot, draft, "by_hand", "FROM planned.by_hand ORDER BY ALL"))
-            behind.do(partial(_add_table, draft, "renumbered", "FROM planned.renumbered ORDER BY ALL"))
+                behind.do(partial(drafting.add_snapshot, draft, alike.PRINTS, alike.PRINTED))
+            behind.do(partial(drafting.add_snapshot, draft, "by_hand", "FROM planned.by_hand ORDER BY ALL"))
+            behind.do(partial(drafting.add_table, draft, "renumbered", "FROM planned.renumbered ORDER BY ALL"))
             changes.compare_links(db, terms)
             for step in steps.taking_steps(terms):
-                behind.do(partial(self._store_step, draft, step, counted))
+                behind.do(partial(drafting.add_step, draft, step, counted, self._batch_rows))
             for link in LINK_TABLES:
                 after = changes.links_after(terms, link, claim.first_key, aside=whole)
-                behind.do(partial(_add_snapshot, draft, link, after))
+                behind.do(partial(drafting.add_snapshot, draft, link, after))
             if prints:
-                behind.do(partial(_add_sizes, draft, terms, not whole))
+                behind.do(partial(drafting.add_sizes, draft, terms, not whole))
             if layered is not None:
                 for name, over in ((snapshots.OVER, alike.OVER), (snapshots.LINKS_OVER, alike.LINKS_OVER)):
-                    behind.do(partial(_add_snapshot, draft, name, snapshots.over(layered, name, over)))
-                behind.do(partial(_take_along, draft, layered))
+                    behind.do(partial(drafting.add_snapshot, draft, name, snapshots.over(layered, name, over)))
+                behind.do(partial(drafting.take_along, draft, layered))
             for step in steps.deferred_steps(terms):
-                behind.do(partial(_defer, draft, step))
+                behind.do(partial(drafting.defer, draft, step))
             self._progress(6, _PLAN_STEPS)
             guards.count_links(db, terms)
             guards.count_classes(db)
@@ -415,7 +415,7 @@ class Stages(Preparing):
                 before = self._job.before
                 alone.widen(db, terms, {} if before is None else alone_reader.left_by(Path(before.snapshot)))
             said = self._settled(db, terms)
-            behind.do(partial(_add_table, draft, "tally", guards.TALLY))
+            behind.do(partial(drafting.add_table, draft, "tally", guards.TALLY))
             self._progress(7, _PLAN_STEPS)
             failed = report.failed(db)
             report.list_left_out(db, terms)
@@ -463,9 +463,9 @@ class Stages(Preparing):
     ) -> list[tuple[str, str | None, int, int]]:
         """Store the steps of objects and what there is after them; what failed in each school."""
         for step in steps.object_steps(db, terms):
-            self._store_step(draft, step, counted, db)
+            drafting.add_step(draft, step, counted, self._batch_rows, db)
         for table in OBJECT_TABLES:
-            _add_snapshot(draft, table, changes.objects_after(terms, table, first_key, aside=whole), db)
+            drafting.add_snapshot(draft, table, changes.objects_after(terms, table, first_key, aside=whole), db)
         return report.failed_parts(db)
 
     def _make_undo(self, undone: Undone) -> Description:
@@ -484,12 +484,12 @@ class Stages(Preparing):
         undo.mark_staying(db)
         draft = self._plans.begin(self._job.fence)
         counted: dict[str, dict[str, int]] = {}
-        made = [(step, self._store_step(draft, step, counted, db)) for step in undo.steps(db, terms)]
+        made = [(step, drafting.add_step(draft, step, counted, self._batch_rows, db)) for step in undo.steps(db, terms)]
         self._progress(4, _PLAN_STEPS)
         undoing.keep_names(db, draft, "now")
         undoing.count(db, directory, terms, draft, lambda: self._load_lately(db))
         said = self._settled(db, terms)
-        draft.add_table("tally", db.sql(guards.TALLY).to_arrow_reader(16_384))
+        drafting.add_table(draft, "tally", guards.TALLY, db)
         planned = msgspec.structs.replace(self._planned(draft, counted, said), notes=undo.notes(db, made))
         return self._complete(draft, planned, position, claim)
 
@@ -504,7 +504,7 @@ class Stages(Preparing):
         draft = self._plans.begin(self._job.fence)
         counted: dict[str, dict[str, int]] = {}
         for step in clean_up.steps(db, terms):
-            self._store_step(draft, step, counted, db)
+            drafting.add_step(draft, step, counted, self._batch_rows, db)
         undoing.keep_names(db, draft, "held")
         errors = arrivals.count(db, "planned.errors")
         files = draft.add_errors(report.entries(db, run=self._job.run, now=self._job.now))
@@ -583,17 +583,6 @@ class Stages(Preparing):
         """What went in the days before without anybody's yes."""
         lately.load(db, self._job, self._objects, self._open_directory())
 
-    def _store_step(
-        self, draft: Draft, step: steps.Step, counted: dict[str, dict[str, int]], db: duckdb.DuckDBPyConnection
-    ) -> int:
-        if step.among is not None and not db.execute(f"SELECT 1 FROM {step.among} LIMIT 1").fetchall():  # noqa: S608  # ours
-            return 0
-        rows = draft.add(step, db.sql(step.query).to_arrow_reader, self._batch_rows)
-        if rows:
-            ops = counted.setdefault(step.kind, {})
-            ops[step.counted] = ops.get(step.counted, 0) + rows
-        return rows
-
     # --- applying --------------------------------------------------------------------------------------------------
 
     def _stored(self) -> Description:
@@ -602,28 +591,3 @@ class Stages(Preparing):
         if self._plan is None:
             raise StageFailed(Failed(reason="The stored plan is not there any more; start again.", retry=False))
         return self._plan
-
-
-# --- what is stored of a plan, each with the engine that has its rows -------------------------------------------------
-
-
-def _add_snapshot(draft: Draft, table: str, query: str, db: duckdb.DuckDBPyConnection) -> None:
-    rows = 16_384 if table in OBJECT_TABLES else 131_072
-    draft.add_snapshot(table, db.sql(query).to_arrow_reader(rows))
-
-
-def _add_sizes(draft: Draft, terms: Terms, own: bool, db: duckdb.DuckDBPyConnection) -> None:
-    sizes = alike.sizes_after(terms, draft.snapshot_of("class_people"), own=own)
-    _add_snapshot(draft, alike.SIZES, sizes, db)
-
-
-def _take_along(draft: Draft, layered: Path, _: duckdb.DuckDBPyConnection) -> None:
-    draft.take_along(layered)
-
-
-def _add_table(draft: Draft, name: str, query: str, db: duckdb.DuckDBPyConnection) -> None:
-    draft.add_table(name, db.sql(query).to_arrow_reader(16_384))
-
-
-def _defer(draft: Draft, step: steps.Step, db: duckdb.DuckDBPyConnection) -> None:
-    draft.defer(step, db.sql(step.query).to_arrow_reader(16_384))
